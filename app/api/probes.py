@@ -1,0 +1,43 @@
+"""GET /livez and /readyz: for load balancers and health checks, without a key."""
+
+from fastapi import APIRouter, Response
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from app.api.bodies import Liveness, Readiness
+from app.api.state import State, StateDep
+from app.storage import keys
+from app.storage.database import schema_problem
+
+router = APIRouter(tags=["probes"])
+
+
+@router.get("/livez")
+async def livez() -> Liveness:
+    """The process answers."""
+    return Liveness()
+
+
+@router.get("/readyz", responses={503: {"model": Readiness}})
+def readyz(state: StateDep, response: Response) -> Readiness:
+    """Whether scores can be given and recorded; which item is not ready, and why."""
+    trouble = schema_problem(state["engine"], state["schema_head"])
+    registry = state["registry"]
+    ready = trouble is None and bool(registry.live)
+    if not ready:
+        response.status_code = 503
+    return Readiness(
+        status="ready" if ready else "not ready",
+        open=trouble is None and _is_open(state),
+        database=trouble or "ok",
+        items=sorted(registry.live),
+        refused=registry.refused,
+    )
+
+
+def _is_open(state: State) -> bool:
+    try:
+        with Session(state["engine"]) as session:
+            return not keys.any_made(session)
+    except SQLAlchemyError:
+        return False

@@ -1,0 +1,132 @@
+"""Every error as RFC 9457 problem details.  The one table from named errors to statuses is here."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from app.scoring.errors import ItemNotReady, ScoringError, UnknownItem
+from app.service import IdempotencyConflict, Refusal
+
+MEDIA_TYPE = "application/problem+json"
+log = logging.getLogger("scorelet")
+
+
+class ApiError(Exception):
+    """The base of what the edge itself refuses; the class name is the problem's title."""
+
+    status = 400
+    headers: dict[str, str] = {}  # noqa: RUF012  # never written to
+
+
+class Unauthorized(ApiError):
+    status = 401
+    headers = {"WWW-Authenticate": "Bearer"}  # noqa: RUF012
+
+
+class Forbidden(ApiError):
+    status = 403
+
+
+class UnknownPrediction(ApiError):
+    status = 404
+
+
+STATUS: dict[str, int] = {
+    UnknownItem.__name__: 404,
+    ItemNotReady.__name__: 503,
+    IdempotencyConflict.__name__: 409,
+    "InvalidRequest": 422,
+}
+
+
+class Invalid(BaseModel):
+    """One thing wrong with a request.  The value itself is never repeated."""
+
+    where: str
+    reason: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{
+        "type": "urn:scorelet:problem:unknown-item",
+        "title": "UnknownItem",
+        "status": 404,
+        "detail": "no student for item 'asap-99'",
+    }]})  # fmt: skip
+
+    type: str = Field(description="Stable name of the kind of problem.")
+    title: str
+    status: int
+    detail: str
+    errors: list[Invalid] | None = Field(default=None, description="For InvalidRequest: each thing that is wrong.")
+
+
+def problem(title: str, status: int, detail: str, errors: list[Invalid] | None = None) -> Problem:
+    kind = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in title).lstrip("-")
+    return Problem(type=f"urn:scorelet:problem:{kind}", title=title, status=status, detail=detail, errors=errors)
+
+
+def problem_of(refusal: Refusal) -> Problem:
+    return problem(refusal.error, STATUS[refusal.error], refusal.detail)
+
+
+def invalid(errors: Sequence[Any]) -> list[Invalid]:
+    """Pydantic's errors without the input they are about."""
+    found = []
+    for error in errors:
+        loc = error["loc"]
+        if error["type"] == "extra_forbidden":
+            loc = (*loc[:-1], "(an unknown field)")  # its name is the caller's text
+        found.append(Invalid(where=".".join(map(str, loc)), reason=error["msg"]))
+    return found
+
+
+def reply(found: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(
+        found.model_dump(exclude_none=True), status_code=found.status, headers=headers, media_type=MEDIA_TYPE
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Every way to fail gets its problem; what was not foreseen is logged by type and place, never by content."""
+
+    @app.exception_handler(ApiError)
+    async def api_error(_: Request, error: ApiError) -> JSONResponse:
+        return reply(problem(type(error).__name__, error.status, str(error)), error.headers)
+
+    @app.exception_handler(ScoringError)
+    async def scoring_error(_: Request, error: ScoringError) -> JSONResponse:
+        return reply(problem_of(Refusal(error=type(error).__name__, detail=str(error))))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
+        return reply(problem("InvalidRequest", 422, "the request is not as documented", invalid(error.errors())))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
+        title = {404: "NotFound", 405: "MethodNotAllowed", 413: "BodyTooLarge"}.get(error.status_code, "BadRequest")
+        return reply(problem(title, error.status_code, str(error.detail)), dict(error.headers or {}))
+
+    @app.exception_handler(SQLAlchemyError)
+    async def database_error(_: Request, error: SQLAlchemyError) -> JSONResponse:
+        log.error("the database failed: %s", type(error).__name__)
+        detail = "the score could not be recorded and is therefore not given; try again"
+        return reply(problem("DatabaseUnavailable", 503, detail), {"Retry-After": "5"})
+
+    @app.exception_handler(Exception)
+    async def unforeseen(_: Request, error: Exception) -> JSONResponse:
+        return reply(problem("InternalError", 500, f"unforeseen {type(error).__name__}; the log says where"))
+
+
+def documented(*titles_and_statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`: these statuses carry a Problem."""
+    return {status: {"model": Problem, "content": {MEDIA_TYPE: {}}} for status in titles_and_statuses}

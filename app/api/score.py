@@ -1,0 +1,70 @@
+"""POST /score and POST /score/batch."""
+
+import hashlib
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+
+from app.api.access import ScoreCaller
+from app.api.bodies import BatchReply, BatchRequest, ScoreReply, ScoreRequest
+from app.api.problems import documented, invalid, problem_of, reply
+from app.api.state import StateDep
+from app.service import Once, Prediction, Refusal, Submission
+
+router = APIRouter(tags=["score"])
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Same key and body: the stored reply again, nothing scored twice. Same key, other body: 409.",
+    ),
+]
+ERRORS = documented(400, 401, 403, 404, 409, 413, 422, 503)
+
+
+@router.post("/score", responses=ERRORS, response_model=ScoreReply)
+async def score(
+    request: ScoreRequest, caller: ScoreCaller, state: StateDep, idempotency_key: IdempotencyKey = None
+) -> Prediction | JSONResponse:
+    """Score one response to one item.  The reply is sent when the score is committed to the log."""
+    once = _once(idempotency_key, "score", request.model_dump_json())
+    [result] = await state["scorer"].score([request.submission()], caller.key_id, once)
+    return reply(problem_of(result)) if isinstance(result, Refusal) else result
+
+
+@router.post("/score/batch", responses=ERRORS)
+async def score_batch(
+    request: BatchRequest, caller: ScoreCaller, state: StateDep, idempotency_key: IdempotencyKey = None
+) -> BatchReply:
+    """Score up to 1,000 responses, to any items.  One bad row does not sink the others: it gets its own problem."""
+    once = _once(idempotency_key, "batch", json.dumps(request.responses, sort_keys=True))
+    submissions = [_submission(body) for body in request.responses]
+    results = await state["scorer"].score(submissions, caller.key_id, once)
+    return BatchReply(
+        results=[
+            problem_of(result) if isinstance(result, Refusal) else ScoreReply.model_validate(result)
+            for result in results
+        ]
+    )
+
+
+def _submission(body: object) -> Submission | Refusal:
+    """The checked request, or what is wrong with this one."""
+    try:
+        return ScoreRequest.model_validate(body).submission()
+    except ValidationError as error:
+        reasons = invalid(error.errors(include_input=False, include_url=False))
+        detail = "; ".join(f"{reason.where}: {reason.reason}" for reason in reasons)
+        return Refusal(error="InvalidRequest", detail=detail)
+
+
+def _once(idempotency_key: str | None, route: str, body: str) -> Once | None:
+    if idempotency_key is None:
+        return None
+    return Once(idempotency_key, hashlib.sha256(f"{route}\n{body}".encode()).hexdigest())

@@ -1,0 +1,25 @@
+"""What the lifespan holds and routes ask for."""
+
+from typing import Annotated, TypedDict, cast
+
+from fastapi import Depends, Request
+from sqlalchemy import Engine
+
+from app.scoring.registry import Registry
+from app.service import Scorer
+from app.settings import Settings
+
+
+class State(TypedDict):
+    settings: Settings
+    engine: Engine
+    registry: Registry
+    scorer: Scorer
+    schema_head: str | None
+
+
+def get_state(request: Request) -> State:
+    return cast("State", request.state._state)
+
+
+StateDep = Annotated[State, Depends(get_state)]

@@ -1,0 +1,265 @@
+"""`scorelet …`: serve, score files, look after bundles, keys and the database."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import ValidationError
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from sqlalchemy import Engine
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from app.doctor import examine
+from app.scoring.active import activate, item_folder, item_ids, read_active, versions
+from app.scoring.errors import BadBundle, ScoringError
+from app.scoring.registry import Registry
+from app.scoring.rows import FORMATS, read_rows
+from app.scoring.student import Student
+from app.scoring.table import check_rows, judge_rows, write_table
+from app.settings import Settings
+from app.storage import keys
+from app.storage.database import connect, head_revision, schema_problem, upgrade
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+bundle = typer.Typer(no_args_is_help=True, help="Check bundles; make one live; go back to the one before.")
+key = typer.Typer(no_args_is_help=True, help="API keys: shown once, stored as a hash.")
+db = typer.Typer(no_args_is_help=True, help="The database.")
+cli.add_typer(bundle, name="bundle")
+cli.add_typer(key, name="keys")
+cli.add_typer(db, name="db")
+
+Models = Annotated[Path | None, typer.Option("--models", help="Folder of bundles. Default: SCORELET_MODELS_DIR.")]
+ItemId = Annotated[str, typer.Argument(metavar="ITEM", help="The item's id.")]
+
+
+class WorkFailed(Exception):
+    """Exit code 1, with these words."""
+
+
+class BadUsage(Exception):
+    """Exit code 2, with these words."""
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: SCORELET_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: SCORELET_PORT.")] = None,
+) -> None:
+    """Serve the REST interface; its documentation is at /docs."""
+    import uvicorn
+
+    from app.main import OpenToTheNetwork, create_app, refuse_to_be_open
+
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = Settings().model_copy(update=given)
+    engine = _engine(settings)
+    if not schema_problem(engine, head_revision()):
+        try:
+            refuse_to_be_open(engine, settings.host)
+        except OpenToTheNetwork as error:
+            raise WorkFailed(str(error)) from None
+    engine.dispose()
+    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, server_header=False)
+
+
+@cli.command()
+def score(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Responses: .csv or .jsonl with item_id and response.")],
+    out: Annotated[Path, typer.Option(help="Where to write the scored rows, CSV.")],
+    models: Models = None,
+) -> None:
+    """Score a file of responses.  Writes nothing to the database; a bad row stops all before anything is written."""
+    if file.suffix not in FORMATS:
+        raise BadUsage(f"{file} must end in {' or '.join(FORMATS)}")
+    registry = Registry.from_folder(_models(models))
+    rows = read_rows(file)
+    check_rows(registry, rows)
+    columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=len(rows))
+        judgements = judge_rows(registry, rows, lambda done: progress.advance(task, done))
+    write_table(out, registry, rows, judgements)
+    _say(f"{len(rows)} responses scored to {out}")
+
+
+@cli.command()
+def items(models: Models = None) -> None:
+    """List the items, what is live of each, and which are refused."""
+    folder = _models(models)
+    registry = Registry.from_folder(folder)
+    table = Table("item", "version", "mode", "threshold", "QWK", "exact", "parameters", box=SIMPLE)
+    for item_id, live in sorted(registry.live.items()):
+        b, a = live.bundle, live.bundle.agreement
+        figures = (b.threshold, a and a.qwk, a and a.exact)
+        shown = ["-" if figure is None else f"{figure:.3f}" for figure in figures]
+        table.add_row(item_id, b.version, live.active.mode, *shown, str(b.parameters))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    for item_id, reason in registry.refused.items():
+        _say(f"refused: {item_id}: {reason}")
+    if registry.refused or not registry.live:
+        raise WorkFailed(f"{len(registry.live)} items ready, {len(registry.refused)} refused in {folder}")
+
+
+@cli.command()
+def doctor() -> None:
+    """Say what is wrong with this installation, and how to mend it."""
+    findings = examine(Settings())
+    for finding in findings:
+        _say(
+            f"{'ok  ' if finding.good else 'BAD '} {finding.what}"
+            + (f"\n     → {finding.mend}" if finding.mend else "")
+        )
+    if bad := sum(not finding.good for finding in findings):
+        raise WorkFailed(f"{bad} thing(s) to mend")
+
+
+@bundle.command("check")
+def bundle_check(item_id: ItemId, models: Models = None) -> None:
+    """Load every version of an item as the service would, and say which are sound."""
+    folder = item_folder(_models(models), item_id)
+    bad = 0
+    for version in versions(folder):
+        try:
+            Student.load(folder / version)
+            _say(f"sound    {item_id}/{version}")
+        except BadBundle as error:
+            bad += 1
+            _say(f"refused  {item_id}/{version}: {error}")
+    _say(f"active   {read_active(folder).version}")
+    if bad:
+        raise WorkFailed(f"{bad} bundle(s) refused")
+
+
+@bundle.command("activate")
+def bundle_activate(
+    item_id: ItemId,
+    version: Annotated[str, typer.Argument(metavar="VERSION")],
+    by: Annotated[str, typer.Option(help="Who decides this.")],
+    reason: Annotated[str, typer.Option(help="Why; needed with --auto.")] = "",
+    auto: Annotated[bool, typer.Option("--auto", help="Let confident scores stand without a reviewer.")] = False,
+    models: Models = None,
+) -> None:
+    """Make a version live, after loading and probing it.  Without --auto its scores are suggestions to a reviewer."""
+    if auto and not (by.strip() and reason.strip()):
+        raise BadUsage("--auto needs a named person and a reason: --by NAME --reason TEXT")
+    _activate(_models(models), item_id, version, mode="auto" if auto else "suggest", by=by, reason=reason)
+
+
+@bundle.command("rollback")
+def bundle_rollback(
+    item_id: ItemId,
+    by: Annotated[str, typer.Option(help="Who decides this.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    models: Models = None,
+) -> None:
+    """Go back to the version that was live before.  Its scores are suggestions until `activate --auto`."""
+    folder = item_folder(_models(models), item_id)
+    previous = read_active(folder).previous
+    if previous is None:
+        raise WorkFailed(f"item {item_id!r} has no version to go back to")
+    _activate(_models(models), item_id, previous, mode="suggest", by=by, reason=reason)
+
+
+@key.command("create")
+def keys_create(
+    name: Annotated[str, typer.Argument(help="Whose key this is.")],
+    scope: Annotated[list[keys.Scope], typer.Option(help="What it may do; may be repeated.")],
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36500, help="Expires after so many days. Default: never.")
+    ] = None,
+) -> None:
+    """Make a key.  It is printed once and cannot be shown again."""
+    with Session(_ready_engine()) as session, session.begin():
+        made, secret = keys.create(session, name, scope, datetime.now(UTC) + timedelta(days=days) if days else None)
+        created = made.id
+    sys.stderr.write(f"key {created} for {name}; keep what follows, it is not stored:\n")
+    _say(secret)
+
+
+@key.command("list")
+def keys_list() -> None:
+    """List all keys; none is shown."""
+    table = Table("id", "name", "scopes", "created", "expires", "revoked", box=SIMPLE)
+    with Session(_ready_engine()) as session:
+        for row in keys.every(session):
+            times = [f"{t:%Y-%m-%d %H:%M}" if t else "-" for t in (row.created_at, row.expires_at, row.revoked_at)]
+            table.add_row(row.id, row.name, row.scopes, *times)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@key.command("revoke")
+def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `keys list` shows it.")]) -> None:
+    """Revoke a key at once."""
+    with Session(_ready_engine()) as session, session.begin():
+        if not keys.revoke(session, key_id):
+            raise WorkFailed(f"no key {key_id}")
+
+
+@db.command("upgrade")
+def db_upgrade() -> None:
+    """Make the tables, or bring them to this version."""
+    upgrade(_engine(Settings()))
+
+
+def _activate(
+    models: Path, item_id: str, version: str, *, mode: Literal["auto", "suggest"], by: str, reason: str
+) -> None:
+    folder = item_folder(models, item_id)
+    if version not in versions(folder):
+        raise WorkFailed(f"item {item_id!r} has no version {version!r}; it has {', '.join(versions(folder)) or 'none'}")
+    Student.load(folder / version)
+    active = activate(folder, version, mode=mode, by=by, reason=reason)
+    _say(f"{item_id}: {active.version} is live in mode {active.mode}")
+
+
+def _models(given: Path | None) -> Path:
+    folder = given or Settings().models_dir
+    if not item_ids(folder):
+        raise WorkFailed(f"no items in {folder}: name the folder of bundles by --models or SCORELET_MODELS_DIR")
+    return folder
+
+
+def _engine(settings: Settings) -> Engine:
+    try:
+        return connect(settings.database_url.get_secret_value())
+    except ArgumentError:
+        raise BadUsage("SCORELET_DATABASE_URL is no database URL") from None
+
+
+def _ready_engine() -> Engine:
+    engine = _engine(Settings())
+    if trouble := schema_problem(engine, head_revision()):
+        raise WorkFailed(trouble)
+    return engine
+
+
+def _say(line: str) -> None:
+    typer.echo(line)
+
+
+def main() -> None:
+    """Exit code 0, 1 (the work failed) or 2 (bad usage); what went wrong in one message, no traceback."""
+    try:
+        cli()
+    except ValidationError as error:  # of Settings: pydantic's own words name the variable
+        wrong = [
+            f"SCORELET_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False)
+        ]
+        _exit(2, "; ".join(wrong))
+    except BadUsage as error:
+        _exit(2, str(error))
+    except SQLAlchemyError as error:
+        _exit(1, f"the database failed ({type(error).__name__}): see `scorelet doctor`")
+    except (WorkFailed, ScoringError, OSError) as error:
+        _exit(1, str(error))
+
+
+def _exit(code: int, message: str) -> None:
+    sys.stderr.write(f"scorelet: {message}\n")
+    sys.exit(code)

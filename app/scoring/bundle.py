@@ -1,0 +1,110 @@
+"""The bundle: one student on disk with everything needed to score with it.
+
+    models/<item_id>/<version>/bundle.json, tokenizer.json, student.onnx, card.md
+
+This module reads the files whole or refuses them.  It knows nothing of what the model computes.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.scoring.agreement import Agreement
+from app.scoring.errors import BadBundle
+from app.scoring.item import Item, Name
+
+METADATA, TOKENIZER, STUDENT, CARD = "bundle.json", "tokenizer.json", "student.onnx", "card.md"
+FILES = (TOKENIZER, STUDENT, CARD)
+MAX_BYTES = 64 * 2**20  # a student has some hundred kilobytes; whatever is larger is not one
+
+
+class Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Head(Value):
+    """How logits become a score.
+
+    `argmax` takes the most probable choice; `expected_score` rounds Σ p·score half up, which agrees better by QWK
+    on ordered scales.
+    """
+
+    decoding: Literal["argmax", "expected_score"]
+
+
+class Provenance(Value):
+    """Where a bundle comes from: enough to make it again."""
+
+    created_at: datetime
+    data_sha256: str = Field(description="Of the item's marked and unlabelled rows as read.")
+    teacher: str | None = Field(description="Base model; None for a student trained on human labels alone.")
+    teacher_agreement: Agreement | None = Field(description="The teacher's own, on the same dev rows.")
+    config: dict[str, Any] = Field(description="The whole training configuration.")
+    seed: int
+    software: dict[str, str] = Field(description="Package versions.")
+
+
+class Bundle(Value):
+    """bundle.json"""
+
+    format: Literal[1] = 1
+    version: Name
+    item: Item
+    head: Head
+    max_tokens: int = Field(ge=2, le=4096, description="Longer responses are cut, the start kept.")
+    threshold: float | None = Field(
+        ge=0, le=1, description="Confidence from which a score may stand; None: no confidence is enough."
+    )
+    parameters: int = Field(ge=1, description="Learned weights, embeddings included.")
+    agreement: Agreement | None = Field(description="With the human score on dev rows; None where there are none.")
+    provenance: Provenance
+    sha256: dict[Literal["tokenizer.json", "student.onnx", "card.md"], str]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFiles:
+    """A bundle's checked content: read once, so that what was checked is what is used."""
+
+    bundle: Bundle
+    tokenizer: bytes
+    student: bytes
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_bundle(folder: Path) -> BundleFiles:
+    """Every file read and checked against bundle.json.  Raises BadBundle with the reason."""
+    try:
+        bundle = Bundle.model_validate_json(_read(folder, METADATA))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise BadBundle(f"{METADATA}: {where}: {first['msg']}") from None
+    if bundle.version != folder.name or bundle.item.item_id != folder.parent.name:
+        named, stands = f"{bundle.item.item_id}/{bundle.version}", f"{folder.parent.name}/{folder.name}"
+        raise BadBundle(f"{METADATA} is of {named}, not of {stands}")
+    if missing := set(FILES) - set(bundle.sha256):
+        raise BadBundle(f"{METADATA} has no checksum of {sorted(missing)}")
+    contents = {name: _read(folder, name) for name in FILES}
+    for name, content in contents.items():
+        if sha256(content) != bundle.sha256[name]:  # type: ignore[index]  # name is one of FILES
+            raise BadBundle(f"{name} does not have the checksum in {METADATA}")
+    return BundleFiles(bundle, contents[TOKENIZER], contents[STUDENT])
+
+
+def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
+    try:
+        if path.is_symlink() or not path.is_file():
+            raise BadBundle(f"{name} is missing or not a plain file")
+        if path.stat().st_size > MAX_BYTES:
+            raise BadBundle(f"{name} is larger than {MAX_BYTES} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise BadBundle(f"{name} cannot be read: {error.strerror}") from None

@@ -1,0 +1,53 @@
+"""What can go wrong in scoring.
+
+ScoringError
+├── BadText        a response that no model and no database can take
+├── BadRows        rows of a file that cannot be read, each named by file, line and reason
+├── BadBundle      a bundle that failed a check
+├── UnknownItem    no bundle for this item
+└── ItemNotReady   there is a bundle, but it was refused or none is active
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SHOWN = 20  # rows named in a message; the rest are counted
+
+
+class ScoringError(Exception):
+    """The base of every error that the core raises on purpose."""
+
+
+class BadText(ScoringError, ValueError):  # ValueError: pydantic turns it into a validation error
+    """A response that cannot be scored or stored; the message never holds the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    file: Path
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+class BadRows(ScoringError):
+    def __init__(self, errors: list[RowError]) -> None:
+        self.errors = errors
+        more = [f"… and {len(errors) - SHOWN} more"] if len(errors) > SHOWN else []
+        super().__init__("\n".join([f"{len(errors)} bad row(s)", *map(str, errors[:SHOWN]), *more]))
+
+
+class BadBundle(ScoringError):
+    pass
+
+
+class UnknownItem(ScoringError):
+    def __init__(self, item_id: str) -> None:
+        super().__init__(f"no student for item {item_id!r}")
+
+
+class ItemNotReady(ScoringError):
+    def __init__(self, item_id: str, reason: str) -> None:
+        super().__init__(f"item {item_id!r} is not ready: {reason}")

@@ -1,0 +1,40 @@
+"""Text to tensors.  Training and serving both call this, so they cannot disagree."""
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from app.scoring.errors import BadBundle
+
+PAD, UNKNOWN, START = "[PAD]", "[UNK]", "[START]"
+SPECIAL = (PAD, UNKNOWN, START)  # ids 0, 1, 2: the student masks id 0
+
+
+class Featurizer:
+    """Responses to ids.  Every response begins with START, so that not even an empty one is all padding."""
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
+        tokenizer.enable_truncation(max_tokens)
+        tokenizer.enable_padding(pad_id=0, pad_token=PAD)
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def from_bytes(cls, content: bytes, max_tokens: int) -> "Featurizer":
+        """From the content of tokenizer.json.  Raises BadBundle if it is none, or its special ids are not ours."""
+        try:
+            tokenizer = Tokenizer.from_buffer(content)
+        except ValueError as error:
+            raise BadBundle(f"tokenizer.json cannot be read: {error}") from None
+        ids = tuple(tokenizer.token_to_id(token) for token in SPECIAL)
+        if ids != (0, 1, 2):
+            raise BadBundle(f"tokenizer.json gives {SPECIAL} the ids {ids}, not (0, 1, 2)")
+        return cls(tokenizer, max_tokens)
+
+    @property
+    def vocabulary(self) -> int:
+        return self._tokenizer.get_vocab_size()
+
+    def ids(self, responses: list[str]) -> NDArray[np.int64]:
+        """(responses, tokens), padded at the end with 0 to the longest response."""
+        encodings = self._tokenizer.encode_batch_fast(responses)
+        return np.array([encoding.ids for encoding in encodings], dtype=np.int64)

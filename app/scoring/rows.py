@@ -1,0 +1,92 @@
+"""Rows of a CSV or JSONL file, with the line they stand on.  What a row means is the caller's business."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.scoring.errors import BadRows, BadText, RowError
+from app.scoring.text import MAX_CHARACTERS, checked_text
+
+FORMATS = (".jsonl", ".csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    file: Path
+    line: int
+    fields: dict[str, Any]
+
+    def error(self, reason: str) -> RowError:
+        return RowError(self.file, self.line, reason)
+
+    def text(self, name: str) -> str:
+        """A text field.  Raises BadText when it is missing, no text, or not to be stored."""
+        value = self.fields.get(name)
+        if not isinstance(value, str):
+            raise BadText(f"{name!r} is missing" if value is None else f"{name!r} must be text, not {value!r}")
+        try:
+            return checked_text(value)
+        except BadText as error:
+            raise BadText(f"{name!r}: {error}") from None
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Every row of the file.  Raises BadRows naming all that cannot be read."""
+    errors: list[RowError] = []
+    rows: list[Row] = []
+    for row in _jsonl(path) if path.suffix == ".jsonl" else _csv(path):
+        if isinstance(row, Row):
+            rows.append(row)
+        else:
+            errors.append(row)
+    if errors:
+        raise BadRows(errors)
+    return rows
+
+
+def _jsonl(path: Path) -> Iterator[Row | RowError]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                fields = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except UnicodeDecodeError as error:
+                yield RowError(path, number, f"not UTF-8 at byte {error.start}")
+            except (json.JSONDecodeError, RecursionError) as error:
+                yield RowError(path, number, f"not JSON: {error}")
+            else:
+                yield Row(path, number, fields) if isinstance(fields, dict) else RowError(path, number, "not an object")
+
+
+def _csv(path: Path) -> Iterator[Row | RowError]:
+    csv.field_size_limit(50 * MAX_CHARACTERS)  # a longer field is an error of ours by name, not of the csv module
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            if not reader.fieldnames or len(set(reader.fieldnames)) != len(reader.fieldnames):
+                yield RowError(path, 1, "the first line must name the columns, each once")
+                return
+            while True:
+                line = reader.line_num + 1
+                try:
+                    fields = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    yield RowError(path, line, f"not CSV: {error}")
+                    return  # after a broken quote no line can be trusted
+                yield _csv_row(path, line, fields)
+    except UnicodeDecodeError as error:
+        yield RowError(path, line, f"not UTF-8 near this line: {error.reason}")
+
+
+def _csv_row(path: Path, line: int, fields: dict[Any, Any]) -> Row | RowError:
+    if None in fields:
+        return RowError(path, line, "more fields than columns")
+    if None in fields.values():
+        return RowError(path, line, "fewer fields than columns")
+    return Row(path, line, fields)

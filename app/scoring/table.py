@@ -1,0 +1,80 @@
+"""Files of responses scored row by row: what `scorelet score` and `scorelet-train evaluate` both write."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.scoring.errors import BadRows, BadText, ItemNotReady, RowError, UnknownItem
+from app.scoring.item import Item
+from app.scoring.judgement import Judgement
+from app.scoring.registry import Registry
+from app.scoring.rows import Row
+
+COLUMNS = (
+    "id",
+    "item_id",
+    "score",
+    "label",
+    "expected_score",
+    "confidence",
+    "decision",
+    "condition",
+    "bundle_version",
+)
+CHUNK = 256  # responses of one item scored in one run
+
+
+def check_rows(registry: Registry, rows: Iterable[Row]) -> None:
+    """Raises BadRows naming every row whose item cannot be scored or whose response is no text."""
+    errors: list[RowError] = []
+    for row in rows:
+        try:
+            registry.get(row.text("item_id"))
+            row.text("response")
+        except (BadText, UnknownItem, ItemNotReady) as error:
+            errors.append(row.error(str(error)))
+    if errors:
+        raise BadRows(errors)
+
+
+def judge_rows(
+    registry: Registry, rows: Sequence[Row], advance: Callable[[int], object] = lambda _: None
+) -> list[Judgement]:
+    """One judgement a row, in the rows' order.  `advance` is told how many more rows are done."""
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        numbers[row.text("item_id")].append(number)
+    judged: dict[int, Judgement] = {}
+    for item_id, own in numbers.items():
+        live = registry.get(item_id)
+        for start in range(0, len(own), CHUNK):
+            chunk = own[start : start + CHUNK]
+            judged.update(zip(chunk, live.judge([rows[number].text("response") for number in chunk]), strict=True))
+            advance(len(chunk))
+    return [judged[number] for number in range(len(rows))]
+
+
+def write_table(path: Path, registry: Registry, rows: Sequence[Row], judgements: Iterable[Judgement]) -> None:
+    """CSV: COLUMNS, then the input's own; an input column named like one of ours is written as `input_<name>`."""
+    own = list(dict.fromkeys(name for row in rows for name in row.fields if name not in ("id", "item_id")))
+    renamed = {name: f"input_{name}" if name in COLUMNS else name for name in own}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*COLUMNS, *renamed.values()], restval="")
+        writer.writeheader()
+        for row, judgement in zip(rows, judgements, strict=True):
+            bundle = registry.get(row.text("item_id")).bundle
+            given = {renamed[name]: value for name, value in row.fields.items() if name in renamed}
+            identified = {"id": row.fields.get("id"), "item_id": bundle.item.item_id, "bundle_version": bundle.version}
+            writer.writerow(identified | dict(_scored(bundle.item, judgement)) | given)
+
+
+def _scored(item: Item, judgement: Judgement) -> Iterator[tuple[str, Any]]:
+    yield "decision", judgement.decision
+    yield "condition", judgement.condition
+    if score := judgement.score:
+        yield "score", item.score(score.choice)
+        yield "label", item.label(score.choice)
+        yield "expected_score", score.expected
+        yield "confidence", score.confidence

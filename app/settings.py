@@ -1,0 +1,36 @@
+"""What an operator may set, by environment variables `SCORELET_…`.  README lists them all."""
+
+import ipaddress
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="SCORELET_", frozen=True)
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=1, le=65535)
+    models_dir: Path = Field(default=Path("models"), description="Folder of bundles; may be read-only.")
+    database_url: SecretStr = Field(
+        default=SecretStr("sqlite:///scorelet.db"),
+        description="SQLAlchemy URL: sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
+    )
+    learner_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Secret that turns learner ids into pseudonyms. Without it learner ids are not stored at all.",
+    )
+    store_responses: bool = Field(default=True, description="Keep the text of responses, for a person to review.")
+    max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Larger request bodies get 413.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the address can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""SQL: tables, queries and the prediction log.  It knows no web and no models."""

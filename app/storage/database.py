@@ -1,0 +1,76 @@
+"""The engine and the state of the schema."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+
+
+def connect(url: str) -> Engine:
+    """An engine.  SQLite gets WAL and synchronous=FULL: a commit that returned survives a power cut."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=30)
+    engine = create_engine(parsed, connect_args={"timeout": 15})  # seconds to wait for another writer
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Bring the schema to a revision.  One transaction: it happens whole or not at all."""
+    from alembic import command
+
+    with engine.begin() as connection:
+        command.upgrade(_alembic(connection), revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    from alembic import command
+
+    with engine.begin() as connection:
+        command.downgrade(_alembic(connection), revision)
+
+
+def head_revision() -> str | None:
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_alembic(None)).get_current_head()
+
+
+def schema_problem(engine: Engine, head: str | None) -> str | None:
+    """What keeps the database from being used, in words for an operator; None if nothing does."""
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return "the database is empty: run `scorelet db upgrade`"
+            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    except SQLAlchemyError as error:
+        # Not the whole message: it names host and user.
+        return f"the database cannot be reached ({type(error).__name__})"
+    if found != head:
+        return f"the database is at revision {found}, this version needs {head}: run `scorelet db upgrade`"
+    return None
+
+
+def migrations_folder() -> Path:
+    """Where `migrations` is installed, in a checkout or in site-packages."""
+    spec = importlib.util.find_spec("migrations")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("the package `migrations` is not installed beside `app`")
+    return Path(spec.origin).parent
+
+
+def _alembic(connection: object) -> Any:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

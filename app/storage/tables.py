@@ -1,0 +1,104 @@
+"""The tables.  `migrations/` makes the same ones; a test compares them on SQLite and PostgreSQL."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC on every database; SQLite itself forgets the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012  # SQLAlchemy's own way
+
+
+class ApiKey(Base):
+    """A key's hash and what it may do; the key itself is shown once and never stored."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[str] = mapped_column(String(100))  # separated by spaces
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class LoggedPrediction(Base):
+    """One scored response.  Never changed once written."""
+
+    __tablename__ = "predictions"
+
+    prediction_id: Mapped[str] = mapped_column(String(36), primary_key=True)  # UUIDv7: sorts by time
+    created_at: Mapped[datetime]
+    key_id: Mapped[str | None] = mapped_column(ForeignKey("api_keys.id"), index=True)  # None: the service was open
+    item_id: Mapped[str] = mapped_column(String(128))
+    bundle_version: Mapped[str] = mapped_column(String(128))
+    scored_by: Mapped[str] = mapped_column(String(20))
+    score: Mapped[int | None]
+    label: Mapped[str | None] = mapped_column(String(200))
+    expected_score: Mapped[float | None] = mapped_column(Float)
+    max_score: Mapped[int | None]
+    gradebook_max: Mapped[float | None] = mapped_column(Float)
+    gradebook_score: Mapped[float | None] = mapped_column(Float)
+    probabilities: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
+    confidence: Mapped[float | None] = mapped_column(Float)
+    decision: Mapped[str] = mapped_column(String(20))
+    condition: Mapped[str | None] = mapped_column(String(40))
+    response: Mapped[str | None] = mapped_column(Text)  # None: this installation keeps no text
+    learner_hash: Mapped[str | None] = mapped_column(String(64), index=True)
+    attempt_id: Mapped[str | None] = mapped_column(String(200))
+
+    __table_args__ = (Index(None, "item_id", "prediction_id"),)
+
+
+class IdempotencyClaim(Base):
+    """An Idempotency-Key a caller has used, and the results it got.  The primary key settles who came first."""
+
+    __tablename__ = "idempotency_claims"
+
+    caller: Mapped[str] = mapped_column(String(36), primary_key=True)  # the key's id, or `open`
+    idempotency_key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    body_sha256: Mapped[str] = mapped_column(String(64))
+    results: Mapped[list[Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+
+
+class SeenActivation(Base):
+    """An ACTIVE file as the service saw it: who released which version, and when."""
+
+    __tablename__ = "seen_activations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[str] = mapped_column(String(128))
+    version: Mapped[str] = mapped_column(String(128))
+    mode: Mapped[str] = mapped_column(String(20))
+    by: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+
+    __table_args__ = (UniqueConstraint("item_id", "at"),)

@@ -1,0 +1,209 @@
+"""The demo data is what it claims: ours, repeatable, complete, and marked as its rubrics say."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from training.demo.generator import (
+    GROUPS,
+    RATERS_DIFFER,
+    WORDS,
+    Demo,
+    Learner,
+    Row,
+    answer,
+    generate,
+    normalised,
+    stream,
+    write,
+)
+from training.demo.grammar import Grammar, Statement, expand, load_grammars, mark
+
+NAMES = ["items", "train", "dev", "unlabelled"]
+GRAMMARS = {str(grammar.item["item_id"]): grammar for grammar in load_grammars()}
+TOWEL, FERRY, SNAILS = "demo-drying-towel", "demo-steel-ferry", "demo-snail-race"
+
+
+@pytest.fixture(scope="module")
+def demo() -> Demo:
+    return generate(seed=1)
+
+
+def rows_of(rows: list[Row], item_id: str) -> list[Row]:
+    return [row for row in rows if row["item_id"] == item_id]
+
+
+def statements(grammar: Grammar, *names: str) -> list[Statement]:
+    known = {part.name: part for part in (*grammar.ideas, *grammar.misconceptions, grammar.vague, grammar.keywords)}
+    return [known[name] for name in names]
+
+
+def test_the_same_seed_writes_the_same_bytes_under_any_hash_seed(tmp_path: Path) -> None:
+    for hash_seed in ("1", "2"):
+        command = [sys.executable, "-m", "training.demo", "--seed", "7", "--out", str(tmp_path / hash_seed)]
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": hash_seed})
+
+    for name in NAMES:
+        first, second = ((tmp_path / hash_seed / f"{name}.jsonl").read_bytes() for hash_seed in ("1", "2"))
+        assert first == second
+        assert b"\r" not in first
+
+
+def test_another_seed_writes_other_responses_to_the_same_items(demo: Demo) -> None:
+    other = generate(seed=2)
+
+    assert other.items == demo.items
+    assert other.train != demo.train
+    assert other.dev != demo.dev
+    assert other.unlabelled != demo.unlabelled
+
+
+def test_what_is_written_reads_back_with_every_character(tmp_path: Path) -> None:
+    row: Row = {"id": "demo-1", "response": "warm air … über 20 °C\nand wind"}
+
+    paths = write(Demo([{"item_id": "demo"}], [row], [], []), tmp_path)
+
+    assert [path.name for path in paths] == [f"{name}.jsonl" for name in NAMES]
+    assert [json.loads(line) for line in paths[1].read_text(encoding="utf-8").splitlines()] == [row]
+    assert "über" in paths[1].read_text(encoding="utf-8")
+
+
+def test_items_are_whole_and_say_that_they_are_synthetic(demo: Demo) -> None:
+    assert [item["item_id"] for item in demo.items] == [TOWEL, SNAILS, FERRY]
+    assert [item["scale"] for item in demo.items] == ["points", "nominal", "ordinal"]
+    for item in demo.items:
+        assert re.fullmatch(r"demo-[A-Za-z0-9._-]{1,123}", item["item_id"])
+        assert "(synthetic demo)" in item["title"]
+        assert {"prompt", "rubric", "references", "subject", "grade"} <= item.keys()
+        assert ("max_score" in item) == (item["scale"] == "points")
+        assert ("labels" in item) == (item["scale"] != "points")
+
+
+@pytest.mark.parametrize("item_id", GRAMMARS)
+def test_every_idea_has_many_wordings_and_every_slot_a_filling(item_id: str) -> None:
+    grammar = GRAMMARS[item_id]
+    everything = (*grammar.ideas, *grammar.misconceptions, grammar.vague, grammar.digressions, grammar.refusals)
+
+    assert all(len(idea.phrasings) >= 15 for idea in grammar.ideas)
+    for phrasing in [phrasing for part in (*everything, grammar.keywords) for phrasing in part.phrasings]:
+        for seed in range(5):
+            assert not set("{}|") & set(expand(phrasing, grammar, {}, stream(seed, item_id))), phrasing
+
+
+@pytest.mark.parametrize("item_id", GRAMMARS)
+def test_there_is_enough_of_every_score(demo: Demo, item_id: str) -> None:
+    item = GRAMMARS[item_id].item
+    allowed = range(item["max_score"] + 1) if item["scale"] == "points" else item["labels"]
+
+    for rows, least in ((rows_of(demo.train, item_id), 40), (rows_of(demo.dev, item_id), 5)):
+        counts = Counter(row["score"] if item["scale"] == "points" else row["label"] for row in rows)
+        assert set(counts) == set(allowed)
+        assert min(counts.values()) >= least
+    assert len(rows_of(demo.train, item_id)) + len(rows_of(demo.dev, item_id)) >= 300
+    assert len(rows_of(demo.unlabelled, item_id)) >= 200
+
+
+def test_ids_are_unique(demo: Demo) -> None:
+    ids = [row["id"] for rows in (demo.train, demo.dev, demo.unlabelled) for row in rows]
+
+    assert len(set(ids)) == len(ids)
+
+
+def test_neither_a_learner_nor_a_response_stands_in_two_splits(demo: Demo) -> None:
+    splits = (demo.train, demo.dev, demo.unlabelled)
+    learners = [{row["learner_id"] for row in rows} for rows in splits]
+    said = [{(row["item_id"], normalised(str(row["response"]))) for row in rows} for rows in splits]
+
+    for sets in (learners, said):
+        assert sum(map(len, sets)) == len(set().union(*sets))
+
+
+def test_every_learner_answers_every_item_once_and_keeps_one_group(demo: Demo) -> None:
+    for rows in (demo.train, demo.dev, demo.unlabelled):
+        assert set(Counter(row["learner_id"] for row in rows).values()) == {len(GRAMMARS)}
+        assert len({(row["learner_id"], row["group_language"]) for row in rows}) * len(GRAMMARS) == len(rows)
+        assert {row["group_language"] for row in rows} == set(GROUPS)
+
+
+def test_two_raters_stand_behind_points_and_differ_by_one_now_and_then(demo: Demo) -> None:
+    rows = rows_of(demo.train, TOWEL)
+    apart = [abs(int(row["score_1"]) - int(row["score_2"])) for row in rows]
+
+    assert all(row["score"] == row["score_1"] for row in rows)
+    assert {row["score_2"] for row in rows} == {0, 1, 2, 3}
+    assert set(apart) == {0, 1}
+    assert sum(apart) / len(rows) == pytest.approx(RATERS_DIFFER, abs=0.03)
+
+
+def test_labels_have_no_raters_columns_and_the_unlabelled_no_marks(demo: Demo) -> None:
+    common = {"id", "item_id", "response", "learner_id", "group_language"}
+
+    for row in demo.train + demo.dev:
+        marks = {"score", "score_1", "score_2"} if row["item_id"] == TOWEL else {"label"}
+        assert row.keys() == common | marks
+    assert all(row.keys() == common for row in demo.unlabelled)
+
+
+@pytest.mark.parametrize(
+    ("item_id", "stated", "expected"),
+    [
+        (TOWEL, ["warmth", "wind", "spread"], 3),  # all ideas
+        (TOWEL, ["spread", "vague", "warmth"], 2),  # in any order; vague words cost nothing
+        (TOWEL, ["vague"], 0),
+        (TOWEL, ["keywords"], 0),
+        (TOWEL, ["warmth", "wind", "wind_turned_round"], 1),  # contradicted: that point alone is lost
+        (TOWEL, ["warmth", "spread_turned_round", "wind"], 2),  # nothing there to cancel
+        (TOWEL, ["warmth", "wind", "spread", "into_nothing", "dripping"], 3),  # wrong, but about something else
+        (FERRY, ["upthrust", "hollow"], "complete"),
+        (FERRY, ["hollow", "engine_or_salt"], "partial"),
+        (FERRY, ["hollow", "upthrust", "upthrust_turned_round"], "partial"),
+        (FERRY, ["hollow", "upthrust", "ferry_weighs_less"], "partial"),  # at most partial
+        (FERRY, ["ferry_weighs_less", "vague"], "missing"),
+        (SNAILS, ["tenths", "same_places"], "correct"),
+        (SNAILS, ["half", "vague"], "correct"),
+        (SNAILS, ["half", "longer_is_larger"], "whole-number thinking"),  # a misconception decides
+        (SNAILS, ["digits_as_whole_numbers"], "whole-number thinking"),
+        (SNAILS, ["shorter_is_larger", "vague"], "shorter-is-larger thinking"),
+        (SNAILS, ["vague"], "unclear"),
+        (SNAILS, ["keywords"], "unclear"),
+    ],
+)
+def test_marks_follow_the_rubric(item_id: str, stated: list[str], expected: int | str) -> None:
+    grammar = GRAMMARS[item_id]
+
+    assert mark(grammar, statements(grammar, *stated)) == expected
+
+
+@pytest.mark.parametrize("item_id", GRAMMARS)
+def test_learners_who_know_say_more_ideas(item_id: str) -> None:
+    grammar, shares = GRAMMARS[item_id], []
+    for ability in (0.0, 1.0):
+        learner, rng = Learner("demo-learner-0000", "first", ability, 0.05, "tidy", 0.2), stream(3, item_id)
+        answers = [answer(grammar, learner, rng) for _ in range(200)]
+        shares.append(sum(idea in given.stated for given in answers for idea in grammar.ideas))
+
+    assert shares[1] > 2 * shares[0]
+
+
+def test_responses_keep_to_the_length_of_short_answers(demo: Demo) -> None:
+    lengths = [len(str(row["response"]).split()) for row in demo.train + demo.dev + demo.unlabelled]
+
+    assert max(lengths) < WORDS.stop
+    assert sum(length not in WORDS for length in lengths) < 0.06 * len(lengths)  # "idk" and bare keywords
+    assert min(lengths) == 1
+
+
+def test_the_group_changes_the_spelling_and_not_the_mark(demo: Demo) -> None:
+    means = {}
+    for group in GROUPS:
+        scores = [int(row["score"]) for row in rows_of(demo.train, TOWEL) if row["group_language"] == group]
+        means[group] = sum(scores) / len(scores)
+
+    assert GROUPS["additional"] > GROUPS["first"]
+    assert means["additional"] == pytest.approx(means["first"], abs=0.35)

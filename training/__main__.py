@@ -1,0 +1,152 @@
+"""`scorelet-train …`: check data, train bundles, evaluate them.  `check` and `evaluate` need no torch."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from app.scoring.agreement import Agreement
+from app.scoring.errors import ScoringError
+from training.cache import default_folder
+from training.config import TrainingConfig, read_config
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+Data = Annotated[Path, typer.Option("--data", help="Folder with items.*, train.*, optional dev.* and unlabelled.*.")]
+Items = Annotated[list[str] | None, typer.Option("--item", help="Only this item; may be repeated. Default: all.")]
+Models = Annotated[Path, typer.Option("--models", help="Folder of bundles: <item_id>/<version>/.")]
+
+
+@cli.command()
+def check(
+    data: Data, report: Annotated[Path | None, typer.Option("--json", help="Write the summary here too.")] = None
+) -> None:
+    """Summarise a data set: counts, scores, human agreement, duplicates, conflicting scores, leaks into dev."""
+    from training.check import summarise
+    from training.datasets import read_data
+
+    summaries = summarise(read_data(data))
+    table = Table(box=SIMPLE)
+    for name in (
+        "item",
+        "train",
+        "dev",
+        "unlabelled",
+        "train by score",
+        "human QWK",
+        "blank",
+        "twice",
+        "conflicts",
+        "leaks",
+    ):
+        table.add_column(name, overflow="fold")
+    for s in summaries:
+        scores = ", ".join(f"{name}: {count}" for name, count in s.distribution.items())
+        qwk = "-" if s.human_qwk is None else f"{s.human_qwk:.3f}"
+        counts = (s.blank, s.duplicates, s.conflicts, s.leaks)
+        table.add_row(s.item_id, str(s.train), str(s.dev), str(s.unlabelled), scores, qwk, *map(str, counts))
+    _print(table)
+    if report:
+        report.write_text(json.dumps([s.as_dict() for s in summaries], indent=2) + "\n", encoding="utf-8")
+
+
+@cli.command()
+def run(
+    data: Data,
+    models: Models,
+    item: Items = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings; docs/training.md lists them.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="Base model: minilm, a folder, or a hub id.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of split, teacher, augmentation and student.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Where unfinished work is kept.")] = None,
+) -> None:
+    """Train a teacher, distil a student, export and measure it, item by item.  Killed, it goes on when called again."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other on shared cores
+    try:
+        from training.run import train_item
+    except ModuleNotFoundError as error:
+        raise UsageFailure(f"{error.name} is not installed: pip install 'scorelet[training]'") from None
+    from training.datasets import read_data
+
+    settings = read_config(config) if config else TrainingConfig()
+    if teacher is not None:
+        settings = settings.model_copy(update={"teacher": settings.teacher.model_copy(update={"base": teacher})})
+    if seed is not None:
+        settings = settings.model_copy(update={"seed": seed})
+    read = read_data(data)
+    if unknown := set(item or ()) - set(read.items):
+        raise UsageFailure(f"no such item in {data}: {', '.join(sorted(unknown))}")
+    for item_id in item or read.items:
+        bundle = train_item(read.of(item_id), models, settings, cache or default_folder())
+        figures = bundle.agreement
+        said = "no dev rows to measure on" if figures is None else f"exact {figures.exact:.3f} on {figures.n} dev rows"
+        if figures is not None and figures.qwk is not None:
+            said = f"QWK {figures.qwk:.3f}, {said}"
+        Console().print(f"{item_id}/{bundle.version}: {bundle.parameters} parameters, {said}")
+
+
+@cli.command()
+def evaluate(
+    models: Models,
+    responses: Annotated[Path, typer.Option(help="Marked responses, .jsonl or .csv.")],
+    report: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
+    predictions: Annotated[Path | None, typer.Option(help="Write every row as scored here, CSV.")] = None,
+) -> None:
+    """Measure the active bundles' agreement with human scores, through the code that serves."""
+    from training.evaluate import evaluate as evaluated
+    from training.evaluate import write_json
+
+    evaluations = evaluated(models, responses, predictions)
+    table = Table("item", "responses", "not scorable", "QWK", "exact", "SMD", "accepted", "QWK of accepted", box=SIMPLE)
+    for e in evaluations:
+        accepted = e.accepted.n if e.accepted else 0
+        table.add_row(
+            e.item.item_id,
+            str(e.responses),
+            str(e.not_scorable),
+            _figure(e.agreement, "qwk"),
+            _figure(e.agreement, "exact"),
+            _figure(e.agreement, "smd"),
+            f"{accepted / e.responses:.0%}",
+            _figure(e.accepted, "qwk"),
+        )
+    _print(table)
+    if report:
+        write_json(report, evaluations)
+
+
+class UsageFailure(Exception):
+    """The call cannot be carried out as given: exit code 2."""
+
+
+def _print(table: Table) -> None:
+    """To a terminal at its width; into a pipe or file whole."""
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _figure(agreement: Agreement | None, name: str) -> str:
+    value = getattr(agreement, name, None)
+    return "-" if value is None else f"{value:.3f}"
+
+
+def main() -> None:
+    """Exit code 0, 1 (the work failed) or 2 (bad usage); what went wrong in one message, no traceback."""
+    failures: tuple[type[Exception], ...] = (ScoringError, OSError)
+    try:
+        cli()
+    except (UsageFailure, ValidationError) as error:
+        sys.stderr.write(f"scorelet-train: {error}\n")
+        sys.exit(2)
+    except failures as error:
+        sys.stderr.write(f"scorelet-train: {error}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

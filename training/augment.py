@@ -1,0 +1,37 @@
+"""More text for the teacher to label: word dropout, crops and splices of learners' own responses.
+
+The texts need not make sense or keep a score: the teacher scores each as it stands.
+"""
+
+import random
+from collections.abc import Sequence
+
+
+def augmented(texts: Sequence[str], per_text: int, seed: int) -> list[str]:
+    """`per_text` new texts for each one; the same seed gives the same texts."""
+    generator = random.Random(seed)
+    words = [text.split() for text in texts]
+    made: list[str] = []
+    for own in words:
+        for _ in range(per_text):
+            way = generator.choice((_drop, _drop, _crop, _splice, _splice))
+            made.append(" ".join(way(own, generator.choice(words), generator)))
+    return made
+
+
+def _drop(own: list[str], _: list[str], generator: random.Random) -> list[str]:
+    """Each word left out with one rate of 5 to 35 %."""
+    rate = generator.uniform(0.05, 0.35)
+    return [word for word in own if generator.random() >= rate] or own[:1]
+
+
+def _crop(own: list[str], _: list[str], generator: random.Random) -> list[str]:
+    """A run of 40 to 90 % of the words."""
+    length = max(1, round(len(own) * generator.uniform(0.4, 0.9)))
+    start = generator.randint(0, max(0, len(own) - length))
+    return own[start : start + length]
+
+
+def _splice(own: list[str], other: list[str], generator: random.Random) -> list[str]:
+    """The beginning of one response and the end of another."""
+    return own[: generator.randint(1, max(1, len(own)))] + other[generator.randint(0, max(0, len(other) - 1)) :]

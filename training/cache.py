@@ -1,0 +1,45 @@
+"""Results kept by the hash of what made them, so that a run killed anywhere goes on from there.
+
+The folder lies outside the repository and may be deleted at any time: it only saves work.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+
+def default_folder() -> Path:
+    """`$SCORELET_CACHE`, else the user's cache folder."""
+    if named := os.environ.get("SCORELET_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scorelet"
+
+
+def key_of(*parts: object) -> str:
+    """A hash of JSON-able parts; equal parts give equal keys on every machine."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:20]
+
+
+def key_of_texts(texts: Iterable[str]) -> str:
+    """A hash of texts in their order."""
+    digest = hashlib.sha256()
+    for text in texts:
+        content = text.encode()
+        digest.update(len(content).to_bytes(8, "big") + content)
+    return digest.hexdigest()[:20]
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Write to a temporary neighbour, then rename: a killed run leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+    os.close(descriptor)
+    try:
+        write(Path(name))
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

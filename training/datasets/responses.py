@@ -1,0 +1,124 @@
+"""Marked and unlabelled responses from train.*, dev.* and unlabelled.*: .jsonl or .csv."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.scoring.errors import BadRows, BadText, RowError
+from app.scoring.item import Item
+from app.scoring.rows import Row, read_rows
+
+GROUP = "group_"
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedResponse:
+    """A response with its human score as a choice: an index into the item's scores or labels."""
+
+    id: str
+    item_id: str
+    text: str
+    choice: int
+    raters: tuple[int, int] | None  # two raters' choices, where there are two
+    learner_id: str | None
+    groups: tuple[tuple[str, str], ...]  # (column less its prefix, value)
+
+
+@dataclass(frozen=True, slots=True)
+class UnlabelledResponse:
+    id: str
+    item_id: str
+    text: str
+    learner_id: str | None
+
+
+def read_marked(path: Path, items: Mapping[str, Item], errors: list[RowError]) -> tuple[MarkedResponse, ...]:
+    """Marked responses in the file's order; what is wrong is appended to errors."""
+    marked: list[MarkedResponse] = []
+    for row, item_id, row_id in _identified(path, items, errors):
+        item = items[item_id]
+        try:
+            marked.append(
+                MarkedResponse(
+                    id=row_id,
+                    item_id=item_id,
+                    text=row.text("response"),
+                    choice=_choice(row, item),
+                    raters=_raters(row, item),
+                    learner_id=_optional(row, "learner_id"),
+                    groups=tuple(
+                        (name.removeprefix(GROUP), str(value))
+                        for name, value in row.fields.items()
+                        if name.startswith(GROUP) and value not in (None, "")
+                    ),
+                )
+            )
+        except BadText as error:
+            errors.append(row.error(str(error)))
+    return tuple(marked)
+
+
+def read_unlabelled(path: Path, items: Mapping[str, Item], errors: list[RowError]) -> tuple[UnlabelledResponse, ...]:
+    """Unlabelled responses in the file's order; what is wrong is appended to errors."""
+    unlabelled: list[UnlabelledResponse] = []
+    for row, item_id, row_id in _identified(path, items, errors):
+        try:
+            unlabelled.append(UnlabelledResponse(row_id, item_id, row.text("response"), _optional(row, "learner_id")))
+        except BadText as error:
+            errors.append(row.error(str(error)))
+    return tuple(unlabelled)
+
+
+def _identified(path: Path, items: Mapping[str, Item], errors: list[RowError]) -> list[tuple[Row, str, str]]:
+    """Rows whose item is known and whose id, if any, is new; the others go to errors."""
+    try:
+        rows = read_rows(path)
+    except BadRows as error:
+        errors += error.errors
+        return []
+    good: list[tuple[Row, str, str]] = []
+    lines: dict[str, int] = {}
+    for row in rows:
+        item_id = row.fields.get("item_id")
+        row_id = _optional(row, "id") or f"{path.stem}-{row.line}"
+        if not isinstance(item_id, str) or item_id not in items:
+            errors.append(row.error(f"item_id {item_id!r} is not in the items file"))
+        elif row_id in lines:
+            errors.append(row.error(f"id {row_id!r} stands already on line {lines[row_id]}"))
+        else:
+            good.append((row, item_id, row_id))
+        lines.setdefault(row_id, row.line)
+    return good
+
+
+def _choice(row: Row, item: Item) -> int:
+    if item.scale == "points":
+        return _points(row, "score", item)
+    labels = item.labels or ()
+    label = row.fields.get("label")
+    if label not in labels:
+        raise BadText(f"'label' must be one of {list(labels)}, not {label!r}")
+    return labels.index(label)
+
+
+def _raters(row: Row, item: Item) -> tuple[int, int] | None:
+    if item.scale != "points" or any(row.fields.get(name) in (None, "") for name in ("score_1", "score_2")):
+        return None
+    return _points(row, "score_1", item), _points(row, "score_2", item)
+
+
+def _points(row: Row, name: str, item: Item) -> int:
+    value: Any = row.fields.get(name)
+    try:
+        points = float(value) if not isinstance(value, bool) else -1.0
+    except (TypeError, ValueError):
+        points = -1.0
+    if not (points.is_integer() and 0 <= points <= (item.max_score or 0)):
+        raise BadText(f"{name!r} must be a whole number from 0 to {item.max_score}, not {value!r}")
+    return int(points)
+
+
+def _optional(row: Row, name: str) -> str | None:
+    value = row.fields.get(name)
+    return None if value in (None, "") else str(value)

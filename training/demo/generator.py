@@ -1,0 +1,230 @@
+"""Made-up learners answer the demo items.  A response is composed of statements and marked by them alone.
+
+So neither wording nor spelling nor a learner's group can move a score, and every mark can be traced to the rubric.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from training.demo.grammar import Grammar, Statement, expand, load_grammars, mark, pick
+
+SEED = 20
+WORDS = range(3, 61)  # length of a response in words; only refusals and bare keywords are shorter
+RATERS_DIFFER = 0.06  # share of responses where the second rater is one point off
+SPLITS = {"train": 600, "dev": 150, "unlabelled": 250}  # learners; each answers every item once
+GROUPS = {"first": 0.025, "additional": 0.04}  # group_language -> share of words misspelt by an average learner
+REGISTERS = ("tidy", "tidy", "lower", "bare", "bare", "run-on")
+RUN_ON = (" and ", " and then ", " ", " and ")
+LONG_JOIN = 10  # characters; nobody says "another reason is that" twice
+FILLERS = ("like ", "um ", "basically ", "maybe ", "i think ", "so ")
+MISSPELLINGS: dict[str, list[str]] = {
+    "because": ["becuase", "becos", "becase", "cuz", "bcause"],
+    "bigger": ["biger"],
+    "there": ["their", "ther"],
+    "their": ["there"],
+    "water": ["watter", "wator"],
+    "when": ["wen"],
+    "which": ["wich"],
+    "right": ["rite"],
+    "number": ["numba", "nummber"],
+    "than": ["then"],
+    "more": ["mor"],
+    "quicker": ["quiker", "qwicker"],
+}
+
+Row = dict[str, str | int]
+
+
+@dataclass(frozen=True)
+class Learner:
+    learner_id: str
+    group: str
+    ability: float  # 0..1: how likely an idea is stated, and a misconception is not
+    misspelt: float  # share of words
+    register: str
+    chatty: float  # chance of each opening, closer, filler or digression
+
+
+@dataclass(frozen=True)
+class Answer:
+    text: str
+    stated: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Demo:
+    items: list[Mapping[str, Any]]
+    train: list[Row]
+    dev: list[Row]
+    unlabelled: list[Row]
+
+
+def generate(seed: int = SEED) -> Demo:
+    learners = _learners(stream(seed, "learners"))
+    rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    grammars = load_grammars()
+    for grammar in grammars:
+        # A stream an item: a phrasing added to one item leaves the others' responses as they were.
+        rng = stream(seed, grammar.item["item_id"])
+        said: dict[str, str] = {}  # normalised response -> the one split it may stand in
+        for split in SPLITS:
+            for learner in learners[split]:
+                given = answer(grammar, learner, rng)
+                while said.setdefault(normalised(given.text), split) != split:
+                    given = answer(grammar, learner, rng)
+                rows[split].append(_row(grammar, learner, given, split != "unlabelled", rng))
+    return Demo([grammar.item for grammar in grammars], **rows)
+
+
+def write(demo: Demo, folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name in ("items", "train", "dev", "unlabelled"):
+        rows: list[Mapping[str, Any]] = getattr(demo, name)
+        paths.append(folder / f"{name}.jsonl")
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        paths[-1].write_text(text, encoding="utf-8", newline="\n")
+    return paths
+
+
+def answer(grammar: Grammar, learner: Learner, rng: Random) -> Answer:
+    while True:
+        stated = _plan(grammar, learner, rng)
+        bare = stated[0] in (grammar.refusals, grammar.keywords)
+        text = _phrase(stated[0].phrasings, grammar, {}, rng) if bare else _say(grammar, stated, learner, rng)
+        text = _dress(_misspell(text, grammar, learner, rng), learner)
+        if text and (bare or len(text.split()) in WORDS):
+            return Answer(text, tuple(stated))
+
+
+def normalised(text: str) -> str:
+    """The words alone, so that a full stop does not make a response of train a new one in dev."""
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def stream(seed: int, name: str) -> Random:
+    return Random(f"{seed}/{name}")
+
+
+def _learners(rng: Random) -> dict[str, list[Learner]]:
+    numbers = list(range(1, sum(SPLITS.values()) + 1))
+    rng.shuffle(numbers)  # an id says nothing about its split
+    learners = {}
+    for split, size in SPLITS.items():
+        chosen, numbers = sorted(numbers[:size]), numbers[size:]
+        learners[split] = [_learner(number, rng) for number in chosen]
+    return learners
+
+
+def _learner(number: int, rng: Random) -> Learner:
+    group = "additional" if rng.random() < 0.3 else "first"
+    misspelt = GROUPS[group] * rng.choice((0, 0.5, 1, 1, 3.5))
+    chatty = rng.choice((0.05, 0.2, 0.4))
+    return Learner(f"demo-learner-{number:04}", group, rng.random(), misspelt, rng.choice(REGISTERS), chatty)
+
+
+def _row(grammar: Grammar, learner: Learner, given: Answer, marked: bool, rng: Random) -> Row:
+    item_id = grammar.item["item_id"]
+    row: Row = {"id": f"{item_id}-{learner.learner_id[-4:]}", "item_id": item_id, "response": given.text}
+    if marked:
+        score = mark(grammar, given.stated)
+        if isinstance(score, int):
+            row |= {"score": score, "score_1": score, "score_2": _second_rater(score, grammar.item["max_score"], rng)}
+        else:
+            row |= {"label": score}
+    return row | {"learner_id": learner.learner_id, "group_language": learner.group}
+
+
+def _second_rater(score: int, max_score: int, rng: Random) -> int:
+    if rng.random() >= RATERS_DIFFER:
+        return score
+    return rng.choice([near for near in (score - 1, score + 1) if 0 <= near <= max_score])
+
+
+def _plan(grammar: Grammar, learner: Learner, rng: Random) -> list[Statement]:
+    kind = rng.random()
+    if kind < 0.06:
+        return [grammar.refusals if kind < 0.03 else grammar.keywords]
+    choose = _plan_reason if grammar.item["scale"] == "nominal" else _plan_ideas
+    stated = choose(grammar, learner.ability, rng)
+    if not stated or rng.random() < 0.15:
+        stated.append(grammar.vague)
+    if rng.random() < learner.chatty / 2:
+        stated.append(grammar.digressions)
+    rng.shuffle(stated)
+    return stated
+
+
+def _plan_ideas(grammar: Grammar, ability: float, rng: Random) -> list[Statement]:
+    stated = []
+    for idea in grammar.ideas:
+        rivals = [wrong for wrong in grammar.misconceptions if idea.name in wrong.cancels]
+        known = rng.random() < 0.2 + 0.8 * ability
+        if known:
+            stated.append(idea)
+        if rng.random() < (0.03 if known else 0.18):
+            stated.append(rng.choice(rivals))
+    others = [wrong for wrong in grammar.misconceptions if not wrong.cancels]
+    if rng.random() < 0.25 - 0.15 * ability:
+        stated.append(rng.choice(others))
+    return stated
+
+
+def _plan_reason(grammar: Grammar, ability: float, rng: Random) -> list[Statement]:
+    stated = []
+    if rng.random() < 0.15 + 0.6 * ability:
+        stated = rng.sample(grammar.ideas, rng.choice((1, 1, 1, 2)))
+    if rng.random() < (0.12 if stated else 0.75):
+        stated.append(rng.choice(grammar.misconceptions))
+    return stated
+
+
+def _say(grammar: Grammar, stated: Sequence[Statement], learner: Learner, rng: Random) -> str:
+    habits: dict[str, str] = {}
+    joins = RUN_ON if learner.register == "run-on" else grammar.connectives
+    text = _phrase(stated[0].phrasings, grammar, habits, rng)
+    if rng.random() < 0.25 + learner.chatty and stated[0] is not grammar.digressions:
+        # A few contradict their own reason: the rubrics judge the reason.
+        group = stated[0].opening if rng.random() < 0.92 else rng.choice(list(grammar.openings))
+        text = _phrase(grammar.openings[group], grammar, habits, rng) + " " + text
+    for statement in stated[1:]:
+        join = rng.choice([join for join in joins if len(join) < LONG_JOIN or join not in text])
+        filler = rng.choice(FILLERS) if rng.random() < learner.chatty / 3 else ""
+        text += join + filler + _phrase(statement.phrasings, grammar, habits, rng)
+    if rng.random() < learner.chatty:
+        text += rng.choice(joins[:2]) + _phrase(grammar.closers, grammar, habits, rng)
+    return text
+
+
+def _phrase(phrasings: Sequence[str], grammar: Grammar, habits: dict[str, str], rng: Random) -> str:
+    return expand(pick(phrasings, rng), grammar, habits, rng)
+
+
+def _misspell(text: str, grammar: Grammar, learner: Learner, rng: Random) -> str:
+    def spell(match: re.Match[str]) -> str:
+        word = match[0]
+        if rng.random() >= learner.misspelt:
+            return word
+        known = grammar.misspellings.get(word.lower()) or MISSPELLINGS.get(word.lower())
+        if known and rng.random() < 0.7:
+            return rng.choice(known)
+        at = rng.randrange(1, len(word) - 1)
+        before, letter, after = word[:at], word[at], word[at + 1 :]
+        return rng.choice((before + after, before + after[0] + letter + after[1:], before + letter + letter + after))
+
+    # Words of four letters and more: a letter lost from "not" or "6" could change what was said.
+    return re.sub(r"[A-Za-z]{4,}", spell, text)
+
+
+def _dress(text: str, learner: Learner) -> str:
+    if learner.register == "tidy":
+        text = re.sub(r"(^|[.?] )([a-z])", lambda start: start[1] + start[2].upper(), re.sub(r"\bi\b", "I", text))
+        return text if text.endswith(("?", ".")) else text + "."
+    text = text.lower() if learner.register != "run-on" else text
+    text = re.sub(r"[.,;'](?!\d)", "", text) if learner.register != "lower" else text
+    return " ".join(text.split())

@@ -1,0 +1,159 @@
+"""One training run in order.  Read this first.
+
+data → split → teacher → soft labels → student → ONNX → parity → choices on validation → agreement on dev → ACTIVE
+"""
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from app.scoring.active import activate, versions
+from app.scoring.agreement import Agreement
+from app.scoring.bundle import Bundle, Head, Provenance
+from app.scoring.errors import BadBundle
+from app.scoring.featurizer import Featurizer
+from app.scoring.item import Item
+from app.scoring.student import Student, decode, softmax
+from app.scoring.text import is_blank
+from training.augment import augmented
+from training.card import card_of
+from training.config import TrainingConfig
+from training.datasets import ItemData
+from training.datasets.responses import MarkedResponse
+from training.distill import NO_LABEL, Lesson, distilled
+from training.export import check_parity, staged, to_onnx, version_of, write_bundle
+from training.measure import agreement_on, choices_on_validation
+from training.progress import console
+from training.selection import choose_head, target_for
+from training.softlabels import teacher_logits
+from training.splits import carve
+from training.student import parameters
+from training.teacher import Teacher, fine_tuned
+from training.tokenizer import learn_tokenizer
+
+SOFTWARE = ("scorelet", "torch", "transformers", "tokenizers", "onnx", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """An item's rows by what they are for.  Blank responses are in none: a rule answers them, no model does."""
+
+    fit: tuple[MarkedResponse, ...]
+    validation: tuple[MarkedResponse, ...]
+    dev: tuple[MarkedResponse, ...]
+    unlabelled: tuple[str, ...]
+
+
+def train_item(data: ItemData, models: Path, config: TrainingConfig, cache: Path) -> Bundle:
+    """Everything from one item's rows to its active bundle.  A bundle already made of the same is only read."""
+    item = data.item
+    if made := _made_before(data, models, config):
+        console.print(f"{item.item_id}: {made.version} was made from the same data and settings")
+        return made
+    parts = split(data, config)
+    teacher = None
+    if config.distillation.soft_weight > 0:
+        teacher = fine_tuned(item, parts.fit, parts.validation, config.teacher, config.seed, cache)
+    texts, lesson = lesson_for(item, parts, teacher, config, cache)
+    tokenizer = learn_tokenizer([*texts["marked"], *texts["unlabelled"]], config.student.vocabulary)
+    featurizer = Featurizer.from_bytes(tokenizer, config.student.max_tokens)
+    network = distilled(
+        lesson, featurizer, item.choices, config.student, config.distillation, config.seed, f"{item.item_id}: student"
+    )
+    student = to_onnx(network)
+    version = version_of(tokenizer, student)
+    draft = Bundle(
+        version=version,
+        item=item,
+        head=Head(decoding="argmax"),
+        max_tokens=config.student.max_tokens,
+        threshold=None,
+        parameters=parameters(network),
+        agreement=None,
+        provenance=Provenance(
+            created_at=datetime.now(UTC),
+            data_sha256=data.sha256,
+            teacher=config.teacher.base if teacher else None,
+            teacher_agreement=_teacher_agreement(item, parts, teacher, cache) if teacher else None,
+            config=config.model_dump(),
+            seed=config.seed,
+            software={name: importlib.metadata.version(name) for name in SOFTWARE},
+        ),
+        sha256={},
+    )
+    counts = {f"{kind}_texts": len(rows) for kind, rows in texts.items()}
+    counts |= {"validation_responses": len(parts.validation), "dev_responses": len(parts.dev)}
+    with staged(models, item.item_id, version, tokenizer, student) as folder:
+        exported = write_bundle(folder, draft, card_of(draft, counts))
+        check_parity(network, exported, [row.text for row in parts.validation])
+        bundle = measured(exported, parts, config)
+        loaded = write_bundle(folder, bundle, card_of(bundle, counts))
+    activate(models / item.item_id, version, mode="suggest", by="scorelet-train", reason="newly trained")
+    return loaded.bundle
+
+
+def split(data: ItemData, config: TrainingConfig) -> Parts:
+    fit, validation = carve([row for row in data.train if not is_blank(row.text)], config.validation_share, config.seed)
+    return Parts(
+        fit=fit,
+        validation=validation,
+        dev=tuple(row for row in data.dev if not is_blank(row.text)),
+        unlabelled=tuple(row.text for row in data.unlabelled if not is_blank(row.text)),
+    )
+
+
+def lesson_for(
+    item: Item, parts: Parts, teacher: Teacher | None, config: TrainingConfig, cache: Path
+) -> tuple[dict[str, Sequence[str]], Lesson]:
+    """The texts by kind, and the same texts in the same order with human scores and the teacher's logits."""
+    marked = [row.text for row in parts.fit]
+    unlabelled = list(parts.unlabelled) if teacher and config.text.unlabelled else []
+    made = augmented(marked, config.text.augmented_per_response, config.seed) if teacher else []
+    texts = [*marked, *unlabelled, *made]
+    choices = np.full(len(texts), NO_LABEL, dtype=np.int64)
+    choices[: len(marked)] = [row.choice for row in parts.fit]
+    soft = teacher_logits(teacher, texts, f"{item.item_id}: soft labels", cache) if teacher else None
+    return {"marked": marked, "unlabelled": unlabelled, "augmented": made}, Lesson(texts, choices, soft)
+
+
+def measured(exported: Student, parts: Parts, config: TrainingConfig) -> Bundle:
+    """The exported student's bundle with decoding and threshold chosen on validation, and its agreement on dev."""
+    item = exported.bundle.item
+    target = target_for([*parts.fit, *parts.validation], config.target_agreement, config.human_margin)
+    head, threshold = choices_on_validation(
+        item, parts.validation, softmax(exported.logits([row.text for row in parts.validation])), target
+    )
+    scores = []
+    if parts.dev:
+        scores = decode(softmax(exported.logits([row.text for row in parts.dev])), item, head)
+    figures = agreement_on(item, parts.dev, scores)
+    return exported.bundle.model_copy(update={"head": head, "threshold": threshold, "agreement": figures})
+
+
+def _teacher_agreement(item: Item, parts: Parts, teacher: Teacher, cache: Path) -> Agreement | None:
+    """The teacher on dev, its decoding chosen on validation like the student's."""
+    if not parts.dev:
+        return None
+    validation, dev = (
+        softmax(teacher_logits(teacher, [row.text for row in rows], f"{item.item_id}: teacher on {name}", cache))
+        for rows, name in ((parts.validation, "validation"), (parts.dev, "dev"))
+    )
+    head, _ = choose_head(item, [row.choice for row in parts.validation], validation)
+    return agreement_on(item, parts.dev, decode(dev, item, head))
+
+
+def _made_before(data: ItemData, models: Path, config: TrainingConfig) -> Bundle | None:
+    """The newest sound bundle made from the same data by the same settings, if any."""
+    folder = models / data.item.item_id
+    for version in reversed(versions(folder)) if folder.is_dir() else ():
+        try:
+            bundle = Student.load(folder / version).bundle
+        except BadBundle:
+            continue
+        if (bundle.provenance.data_sha256, bundle.provenance.config) == (data.sha256, config.model_dump()):
+            return bundle
+    return None

@@ -1,0 +1,183 @@
+"""The teacher: any Hugging Face encoder with a classification head, fine-tuned on the marked responses of one item."""
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+
+from app.scoring.item import Item
+from app.scoring.student import softmax
+from training.cache import key_of, replace_file
+from training.config import TeacherConfig
+from training.datasets.responses import MarkedResponse
+from training.progress import console, track
+from training.selection import choose_head
+from training.weights import resolve
+
+WEIGHTS, CHECKPOINT, HISTORY = "teacher.safetensors", "checkpoint.pt", "history.json"
+
+
+class EncoderClassifier(nn.Module):
+    """An encoder, the mean of its last hidden states, and a linear layer: tokens → logits (batch, choices)."""
+
+    def __init__(self, encoder: nn.Module, choices: int, dropout: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(int(encoder.config.hidden_size), choices)  # type: ignore[arg-type, union-attr]
+
+    def forward(self, tokens: dict[str, Tensor]) -> Tensor:
+        hidden = self.encoder(**tokens).last_hidden_state  # (batch, tokens, width)
+        mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+        logits: Tensor = self.head(self.dropout((hidden * mask).sum(1) / mask.sum(1).clamp(min=1)))
+        return logits
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    key: str  # the hash of all that made it
+    network: EncoderClassifier
+    tokenizer: PreTrainedTokenizerBase
+    max_tokens: int
+    history: tuple[float, ...]  # the validation figure after each epoch; the best epoch's weights are kept
+
+    def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        return tokenise(self.tokenizer, texts, self.max_tokens)
+
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(texts, choices), in the order given."""
+        self.network.eval()
+        with torch.inference_mode():
+            return np.asarray(self.network(self.tokens(texts)).numpy(), dtype=np.float32)
+
+
+def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int) -> dict[str, Tensor]:
+    encoded = tokenizer(list(texts), padding=True, truncation=True, max_length=max_tokens, return_tensors="pt")
+    return dict(encoded)
+
+
+def in_batches(texts: Sequence[str], size: int) -> list[list[int]]:
+    """Numbers of texts, batched by length so that little is padding."""
+    order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def fine_tuned(
+    item: Item,
+    fit: Sequence[MarkedResponse],
+    validation: Sequence[MarkedResponse],
+    config: TeacherConfig,
+    seed: int,
+    cache: Path,
+) -> Teacher:
+    """Fine-tune until the validation figure has not risen for `patience` epochs; keep the best epoch.
+
+    Checkpointed after every epoch under `cache`: a killed run goes on from the last one, a finished one is only read.
+    """
+    source = resolve(config.base)
+    rows = [[(row.text, row.choice) for row in part] for part in (fit, validation)]
+    key = key_of("teacher", item.scale, item.choices, rows, config.model_dump(), seed)
+    folder = cache / "teachers" / key
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    torch.manual_seed(seed)
+    network = EncoderClassifier(AutoModel.from_pretrained(source, dtype=torch.float32), item.choices, config.dropout)
+    if not (folder / HISTORY).is_file():
+        _train(network, tokenizer, item, fit, validation, config, seed, folder)
+    network.load_state_dict(load_file(folder / WEIGHTS))
+    history = tuple(json.loads((folder / HISTORY).read_text()))
+    return Teacher(key, network, tokenizer, config.max_tokens, history)
+
+
+def _train(
+    network: EncoderClassifier,
+    tokenizer: PreTrainedTokenizerBase,
+    item: Item,
+    fit: Sequence[MarkedResponse],
+    validation: Sequence[MarkedResponse],
+    config: TeacherConfig,
+    seed: int,
+    folder: Path,
+) -> None:
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    steps = config.max_epochs * -(-len(fit) // config.batch_size)
+    warmup = max(1, round(config.warmup * steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
+    )
+    # The mean of recent weights (decay a step) generalises better and varies less between epochs than the last ones.
+    mean = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.averaging))  # type: ignore[no-untyped-call]
+    history: list[float] = []
+    if (folder / CHECKPOINT).is_file():
+        state: dict[str, Any] = torch.load(folder / CHECKPOINT, weights_only=True)
+        network.load_state_dict(state["network"])
+        mean.load_state_dict(state["mean"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        history = state["history"]
+        console.print(f"{item.item_id}: teacher goes on after epoch {len(history)}")
+    while len(history) < config.max_epochs and not _stalled(history, config.patience):
+        epoch = len(history) + 1
+        torch.manual_seed(1000 * seed + epoch)  # so that an epoch is the same after a kill as without one
+        network.train()
+        batches = list(_shuffled_batches(fit, config.batch_size, 1000 * seed + epoch))
+        for batch in track(batches, f"{item.item_id}: teacher, epoch {epoch}/{config.max_epochs}", len(batches)):
+            logits = network(tokenise(tokenizer, [row.text for row in batch], config.max_tokens))
+            loss = cross_entropy(logits, torch.tensor([row.choice for row in batch]))
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            mean.update_parameters(network)
+        history.append(_validate(cast("EncoderClassifier", mean.module), tokenizer, item, validation, config))
+        console.print(f"{item.item_id}: teacher, epoch {epoch}: validation {history[-1]:.3f}")
+        if history[-1] == max(history) and history.count(history[-1]) == 1:
+            replace_file(folder / WEIGHTS, lambda path: save_file(mean.module.state_dict(), path))
+        state = {"network": network.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
+        state |= {"schedule": schedule.state_dict(), "history": history}
+        replace_file(folder / CHECKPOINT, lambda path, state=state: torch.save(state, path))  # type: ignore[misc]
+    replace_file(folder / HISTORY, lambda path: path.write_text(json.dumps(history)))
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _stalled(history: list[float], patience: int) -> bool:
+    return len(history) > patience and max(history[-patience:]) <= max(history[:-patience])
+
+
+def _shuffled_batches(rows: Sequence[MarkedResponse], size: int, seed: int) -> Iterator[list[MarkedResponse]]:
+    """Every row once.  Rows of like length come together, in random order otherwise."""
+    generator = random.Random(seed)
+    shuffled = generator.sample(rows, len(rows))
+    pool = 16 * size
+    batches: list[list[MarkedResponse]] = []
+    for start in range(0, len(shuffled), pool):
+        ordered = sorted(shuffled[start : start + pool], key=lambda row: len(row.text))
+        batches += [ordered[i : i + size] for i in range(0, len(ordered), size)]
+    generator.shuffle(batches)
+    yield from batches
+
+
+def _validate(
+    network: EncoderClassifier,
+    tokenizer: PreTrainedTokenizerBase,
+    item: Item,
+    validation: Sequence[MarkedResponse],
+    config: TeacherConfig,
+) -> float:
+    teacher = Teacher("", network, tokenizer, config.max_tokens, ())
+    texts = [row.text for row in validation]
+    logits = np.zeros((len(texts), item.choices), dtype=np.float32)
+    for numbers in in_batches(texts, 32):
+        logits[numbers] = teacher.logits([texts[number] for number in numbers])
+    return choose_head(item, [row.choice for row in validation], softmax(logits))[1]
