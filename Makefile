@@ -30,7 +30,10 @@ check: .venv/dev
 demo-models: .venv/dev
 	$(BIN)/python -m training.demo --out build/demo
 	$(BIN)/scorelet-train run --data build/demo --models models
-	$(BIN)/python -m training.demo.release --models models
+	for item in demo-drying-towel demo-steel-ferry demo-snail-race; do \
+		$(BIN)/scorelet bundle activate $$item --models models --auto \
+			--by "the scorelet maintainers" --reason "a demonstration on synthetic responses" || exit 1; \
+	done
 
 .venv/service: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

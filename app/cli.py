@@ -139,8 +139,8 @@ def bundle_check(item_id: ItemId, models: Models = None) -> None:
 @bundle.command("activate")
 def bundle_activate(
     item_id: ItemId,
-    version: Annotated[str, typer.Argument(metavar="VERSION")],
     by: Annotated[str, typer.Option(help="Who decides this.")],
+    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Default: the newest.")] = None,
     reason: Annotated[str, typer.Option(help="Why; needed with --auto.")] = "",
     auto: Annotated[bool, typer.Option("--auto", help="Let confident scores stand without a reviewer.")] = False,
     models: Models = None,
@@ -148,7 +148,9 @@ def bundle_activate(
     """Make a version live, after loading and probing it.  Without --auto its scores are suggestions to a reviewer."""
     if auto and not (by.strip() and reason.strip()):
         raise BadUsage("--auto needs a named person and a reason: --by NAME --reason TEXT")
-    _activate(_models(models), item_id, version, mode="auto" if auto else "suggest", by=by, reason=reason)
+    newest = versions(item_folder(_models(models), item_id))[-1:]
+    chosen = version or "".join(newest)
+    _activate(_models(models), item_id, chosen, mode="auto" if auto else "suggest", by=by, reason=reason)
 
 
 @bundle.command("rollback")

@@ -34,8 +34,7 @@ def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
         "## Use",
         "",
         f"- A score may stand from confidence {threshold}; below it a person looks.",
-        f"- Scores are decoded by {bundle.head.decoding.replace('_', ' ')}. The confidence is the network's own "
-        "probability, not yet calibrated.",
+        f"- {_decoding(bundle)} The confidence is the network's own probability, not yet calibrated.",
         f"- Responses are read up to {bundle.max_tokens} tokens.",
         "- It scores answers to this question only, by learners like those it learnt from. It does not know cheating, "
         "copied text or other languages.",
@@ -48,6 +47,13 @@ def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _decoding(bundle: Bundle) -> str:
+    if bundle.head.cuts is None:
+        return "The most probable label is given."
+    cuts = ", ".join(f"{cut:.2f}" for cut in bundle.head.cuts)
+    return f"The expected score becomes a score at the cuts {cuts} (equipercentile linking to the human scores)."
 
 
 def _table(student: Agreement | None, teacher: Agreement | None) -> list[str]:

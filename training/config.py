@@ -21,7 +21,8 @@ class TeacherConfig(Config):
     weight_decay: float = Field(default=0.01, ge=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     averaging: float = Field(default=0.99, ge=0, lt=1, description="Decay a step of the mean of weights that is kept.")
-    max_epochs: int = Field(default=6, ge=1)
+    members: int = Field(default=2, ge=1, description="Networks of different seeds; their probabilities are averaged.")
+    max_epochs: int = Field(default=5, ge=1)
     patience: int = Field(default=2, ge=1, description="Epochs without a better validation figure before stopping.")
 
 
@@ -54,7 +55,7 @@ class DistillationConfig(Config):
 
 class TrainingConfig(Config):
     seed: int = 0
-    validation_share: float = Field(default=0.15, gt=0, lt=0.5, description="Of train, for every choice.")
+    validation_share: float = Field(default=0.1, gt=0, lt=0.5, description="Of train, for every choice.")
     target_agreement: float = Field(
         default=0.9, gt=0, le=1, description="Exact agreement that accepted scores must reach, with one rater."
     )

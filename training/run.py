@@ -4,12 +4,13 @@ data → split → teacher → soft labels → student → ONNX → parity → c
 """
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.scoring.active import activate, versions
 from app.scoring.agreement import Agreement
@@ -26,7 +27,7 @@ from training.datasets import ItemData
 from training.datasets.responses import MarkedResponse
 from training.distill import NO_LABEL, Lesson, distilled
 from training.export import check_parity, staged, to_onnx, version_of, write_bundle
-from training.measure import agreement_on, choices_on_validation
+from training.measure import agreement_on, threshold_on
 from training.progress import console
 from training.selection import choose_head, target_for
 from training.softlabels import teacher_logits
@@ -46,6 +47,10 @@ class Parts:
     validation: tuple[MarkedResponse, ...]
     dev: tuple[MarkedResponse, ...]
     unlabelled: tuple[str, ...]
+
+    @property
+    def marked(self) -> tuple[MarkedResponse, ...]:
+        return (*self.fit, *self.validation)
 
 
 def train_item(data: ItemData, models: Path, config: TrainingConfig, cache: Path) -> Bundle:
@@ -69,7 +74,7 @@ def train_item(data: ItemData, models: Path, config: TrainingConfig, cache: Path
     draft = Bundle(
         version=version,
         item=item,
-        head=Head(decoding="argmax"),
+        head=Head(cuts=None),
         max_tokens=config.student.max_tokens,
         threshold=None,
         parameters=parameters(network),
@@ -78,7 +83,7 @@ def train_item(data: ItemData, models: Path, config: TrainingConfig, cache: Path
             created_at=datetime.now(UTC),
             data_sha256=data.sha256,
             teacher=config.teacher.base if teacher else None,
-            teacher_agreement=_teacher_agreement(item, parts, teacher, cache) if teacher else None,
+            teacher_agreement=teacher_agreement(item, parts, teacher, cache) if teacher else None,
             config=config.model_dump(),
             seed=config.seed,
             software={name: importlib.metadata.version(name) for name in SOFTWARE},
@@ -121,29 +126,42 @@ def lesson_for(
 
 
 def measured(exported: Student, parts: Parts, config: TrainingConfig) -> Bundle:
-    """The exported student's bundle with decoding and threshold chosen on validation, and its agreement on dev."""
+    """The exported student's bundle with cuts and threshold chosen inside train, and its agreement on dev."""
     item = exported.bundle.item
-    target = target_for([*parts.fit, *parts.validation], config.target_agreement, config.human_margin)
-    head, threshold = choices_on_validation(
-        item, parts.validation, softmax(exported.logits([row.text for row in parts.validation])), target
-    )
-    scores = []
-    if parts.dev:
-        scores = decode(softmax(exported.logits([row.text for row in parts.dev])), item, head)
+
+    def probabilities(texts: Sequence[str]) -> NDArray[np.float64]:
+        return softmax(exported.logits(list(texts)))
+
+    validation = probabilities([row.text for row in parts.validation])
+    head = linked_head(item, parts, validation, probabilities)
+    target = target_for(parts.marked, config.target_agreement, config.human_margin)
+    threshold = threshold_on(parts.validation, decode(validation, item, head), target)
+    scores = decode(probabilities([row.text for row in parts.dev]), item, head) if parts.dev else []
     figures = agreement_on(item, parts.dev, scores)
     return exported.bundle.model_copy(update={"head": head, "threshold": threshold, "agreement": figures})
 
 
-def _teacher_agreement(item: Item, parts: Parts, teacher: Teacher, cache: Path) -> Agreement | None:
-    """The teacher on dev, its decoding chosen on validation like the student's."""
+def linked_head(
+    item: Item,
+    parts: Parts,
+    validation: NDArray[np.float64],
+    probabilities: Callable[[Sequence[str]], NDArray[np.float64]],
+) -> Head:
+    """Cuts from the human scores of all marked rows, and the machine's on validation and unlabelled text."""
+    unfitted = [validation, probabilities(parts.unlabelled)] if parts.unlabelled else [validation]
+    return choose_head(item, [row.choice for row in parts.marked], np.concatenate(unfitted))
+
+
+def teacher_agreement(item: Item, parts: Parts, teacher: Teacher, cache: Path) -> Agreement | None:
+    """The teacher on dev, decoded like the student."""
     if not parts.dev:
         return None
-    validation, dev = (
-        softmax(teacher_logits(teacher, [row.text for row in rows], f"{item.item_id}: teacher on {name}", cache))
-        for rows, name in ((parts.validation, "validation"), (parts.dev, "dev"))
-    )
-    head, _ = choose_head(item, [row.choice for row in parts.validation], validation)
-    return agreement_on(item, parts.dev, decode(dev, item, head))
+
+    def probabilities(texts: Sequence[str]) -> NDArray[np.float64]:
+        return softmax(teacher_logits(teacher, texts, f"{item.item_id}: teacher", cache))
+
+    head = linked_head(item, parts, probabilities([row.text for row in parts.validation]), probabilities)
+    return agreement_on(item, parts.dev, decode(probabilities([row.text for row in parts.dev]), item, head))
 
 
 def _made_before(data: ItemData, models: Path, config: TrainingConfig) -> Bundle | None:

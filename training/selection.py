@@ -8,27 +8,32 @@ from numpy.typing import ArrayLike, NDArray
 from app.scoring.agreement import exact_agreement, macro_f1, quadratic_weighted_kappa
 from app.scoring.bundle import Head
 from app.scoring.item import Item
-from app.scoring.student import decode
+from app.scoring.student import expected_choice
 from training.datasets.responses import MarkedResponse
 
 MIN_ACCEPTED = 20  # fewer accepted responses say nothing about agreement
 
 
-def figure_of_merit(item: Item, human: ArrayLike, machine: ArrayLike) -> float:
-    """QWK for ordered scales, macro-F1 for nominal ones; 0 where QWK is undefined."""
+def figure_of_merit(item: Item, human: Sequence[int], probabilities: NDArray[np.float64]) -> float:
+    """What early stopping goes by: macro-F1 of the most probable label; for ordered scales the QWK of the expected
+    score, which varies less than that of decoded ones.  0 where QWK is undefined.
+    """
     if not item.is_ordered:
-        return macro_f1(human, machine)
-    return float(np.nan_to_num(quadratic_weighted_kappa(human, machine)))
+        return macro_f1(human, probabilities.argmax(axis=1))
+    return float(np.nan_to_num(quadratic_weighted_kappa(human, expected_choice(probabilities))))
 
 
-def choose_head(item: Item, human: Sequence[int], probabilities: NDArray[np.float64]) -> tuple[Head, float]:
-    """The decoding with the better figure of merit, and the figure; `expected_score` where they are equal."""
-    heads = [Head(decoding="argmax")]
-    if item.is_ordered:
-        heads.insert(0, Head(decoding="expected_score"))
-    figures = [figure_of_merit(item, human, [s.choice for s in decode(probabilities, item, head)]) for head in heads]
-    best = int(np.argmax(figures))
-    return heads[best], figures[best]
+def choose_head(item: Item, human: Sequence[int], probabilities: NDArray[np.float64]) -> Head:
+    """Equipercentile linking for ordered scales (Kolen & Brennan 2014, ch. 2): the cuts give each score the share of
+    responses that it has in the human scores `human`.  `probabilities` (responses, choices) are of responses from the
+    same population that were not fitted; they need no human score.
+
+    Models shrink towards the middle and the common; linked scores do not, which is what QWK and SMD ask for.
+    """
+    if not item.is_ordered:
+        return Head(cuts=None)
+    shares = np.cumsum(np.bincount(human, minlength=item.choices))[:-1] / len(human)
+    return Head(cuts=tuple(map(float, np.quantile(expected_choice(probabilities), shares))))
 
 
 def target_for(rows: Sequence[MarkedResponse], default: float, human_margin: float) -> float:

@@ -28,11 +28,11 @@ def teacher_logits(teacher: Teacher, texts: Sequence[str], description: str, cac
             logits = _label(teacher, chunk)
             replace_file(file, lambda path, logits=logits: np.save(path, logits))  # type: ignore[misc]
         parts.append(np.load(file))
-    return np.concatenate(parts) if parts else np.zeros((0, teacher.network.head.out_features), np.float32)
+    return np.concatenate(parts) if parts else np.zeros((0, teacher.choices), np.float32)
 
 
 def _label(teacher: Teacher, texts: Sequence[str]) -> NDArray[np.float32]:
-    logits = np.zeros((len(texts), teacher.network.head.out_features), dtype=np.float32)
+    logits = np.zeros((len(texts), teacher.choices), dtype=np.float32)
     for numbers in in_batches(texts, 32):
         logits[numbers] = teacher.logits([texts[number] for number in numbers])
     return logits

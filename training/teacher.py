@@ -1,6 +1,7 @@
 """The teacher: any Hugging Face encoder with a classification head, fine-tuned on the marked responses of one item."""
 
 import json
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from training.cache import key_of, replace_file
 from training.config import TeacherConfig
 from training.datasets.responses import MarkedResponse
 from training.progress import console, track
-from training.selection import choose_head
+from training.selection import figure_of_merit
 from training.weights import resolve
 
 WEIGHTS, CHECKPOINT, HISTORY = "teacher.safetensors", "checkpoint.pt", "history.json"
@@ -45,21 +46,33 @@ class EncoderClassifier(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class Teacher:
-    key: str  # the hash of all that made it
+class Member:
     network: EncoderClassifier
-    tokenizer: PreTrainedTokenizerBase
-    max_tokens: int
     history: tuple[float, ...]  # the validation figure after each epoch; the best epoch's weights are kept
 
-    def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        return tokenise(self.tokenizer, texts, self.max_tokens)
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    key: str  # the hash of all that made it
+    members: tuple[Member, ...]
+    tokenizer: PreTrainedTokenizerBase
+    max_tokens: int
+
+    @property
+    def choices(self) -> int:
+        return self.members[0].network.head.out_features
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(texts, choices), in the order given."""
-        self.network.eval()
-        with torch.inference_mode():
-            return np.asarray(self.network(self.tokens(texts)).numpy(), dtype=np.float32)
+        """(texts, choices), in the order given: the logarithm of the members' mean probability."""
+        networks = [member.network for member in self.members]
+        return mean_log_probabilities(networks, tokenise(self.tokenizer, texts, self.max_tokens))
+
+
+def mean_log_probabilities(networks: Sequence[EncoderClassifier], tokens: dict[str, Tensor]) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        each = torch.stack([torch.log_softmax(network.eval()(tokens), dim=1) for network in networks])
+        mean = torch.logsumexp(each, dim=0) - math.log(len(networks))
+    return np.asarray(mean.numpy(), dtype=np.float32)
 
 
 def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int) -> dict[str, Tensor]:
@@ -81,22 +94,28 @@ def fine_tuned(
     seed: int,
     cache: Path,
 ) -> Teacher:
-    """Fine-tune until the validation figure has not risen for `patience` epochs; keep the best epoch.
+    """Fine-tune each member until its validation figure has not risen for `patience` epochs; keep its best epoch.
 
     Checkpointed after every epoch under `cache`: a killed run goes on from the last one, a finished one is only read.
     """
     source = resolve(config.base)
-    rows = [[(row.text, row.choice) for row in part] for part in (fit, validation)]
-    key = key_of("teacher", item.scale, item.choices, rows, config.model_dump(), seed)
-    folder = cache / "teachers" / key
     tokenizer = AutoTokenizer.from_pretrained(source)
-    torch.manual_seed(seed)
-    network = EncoderClassifier(AutoModel.from_pretrained(source, dtype=torch.float32), item.choices, config.dropout)
-    if not (folder / HISTORY).is_file():
-        _train(network, tokenizer, item, fit, validation, config, seed, folder)
-    network.load_state_dict(load_file(folder / WEIGHTS))
-    history = tuple(json.loads((folder / HISTORY).read_text()))
-    return Teacher(key, network, tokenizer, config.max_tokens, history)
+    rows = [[(row.text, row.choice) for row in part] for part in (fit, validation)]
+    settings = config.model_dump(exclude={"members"})
+    members, keys = [], []
+    for number in range(config.members):
+        member_seed = 1000 * seed + number
+        keys.append(key_of("teacher", item.scale, item.choices, rows, settings, member_seed))
+        folder = cache / "teachers" / keys[-1]
+        torch.manual_seed(member_seed)
+        encoder = AutoModel.from_pretrained(source, dtype=torch.float32)
+        network = EncoderClassifier(encoder, item.choices, config.dropout)
+        if not (folder / HISTORY).is_file():
+            name = f"{item.item_id}: teacher {number + 1}/{config.members}"
+            _train(network, tokenizer, item, fit, validation, config, member_seed, folder, name)
+        network.load_state_dict(load_file(folder / WEIGHTS))
+        members.append(Member(network, tuple(json.loads((folder / HISTORY).read_text()))))
+    return Teacher(key_of(keys), tuple(members), tokenizer, config.max_tokens)
 
 
 def _train(
@@ -108,6 +127,7 @@ def _train(
     config: TeacherConfig,
     seed: int,
     folder: Path,
+    name: str,
 ) -> None:
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     steps = config.max_epochs * -(-len(fit) // config.batch_size)
@@ -125,13 +145,13 @@ def _train(
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         history = state["history"]
-        console.print(f"{item.item_id}: teacher goes on after epoch {len(history)}")
+        console.print(f"{name} goes on after epoch {len(history)}")
     while len(history) < config.max_epochs and not _stalled(history, config.patience):
         epoch = len(history) + 1
         torch.manual_seed(1000 * seed + epoch)  # so that an epoch is the same after a kill as without one
         network.train()
         batches = list(_shuffled_batches(fit, config.batch_size, 1000 * seed + epoch))
-        for batch in track(batches, f"{item.item_id}: teacher, epoch {epoch}/{config.max_epochs}", len(batches)):
+        for batch in track(batches, f"{name}, epoch {epoch}/{config.max_epochs}", len(batches)):
             logits = network(tokenise(tokenizer, [row.text for row in batch], config.max_tokens))
             loss = cross_entropy(logits, torch.tensor([row.choice for row in batch]))
             optimizer.zero_grad()
@@ -141,7 +161,7 @@ def _train(
             schedule.step()
             mean.update_parameters(network)
         history.append(_validate(cast("EncoderClassifier", mean.module), tokenizer, item, validation, config))
-        console.print(f"{item.item_id}: teacher, epoch {epoch}: validation {history[-1]:.3f}")
+        console.print(f"{name}, epoch {epoch}: validation {history[-1]:.3f}")
         if history[-1] == max(history) and history.count(history[-1]) == 1:
             replace_file(folder / WEIGHTS, lambda path: save_file(mean.module.state_dict(), path))
         state = {"network": network.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
@@ -175,9 +195,9 @@ def _validate(
     validation: Sequence[MarkedResponse],
     config: TeacherConfig,
 ) -> float:
-    teacher = Teacher("", network, tokenizer, config.max_tokens, ())
     texts = [row.text for row in validation]
     logits = np.zeros((len(texts), item.choices), dtype=np.float32)
     for numbers in in_batches(texts, 32):
-        logits[numbers] = teacher.logits([texts[number] for number in numbers])
-    return choose_head(item, [row.choice for row in validation], softmax(logits))[1]
+        tokens = tokenise(tokenizer, [texts[number] for number in numbers], config.max_tokens)
+        logits[numbers] = mean_log_probabilities([network], tokens)
+    return figure_of_merit(item, [row.choice for row in validation], softmax(logits))

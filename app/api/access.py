@@ -51,6 +51,8 @@ def _is_local(request: Request) -> bool:
     """Both ends and the name asked for are this machine's: neither a proxy nor a rebound name gets in."""
     server, client = request.scope.get("server"), request.scope.get("client")
     ends = [address[0] for address in (server, client) if address]
+    if request.headers.get("host", request.url.netloc) != request.url.netloc:
+        return False  # starlette puts the server's own address where it cannot read the name
     return len(ends) == 2 and all(map(is_loopback, [*ends, request.url.hostname or ""]))
 
 

@@ -40,11 +40,44 @@ REPLY_EXAMPLE: dict[str, JsonValue] = {
     "grading_progress": "FullyGraded",
 }
 
+LOGGED_EXAMPLE: dict[str, JsonValue] = REPLY_EXAMPLE | {
+    "created_at": "2026-11-21T09:30:12.345678Z",
+    "response": REQUEST_EXAMPLE["response"],
+    "attempt_id": REQUEST_EXAMPLE["attempt_id"],
+    "learner_hash": None,
+    "gradebook_max": 10,
+}
+ITEM_EXAMPLE: dict[str, JsonValue] = {
+    "item_id": "demo-drying-towel",
+    "title": "The wet towel",
+    "prompt": "Why does a wet towel dry faster on a warm, windy day?",
+    "scale": "points",
+    "max_score": 3,
+    "labels": None,
+    "bundle_version": "20261121T050000Z-1a2b3c4d",
+    "mode": "auto",
+    "released_by": "the gate",
+    "released_at": "2026-11-21T05:00:07Z",
+    "release_reason": "the gate passed",
+    "threshold": 0.71,
+    "agreement": {
+        "n": 120,
+        "exact": 0.86,
+        "adjacent": 0.99,
+        "qwk": 0.91,
+        "smd": 0.02,
+        "macro_f1": 0.85,
+        "human_qwk": 0.93,
+        "human_exact": 0.88,
+    },
+    "parameters": 78213,
+}
+
 
 class ScoreRequest(BaseModel):
     """One response to one item."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [REQUEST_EXAMPLE]})
+    model_config = ConfigDict(extra="forbid")
 
     item_id: Annotated[str, Field(min_length=1, max_length=128)]
     response: Annotated[Checked, Field(json_schema_extra={"maxLength": MAX_CHARACTERS})]
@@ -61,23 +94,19 @@ class ScoreRequest(BaseModel):
 class ScoreReply(Prediction):
     """A scored, logged response.  `not_scorable` has no score; nominal items have a label and no score."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [REPLY_EXAMPLE]})
-
 
 # Checked one by one, so that a bad one does not sink the others; documented as what each must be.
 LooseRequest = Annotated[Any, WithJsonSchema({"$ref": "#/components/schemas/ScoreRequest"})]
 
 
 class BatchRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"responses": [REQUEST_EXAMPLE]}]})
+    model_config = ConfigDict(extra="forbid")
 
     responses: list[LooseRequest] = Field(min_length=1, max_length=MAX_BATCH)
 
 
 class BatchReply(BaseModel):
     """One entry a response, in order: the prediction, or the problem that this response alone had."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"results": [REPLY_EXAMPLE]}]})
 
     results: list[ScoreReply | Problem]
 
@@ -156,3 +185,17 @@ class Readiness(BaseModel):
     database: str = Field(description="`ok`, or what is wrong with it.")
     items: list[str]
     refused: dict[str, str] = Field(description="Item → why its bundle was refused.")
+
+
+EXAMPLES: dict[type[BaseModel], JsonValue] = {
+    ScoreRequest: REQUEST_EXAMPLE,
+    ScoreReply: REPLY_EXAMPLE,
+    BatchRequest: {"responses": [REQUEST_EXAMPLE]},
+    BatchReply: {"results": [REPLY_EXAMPLE]},
+    LoggedReply: LOGGED_EXAMPLE,
+    LogPage: {"predictions": [LOGGED_EXAMPLE], "next": None},
+    ItemReply: ITEM_EXAMPLE,
+    ItemsReply: {"items": [ITEM_EXAMPLE]},
+    Liveness: {"status": "alive"},
+    Readiness: {"status": "ready", "open": False, "database": "ok", "items": ["demo-drying-towel"], "refused": {}},
+}

@@ -1,11 +1,14 @@
 """GET /docs and /redoc from files beside this module: they work with no internet."""
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
+
+from app.api.bodies import EXAMPLES
 
 FILES = Path(__file__).with_name(
     "static"
@@ -17,6 +20,16 @@ router = APIRouter(include_in_schema=False)
 def mount(app: FastAPI) -> None:
     app.mount(STATIC, StaticFiles(directory=FILES), name="static")
     app.include_router(router)
+    described = app.openapi
+
+    def with_examples() -> dict[str, Any]:
+        """Put in last: FastAPI drops every null from its document, those of examples too."""
+        document = described()
+        for model, example in EXAMPLES.items():
+            document["components"]["schemas"][model.__name__]["examples"] = [example]
+        return document
+
+    app.openapi = with_examples  # type: ignore[method-assign]  # FastAPI's own way to extend it
 
 
 @router.get("/docs")

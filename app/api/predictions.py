@@ -11,6 +11,7 @@ from app.api.access import ReadingCaller, ReviewCaller
 from app.api.bodies import LoggedReply, LogPage
 from app.api.problems import UnknownPrediction, documented
 from app.api.state import StateDep
+from app.scoring.item import Name
 from app.scoring.judgement import Decision
 from app.storage import predictions
 from app.storage.keys import Scope
@@ -40,7 +41,7 @@ def prediction(prediction_id: UUID, caller: ReadingCaller, session: SessionDep) 
 def log(
     _: ReviewCaller,
     session: SessionDep,
-    item_id: Annotated[str | None, Query(max_length=128)] = None,
+    item_id: Annotated[Name | None, Query()] = None,
     decision: Decision | None = None,
     cursor: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,

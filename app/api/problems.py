@@ -127,6 +127,7 @@ def install(app: FastAPI) -> None:
         return reply(problem("InternalError", 500, f"unforeseen {type(error).__name__}; the log says where"))
 
 
-def documented(*titles_and_statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For a route's `responses`: these statuses carry a Problem."""
-    return {status: {"model": Problem, "content": {MEDIA_TYPE: {}}} for status in titles_and_statuses}
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`: these statuses carry a Problem.  By hand, for of `model` FastAPI makes plain JSON."""
+    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+    return {status: {"content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}

@@ -6,12 +6,13 @@ This module reads the files whole or refuses them.  It knows nothing of what the
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.scoring.agreement import Agreement
 from app.scoring.errors import BadBundle
@@ -27,13 +28,13 @@ class Value(BaseModel):
 
 
 class Head(Value):
-    """How logits become a score.
+    """How probabilities become a score.
 
-    `argmax` takes the most probable choice; `expected_score` rounds Σ p·score half up, which agrees better by QWK
-    on ordered scales.
+    With cuts, the score is the number of cuts that the expected score Σ p·choice has reached; without, the most
+    probable choice.
     """
 
-    decoding: Literal["argmax", "expected_score"]
+    cuts: tuple[float, ...] | None = Field(description="One between each two neighbouring scores, ascending.")
 
 
 class Provenance(Value):
@@ -63,6 +64,17 @@ class Bundle(Value):
     agreement: Agreement | None = Field(description="With the human score on dev rows; None where there are none.")
     provenance: Provenance
     sha256: dict[Literal["tokenizer.json", "student.onnx", "card.md"], str]
+
+    @model_validator(mode="after")
+    def _cuts_fit_the_scale(self) -> Self:
+        cuts = self.head.cuts
+        if cuts is None:
+            return self
+        if not self.item.is_ordered or len(cuts) != self.item.choices - 1:
+            raise ValueError(f"{len(cuts)} cuts do not fit {self.item.choices} scores, ordered or not")
+        if not all(map(math.isfinite, cuts)) or list(cuts) != sorted(cuts):
+            raise ValueError("cuts must be finite and ascend")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

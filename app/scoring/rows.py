@@ -63,25 +63,22 @@ def _jsonl(path: Path) -> Iterator[Row | RowError]:
 
 
 def _csv(path: Path) -> Iterator[Row | RowError]:
-    csv.field_size_limit(50 * MAX_CHARACTERS)  # a longer field is an error of ours by name, not of the csv module
+    csv.field_size_limit(50 * MAX_CHARACTERS)  # what is longer is no response in any encoding
+    line = 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             if not reader.fieldnames or len(set(reader.fieldnames)) != len(reader.fieldnames):
-                yield RowError(path, 1, "the first line must name the columns, each once")
+                yield RowError(path, line, "the first line must name the columns, each once")
                 return
-            while True:
-                line = reader.line_num + 1
-                try:
-                    fields = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    yield RowError(path, line, f"not CSV: {error}")
-                    return  # after a broken quote no line can be trusted
+            line = reader.line_num + 1
+            for fields in reader:
                 yield _csv_row(path, line, fields)
+                line = reader.line_num + 1
+    except csv.Error as error:  # after a broken quote no line can be trusted
+        yield RowError(path, line, f"not CSV: {error}")
     except UnicodeDecodeError as error:
-        yield RowError(path, line, f"not UTF-8 near this line: {error.reason}")
+        yield RowError(path, line, f"not UTF-8 on or after this line: {error.reason}")
 
 
 def _csv_row(path: Path, line: int, fields: dict[Any, Any]) -> Row | RowError:

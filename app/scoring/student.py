@@ -95,12 +95,15 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
+def expected_choice(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(responses, choices) → Σ p·choice for each response."""
+    return np.asarray(probabilities @ np.arange(probabilities.shape[1]))
+
+
 def decode(probabilities: NDArray[np.float64], item: Item, head: Head) -> list[Score]:
-    """Probabilities (responses, choices) → scores, by the head's decoding."""
-    choices = probabilities.argmax(axis=1)
-    expected = probabilities @ np.arange(probabilities.shape[1])
-    if head.decoding == "expected_score":
-        choices = np.floor(expected + 0.5).astype(np.int64)  # half up, as a rater would; numpy rounds half to even
+    """Probabilities (responses, choices) → scores, by the head's cuts."""
+    expected = expected_choice(probabilities)
+    choices = probabilities.argmax(axis=1) if head.cuts is None else np.searchsorted(head.cuts, expected, side="right")
     return [
         Score(
             choice=int(choice),

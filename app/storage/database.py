@@ -1,19 +1,25 @@
 """The engine and the state of the schema."""
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 
 def connect(url: str) -> Engine:
-    """An engine.  SQLite gets WAL and synchronous=FULL: a commit that returned survives a power cut."""
+    """An engine.  SQLite gets WAL and synchronous=FULL: a commit that returned survives a power cut.
+
+    Parameters are hidden from SQLAlchemy's own log and errors: a response is one of them.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=30)
-    engine = create_engine(parsed, connect_args={"timeout": 15})  # seconds to wait for another writer
+        return create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=30)
+    waiting = {"timeout": 15}  # seconds for another writer
+    engine = create_engine(parsed, hide_parameters=True, connect_args=waiting)
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
@@ -27,15 +33,23 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the schema to a revision.  One transaction: it happens whole or not at all."""
     from alembic import command
 
-    with engine.begin() as connection:
+    with _transaction(engine) as connection:
         command.upgrade(_alembic(connection), revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
     from alembic import command
 
-    with engine.begin() as connection:
+    with _transaction(engine) as connection:
         command.downgrade(_alembic(connection), revision)
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":  # Python's driver begins none before CREATE TABLE
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
 
 
 def head_revision() -> str | None:

@@ -1,0 +1,146 @@
+"""What distillation earns on a user's own data, against a baseline that is hard to beat.
+
+    python -m benchmarks.spine --data DIR --models MODELS --item ITEM … --out results.json
+
+For each item, on its dev rows: TF-IDF + logistic regression fitted on all train rows (expected score), the same student
+trained on human labels alone, the distilled student in MODELS, and its teacher; QWK with 95 % bootstrap intervals,
+parameters, bytes, and milliseconds a response (batch 1, one thread).
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline, make_union
+
+from app.scoring.active import read_active
+from app.scoring.agreement import quadratic_weighted_kappa
+from app.scoring.bundle import STUDENT, TOKENIZER
+from app.scoring.student import Student, decode, softmax
+from training.cache import default_folder
+from training.config import TrainingConfig
+from training.datasets import ItemData, read_data
+from training.run import linked_head, split, train_item
+from training.softlabels import teacher_logits
+from training.student import parameters
+from training.teacher import fine_tuned
+
+RESAMPLES = 2000
+Choices = NDArray[np.int64]
+
+
+def tf_idf(data: ItemData, texts: Sequence[str]) -> Choices:
+    """Words and word pairs, characters 2 to 5; fixed settings; the expected score, rounded."""
+    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=2, sublinear_tf=True)
+    model = make_pipeline(make_union(words, characters), LogisticRegression(C=10, max_iter=2000))
+    model.fit([row.text for row in data.train], [row.choice for row in data.train])
+    expected = model.predict_proba(list(texts)) @ model.classes_
+    choices: Choices = np.floor(expected + 0.5).astype(np.int64)
+    return choices
+
+
+def by_student(student: Student, texts: Sequence[str]) -> Choices:
+    return np.array([score.choice for score in student.score(list(texts))])
+
+
+def interval(human: Choices, machine: Choices, against: Choices | None = None) -> list[float]:
+    """95 % bootstrap interval of QWK, or of its difference to `against` on the same resamples."""
+    generator = np.random.default_rng(0)
+    figures = []
+    for _ in range(RESAMPLES):
+        rows = generator.integers(0, len(human), len(human))
+        figure = quadratic_weighted_kappa(human[rows], machine[rows])
+        figures.append(figure - (quadratic_weighted_kappa(human[rows], against[rows]) if against is not None else 0.0))
+    return [round(float(value), 3) for value in np.percentile(figures, [2.5, 97.5])]
+
+
+def milliseconds(score: Callable[[list[str]], object], texts: Sequence[str], rounds: int = 200) -> float:
+    """The median over single responses, after a warm-up."""
+    chosen = [texts[number % len(texts)] for number in range(rounds)]
+    for text in chosen[:20]:
+        score([text])
+    times = []
+    for text in chosen:
+        start = time.perf_counter()
+        score([text])
+        times.append(time.perf_counter() - start)
+    return float(np.median(times) * 1000)
+
+
+def of_item(data: ItemData, models: Path, work: Path, cache: Path) -> dict[str, Any]:
+    folder = models / data.item.item_id
+    student = Student.load(folder / read_active(folder).version)
+    config = TrainingConfig.model_validate(student.bundle.provenance.config)
+    parts = split(data, config)
+    texts, human = [row.text for row in parts.dev], np.array([row.choice for row in parts.dev])
+
+    alone_config = config.model_copy(
+        update={"distillation": config.distillation.model_copy(update={"soft_weight": 0.0})}
+    )  # without a teacher there is no text to label: human labels are all it gets
+    alone = Student.load(work / data.item.item_id / train_item(data, work, alone_config, cache).version)
+
+    teacher = fine_tuned(data.item, parts.fit, parts.validation, config.teacher, config.seed, cache)
+
+    def of_teacher(rows: Sequence[str]) -> NDArray[np.float64]:
+        return softmax(teacher_logits(teacher, rows, "teacher", cache))
+
+    head = linked_head(data.item, parts, of_teacher([row.text for row in parts.validation]), of_teacher)
+    by_teacher = decode(of_teacher(texts), data.item, head)
+
+    machine = {
+        "tf_idf": tf_idf(data, texts),
+        "student_human_labels_only": by_student(alone, texts),
+        "student": by_student(student, texts),
+        "teacher": np.array([score.choice for score in by_teacher]),
+    }
+    result: dict[str, Any] = {"item": data.item.item_id, "n": len(human), "bundle": student.bundle.version}
+    for name, choices in machine.items():
+        qwk = quadratic_weighted_kappa(human, choices)
+        result[name] = {"qwk": round(qwk, 3), "interval": interval(human, choices)}
+    for name in ("tf_idf", "student_human_labels_only", "teacher"):
+        result[f"student_less_{name}"] = interval(human, machine["student"], machine[name])
+    networks = [member.network for member in teacher.members]
+    version = folder / student.bundle.version
+    result["student"] |= {
+        "parameters": student.bundle.parameters,
+        "bytes": sum((version / name).stat().st_size for name in (STUDENT, TOKENIZER)),
+        "milliseconds": round(milliseconds(student.score, texts), 3),
+    }
+    torch.set_num_threads(1)
+    result["teacher"] |= {
+        "parameters": sum(map(parameters, networks)),
+        "bytes": 4 * sum(map(parameters, networks)),  # float32
+        "milliseconds": round(milliseconds(teacher.logits, texts), 2),
+    }
+    return result
+
+
+def main(
+    data: Annotated[Path, typer.Option()],
+    models: Annotated[Path, typer.Option(help="With the bundles of `scorelet-train run`.")],
+    item: Annotated[list[str], typer.Option()],
+    out: Annotated[Path, typer.Option()],
+    work: Annotated[Path, typer.Option(help="For the students without a teacher.")] = Path("build/spine"),
+    cache: Annotated[Path | None, typer.Option()] = None,
+) -> None:
+    read = read_data(data)
+    results = [of_item(read.of(item_id), models, work, cache or default_folder()) for item_id in item]
+    means = {
+        name: round(float(np.mean([result[name]["qwk"] for result in results])), 3)
+        for name in ("tf_idf", "student_human_labels_only", "student", "teacher")
+    }
+    out.write_text(json.dumps({"items": results, "mean_qwk": means}, indent=2) + "\n", encoding="utf-8")
+    print(out.read_text())
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,93 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.scoring.bundle import CARD, METADATA, STUDENT, TOKENIZER, read_bundle
+from app.scoring.errors import BadBundle
+from tests.tiny import write_tiny_bundle
+
+
+def with_metadata(folder: Path, **changes: Any) -> Path:
+    content = json.loads((folder / METADATA).read_text()) | changes
+    (folder / METADATA).write_text(json.dumps(content))
+    return folder
+
+
+def test_a_sound_bundle_is_read_whole(tmp_path: Path) -> None:
+    folder = write_tiny_bundle(tmp_path)
+
+    files = read_bundle(folder)
+
+    assert files.bundle.item.item_id == "heat-1"
+    assert files.student == (folder / STUDENT).read_bytes()
+
+
+@pytest.mark.parametrize("name", [TOKENIZER, STUDENT, CARD])
+def test_a_changed_byte_is_found_in_every_file(tmp_path: Path, name: str) -> None:
+    file = write_tiny_bundle(tmp_path) / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+    with pytest.raises(BadBundle, match=rf"{name} does not have the checksum"):
+        read_bundle(file.parent)
+
+
+@pytest.mark.parametrize("name", [METADATA, TOKENIZER, STUDENT, CARD])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    folder = write_tiny_bundle(tmp_path)
+    (folder / name).unlink()
+
+    with pytest.raises(BadBundle, match=f"{name} is missing"):
+        read_bundle(folder)
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    folder = write_tiny_bundle(tmp_path)
+    (folder / STUDENT).rename(tmp_path / "elsewhere.onnx")
+    (folder / STUDENT).symlink_to(tmp_path / "elsewhere.onnx")
+
+    with pytest.raises(BadBundle, match="not a plain file"):
+        read_bundle(folder)
+
+
+def test_an_unknown_field_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadBundle, match="flavour: Extra inputs"):
+        read_bundle(with_metadata(write_tiny_bundle(tmp_path), flavour="vanilla"))
+
+
+def test_a_missing_checksum_is_no_way_around_it(tmp_path: Path) -> None:
+    with pytest.raises(BadBundle, match="no checksum"):
+        read_bundle(with_metadata(write_tiny_bundle(tmp_path), sha256={}))
+
+
+def test_a_checksum_of_another_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadBundle, match="sha256"):
+        read_bundle(with_metadata(write_tiny_bundle(tmp_path), sha256={"../../ACTIVE": "0" * 64}))
+
+
+def test_a_bundle_copied_under_another_item_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny_bundle(tmp_path, "heat-1")
+    other = tmp_path / "heat-2" / folder.name
+    other.parent.mkdir()
+    folder.rename(other)
+
+    with pytest.raises(BadBundle, match="is of heat-1/"):
+        read_bundle(other)
+
+
+@pytest.mark.parametrize("cuts", [[0.5, 1.5], [0.5, 2.5, 1.5], [0.5, 1.5, float("nan")], []])
+def test_cuts_that_do_not_fit_the_scale_are_refused(tmp_path: Path, cuts: list[float]) -> None:
+    with pytest.raises(BadBundle, match=r"cuts|finite"):
+        read_bundle(with_metadata(write_tiny_bundle(tmp_path), head={"cuts": cuts}))
+
+
+@pytest.mark.parametrize("content", ["", "{", "null", "[]", '{"format": 2}'])
+def test_metadata_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+    folder = write_tiny_bundle(tmp_path)
+    (folder / METADATA).write_text(content)
+
+    with pytest.raises(BadBundle, match=METADATA):
+        read_bundle(folder)

@@ -1,0 +1,51 @@
+import pytest
+
+from app.scoring.errors import BadBundle
+from app.scoring.featurizer import Featurizer
+from training.tokenizer import learn_tokenizer
+
+TEXTS = [
+    "Wärme steigt auf, weil warme Luft leichter ist.",
+    "Wärme steigt; kalte Luft sinkt.",
+    "3/4 ist mehr als 0,5",
+] * 2
+
+
+def a_featurizer(max_tokens: int = 32) -> Featurizer:
+    return Featurizer.from_bytes(learn_tokenizer(TEXTS, 100), max_tokens)
+
+
+def test_every_response_begins_with_start_and_is_padded_with_zeros() -> None:
+    ids = a_featurizer().ids(["Wärme steigt", ""])
+
+    assert ids.shape == (2, 3)
+    assert ids[:, 0].tolist() == [2, 2]
+    assert ids[1].tolist() == [2, 0, 0]
+
+
+def test_case_and_compatible_forms_do_not_matter() -> None:
+    plain, shouted, decomposed = a_featurizer().ids(["wärme", "WÄRME", "wa\u0308rme"])
+
+    assert plain.tolist() == shouted.tolist() == decomposed.tolist()
+
+
+def test_what_training_never_saw_is_unknown_not_dropped() -> None:
+    assert a_featurizer().ids(["zebra"]).tolist() == [[2, 1]]
+
+
+def test_digits_and_signs_stand_alone() -> None:
+    assert a_featurizer().ids(["3/4"]).shape == (1, 4)
+
+
+def test_long_responses_are_cut_at_the_end() -> None:
+    featurizer = a_featurizer(max_tokens=4)
+
+    assert featurizer.ids(["warme Luft steigt auf und kalte Luft sinkt"]).shape == (1, 4)
+    assert featurizer.ids(["warme Luft steigt"])[0].tolist() == featurizer.ids(["warme Luft steigt auf"])[0].tolist()
+
+
+def test_another_projects_tokenizer_is_refused() -> None:
+    content = learn_tokenizer(TEXTS, 100).replace(b'"[START]"', b'"[CLS]"')
+
+    with pytest.raises(BadBundle, match="ids"):
+        Featurizer.from_bytes(content, 32)

@@ -1,0 +1,66 @@
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from app.scoring.active import Active
+from app.scoring.judgement import LiveItem, decide
+from app.scoring.student import Score, Student
+from tests.tiny import write_tiny_bundle
+
+
+class WordCountStudent:
+    """Scores a response by its number of words, and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def score(self, responses: list[str]) -> list[Score]:
+        self.calls.append(responses)
+        return [Score(min(len(text.split()), 3), None, (), 0.9) for text in responses]
+
+
+def a_live_item(tmp_path: Path, student: WordCountStudent, mode: Literal["auto", "suggest"] = "auto") -> LiveItem:
+    bundle = Student.load(write_tiny_bundle(tmp_path)).bundle
+    active = Active(version=bundle.version, mode=mode, by="Ana", at=datetime.now(UTC), reason="tried it")
+    return LiveItem(bundle, student, active)
+
+
+def test_blank_responses_never_reach_the_student_and_order_is_kept(tmp_path: Path) -> None:
+    student = WordCountStudent()
+
+    judgements = a_live_item(tmp_path, student).judge(["warm air", " ", "heat", ""])
+
+    assert student.calls == [["warm air", "heat"]]
+    assert [j.score.choice if j.score else None for j in judgements] == [2, None, 1, None]
+    assert [j.decision for j in judgements] == ["auto", "not_scorable", "auto", "not_scorable"]
+    assert [j.condition for j in judgements] == [None, "blank", None, "blank"]
+    assert [j.scored_by for j in judgements] == ["student", "rule", "student", "rule"]
+
+
+def test_a_suggestion_is_always_reviewed(tmp_path: Path) -> None:
+    [judgement] = a_live_item(tmp_path, WordCountStudent(), "suggest").judge(["warm air"])
+
+    assert judgement.decision == "review"
+
+
+def test_only_blank_responses_need_no_student(tmp_path: Path) -> None:
+    student = WordCountStudent()
+
+    a_live_item(tmp_path, student).judge(["", " "])
+
+    assert student.calls == []
+
+
+@pytest.mark.parametrize(
+    ("confidence", "threshold", "mode", "expected"),
+    [
+        (0.8, 0.8, "auto", "auto"),  # the threshold itself is enough
+        (0.79, 0.8, "auto", "review"),
+        (1.0, None, "auto", "review"),  # no confidence is enough
+        (1.0, 0.0, "suggest", "review"),
+    ],
+)
+def test_decide(confidence: float, threshold: float | None, mode: Literal["auto", "suggest"], expected: str) -> None:
+    assert decide(confidence, threshold, mode) == expected

@@ -1,0 +1,85 @@
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.scoring.errors import BadRows, BadText
+from app.scoring.rows import read_rows
+
+
+def a_file(tmp_path: Path, name: str, content: str | bytes) -> Path:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_csv_and_jsonl_give_the_same_rows(tmp_path: Path) -> None:
+    csv = a_file(tmp_path, "a.csv", 'item_id,response\nheat-1,"warm air,\nit rises"\nheat-1,cold\n')
+    jsonl = a_file(
+        tmp_path,
+        "a.jsonl",
+        '{"item_id": "heat-1", "response": "warm air,\\nit rises"}\n\n{"item_id": "heat-1", "response": "cold"}\n',
+    )
+
+    assert [row.fields for row in read_rows(csv)] == [row.fields for row in read_rows(jsonl)]
+    assert [row.line for row in read_rows(csv)] == [2, 4]  # a response may hold a line end
+    assert [row.line for row in read_rows(jsonl)] == [1, 3]
+
+
+def test_a_spreadsheets_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
+    [row] = read_rows(a_file(tmp_path, "a.csv", b"\xef\xbb\xbfitem_id,response\r\nheat-1,warm\r\n"))
+
+    assert row.fields == {"item_id": "heat-1", "response": "warm"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "item_id,response\nheat-1,warm\nheat-1\n", "a.csv:3: fewer fields"),
+        ("a.csv", "item_id,response\nheat-1,warm,air\n", "a.csv:2: more fields"),
+        ("a.csv", 'item_id,response\nheat-1,"warm\n', "a.csv:2: not CSV"),
+        ("a.csv", "item_id,item_id\na,b\n", "a.csv:1: .*each once"),
+        ("a.csv", "", "a.csv:1: "),
+        ("a.csv", b"item_id,response\nheat-1,\xff\n", "a.csv:.*not UTF-8"),
+        ("a.jsonl", '{"a": 1}\n{"a": \n', "a.jsonl:2: not JSON"),
+        ("a.jsonl", "[1]\n", "a.jsonl:1: not an object"),
+        ("a.jsonl", b'{"a": "\xff"}\n', "a.jsonl:1: not UTF-8"),
+        ("a.jsonl", "[" * 100_000 + "\n", "a.jsonl:1: not JSON"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_line_and_reason(
+    tmp_path: Path, name: str, content: str | bytes, message: str
+) -> None:
+    with pytest.raises(BadRows, match=message):
+        read_rows(a_file(tmp_path, name, content))
+
+
+def test_every_bad_row_is_found_not_only_the_first(tmp_path: Path) -> None:
+    with pytest.raises(BadRows) as refused:
+        read_rows(a_file(tmp_path, "a.jsonl", "x\n{}\ny\n" * 30))
+
+    assert len(refused.value.errors) == 60
+    assert "60 bad row(s)" in str(refused.value)
+    assert "and 40 more" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [("null", "missing"), ("7", "must be text, not 7"), (r'"a\u0000b"', "NUL"), (r'"\ud800"', "lone surrogate")],
+)
+def test_a_response_that_is_no_text_is_refused(tmp_path: Path, value: str, reason: str) -> None:
+    [row] = read_rows(a_file(tmp_path, "a.jsonl", f'{{"response": {value}}}\n'))
+
+    with pytest.raises(BadText, match=reason):
+        row.text("response")
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=st.binary(max_size=200), suffix=st.sampled_from([".csv", ".jsonl"]))
+def test_no_bytes_crash_the_reader(tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str) -> None:
+    path = a_file(tmp_path_factory.mktemp("rows"), f"any{suffix}", content)
+
+    with contextlib.suppress(BadRows):
+        assert all(row.line > 0 for row in read_rows(path))

@@ -1,0 +1,128 @@
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.scoring.bundle import METADATA, STUDENT, TOKENIZER, Head, sha256
+from app.scoring.errors import BadBundle
+from app.scoring.item import Item
+from app.scoring.student import Student, decode, softmax
+from tests.tiny import word_count_onnx, write_tiny_bundle
+
+POINTS = Item(item_id="heat-1", prompt="Why?", scale="points", max_score=3)
+NOMINAL = Item(item_id="heat-1", prompt="Why?", scale="nominal", labels=("a", "b", "c", "d"))
+
+
+def test_it_scores_by_the_number_of_words(tmp_path: Path) -> None:
+    student = Student.load(write_tiny_bundle(tmp_path))
+
+    scores = student.score(["heat", "warm air", "warm air goes up and cold air sinks"])
+
+    assert [score.choice for score in scores] == [1, 2, 3]
+    assert all(sum(score.probabilities) == pytest.approx(1) for score in scores)
+    assert scores[1].confidence == scores[1].probabilities[2] == pytest.approx(0.909, abs=1e-3)
+    assert scores[1].expected == pytest.approx(2, abs=1e-4)
+
+
+def test_no_responses_give_no_scores(tmp_path: Path) -> None:
+    assert Student.load(write_tiny_bundle(tmp_path)).score([]) == []
+
+
+@settings(max_examples=50, deadline=None)
+@given(texts=st.lists(st.text(max_size=80), min_size=1, max_size=8))
+def test_a_response_scores_the_same_alone_and_in_any_batch(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
+    student = Student.load(write_tiny_bundle(tmp_path_factory.mktemp("models")))
+
+    together = student.score(texts)
+
+    for text, score in zip(texts, together, strict=True):
+        [alone] = student.score([text])
+        assert np.abs(np.subtract(alone.probabilities, score.probabilities)).max() <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("student", "reason"),
+    [
+        (b"something else", "cannot be loaded"),
+        (word_count_onnx(3), r"shape \(2, 3\)"),  # the item has four scores
+        (word_count_onnx(4, outputs="scores"), "not logits: float"),
+        (word_count_onnx(4, dtype=onnx.TensorProto.DOUBLE), "not logits: float"),
+        (word_count_onnx(4, sharpness=float("nan")), "not finite"),
+    ],
+)
+def test_a_model_that_does_not_fit_the_item_is_refused(tmp_path: Path, student: bytes, reason: str) -> None:
+    folder = write_tiny_bundle(tmp_path, student=student)
+
+    with pytest.raises(BadBundle, match=reason):
+        Student.load(folder)
+
+
+def test_a_model_that_wants_a_file_beside_it_is_refused(tmp_path: Path) -> None:
+    model = onnx.load_from_string(word_count_onnx(4))
+    external = onnx.TensorProto(name="choices", data_type=1, dims=[1, 4], data_location=onnx.TensorProto.EXTERNAL)
+    external.external_data.add(key="location", value="../../../secret")
+    kept = [tensor for tensor in model.graph.initializer if tensor.name != "choices"]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend([*kept, external])
+    folder = write_tiny_bundle(tmp_path, student=bytes(model.SerializeToString()))
+    (tmp_path / "secret").write_bytes(np.zeros(4, np.float32).tobytes())
+
+    with pytest.raises(BadBundle, match="cannot be loaded"):
+        Student.load(folder)
+
+
+@pytest.mark.parametrize("tokenizer", [b"{}", b"not json", b'{"version": "1.0"}'])
+def test_a_broken_tokenizer_is_refused(tmp_path: Path, tokenizer: bytes) -> None:
+    folder = write_tiny_bundle(tmp_path)
+    (folder / TOKENIZER).write_bytes(tokenizer)
+    metadata: dict[str, Any] = json.loads((folder / METADATA).read_text())
+    metadata["sha256"][TOKENIZER] = sha256(tokenizer)
+    (folder / METADATA).write_text(json.dumps(metadata))
+
+    with pytest.raises(BadBundle, match=TOKENIZER):
+        Student.load(folder)
+
+
+def test_without_cuts_the_most_probable_score_is_given() -> None:
+    [score] = decode(np.array([[0.45, 0.05, 0.1, 0.4]]), POINTS, Head(cuts=None))
+
+    assert (score.choice, score.confidence) == (0, 0.45)
+    assert score.expected == pytest.approx(1.45)
+
+
+@pytest.mark.parametrize(("expected", "choice"), [(0.2, 0), (0.5, 1), (1.49, 1), (2.5, 3)])
+def test_with_cuts_the_expected_score_is_placed_between_them(expected: float, choice: int) -> None:
+    probabilities = np.array([[1 - expected / 3, 0.0, 0.0, expected / 3]])
+
+    [score] = decode(probabilities, POINTS, Head(cuts=(0.5, 1.5, 2.5)))
+
+    assert score.choice == choice
+    assert score.confidence == probabilities[0, choice]
+
+
+def test_labels_without_order_have_no_expected_score() -> None:
+    [score] = decode(np.array([[0.1, 0.2, 0.3, 0.4]]), NOMINAL, Head(cuts=None))
+
+    assert score.expected is None
+
+
+def test_softmax_stands_large_logits() -> None:
+    assert softmax(np.array([[1e4, 0.0]], np.float32)).tolist() == [[1.0, 0.0]]
+
+
+def test_the_runtime_is_told_to_send_nothing() -> None:
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+
+
+def test_the_written_model_is_the_one_on_disk(tmp_path: Path) -> None:
+    folder = write_tiny_bundle(tmp_path)
+
+    assert json.loads((folder / METADATA).read_text())["sha256"][STUDENT] == sha256((folder / STUDENT).read_bytes())

@@ -1,0 +1,52 @@
+import csv
+from pathlib import Path
+
+import pytest
+
+from app.scoring.errors import BadRows
+from app.scoring.registry import Registry
+from app.scoring.rows import read_rows
+from app.scoring.table import COLUMNS, check_rows, judge_rows, write_table
+from tests.tiny import write_tiny_bundle
+
+
+def a_registry(tmp_path: Path) -> Registry:
+    write_tiny_bundle(tmp_path / "models", "heat-1")
+    write_tiny_bundle(tmp_path / "models", "heat-2", item={"scale": "ordinal", "labels": ["poor", "fair", "good"]})
+    return Registry.from_folder(tmp_path / "models")
+
+
+def test_rows_of_mixed_items_come_back_in_order_with_their_own_columns(tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    file.write_text(
+        "id,item_id,response,score,class\n"
+        "a,heat-1,warm air,2,8b\n"
+        "b,heat-2,warm,1,8b\n"
+        "c,heat-1,  ,0,8c\n"
+        'd,heat-2,"it is warm, so it rises",2,8c\n'
+    )
+    registry, rows = a_registry(tmp_path), read_rows(file)
+
+    write_table(tmp_path / "out.csv", registry, rows, judge_rows(registry, rows))
+
+    with (tmp_path / "out.csv").open(newline="") as out:
+        scored = list(csv.DictReader(out))
+    assert list(scored[0]) == [*COLUMNS, "response", "input_score", "class"]
+    assert [row["id"] for row in scored] == ["a", "b", "c", "d"]
+    assert [row["score"] for row in scored] == ["2", "1", "", "2"]
+    assert [row["label"] for row in scored] == ["", "fair", "", "good"]
+    assert [row["decision"] for row in scored] == ["auto", "auto", "not_scorable", "auto"]
+    assert [row["condition"] for row in scored] == ["", "", "blank", ""]
+    assert [row["input_score"] for row in scored] == ["2", "1", "0", "2"]
+    assert scored[3]["response"] == "it is warm, so it rises"
+
+
+def test_rows_that_cannot_be_scored_are_all_named(tmp_path: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_text('{"item_id": "heat-9", "response": "x"}\n{"item_id": "heat-1"}\n{"response": "x"}\n')
+
+    with pytest.raises(BadRows) as refused:
+        check_rows(a_registry(tmp_path), read_rows(file))
+
+    assert [error.line for error in refused.value.errors] == [1, 2, 3]
+    assert "no student for item 'heat-9'" in str(refused.value)

@@ -1,0 +1,137 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.scoring.errors import BadRows
+from training.datasets import read_data
+
+ITEMS = [
+    {"item_id": "heat-1", "prompt": "Why does heat rise?", "scale": "points", "max_score": 2, "key_elements": ["x"]},
+    {"item_id": "heat-2", "prompt": "Is air heavy?", "scale": "nominal", "labels": ["yes", "no"], "title": None},
+]
+
+
+def a_folder(tmp_path: Path, **files: list[Any] | str) -> Path:
+    """`train=[…]` becomes train.jsonl; a string is written as it is to the file its key names."""
+    for name, content in {"items": ITEMS, **files}.items():
+        if isinstance(content, str):
+            (tmp_path / name.replace("_", ".")).write_text(content)
+        else:
+            (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
+    return tmp_path
+
+
+def test_points_and_labels_become_choices(tmp_path: Path) -> None:
+    data = read_data(
+        a_folder(
+            tmp_path,
+            train=[
+                {"id": 7, "item_id": "heat-1", "response": "warm air", "score": 2.0, "score_1": 2, "score_2": 1},
+                {"item_id": "heat-2", "response": "it is", "label": "no", "group_sex": "f", "learner_id": "n1"},
+            ],
+            unlabelled=[{"item_id": "heat-1", "response": "dunno"}],
+        )
+    )
+
+    first, second = data.train
+    assert (first.id, first.choice, first.raters) == ("7", 2, (2, 1))
+    assert (second.id, second.choice, second.raters) == ("train-2", 1, None)
+    assert (second.learner_id, second.groups) == ("n1", (("sex", "f"),))
+    assert data.dev == ()
+    assert [row.text for row in data.of("heat-1").unlabelled] == ["dunno"]
+
+
+def test_csv_and_yaml_are_read_like_jsonl(tmp_path: Path) -> None:
+    folder = a_folder(
+        tmp_path,
+        items_yaml="- item_id: heat-1\n  prompt: Why?\n  scale: points\n  max_score: 2\n",
+        train_csv="item_id,response,score,score_1,score_2\nheat-1,warm air,2,,\n",
+    )
+    (folder / "items.jsonl").unlink()
+
+    [row] = read_data(folder).train
+
+    assert (row.choice, row.raters) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"item_id": "heat-9", "response": "x", "score": 1}, "item_id 'heat-9' is not in the items file"),
+        ({"item_id": ["heat-1"], "response": "x", "score": 1}, "is not in the items file"),
+        ({"item_id": "heat-1", "score": 1}, "'response' is missing"),
+        ({"item_id": "heat-1", "response": 5, "score": 1}, "'response' must be text"),
+        ({"item_id": "heat-1", "response": "a\0b", "score": 1}, "'response': the text holds a NUL"),
+        ({"item_id": "heat-1", "response": "x"}, "'score' must be a whole number from 0 to 2, not None"),
+        ({"item_id": "heat-1", "response": "x", "score": 3}, "'score' must be .* not 3"),
+        ({"item_id": "heat-1", "response": "x", "score": -1}, "'score' must be"),
+        ({"item_id": "heat-1", "response": "x", "score": 1.5}, "'score' must be"),
+        ({"item_id": "heat-1", "response": "x", "score": True}, "'score' must be"),
+        ({"item_id": "heat-1", "response": "x", "score": "NaN"}, "'score' must be"),
+        ({"item_id": "heat-1", "response": "x", "score": 1, "score_1": 1, "score_2": 9}, "'score_2' must be"),
+        ({"item_id": "heat-2", "response": "x", "label": "maybe"}, r"'label' must be one of \['yes', 'no'\]"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_line_and_reason(tmp_path: Path, row: dict[str, Any], reason: str) -> None:
+    good = {"item_id": "heat-1", "response": "warm", "score": 1}
+
+    with pytest.raises(BadRows, match=rf"train.jsonl:2: .*{reason}"):
+        read_data(a_folder(tmp_path, train=[good, row]))
+
+
+def test_bad_rows_of_all_files_are_named_together(tmp_path: Path) -> None:
+    bad = {"item_id": "heat-1", "response": "warm", "score": 9}
+
+    with pytest.raises(BadRows) as refused:
+        read_data(a_folder(tmp_path, train=[bad], dev=[bad], unlabelled=[{"item_id": "heat-1"}]))
+
+    assert [error.file.name for error in refused.value.errors] == ["train.jsonl", "dev.jsonl", "unlabelled.jsonl"]
+
+
+def test_an_id_may_stand_once(tmp_path: Path) -> None:
+    row = {"id": "a", "item_id": "heat-1", "response": "warm", "score": 1}
+
+    with pytest.raises(BadRows, match=r"train.jsonl:2: id 'a' stands already on line 1"):
+        read_data(a_folder(tmp_path, train=[row, row]))
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        ({"prompt": "Why?", "scale": "points", "max_score": 2}, "item_id: Field required"),
+        ({"item_id": "heat-3", "prompt": "Why?", "scale": "points"}, "needs max_score"),
+        ({"item_id": "heat-1", "prompt": "Why?", "scale": "points", "max_score": 2}, "stands twice"),
+    ],
+)
+def test_a_bad_item_is_named(tmp_path: Path, item: dict[str, Any], reason: str) -> None:
+    with pytest.raises(BadRows, match=rf"items.jsonl:3: .*{reason}"):
+        read_data(a_folder(tmp_path, items=[*ITEMS, item], train=[]))
+
+
+@pytest.mark.parametrize("content", ["just text", "- [1]", "a: [", "\tx"])
+def test_yaml_that_is_no_list_of_items_is_named(tmp_path: Path, content: str) -> None:
+    folder = a_folder(tmp_path, items_yaml=content, train=[])
+    (folder / "items.jsonl").unlink()
+
+    with pytest.raises(BadRows, match=r"items\.yaml:"):
+        read_data(folder)
+
+
+def test_a_folder_without_data_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"needs items.jsonl .* and train.jsonl"):
+        read_data(tmp_path)
+
+
+def test_two_files_for_one_part_are_a_question_not_a_guess(tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError, match="which one counts"):
+        read_data(a_folder(tmp_path, train=[], train_csv="item_id,response,score\n"))
+
+
+def test_the_hash_follows_every_row(tmp_path: Path) -> None:
+    row = {"item_id": "heat-1", "response": "warm", "score": 1}
+    before = read_data(a_folder(tmp_path, train=[row])).of("heat-1").sha256
+
+    assert read_data(a_folder(tmp_path, train=[row])).of("heat-1").sha256 == before
+    assert read_data(a_folder(tmp_path, train=[row | {"score": 2}])).of("heat-1").sha256 != before
