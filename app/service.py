@@ -121,7 +121,7 @@ class Scorer:
         ]
         results: list[Result] = [row if isinstance(row, Refusal) else Prediction.model_validate(row) for row in rows]
         claim = None
-        if once:
+        if once and any(isinstance(row, LoggedPrediction) for row in rows):  # what was all refused may be tried again
             kept = _RESULTS.dump_python(results, mode="json")
             claim = Claim(caller, once.idempotency_key, once.body_sha256, kept)
         try:

@@ -40,7 +40,7 @@ def write_tiny_bundle(
     bundle = Bundle(
         version=version,
         item=described,
-        head=Head(decoding="argmax"),
+        head=Head(cuts=None),
         max_tokens=64,
         threshold=threshold,
         parameters=1,

@@ -56,9 +56,9 @@ ITEM_EXAMPLE: dict[str, JsonValue] = {
     "labels": None,
     "bundle_version": "20261121T050000Z-1a2b3c4d",
     "mode": "auto",
-    "released_by": "the gate",
+    "released_by": "Ana Horvat",
     "released_at": "2026-11-21T05:00:07Z",
-    "release_reason": "the gate passed",
+    "release_reason": "read 50 of its scores",
     "threshold": 0.71,
     "agreement": {
         "n": 120,
@@ -70,7 +70,7 @@ ITEM_EXAMPLE: dict[str, JsonValue] = {
         "human_qwk": 0.93,
         "human_exact": 0.88,
     },
-    "parameters": 78213,
+    "parameters": 19656,
 }
 
 
@@ -84,7 +84,7 @@ class ScoreRequest(BaseModel):
     learner_id: Reference | None = Field(default=None, description="Stored only as a keyed hash.")
     attempt_id: Reference | None = Field(default=None, description="The caller's own reference; stored as it is.")
     gradebook_max: float | None = Field(
-        default=None, gt=0, le=1_000_000, allow_inf_nan=False, description="Top of the gradebook's scale."
+        default=None, strict=True, gt=0, le=1_000_000, allow_inf_nan=False, description="Top of the gradebook's scale."
     )
 
     def submission(self) -> Submission:

@@ -1,0 +1,55 @@
+# The service alone: no training, no torch, no compiler, nothing that writes outside /data.
+# The first start with PostgreSQL is described in docker-compose.yml; with SQLite it is:
+#
+#   docker build --tag scorelet:0.1.0 .
+#   docker run --rm --volume scorelet:/data scorelet:0.1.0 db upgrade
+#   docker run --rm --volume scorelet:/data scorelet:0.1.0 keys create "our school" --scope score
+#   docker run --detach --read-only --tmpfs /tmp --cap-drop ALL --volume scorelet:/data \
+#       --publish 127.0.0.1:8000:8000 scorelet:0.1.0
+#
+# Without --volume the tables and keys are gone with the container.
+
+# Any Debian with python3 (3.11 or newer) and python3-venv does as well.
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS builder
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /src
+# pip and hatchling stay in /build; what ships in /opt/scorelet has neither.
+RUN python3 -m venv /build \
+ && /build/bin/pip install hatchling \
+ && python3 -m venv --without-pip /opt/scorelet
+# Dependencies before code, so that a change of code does not install them again.
+COPY pyproject.toml constraints.txt ./
+RUN /build/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > dependencies.txt \
+ && /build/bin/pip --python /opt/scorelet/bin/python install --constraint constraints.txt --requirement dependencies.txt
+COPY README.md LICENSE ./
+COPY migrations migrations
+COPY app app
+# .dockerignore keeps training out of the build, so its command would lead nowhere.
+RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+ && /build/bin/pip --python /opt/scorelet/bin/python install --no-deps --no-index /wheels/*.whl \
+ && rm /opt/scorelet/bin/scorelet-train
+
+FROM ${BASE}
+RUN groupadd --gid 10001 scorelet \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin scorelet \
+ && install --directory --owner=10001 --group=10001 --mode=0700 /data
+COPY --from=builder /opt/scorelet /opt/scorelet
+COPY models /models
+ENV PATH=/opt/scorelet/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    ORT_DISABLE_TELEMETRY=1 \
+    SCORELET_HOST=0.0.0.0 \
+    SCORELET_PORT=8000 \
+    SCORELET_MODELS_DIR=/models \
+    SCORELET_DATABASE_URL=sqlite:////data/scorelet.db
+WORKDIR /data
+# A number, so that Kubernetes can see that it is not root.
+USER 10001:10001
+EXPOSE 8000
+# No proxy: one set for the container would be asked for 127.0.0.1 too.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["/opt/scorelet/bin/python", "-c", "import os; from urllib.request import ProxyHandler, build_opener; build_opener(ProxyHandler({})).open('http://127.0.0.1:' + os.environ['SCORELET_PORT'] + '/readyz', timeout=4)"]
+ENTRYPOINT ["scorelet"]
+CMD ["serve"]

@@ -1,0 +1,207 @@
+import hashlib
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.storage.tables import Base
+from tests.app.api.claims import BOTH, assert_problem, body
+from tests.app.conftest import Logged, MakeKey, Serve, Sql
+
+CALLS = [
+    ("POST", "/score"),
+    ("POST", "/score/batch"),
+    ("GET", "/items"),
+    ("GET", "/items/heat-1"),
+    ("GET", "/predictions"),
+    ("GET", f"/predictions/{uuid.uuid4()}"),
+]
+OPEN_TO_ALL = ["/livez", "/readyz", "/docs", "/redoc", "/openapi.json"]
+
+
+@pytest.mark.parametrize(("caller", "base_url"), [
+    ("127.0.0.1", "http://127.0.0.1"),
+    ("127.0.0.1", "http://localhost:8000"),
+    ("::1", "http://[::1]:8000"),
+])  # fmt: skip
+def test_without_a_key_the_service_is_open_to_its_own_machine(serve: Serve, caller: str, base_url: str) -> None:
+    client = serve(caller=caller, base_url=base_url)
+
+    assert client.post("/score", json=body()).status_code == 200
+    assert client.get("/predictions").status_code == 200
+    assert client.get("/readyz").json()["open"] is True
+
+
+@pytest.mark.parametrize(
+    ("caller", "base_url", "host"),
+    [
+        ("10.0.0.7", "http://127.0.0.1", "127.0.0.1"),  # a learner's tablet
+        ("127.0.0.1", "http://192.168.1.5", "127.0.0.1"),  # the machine's address in the school's network
+        ("127.0.0.1", "http://127.0.0.1", "scorelet.school.example"),  # through a proxy, or a rebound name
+        ("127.0.0.1", "http://127.0.0.1", "localhost.school.example"),
+        ("127.0.0.1", "http://127.0.0.1", "192.168.1.5:8000"),
+        ("127.0.0.1", "http://127.0.0.1", "0.0.0.0"),  # noqa: S104
+        ("127.0.0.1", "http://127.0.0.1", "a name?"),  # what cannot be read is not taken for our own
+        ("127.0.0.1", "http://127.0.0.1", "school.example:80:80"),
+        ("127.0.0.1", "http://127.0.0.1", "[::1"),
+        ("127.0.0.1", "http://127.0.0.1", "school@localhost"),
+        ("not-an-address", "http://127.0.0.1", "127.0.0.1"),
+    ],
+)
+def test_without_a_key_the_service_is_closed_to_all_others(
+    serve: Serve, logged: Logged, caller: str, base_url: str, host: str
+) -> None:
+    client = serve(caller=caller, base_url=base_url)
+
+    reply = client.post("/score", json=body(), headers={"Host": host})
+
+    assert_problem(reply, 401, "unauthorized")
+    assert reply.headers["WWW-Authenticate"] == "Bearer"
+    assert logged() == []
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+def test_after_the_first_key_every_call_needs_one(
+    client: TestClient, make_key: MakeKey, method: str, path: str
+) -> None:
+    make_key("score", "review")
+
+    reply = client.request(method, path, json=body() if method == "POST" else None)
+
+    assert_problem(reply, 401, "unauthorized")
+    assert reply.headers["WWW-Authenticate"] == "Bearer"
+
+
+@BOTH
+def test_a_revoked_first_key_does_not_open_the_service_again(client: TestClient, make_key: MakeKey) -> None:
+    before = client.post("/score", json=body())
+    make_key("score", revoked=True)
+
+    after = client.post("/score", json=body())
+
+    assert before.status_code == 200
+    assert_problem(after, 401, "unauthorized")
+    assert client.get("/readyz").json()["open"] is False
+
+
+@pytest.mark.parametrize("path", OPEN_TO_ALL)
+def test_probes_and_documentation_need_no_key(serve: Serve, make_key: MakeKey, path: str) -> None:
+    make_key("score")
+
+    assert serve(caller="10.0.0.7").get(path).status_code == 200
+
+
+@BOTH
+def test_a_key_opens_the_service_to_a_caller_anywhere(serve: Serve, make_key: MakeKey, logged: Logged) -> None:
+    key = make_key("score", expires_at=datetime.now(UTC) + timedelta(hours=1))
+
+    reply = serve(caller="10.0.0.7", base_url="https://scorelet.school.example").post(
+        "/score", json=body(), headers=key.headers
+    )
+
+    assert reply.status_code == 200
+    assert [row.key_id for row in logged()] == [key.id]
+
+
+@BOTH
+def test_a_revoked_key_is_refused(client: TestClient, make_key: MakeKey) -> None:
+    reply = client.post("/score", json=body(), headers=make_key("score", revoked=True).headers)
+
+    assert "revoked" in assert_problem(reply, 401, "unauthorized")["detail"]
+    assert reply.headers["WWW-Authenticate"] == "Bearer"
+
+
+@BOTH
+def test_an_expired_key_is_refused(client: TestClient, make_key: MakeKey) -> None:
+    key = make_key("score", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+
+    reply = client.post("/score", json=body(), headers=key.headers)
+
+    assert "expired" in assert_problem(reply, 401, "unauthorized")["detail"]
+    assert reply.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("made", [True, False])
+@pytest.mark.parametrize("secret", ["wrong", "é", "x" * 5000, "a b"])
+def test_a_key_that_is_not_known_is_refused(client: TestClient, make_key: MakeKey, *, made: bool, secret: str) -> None:
+    """Also while the service is open: whoever sends a key means it."""
+    if made:
+        make_key("score")
+
+    reply = client.get("/items", headers={b"Authorization": f"Bearer {secret}".encode("latin-1")})
+
+    problem = assert_problem(reply, 401, "unauthorized")
+    assert reply.headers["WWW-Authenticate"] == "Bearer"
+    assert secret not in problem["detail"].split()
+
+
+@pytest.mark.parametrize("authorization", ["Basic c2Nob29sOnNlY3JldA==", "Bearer", "{secret}", "Token {secret}"])
+def test_only_a_bearer_key_is_a_key(client: TestClient, make_key: MakeKey, authorization: str) -> None:
+    key = make_key("score")
+
+    reply = client.get("/items", headers={"Authorization": authorization.format(secret=key.secret)})
+
+    assert_problem(reply, 401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("scope", "allowed"),
+    [
+        ("score", {"/score", "/score/batch", "/items", "/items/heat-1"}),
+        ("review", {"/predictions"}),
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), CALLS[:5])
+def test_a_key_may_do_what_its_scope_says(
+    client: TestClient, make_key: MakeKey, scope: str, allowed: set[str], method: str, path: str
+) -> None:
+    sent = {"/score": body(), "/score/batch": {"responses": [body()]}}.get(path)
+
+    reply = client.request(method, path, json=sent, headers=make_key(scope).headers)
+
+    if path in allowed:
+        assert reply.status_code == 200
+    else:
+        assert_problem(reply, 403, "forbidden")
+
+
+@BOTH
+def test_a_score_key_reads_its_own_predictions_and_a_review_key_all(client: TestClient, make_key: MakeKey) -> None:
+    in_the_open = client.post("/score", json=body()).json()["prediction_id"]
+    own, other, reviewer = make_key("score"), make_key("score"), make_key("review")
+    scored = client.post("/score", json=body(), headers=own.headers).json()["prediction_id"]
+
+    assert client.get(f"/predictions/{scored}", headers=own.headers).json()["prediction_id"] == scored
+    for prediction_id in (scored, in_the_open):
+        refused = client.get(f"/predictions/{prediction_id}", headers=other.headers)
+        assert_problem(refused, 404, "unknown-prediction")
+        assert client.get(f"/predictions/{prediction_id}", headers=reviewer.headers).status_code == 200
+
+
+@BOTH
+def test_another_callers_prediction_is_not_told_from_none(client: TestClient, make_key: MakeKey) -> None:
+    own, other = make_key("score"), make_key("score")
+    scored, none = client.post("/score", json=body(), headers=own.headers).json()["prediction_id"], str(uuid.uuid4())
+
+    refused, missing = (client.get(f"/predictions/{each}", headers=other.headers) for each in (scored, none))
+
+    assert refused.status_code == missing.status_code == 404
+    assert refused.text.replace(scored, none) == missing.text
+
+
+@BOTH
+def test_the_database_holds_a_keys_hash_and_not_the_key(client: TestClient, make_key: MakeKey, sql: Sql) -> None:
+    key = make_key("score")
+    client.post("/score", json=body(), headers=key.headers | {"Idempotency-Key": "quiz-7"})
+
+    held = {table: sql(f"SELECT * FROM {table}") for table in Base.metadata.tables}  # noqa: S608
+
+    assert key.secret not in repr(held)
+    assert [row["sha256"] for row in held["api_keys"]] == [hashlib.sha256(key.secret.encode()).hexdigest()]
+
+
+def test_a_bad_body_without_a_key_tells_nothing_but_that(client: TestClient, make_key: MakeKey) -> None:
+    make_key("score")
+
+    assert_problem(client.post("/score", json=body(canary=1)), 401, "unauthorized")

@@ -1,0 +1,160 @@
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel
+from starlette.testclient import TestClient
+
+from app.api.bodies import BatchRequest, ScoreRequest
+from tests.app.api.claims import assert_problem
+
+ELSEWHERE = re.compile(r"""(?:https?:)?//[a-z0-9-]""", re.IGNORECASE)
+PROBLEM = "application/problem+json"
+CALLS = {
+    ("post", "/score"): {"400", "401", "403", "404", "409", "413", "422", "503"},
+    ("post", "/score/batch"): {"400", "401", "403", "409", "413", "422", "503"},
+    ("get", "/items"): {"401", "403", "503"},
+    ("get", "/items/{item_id}"): {"401", "403", "404", "503"},
+    ("get", "/predictions"): {"401", "403", "422", "503"},
+    ("get", "/predictions/{prediction_id}"): {"401", "403", "404", "422", "503"},
+    ("get", "/livez"): set(),
+    ("get", "/readyz"): set(),
+}
+REQUESTS: dict[str, type[BaseModel]] = {"/score": ScoreRequest, "/score/batch": BatchRequest}
+
+
+@pytest.fixture
+def document(client: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.get("/openapi.json").json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield method, path, operation
+
+
+def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in schema:
+        found: dict[str, Any] = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        return found
+    return schema
+
+
+def examples(document: dict[str, Any], content: dict[str, Any]) -> list[Any]:
+    """What a reader sees as the example of one body, wherever OpenAPI lets it stand."""
+    if "example" in content:
+        return [content["example"]]
+    if "examples" in content:
+        return [example["value"] for example in content["examples"].values()]
+    found: list[Any] = resolved(document, content["schema"]).get("examples", [])
+    return found
+
+
+def check(document: dict[str, Any], content: dict[str, Any], example: object) -> None:
+    Draft202012Validator({"components": document["components"], **content["schema"]}).validate(example)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_the_documentation_needs_no_internet(client: TestClient, path: str) -> None:
+    page = client.get(path)
+
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert ELSEWHERE.findall(page.text) == []
+    local = re.findall(r"""(?:src|href|spec-url)=["']([^"']+)["']|url: '([^']+)'""", page.text)
+    addresses = ["".join(found) for found in local]
+    assert "/openapi.json" in addresses
+    assert len(addresses) >= 3
+    for address in addresses:
+        found = client.get(address)
+        assert found.status_code == 200, address
+        assert len(found.content) > 100, address
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["..%2fdocs.py", "%2e%2e/docs.py", "..%2f..%2fsettings.py", "%2fetc%2fpasswd", "..%5cdocs.py", "%00", "a" * 5_000],
+)
+def test_no_file_outside_the_static_ones_is_served(client: TestClient, path: str) -> None:
+    assert_problem(client.get(f"/static/{path}"), 404, "not-found")
+
+
+def test_every_call_documents_its_problems(document: dict[str, Any]) -> None:
+    documented = {
+        (method, path): {status for status, reply in operation["responses"].items() if PROBLEM in reply["content"]}
+        for method, path, operation in operations(document)
+    }
+
+    assert documented.keys() >= CALLS.keys()
+    missing = {call: problems - documented[call] for call, problems in CALLS.items() if problems - documented[call]}
+    assert missing == {}
+
+
+def test_a_documented_problem_has_the_problem_schema_and_no_other_type(document: dict[str, Any]) -> None:
+    for method, path, operation in operations(document):
+        for status, reply in operation["responses"].items():
+            if status >= "400" and path != "/readyz":
+                assert list(reply["content"]) == [PROBLEM], (method, path, status)
+                assert reply["content"][PROBLEM]["schema"] == {"$ref": "#/components/schemas/Problem"}
+                assert examples(document, reply["content"][PROBLEM])
+
+
+def test_every_call_shows_an_example_that_fits_its_schema(document: dict[str, Any]) -> None:
+    without = []
+    for method, path, operation in operations(document):
+        bodies = [operation["requestBody"]] if "requestBody" in operation else []
+        for each in [*bodies, operation["responses"]["200"]]:
+            content = each["content"]["application/json"]
+            shown = examples(document, content)
+            for example in shown:
+                check(document, content, example)
+            if not shown:
+                without.append((method, path))
+
+    assert without == []
+
+
+@pytest.mark.parametrize("path", ["/score", "/score/batch"])
+def test_the_documented_request_is_taken(client: TestClient, document: dict[str, Any], path: str) -> None:
+    [example] = examples(document, document["paths"][path]["post"]["requestBody"]["content"]["application/json"])
+
+    accepted = REQUESTS[path].model_validate(example)
+    reply = client.post(path, json=example)
+
+    assert accepted.model_dump(exclude_unset=True) == example
+    assert reply.status_code == (404 if path == "/score" else 200)  # the demo's item is not among the tiny ones
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent"),
+    [
+        ("post", "/score", {"item_id": "heat-1", "response": "warm air", "gradebook_max": 10}),
+        ("post", "/score", {"item_id": "heat-1", "response": ""}),
+        ("post", "/score", {"item_id": "belief-3", "response": "heat"}),
+        ("post", "/score/batch", {"responses": [{"item_id": "heat-1", "response": "warm"}, {"item_id": "asap-99"}]}),
+        ("get", "/items", None),
+        ("get", "/items/{item_id}", None),
+        ("get", "/predictions", None),
+        ("get", "/livez", None),
+        ("get", "/readyz", None),
+    ],
+)
+def test_what_is_replied_fits_what_is_documented(
+    client: TestClient, document: dict[str, Any], method: str, path: str, sent: object
+) -> None:
+    client.post("/score", json={"item_id": "heat-1", "response": "warm air"})
+
+    reply = client.request(method, path.format(item_id="plants-2"), json=sent)
+
+    assert reply.status_code == 200
+    check(document, document["paths"][path][method]["responses"]["200"]["content"]["application/json"], reply.json())
+
+
+def test_every_call_that_needs_a_key_says_so(document: dict[str, Any]) -> None:
+    keyless = {path for _, path, operation in operations(document) if "security" not in operation}
+
+    assert keyless == {"/livez", "/readyz"}

@@ -1,0 +1,88 @@
+import json
+from collections.abc import Iterator
+
+import anyio
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
+
+from app.api.limits import BodyLimit
+from tests.app.api.claims import CANARY, assert_problem, body
+from tests.app.conftest import Logged, Serve
+
+JSON = {"Content-Type": "application/json"}
+LIMIT = 2048
+
+
+@pytest.fixture
+def client(serve: Serve) -> TestClient:
+    return serve(max_body_bytes=LIMIT)
+
+
+def sized(size: int) -> bytes:
+    """A good body of just so many bytes."""
+    empty = json.dumps(body(response="")).encode()
+    return empty[:-2] + (CANARY * size).encode()[: size - len(empty)] + empty[-2:]
+
+
+def in_pieces(content: bytes) -> Iterator[bytes]:
+    for start in range(0, len(content), 500):
+        yield content[start : start + 500]
+
+
+@pytest.mark.parametrize("path", ["/score", "/score/batch", "/nothing-here"])
+def test_a_body_announced_as_too_large_is_refused(client: TestClient, logged: Logged, path: str) -> None:
+    reply = client.post(path, content=sized(LIMIT + 1), headers=JSON)
+
+    problem = assert_problem(reply, 413, "body-too-large")
+    assert str(LIMIT) in problem["detail"]
+    assert logged() == []
+
+
+@pytest.mark.parametrize("path", ["/score", "/score/batch"])
+def test_a_body_that_turns_out_too_large_is_refused(client: TestClient, logged: Logged, path: str) -> None:
+    reply = client.post(path, content=in_pieces(sized(LIMIT + 1)), headers=JSON)
+
+    assert "content-length" not in reply.request.headers
+    assert_problem(reply, 413, "body-too-large")
+    assert logged() == []
+
+
+def test_a_body_of_just_the_limit_is_taken(client: TestClient) -> None:
+    content = sized(LIMIT)
+
+    assert len(content) == LIMIT
+    assert client.post("/score", content=content, headers=JSON).status_code == 200
+    assert client.post("/score", content=in_pieces(content), headers=JSON).status_code == 200
+
+
+@pytest.mark.parametrize("announced", ["9" * 5000, "1e9"])  # more digits than Python reads; no number
+def test_no_content_length_makes_a_5xx(client: TestClient, announced: str) -> None:
+    reply = client.post("/score", content=b"{}", headers=JSON | {"Content-Length": announced})
+
+    assert 400 <= reply.status_code < 500
+
+
+def test_no_more_than_the_limit_is_ever_read() -> None:
+    taken = 0
+
+    async def read_all(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+        await PlainTextResponse("read")(scope, receive, send)
+
+    async def endless() -> Message:
+        nonlocal taken
+        taken += 1
+        return {"type": "http.request", "body": b"a" * 100, "more_body": True}
+
+    async def ignore(_: Message) -> None: ...
+
+    scope: Scope = {"type": "http", "method": "POST", "path": "/score", "headers": []}
+
+    with pytest.raises(Exception, match="more than 1000 bytes") as caught:
+        anyio.run(BodyLimit(read_all, 1000), scope, endless, ignore)
+
+    assert getattr(caught.value, "status_code", None) == 413
+    assert taken == 11

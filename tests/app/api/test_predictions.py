@@ -1,0 +1,181 @@
+import hashlib
+import hmac
+import uuid
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.storage.tables import Base
+from tests.app.api.claims import BOTH, CANARY, assert_problem, body
+from tests.app.conftest import Logged, Serve, Sql
+
+LEARNER, LEARNER_KEY = "anna.schmidt@school.example", "this school's own secret"
+
+
+def pages(client: TestClient, **query: Any) -> list[list[dict[str, Any]]]:
+    found: list[list[dict[str, Any]]] = []
+    while True:
+        page = client.get("/predictions", params=query).json()
+        found.append(page["predictions"])
+        if page["next"] is None:
+            return found
+        assert page["next"] != query.get("cursor"), "the cursor stands still"
+        query["cursor"] = page["next"]
+
+
+def fill(client: TestClient, *item_ids: str) -> None:
+    rows = [body(item_id=item_id, response=f"air number {n}") for n, item_id in enumerate(item_ids)]
+    assert client.post("/score/batch", json={"responses": rows}).status_code == 200
+
+
+@BOTH
+def test_a_prediction_can_be_read_again(client: TestClient) -> None:
+    scored = client.post("/score", json=body(attempt_id="quiz-7", gradebook_max=10)).json()
+
+    read = client.get(f"/predictions/{scored['prediction_id']}").json()
+
+    assert read.items() >= scored.items()
+    assert (read["response"], read["attempt_id"], read["gradebook_max"]) == (CANARY, "quiz-7", 10)
+    assert read["created_at"].endswith("Z")
+
+
+@pytest.mark.parametrize("prediction_id", ["nope", "..", "%00", "1" * 10_000, "0197a3c2-5e1b-7c44-9a57-3d1f6f0f2b1"])
+def test_what_is_no_prediction_id_is_refused(client: TestClient, prediction_id: str) -> None:
+    reply = client.get(f"/predictions/{prediction_id}".replace("..", "%2e%2e"))
+
+    assert_problem(reply, 422, "invalid-request")
+
+
+@BOTH
+def test_a_prediction_that_is_none_is_not_found(client: TestClient) -> None:
+    assert_problem(client.get(f"/predictions/{uuid.uuid4()}"), 404, "unknown-prediction")
+
+
+@BOTH
+def test_the_log_is_newest_first(client: TestClient) -> None:
+    ids = [client.post("/score", json=body()).json()["prediction_id"] for _ in range(3)]
+
+    [page] = pages(client)
+
+    assert {prediction["prediction_id"] for prediction in page} == set(ids)
+    times = [prediction["created_at"] for prediction in page]
+    assert times == sorted(times, reverse=True)
+
+
+@BOTH
+@pytest.mark.parametrize("limit", [1, 4, 5, 10, 11])
+def test_pages_hold_every_row_once(client: TestClient, logged: Logged, limit: int) -> None:
+    fill(client, *["heat-1"] * 10)
+
+    found = pages(client, limit=limit)
+
+    ids = [prediction["prediction_id"] for page in found for prediction in page]
+    assert ids == sorted((row.prediction_id for row in logged()), reverse=True)
+    assert all(len(page) == limit for page in found[:-1])
+
+
+@BOTH
+def test_pages_lose_and_double_no_row_while_new_ones_come(client: TestClient, logged: Logged) -> None:
+    fill(client, *["heat-1"] * 20)
+    before = {row.prediction_id for row in logged()}
+
+    seen: list[str] = []
+    query: dict[str, Any] = {"limit": 3}
+    while True:
+        page = client.get("/predictions", params=query).json()
+        seen += [prediction["prediction_id"] for prediction in page["predictions"]]
+        fill(client, "heat-1", "plants-2")
+        if page["next"] is None:
+            break
+        assert page["next"] != query.get("cursor"), "the cursor stands still"
+        query["cursor"] = page["next"]
+
+    assert len(seen) == len(set(seen))
+    assert before == set(seen)
+    assert len(logged()) > len(before)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"item_id": "heat-1"}, ["heat-1"] * 3),
+        ({"item_id": "asap-99"}, []),
+        ({"decision": "review"}, ["tides-4"] * 2),
+        ({"decision": "not_scorable"}, []),
+        ({"item_id": "heat-1", "decision": "auto"}, ["heat-1"] * 3),
+        ({"item_id": "heat-1", "decision": "review"}, []),
+    ],
+)
+def test_the_log_is_filtered_over_all_pages(client: TestClient, query: dict[str, str], found: list[str]) -> None:
+    fill(client, "heat-1", "tides-4", "heat-1", "tides-4", "heat-1")
+
+    read = [prediction for page in pages(client, **query, limit=2) for prediction in page]
+
+    assert [prediction["item_id"] for prediction in read] == found
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "query",
+    [
+        "item_id=",
+        "item_id=%00",
+        "item_id=heat-1%00",
+        "item_id=" + "a" * 129,
+        "item_id=%ff",
+        "item_id=%ed%a0%80",  # a lone surrogate as UTF-8 would have it
+        "item_id=..%2fheat-1",
+        "item_id=' OR 1=1 --",
+        "decision=maybe",
+        "limit=0",
+        "limit=501",
+        "limit=-1",
+        "limit=" + "9" * 5000,
+        "limit=ten",
+        "cursor=yesterday",
+        "cursor=%00",
+    ],
+)
+def test_a_bad_query_is_a_problem(client: TestClient, query: str) -> None:
+    assert_problem(client.get(f"/predictions?{query}"), 422, "invalid-request")
+
+
+def everything(sql: Sql) -> str:
+    return repr([sql(f"SELECT * FROM {table}") for table in Base.metadata.tables])  # noqa: S608
+
+
+@BOTH
+def test_a_learner_id_is_stored_as_a_keyed_hash_only(serve: Serve, sql: Sql, logged: Logged) -> None:
+    client = serve(learner_key=LEARNER_KEY)
+    sent = body(learner_id=LEARNER)
+
+    single = client.post("/score", json=sent, headers={"Idempotency-Key": "quiz-7"})
+    batch = client.post("/score/batch", json={"responses": [sent]}, headers={"Idempotency-Key": "quiz-8"})
+    log = client.get("/predictions")
+
+    pseudonym = hmac.new(LEARNER_KEY.encode(), LEARNER.encode(), hashlib.sha256).hexdigest()
+    assert [row.learner_hash for row in logged()] == [pseudonym, pseudonym]
+    assert LEARNER not in everything(sql) + single.text + batch.text + log.text
+    assert hashlib.sha256(LEARNER.encode()).hexdigest() not in everything(sql)  # a plain hash can be guessed
+
+
+@BOTH
+def test_without_a_learner_key_no_learner_id_is_stored_at_all(client: TestClient, sql: Sql, logged: Logged) -> None:
+    reply = client.post("/score", json=body(learner_id=LEARNER), headers={"Idempotency-Key": "quiz-7"})
+
+    assert [row.learner_hash for row in logged()] == [None]
+    assert LEARNER not in everything(sql) + reply.text
+    assert hashlib.sha256(LEARNER.encode()).hexdigest() not in everything(sql)
+
+
+@BOTH
+def test_without_store_responses_no_text_is_kept(serve: Serve, sql: Sql) -> None:
+    client = serve(store_responses=False)
+
+    scored = client.post("/score", json=body(), headers={"Idempotency-Key": "quiz-7"}).json()
+    client.post("/score/batch", json={"responses": [body(), CANARY]}, headers={"Idempotency-Key": "quiz-8"})
+
+    assert CANARY not in everything(sql)
+    assert client.get(f"/predictions/{scored['prediction_id']}").json()["response"] is None

@@ -1,0 +1,111 @@
+from pathlib import Path
+from shutil import rmtree
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.app.api.claims import BOTH, assert_problem, body
+from tests.app.conftest import ITEMS, MakeKey, Serve, Sql
+
+
+def test_a_live_process_says_so(client: TestClient) -> None:
+    reply = client.get("/livez")
+
+    assert (reply.status_code, reply.json()) == (200, {"status": "alive"})
+
+
+@BOTH
+def test_a_ready_service_names_its_items(client: TestClient) -> None:
+    reply = client.get("/readyz")
+
+    assert reply.status_code == 200
+    assert reply.json() == {
+        "status": "ready",
+        "open": True,
+        "database": "ok",
+        "items": sorted(ITEMS),
+        "refused": {},
+    }
+
+
+@BOTH
+def test_with_a_key_made_the_service_is_not_open(client: TestClient, make_key: MakeKey) -> None:
+    make_key("review")
+
+    assert client.get("/readyz").json()["open"] is False
+
+
+@BOTH
+def test_an_empty_database_is_not_ready(serve: Serve, empty_database_url: str) -> None:
+    client = serve(database_url=empty_database_url)
+
+    reply = client.get("/readyz")
+
+    assert reply.status_code == 503
+    assert reply.json()["status"] == "not ready"
+    assert "scorelet db upgrade" in reply.json()["database"]
+    assert client.get("/livez").status_code == 200
+    assert_problem(client.post("/score", json=body()), 503, "database-unavailable")
+
+
+@BOTH
+def test_a_database_at_another_revision_is_not_ready(client: TestClient, sql: Sql) -> None:
+    sql("UPDATE alembic_version SET version_num = '0000'")
+
+    reply = client.get("/readyz")
+
+    assert reply.status_code == 503
+    assert "0000" in reply.json()["database"]
+
+
+def test_a_database_out_of_reach_is_not_ready_and_not_named(serve: Serve, tmp_path: Path) -> None:
+    client = serve(database_url=f"postgresql+psycopg://anna:hunter2@/grades?host={tmp_path}")
+
+    reply = client.get("/readyz")
+
+    assert reply.status_code == 503
+    assert "cannot be reached" in reply.json()["database"]
+    assert not any(word in reply.text for word in ("anna", "hunter2", "grades", str(tmp_path)))
+    assert client.get("/livez").status_code == 200
+    assert_problem(client.post("/score", json=body()), 503, "database-unavailable")
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "tokenizer.json", "student.onnx", "card.md"])
+def test_an_altered_bundle_is_refused_by_name_and_the_others_serve(models: Path, serve: Serve, name: str) -> None:
+    [file] = (models / "heat-1").rglob(name)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(bytes(content))
+
+    client = serve()
+
+    reply = client.get("/readyz")
+    assert reply.status_code == 200
+    assert reply.json()["items"] == sorted(ITEMS.keys() - {"heat-1"})
+    assert list(reply.json()["refused"]) == ["heat-1"]
+    assert name in reply.json()["refused"]["heat-1"]
+    assert client.post("/score", json=body(item_id="plants-2")).status_code == 200
+    assert_problem(client.post("/score", json=body()), 503, "item-not-ready")
+
+
+@pytest.mark.parametrize("active", [None, b"", b"{}", b"\xff", b'{"version": "../../heat-1"}'])
+def test_an_item_without_a_good_active_file_is_refused(models: Path, serve: Serve, active: bytes | None) -> None:
+    (models / "heat-1" / "ACTIVE").unlink()
+    if active is not None:
+        (models / "heat-1" / "ACTIVE").write_bytes(active)
+
+    refused = serve().get("/readyz").json()["refused"]
+
+    assert "ACTIVE" in refused["heat-1"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_without_any_item_the_service_is_not_ready(models: Path, serve: Serve, *, there: bool) -> None:
+    rmtree(models)
+    if there:
+        models.mkdir()
+
+    reply = serve().get("/readyz")
+
+    assert (reply.status_code, reply.json()["items"]) == (503, [])
+    assert reply.json()["database"] == "ok"

@@ -1,0 +1,138 @@
+"""The service over tiny bundles and a database of its own, and ways to look into that database past the service."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from sqlalchemy import Engine, NullPool, create_engine, select, text
+from sqlalchemy.orm import Session
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from app.storage import keys
+from app.storage.tables import LoggedPrediction
+from tests.tiny import write_tiny_bundle
+
+ITEMS: dict[str, dict[str, Any]] = {
+    "heat-1": {},  # 0..3 points by the number of words, confidence .91 for 1 and 2
+    "plants-2": {"item": {"scale": "ordinal", "labels": ["missing", "partial", "complete"]}},
+    "belief-3": {"item": {"scale": "nominal", "labels": ["no idea", "heat is a thing", "air moves"]}},
+    "tides-4": {"mode": "suggest"},
+    "moon-5": {"threshold": 0.99},  # above any confidence of a tiny student
+}
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("SCORELET_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    for item_id, differs in ITEMS.items():
+        write_tiny_bundle(folder, item_id, **differs)
+    return folder
+
+
+@pytest.fixture
+def models(tiny_models: Path, tmp_path: Path) -> Path:
+    """The test's own copy, to do with as it likes."""
+    return Path(shutil.copytree(tiny_models, tmp_path / "models"))
+
+
+class Serve(Protocol):
+    def __call__(
+        self, *, caller: str = "127.0.0.1", base_url: str = "http://127.0.0.1", **settings: Any
+    ) -> TestClient: ...
+
+
+@pytest.fixture
+def serve(models: Path, database_url: str) -> Iterator[Serve]:
+    """Starts the service as often as a test likes, each time from what then lies in `models` and the database."""
+    with ExitStack() as stack:
+
+        def start(*, caller: str = "127.0.0.1", base_url: str = "http://127.0.0.1", **settings: Any) -> TestClient:
+            app = create_app(Settings.model_validate({"models_dir": models, "database_url": database_url} | settings))
+            client = TestClient(app, base_url=base_url, client=(caller, 50000), raise_server_exceptions=False)
+            return stack.enter_context(client)
+
+        yield start
+
+
+@pytest.fixture
+def client(serve: Serve) -> TestClient:
+    """Whoever sits at the machine itself, while no key is made."""
+    return serve()
+
+
+@pytest.fixture
+def outside(database_url: str) -> Iterator[Engine]:
+    """Connections to the service's database that are not the service's."""
+    engine = create_engine(database_url, poolclass=NullPool)
+    yield engine
+    engine.dispose()
+
+
+class Sql(Protocol):
+    def __call__(self, statement: str) -> list[dict[str, Any]]: ...
+
+
+@pytest.fixture
+def sql(outside: Engine) -> Sql:
+    def run(statement: str) -> list[dict[str, Any]]:
+        with outside.begin() as connection:
+            result = connection.execute(text(statement))
+            return [dict(row) for row in result.mappings()] if result.returns_rows else []
+
+    return run
+
+
+class Logged(Protocol):
+    def __call__(self) -> list[LoggedPrediction]: ...
+
+
+@pytest.fixture
+def logged(outside: Engine) -> Logged:
+    """Every committed prediction, oldest first."""
+
+    def read() -> list[LoggedPrediction]:
+        with Session(outside) as session:
+            return list(session.scalars(select(LoggedPrediction).order_by(LoggedPrediction.created_at)))
+
+    return read
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    id: str
+    secret: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.secret}"}
+
+
+class MakeKey(Protocol):
+    def __call__(self, *scopes: str, expires_at: datetime | None = None, revoked: bool = False) -> Key: ...
+
+
+@pytest.fixture
+def make_key(outside: Engine) -> MakeKey:
+    def make(*scopes: str, expires_at: datetime | None = None, revoked: bool = False) -> Key:
+        with Session(outside) as session, session.begin():
+            key, secret = keys.create(session, "a school", map(keys.Scope, scopes), expires_at)
+            session.flush()
+            if revoked:
+                keys.revoke(session, key.id)
+            return Key(key.id, secret)
+
+    return make

@@ -1,0 +1,29 @@
+import time
+import uuid
+
+from app.storage.ids import uuid7
+
+
+def test_an_id_is_a_uuid_of_version_7() -> None:
+    found = [uuid.UUID(uuid7()) for _ in range(1000)]
+
+    assert {each.version for each in found} == {7}
+    assert {each.variant for each in found} == {uuid.RFC_4122}
+    assert len(set(found)) == 1000
+
+
+def test_an_id_begins_with_the_milliseconds_of_its_making() -> None:
+    before = time.time_ns() // 1_000_000
+
+    made = uuid.UUID(uuid7()).int >> 80
+
+    assert before <= made <= time.time_ns() // 1_000_000
+
+
+def test_ids_sort_by_time_as_text() -> None:
+    found = []
+    for _ in range(5):
+        found.append(uuid7())
+        time.sleep(0.002)
+
+    assert found == sorted(found)

@@ -1,0 +1,119 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import anyio
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.storage.database import connect
+from app.storage.ids import uuid7
+from app.storage.log import AlreadyClaimed, Claim, PredictionLog
+from app.storage.tables import LoggedPrediction
+from tests.app.conftest import Logged, Sql
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = connect(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def log(engine: Engine) -> PredictionLog:
+    return PredictionLog(engine)
+
+
+def row(prediction_id: str | None = None) -> LoggedPrediction:
+    return LoggedPrediction(
+        prediction_id=prediction_id or uuid7(),
+        created_at=datetime.now(UTC),
+        item_id="heat-1",
+        bundle_version="20260101T000000Z-00000001",
+        scored_by="student",
+        score=2,
+        max_score=3,
+        probabilities=[0.1, 0.2, 0.7],
+        decision="auto",
+        response="warm air",
+    )
+
+
+def claim(caller: str = "open", body_sha256: str = "0" * 64) -> Claim:
+    return Claim(caller, "quiz-7/attempt-2", body_sha256, [{"score": 2}])
+
+
+def test_what_is_recorded_is_committed_when_the_call_returns(log: PredictionLog, logged: Logged, sql: Sql) -> None:
+    anyio.run(log.record, [row(), row(), row()], claim())
+
+    assert [each.probabilities for each in logged()] == [[0.1, 0.2, 0.7]] * 3
+    assert sql("SELECT caller, idempotency_key FROM idempotency_claims") == [
+        {"caller": "open", "idempotency_key": "quiz-7/attempt-2"}
+    ]
+
+
+def test_nothing_to_record_is_no_error(log: PredictionLog, logged: Logged) -> None:
+    anyio.run(log.record, [])
+
+    assert logged() == []
+
+
+def test_rows_are_committed_together_or_not_at_all(log: PredictionLog, logged: Logged, sql: Sql) -> None:
+    twice = uuid7()
+    anyio.run(log.record, [row(twice)])
+
+    with pytest.raises(SQLAlchemyError):
+        anyio.run(log.record, [row(), row(), row(twice)], claim())
+
+    assert [each.prediction_id for each in logged()] == [twice]
+    assert sql("SELECT * FROM idempotency_claims") == []
+
+
+@pytest.mark.parametrize("second", [claim(), claim(body_sha256="1" * 64)])  # the key alone is what is taken
+def test_a_taken_claim_writes_nothing(log: PredictionLog, logged: Logged, second: Claim) -> None:
+    first = row()
+    anyio.run(log.record, [first], claim())
+
+    with pytest.raises(AlreadyClaimed):
+        anyio.run(log.record, [row(), row()], second)
+
+    assert len(logged()) == 1
+
+
+def test_another_callers_claim_is_another(log: PredictionLog, logged: Logged) -> None:
+    anyio.run(log.record, [row()], claim("open"))
+    anyio.run(log.record, [row()], claim("another"))
+
+    assert len(logged()) == 2
+
+
+def test_of_many_at_once_one_takes_the_claim(log: PredictionLog, logged: Logged, sql: Sql) -> None:
+    def record(_: int) -> bool:
+        try:
+            anyio.run(log.record, [row()], claim())
+        except AlreadyClaimed:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        taken = list(pool.map(record, range(16)))
+
+    assert sum(taken) == 1
+    assert len(logged()) == 1
+    assert sql("SELECT count(*) AS claims FROM idempotency_claims") == [{"claims": 1}]
+
+
+def test_many_writers_at_once_lose_nothing(log: PredictionLog, logged: Logged) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda _: anyio.run(log.record, [row(), row()]), range(40)))
+
+    assert len(logged()) == 80
+
+
+def test_a_failing_database_is_an_error(log: PredictionLog, sql: Sql) -> None:
+    sql("DROP TABLE predictions")
+
+    with pytest.raises(SQLAlchemyError):
+        anyio.run(log.record, [row()])

@@ -1,0 +1,75 @@
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, insert, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.storage.database import connect
+from app.storage.tables import Base, IdempotencyClaim, LoggedPrediction, SeenActivation
+
+BERLIN = timezone(timedelta(hours=2))
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = connect(database_url)
+    yield engine
+    engine.dispose()
+
+
+def test_the_migrations_make_these_tables(engine: Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        differences = compare_metadata(context, Base.metadata)
+
+    assert differences == []
+
+
+def test_a_difference_would_be_seen(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE predictions DROP COLUMN attempt_id"))
+
+        differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
+
+    assert [difference[0] for difference in differences] == ["add_column"]
+
+
+def test_times_are_kept_in_utc_whatever_zone_they_come_in(engine: Engine) -> None:
+    at = datetime(2026, 7, 1, 14, 0, 0, 123456, BERLIN)
+    with Session(engine) as session, session.begin():
+        session.add(SeenActivation(item_id="heat-1", version="1", mode="auto", by="A", reason="B", at=at, seen_at=at))
+
+    with Session(engine) as session:
+        row = session.scalars(select(SeenActivation)).one()
+
+    assert row.at == at
+    assert row.at.tzinfo is UTC
+
+
+def test_a_prediction_of_an_unknown_key_is_refused(engine: Engine) -> None:
+    values = {
+        "prediction_id": "1",
+        "created_at": datetime.now(UTC),
+        "key_id": "no such key",
+        "item_id": "heat-1",
+        "bundle_version": "1",
+        "scored_by": "student",
+        "decision": "auto",
+    }
+
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(insert(LoggedPrediction).values(values))
+
+
+def test_an_idempotency_key_is_one_callers_once(engine: Engine) -> None:
+    values = {"idempotency_key": "quiz-7", "body_sha256": "0", "results": [], "created_at": datetime.now(UTC)}
+    with engine.begin() as connection:
+        for caller in ("open", "another"):
+            connection.execute(insert(IdempotencyClaim).values(values | {"caller": caller}))
+
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(insert(IdempotencyClaim).values(values | {"caller": "open"}))

@@ -1,0 +1,170 @@
+from pathlib import Path
+
+import pytest
+
+from app.scoring.active import read_active
+from app.scoring.bundle import STUDENT
+from app.settings import Settings
+from tests.programs import run
+from tests.tiny import write_tiny_bundle
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, Path | str]:
+    write_tiny_bundle(tmp_path / "models")
+    return {
+        "SCORELET_MODELS_DIR": tmp_path / "models",
+        "SCORELET_DATABASE_URL": f"sqlite:///{tmp_path / 'log.db'}",
+    }
+
+
+Set = dict[str, Path | str]
+
+
+def scorelet(settings: Set, *arguments: object) -> tuple[int, str, str]:
+    done = run("scorelet", *arguments, **settings)  # type: ignore[arg-type]
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_file_is_scored_row_by_row(settings: Set, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"id": "a", "item_id": "heat-1", "response": "warm air", "class": "8b"}\n')
+
+    code, said, _ = scorelet(settings, "score", tmp_path / "in.jsonl", "--out", tmp_path / "out.csv")
+
+    assert (code, said) == (0, f"1 responses scored to {tmp_path / 'out.csv'}\n")
+    head, row = (tmp_path / "out.csv").read_text().splitlines()
+    assert head.startswith("id,item_id,score,label,expected_score,confidence,decision,condition,bundle_version,")
+    assert row.startswith("a,heat-1,2,,")
+
+
+def test_a_bad_row_stops_all_before_anything_is_written(settings: Set, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("item_id,response\nheat-1,warm\nheat-9,warm\nheat-1\n")
+
+    code, _, error = scorelet(settings, "score", tmp_path / "in.csv", "--out", tmp_path / "out.csv")
+
+    assert code == 1
+    assert "in.csv:4: fewer fields than columns" in error
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        (("score", "absent.csv", "--out", "out.csv"), 1, "absent.csv"),
+        (("score", "in.xlsx", "--out", "out.csv"), 2, "must end in .jsonl or .csv"),
+        (("score", "in.csv"), 2, "--out"),
+        (("bundle", "check", "heat-9"), 1, "no student for item 'heat-9'"),
+        (("bundle", "check", "../heat-1"), 1, "no student for item"),
+        (("bundle", "activate", "heat-1", "v9", "--by", "Ana"), 1, "no version 'v9'"),
+        (("bundle", "activate", "heat-1", "--auto", "--by", "Ana"), 2, "--auto needs a named person and a reason"),
+        (("bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "worse"), 1, "no version to go back to"),
+        (("keys", "create", "Moodle", "--scope", "all"), 2, "score"),
+        (("keys", "list"), 1, "run `scorelet db upgrade`"),
+        (("items", "--models", "/nowhere"), 1, "no items in /nowhere"),
+        (("doctor",), 1, "1 thing(s) to mend"),
+        (("serve", "--port", "0"), 2, "port"),
+        (("sing",), 2, "sing"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_the_exit_code_tells_why(
+    settings: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, error: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    found = scorelet(settings, *arguments)
+
+    assert found[0] == code
+    assert error in found[2]
+
+
+def test_a_wrong_setting_is_named(settings: Set) -> None:
+    code, _, error = scorelet(settings | {"SCORELET_PORT": "eighty"}, "doctor")
+
+    assert code == 2
+    assert "SCORELET_PORT" in error
+
+
+def test_releasing_and_going_back(settings: Set, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "heat-1"
+    write_tiny_bundle(tmp_path / "models", version="20260202T000000Z-00000002", mode="suggest")
+    first = "20260101T000000Z-00000001"
+
+    assert scorelet(settings, "bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "worse")[0] == 0
+    assert (read_active(folder).version, read_active(folder).mode) == (first, "suggest")
+
+    assert (
+        scorelet(settings, "bundle", "activate", "heat-1", first, "--by", "Ana", "--auto", "--reason", "read 50")[0]
+        == 0
+    )
+    assert (read_active(folder).mode, read_active(folder).by, read_active(folder).reason) == ("auto", "Ana", "read 50")
+
+
+def test_a_broken_bundle_never_goes_live(settings: Set, tmp_path: Path) -> None:
+    broken = write_tiny_bundle(tmp_path / "models", version="20260202T000000Z-00000002")
+    scorelet(settings, "bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "to test")
+    (broken / STUDENT).write_bytes(b"something else")
+
+    code, _, error = scorelet(settings, "bundle", "activate", "heat-1", broken.name, "--by", "Ana")
+    checked = scorelet(settings, "bundle", "check", "heat-1")
+
+    assert (code, read_active(broken.parent).version) == (1, "20260101T000000Z-00000001")
+    assert "checksum" in error
+    assert checked[0] == 1
+    assert f"refused  heat-1/{broken.name}: student.onnx does not have the checksum" in checked[1]
+
+
+def test_a_key_is_shown_once_listed_and_revoked(settings: Set) -> None:
+    assert scorelet(settings, "db", "upgrade")[0] == 0
+    assert scorelet(settings, "db", "upgrade")[0] == 0  # again: nothing to do
+
+    code, secret, said = scorelet(
+        settings, "keys", "create", "Moodle", "--scope", "score", "--scope", "review", "--days", 7
+    )
+    key_id = said.split()[1]
+    listed = scorelet(settings, "keys", "list")[1]
+
+    assert (code, len(secret.strip())) == (0, 43)  # 256 bits
+    assert key_id in listed
+    assert "review score" in listed
+    assert secret.strip() not in listed
+    assert scorelet(settings, "keys", "revoke", key_id)[0] == 0
+    assert scorelet(settings, "keys", "revoke", "nobody")[0] == 1
+
+
+def test_the_service_does_not_start_open_to_the_network(settings: Set) -> None:
+    scorelet(settings, "db", "upgrade")
+
+    code, _, error = scorelet(settings, "serve", "--host", "0.0.0.0")  # noqa: S104  # it must refuse
+
+    assert code == 1
+    assert "no key is made yet" in error
+
+
+def test_the_doctor_names_a_refused_bundle_and_how_to_mend_it(settings: Set, tmp_path: Path) -> None:
+    scorelet(settings, "db", "upgrade")
+    (write_tiny_bundle(tmp_path / "models", "heat-2") / STUDENT).write_bytes(b"x")
+
+    code, said, _ = scorelet(settings, "doctor")
+
+    assert code == 1
+    assert "BAD  item heat-2 is refused: student.onnx does not have the checksum" in said
+    assert "scorelet bundle rollback heat-2" in said
+
+
+def test_the_doctor_is_content_with_a_good_installation(settings: Set) -> None:
+    scorelet(settings, "db", "upgrade")
+
+    code, said, _ = scorelet(settings, "doctor")
+
+    assert code == 0
+    assert "BAD" not in said
+
+
+def test_every_setting_is_documented() -> None:
+    prefix = Settings.model_config["env_prefix"]
+    missing = [name for name in Settings.model_fields if f"`{prefix}{name}`".upper() not in README.upper()]
+
+    assert missing == []

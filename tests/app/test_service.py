@@ -1,0 +1,189 @@
+import hashlib
+import hmac
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.scoring.item import Item
+from app.scoring.judgement import LiveItem
+from app.scoring.registry import Registry, load_item
+from app.scoring.student import Score
+from app.service import IdempotencyConflict, Once, Prediction, Refusal, Result, Scorer, Submission, gradebook_score
+from app.settings import Settings
+from app.storage.database import connect
+from app.storage.log import PredictionLog
+from tests.app.conftest import Logged, Sql
+
+ONCE = Once("quiz-7/attempt-2", "0" * 64)
+
+
+class WordCountStudent:
+    """Scores a response by its number of words, up to the top, and remembers what it was asked."""
+
+    def __init__(self, choices: int) -> None:
+        self.asked: list[list[str]] = []
+        self._choices = choices
+
+    def score(self, responses: list[str]) -> list[Score]:
+        self.asked.append(responses)
+        words = [min(len(text.split()), self._choices - 1) for text in responses]
+        return [
+            Score(count, float(count), tuple(float(count == choice) for choice in range(self._choices)), 0.9)
+            for count in words
+        ]
+
+
+@pytest.fixture
+def students() -> dict[str, WordCountStudent]:
+    return {"heat-1": WordCountStudent(4), "plants-2": WordCountStudent(3)}
+
+
+@pytest.fixture
+def registry(tiny_models: Path, students: dict[str, WordCountStudent]) -> Registry:
+    loaded = {item_id: load_item(tiny_models, item_id) for item_id in students}
+    live = {item_id: LiveItem(item.bundle, students[item_id], item.active) for item_id, item in loaded.items()}
+    return Registry(live, {"moon-5": "student.onnx does not have the checksum in bundle.json"})
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = connect(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def scorer(registry: Registry, engine: Engine) -> Scorer:
+    return Scorer(registry, PredictionLog(engine), engine, Settings())
+
+
+def score(scorer: Scorer, *submissions: Submission | Refusal, once: Once | None = None) -> list[Result]:
+    return anyio.run(scorer.score, submissions, None, once)
+
+
+def scores(results: list[Result]) -> list[int | str | None]:
+    return [result.score if isinstance(result, Prediction) else result.error for result in results]
+
+
+def test_results_come_in_order_and_each_student_is_asked_once(
+    scorer: Scorer, students: dict[str, WordCountStudent], logged: Logged
+) -> None:
+    results = score(
+        scorer,
+        Submission("heat-1", "warm air goes"),
+        Submission("plants-2", "light"),
+        Refusal(error="InvalidRequest", detail="response: Field required"),
+        Submission("heat-1", ""),
+        Submission("asap-99", "warm"),
+        Submission("moon-5", "warm"),
+        Submission("heat-1", "warm"),
+    )
+
+    assert scores(results) == [3, 1, "InvalidRequest", None, "UnknownItem", "ItemNotReady", 1]
+    assert students["heat-1"].asked == [["warm air goes", "warm"]]
+    assert students["plants-2"].asked == [["light"]]
+    assert [row.score for row in logged()] == [3, 1, None, 1]
+
+
+def test_a_blank_response_is_shown_to_no_student(scorer: Scorer, students: dict[str, WordCountStudent]) -> None:
+    [result] = score(scorer, Submission("heat-1", " \u200b\n"))
+
+    assert isinstance(result, Prediction)
+    assert (result.scored_by, result.decision) == ("rule", "not_scorable")
+    assert students["heat-1"].asked == []
+
+
+def test_a_repeated_call_scores_and_writes_nothing(
+    scorer: Scorer, students: dict[str, WordCountStudent], logged: Logged
+) -> None:
+    submissions = [Submission("heat-1", "warm air"), Submission("asap-99", "warm air"), Submission("plants-2", "")]
+
+    first = score(scorer, *submissions, once=ONCE)
+    again = score(scorer, *submissions, once=ONCE)
+
+    assert again == first
+    assert [type(result) for result in again] == [Prediction, Refusal, Prediction]
+    assert students["heat-1"].asked == [["warm air"]]
+    assert len(logged()) == 2
+
+
+def test_a_key_used_for_another_body_is_a_conflict(scorer: Scorer, logged: Logged) -> None:
+    score(scorer, Submission("heat-1", "warm air"), once=ONCE)
+
+    with pytest.raises(IdempotencyConflict):
+        score(scorer, Submission("heat-1", "warm"), once=Once(ONCE.idempotency_key, "1" * 64))
+
+    assert [row.score for row in logged()] == [2]
+
+
+def test_a_score_that_is_not_recorded_is_not_returned(scorer: Scorer, sql: Sql) -> None:
+    sql("DROP TABLE predictions")
+
+    with pytest.raises(SQLAlchemyError):
+        score(scorer, Submission("heat-1", "warm air"), once=ONCE)
+
+    assert sql("SELECT * FROM idempotency_claims") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "learner_id", "kept"),
+    [
+        ("this school's own secret", "anna", True),
+        ("this school's own secret", None, False),
+        (None, "anna", False),
+    ],
+)
+def test_a_learner_is_kept_as_a_pseudonym_under_the_schools_key(
+    registry: Registry, engine: Engine, logged: Logged, key: str | None, learner_id: str | None, *, kept: bool
+) -> None:
+    scorer = Scorer(registry, PredictionLog(engine), engine, Settings.model_validate({"learner_key": key}))
+
+    score(scorer, Submission("heat-1", "warm air", learner_id=learner_id))
+
+    pseudonym = hmac.new(b"this school's own secret", b"anna", hashlib.sha256).hexdigest()
+    assert [row.learner_hash for row in logged()] == [pseudonym if kept else None]
+
+
+def item(**scale: Any) -> Item:
+    return Item.model_validate({"item_id": "heat-1", "prompt": "Why does heat rise?"} | scale)
+
+
+POINTS = item(scale="points", max_score=3)
+
+
+@pytest.mark.parametrize(
+    ("scale", "choice", "gradebook_max", "expected"),
+    [
+        (POINTS, 2, 10, 6.67),
+        (POINTS, 0, 10, 0.0),
+        (POINTS, 3, 6.666, 6.666),  # never above the top, where rounding would put it
+        (POINTS, 3, None, None),
+        (item(scale="ordinal", labels=["missing", "partial", "complete"]), 1, 5, 2.5),
+        (item(scale="nominal", labels=["no idea", "air moves"]), 1, 5, None),  # a label is worth no points
+    ],
+)
+def test_gradebook_score(scale: Item, choice: int, gradebook_max: float | None, expected: float | None) -> None:
+    assert gradebook_score(scale, choice, gradebook_max) == expected
+
+
+@given(
+    top=st.integers(1, 100),
+    share=st.floats(0, 1),
+    gradebook_max=st.floats(0, 1_000_000, exclude_min=True),
+)
+@settings(deadline=None, database=None)
+def test_no_gradebook_score_leaves_its_scale(top: int, share: float, gradebook_max: float) -> None:
+    choice = round(share * top)
+
+    found = gradebook_score(item(scale="points", max_score=top), choice, gradebook_max)
+
+    assert found is not None
+    assert 0 <= found <= gradebook_max
+    assert found == pytest.approx(gradebook_max * choice / top, abs=0.0051)
