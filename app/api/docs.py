@@ -10,9 +10,8 @@ from fastapi.staticfiles import StaticFiles
 
 from app.api.bodies import EXAMPLES
 
-# swagger-ui-dist 5.35.0 (Apache-2.0) and redoc 2.5.4 (MIT), as published on npm
-FILES = Path(__file__).with_name("static")
-# Redoc asks its vendor for a logo; the browser is told to ask nobody but us.
+FILES = Path(__file__).with_name("static")  # its README says where they come from
+# The browser is told to ask nobody but us, whatever the pages' scripts may come to want.
 POLICY = (
     "default-src 'none'; connect-src 'self'; script-src 'self' 'unsafe-inline'; worker-src blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:"

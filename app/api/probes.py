@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from app.api.bodies import Liveness, Readiness
 from app.api.state import State, StateDep
+from app.settings import is_loopback
 from app.storage import keys
 from app.storage.database import schema_problem
 
@@ -36,6 +37,8 @@ def readyz(state: StateDep, response: Response) -> Readiness:
 
 
 def _is_open(state: State) -> bool:
+    if not is_loopback(state["settings"].host):
+        return False
     try:
         with Session(state["engine"]) as session:
             return not keys.any_made(session)

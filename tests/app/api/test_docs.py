@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from app.api.bodies import BatchRequest, ScoreRequest
+from app.api.docs import FILES
 from tests.app.api.claims import assert_problem
 
 ELSEWHERE = re.compile(r"""(?:https?:)?//[a-z0-9-]""", re.IGNORECASE)
@@ -158,3 +159,10 @@ def test_every_call_that_needs_a_key_says_so(document: dict[str, Any]) -> None:
     keyless = {path for _, path, operation in operations(document) if "security" not in operation}
 
     assert keyless == {"/livez", "/readyz"}
+
+
+def test_the_pages_scripts_know_no_other_host_to_load_from() -> None:
+    scripts = b"".join(path.read_bytes() for path in FILES.glob("*.js"))
+
+    assert b"cdn." not in scripts
+    assert b"fonts.googleapis" not in scripts
