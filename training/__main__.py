@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +15,8 @@ from app.scoring.agreement import Agreement
 from app.scoring.errors import ScoringError
 from training.cache import default_folder
 from training.config import TrainingConfig, read_config
+from training.errors import BadConfig, TrainingError
+from training.weights import resolve
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Data = Annotated[Path, typer.Option("--data", help="Folder with items.*, train.*, optional dev.* and unlabelled.*.")]
@@ -79,6 +80,8 @@ def run(
         settings = settings.model_copy(update={"teacher": settings.teacher.model_copy(update={"base": teacher})})
     if seed is not None:
         settings = settings.model_copy(update={"seed": seed})
+    if settings.distillation.soft_weight > 0:
+        resolve(settings.teacher.base)  # what is missing is said before hours are spent
     read = read_data(data)
     if unknown := set(item or ()) - set(read.items):
         raise UsageFailure(f"no such item in {data}: {', '.join(sorted(unknown))}")
@@ -137,13 +140,12 @@ def _figure(agreement: Agreement | None, name: str) -> str:
 
 def main() -> None:
     """Exit code 0, 1 (the work failed) or 2 (bad usage); what went wrong in one message, no traceback."""
-    failures: tuple[type[Exception], ...] = (ScoringError, OSError)
     try:
         cli()
-    except (UsageFailure, ValidationError) as error:
+    except (UsageFailure, BadConfig) as error:
         sys.stderr.write(f"scorelet-train: {error}\n")
         sys.exit(2)
-    except failures as error:
+    except (ScoringError, TrainingError, OSError) as error:
         sys.stderr.write(f"scorelet-train: {error}\n")
         sys.exit(1)
 

@@ -3,7 +3,9 @@
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from training.errors import BadConfig
 
 PARAMETER_BUDGET = 30_000  # learned weights a student may have, embeddings included
 
@@ -69,5 +71,11 @@ class TrainingConfig(Config):
 
 
 def read_config(path: Path) -> TrainingConfig:
-    """From TOML.  Raises tomllib.TOMLDecodeError or pydantic.ValidationError, both ValueErrors."""
-    return TrainingConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    """From TOML.  Raises BadConfig naming the file and every setting that is wrong."""
+    try:
+        return TrainingConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
+        raise BadConfig(f"{path}: {'; '.join(wrong)}") from None
+    except ValueError as error:  # neither TOML nor UTF-8
+        raise BadConfig(f"{path}: not TOML: {error}") from None

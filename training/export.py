@@ -15,13 +15,10 @@ import torch
 
 from app.scoring.bundle import CARD, FILES, METADATA, STUDENT, TOKENIZER, Bundle, sha256
 from app.scoring.student import Student, softmax
+from training.errors import NoParity
 from training.student import StudentNetwork
 
 MAX_DIFFERENCE = 1e-4  # between torch's and onnxruntime's probabilities
-
-
-class NoParity(Exception):
-    """The exported student does not compute what the trained one did."""
 
 
 def to_onnx(network: StudentNetwork) -> bytes:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from training.datasets.responses import MarkedResponse
+from training.errors import TooFewRows
 
 
 def carve(
@@ -13,7 +14,7 @@ def carve(
     """(fit, validation), each in the rows' order.
 
     A learner's responses stay together where learners are known, and equal texts always do, so that validation holds
-    nothing that was fitted.  Each score is drawn from alike.  Raises ValueError when a part would be empty.
+    nothing that was fitted.  Each score is drawn from alike.  Raises TooFewRows when a part would be empty.
     """
     groups = _groups(rows)
     by_choice: dict[int, list[list[int]]] = defaultdict(list)
@@ -29,7 +30,7 @@ def carve(
     fit = tuple(row for number, row in enumerate(rows) if number not in drawn)
     validation = tuple(row for number, row in enumerate(rows) if number in drawn)
     if not fit or not validation:
-        raise ValueError(f"{len(rows)} marked responses are too few to carve a validation part from")
+        raise TooFewRows(f"{len(rows)} marked responses are too few to carve a validation part from")
     return fit, validation
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from training.config import PARAMETER_BUDGET, StudentConfig
+from training.errors import OverBudget
 
 
 class StudentNetwork(nn.Module):
@@ -16,7 +17,7 @@ class StudentNetwork(nn.Module):
         self.convolution = nn.Conv1d(config.embedding, config.filters, config.width, padding=config.width // 2)
         self.head = nn.Linear(2 * config.filters, choices)
         if (count := parameters(self)) > PARAMETER_BUDGET:
-            raise ValueError(f"a student of {count} parameters is over the budget of {PARAMETER_BUDGET}")
+            raise OverBudget(f"a student of {count} parameters is over the budget of {PARAMETER_BUDGET}")
 
     def forward(self, ids: Tensor) -> Tensor:
         mask = (ids != 0).unsqueeze(1).float()  # (batch, 1, tokens)

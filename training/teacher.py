@@ -1,5 +1,6 @@
 """The teacher: any Hugging Face encoder with a classification head, fine-tuned on the marked responses of one item."""
 
+import copy
 import json
 import math
 import random
@@ -22,6 +23,7 @@ from app.scoring.student import softmax
 from training.cache import key_of, replace_file
 from training.config import TeacherConfig
 from training.datasets.responses import MarkedResponse
+from training.errors import NoWeights
 from training.progress import console, track
 from training.selection import figure_of_merit
 from training.weights import resolve
@@ -98,8 +100,7 @@ def fine_tuned(
 
     Checkpointed after every epoch under `cache`: a killed run goes on from the last one, a finished one is only read.
     """
-    source = resolve(config.base)
-    tokenizer = AutoTokenizer.from_pretrained(source)
+    tokenizer, encoder = _load(config.base)
     rows = [[(row.text, row.choice) for row in part] for part in (fit, validation)]
     settings = config.model_dump(exclude={"members"})
     members, keys = [], []
@@ -108,14 +109,21 @@ def fine_tuned(
         keys.append(key_of("teacher", item.scale, item.choices, rows, settings, member_seed))
         folder = cache / "teachers" / keys[-1]
         torch.manual_seed(member_seed)
-        encoder = AutoModel.from_pretrained(source, dtype=torch.float32)
-        network = EncoderClassifier(encoder, item.choices, config.dropout)
+        network = EncoderClassifier(copy.deepcopy(encoder), item.choices, config.dropout)
         if not (folder / HISTORY).is_file():
             name = f"{item.item_id}: teacher {number + 1}/{config.members}"
             _train(network, tokenizer, item, fit, validation, config, member_seed, folder, name)
         network.load_state_dict(load_file(folder / WEIGHTS))
         members.append(Member(network, tuple(json.loads((folder / HISTORY).read_text()))))
     return Teacher(key_of(keys), tuple(members), tokenizer, config.max_tokens)
+
+
+def _load(base: str) -> tuple[PreTrainedTokenizerBase, nn.Module]:
+    source = resolve(base)
+    try:
+        return AutoTokenizer.from_pretrained(source), AutoModel.from_pretrained(source, dtype=torch.float32)
+    except (OSError, ValueError) as error:  # what transformers raises for a hub out of reach and for a strange folder
+        raise NoWeights(f"base model {base!r}: {str(error).partition(chr(10))[0]}") from None
 
 
 def _train(

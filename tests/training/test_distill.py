@@ -6,6 +6,7 @@ from app.scoring.featurizer import Featurizer
 from tests.training.data import marked
 from training.config import DistillationConfig, StudentConfig
 from training.distill import NO_LABEL, Lesson, distillation_loss, distilled
+from training.errors import OverBudget
 from training.student import StudentNetwork, parameters
 from training.tokenizer import learn_tokenizer
 
@@ -107,7 +108,7 @@ def test_padding_never_changes_a_response() -> None:
 
 
 def test_a_student_over_the_budget_is_refused() -> None:
-    with pytest.raises(ValueError, match="over the budget of 30000"):
+    with pytest.raises(OverBudget, match="over the budget of 30000"):
         StudentNetwork(2000, 4, StudentConfig(embedding=16))
 
 

@@ -9,7 +9,8 @@ from app.scoring.registry import Registry
 from app.scoring.student import Student
 from tests.training.data import item_data
 from training.config import TrainingConfig
-from training.export import NoParity, check_parity, to_onnx
+from training.errors import NoParity
+from training.export import check_parity, to_onnx
 from training.measure import agreement_on
 from training.run import split, train_item
 from training.student import StudentNetwork

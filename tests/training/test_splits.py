@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from tests.training.data import marked
+from training.errors import TooFewRows
 from training.splits import carve, folded
 
 
@@ -41,5 +42,5 @@ def test_the_same_text_stands_on_one_side_only_even_by_way_of_a_learner() -> Non
 
 
 def test_too_few_rows_are_said_to_be_too_few() -> None:
-    with pytest.raises(ValueError, match="3 marked responses are too few"):
+    with pytest.raises(TooFewRows, match="3 marked responses are too few"):
         carve(marked(3), 0.15, seed=0)

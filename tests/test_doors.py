@@ -1,0 +1,60 @@
+"""Promise 2: one response scores the same through every door: POST /score, the batch, `score`, `evaluate`."""
+
+import csv
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.programs import run, serving
+from tests.tiny import write_tiny_bundle
+
+TEXTS = ["warm", "warm air", "", "warm air goes up", "cold air sinks, 3/4 of it", "Ω → ∞ 🙂", "so, =1+1"]
+
+
+def post(address: str, path: str, body: Any) -> Any:
+    request = urllib.request.Request(  # noqa: S310  # our own address
+        f"{address}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
+        return json.load(reply)
+
+
+def as_row(prediction: dict[str, Any]) -> tuple[str, ...]:
+    names = ("item_id", "score", "label", "decision", "condition", "bundle_version")
+    return tuple("" if prediction[name] in (None, "") else str(prediction[name]) for name in names)
+
+
+def test_every_door_gives_the_same_rows(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "models", "heat-1")
+    write_tiny_bundle(tmp_path / "models", "heat-2", item={"scale": "ordinal", "labels": ["poor", "fair", "good"]})
+    marks: dict[str, dict[str, Any]] = {"heat-1": {"score": 1}, "heat-2": {"label": "fair"}}
+    rows: list[dict[str, Any]] = [{"item_id": item, "response": text} | marks[item] for text in TEXTS for item in marks]
+    responses = tmp_path / "marked.jsonl"
+    responses.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = {
+        "SCORELET_MODELS_DIR": tmp_path / "models",
+        "SCORELET_DATABASE_URL": f"sqlite:///{tmp_path / 'log.db'}",
+    }
+    run("scorelet", "db", "upgrade", SCORELET_DATABASE_URL=settings["SCORELET_DATABASE_URL"])
+
+    bodies = [{"item_id": row["item_id"], "response": row["response"]} for row in rows]
+    with serving(**settings) as (_, address):  # type: ignore[arg-type]
+        single = [post(address, "/score", body) for body in bodies]
+        batch = post(address, "/score/batch", {"responses": bodies})["results"]
+    out, predictions = tmp_path / "out.csv", tmp_path / "predictions.csv"
+    models = ("--models", tmp_path / "models")
+    assert run("scorelet", "score", responses, *models, "--out", out).returncode == 0
+    evaluated = run("scorelet-train", "evaluate", *models, "--responses", responses, "--predictions", predictions)
+    assert evaluated.returncode == 0, evaluated.stderr
+
+    assert out.read_text() == predictions.read_text()
+    with out.open(newline="") as file:
+        scored = list(csv.DictReader(file))
+    assert [as_row(p) for p in single] == [as_row(p) for p in batch] == [as_row(r) for r in scored]
+    for one, other, row in zip(single, batch, scored, strict=True):
+        if one["confidence"] is None:
+            assert (other["confidence"], row["confidence"]) == (None, "")
+        else:
+            assert abs(one["confidence"] - other["confidence"]) <= 1e-5
+            assert abs(one["confidence"] - float(row["confidence"])) <= 1e-5

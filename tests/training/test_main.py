@@ -1,0 +1,93 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.programs import run
+from tests.tiny import write_tiny_bundle
+
+ITEM = '{"item_id": "heat-1", "prompt": "Why does heat rise?", "scale": "points", "max_score": 3}\n'
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "items.jsonl").write_text(ITEM)
+    rows = [{"item_id": "heat-1", "response": "air " * (n % 4), "score": n % 4} for n in range(20)]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from training.__main__ import main
+main()
+"""
+
+
+def test_check_summarises_and_needs_no_torch(data: Path, tmp_path: Path) -> None:
+    arguments = ["check", "--data", data, "--json", tmp_path / "s.json"]
+
+    done = run("python", "-c", WITHOUT_TORCH, *arguments)
+
+    assert done.returncode == 0, done.stderr
+    assert "heat-1" in done.stdout
+    [summary] = json.loads((tmp_path / "s.json").read_text())
+    assert (summary["train"], summary["blank"], summary["duplicates"]) == (20, 5, 16)
+
+
+def test_evaluate_measures_what_is_served_and_needs_no_torch(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "models")
+    responses = tmp_path / "dev.jsonl"
+    marked = [("warm air", 2), ("warm", 1), ("warm air goes up", 3), ("cold", 2), ("", 0)]
+    responses.write_text(
+        "".join(json.dumps({"item_id": "heat-1", "response": text, "score": score}) + "\n" for text, score in marked)
+    )
+    arguments = ["evaluate", "--models", tmp_path / "models", "--responses", responses]
+
+    done = run("python", "-c", WITHOUT_TORCH, *arguments, "--json", tmp_path / "metrics.json")
+
+    assert done.returncode == 0, done.stderr
+    [item] = json.loads((tmp_path / "metrics.json").read_text())
+    assert (item["responses"], item["not_scorable"], item["agreement"]["n"]) == (5, 1, 4)
+    assert item["agreement"]["exact"] == 0.75
+    assert item["accepted"]["n"] == 4
+    assert "0.75" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        (("check", "--data", "/nowhere"), 1, "/nowhere needs items.jsonl"),
+        (("run", "--data", "{data}", "--models", "m", "--item", "heat-9"), 2, "no such item in"),
+        (("run", "--data", "{data}", "--models", "m", "--config", "{data}/bad.toml"), 2, "colour"),
+        (("run", "--data", "{data}", "--models", "m", "--config", "{data}/broken.toml"), 2, "broken.toml"),
+        (("run", "--data", "{data}", "--models", "m", "--cache", "{data}/c", "--teacher", "/no/model"), 1, "/no/model"),
+        (("evaluate", "--models", "{data}", "--responses", "{data}/train.jsonl"), 1, "no student for item 'heat-1'"),
+        (("run", "--data", "{data}"), 2, "--models"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_the_exit_code_tells_why(
+    data: Path, arguments: tuple[str, ...], code: int, error: str
+) -> None:
+    (data / "bad.toml").write_text('colour = "red"\n')
+    (data / "broken.toml").write_text("seed = \n")
+
+    done = run("scorelet-train", *(argument.replace("{data}", str(data)) for argument in arguments))
+
+    assert "Traceback" not in done.stderr
+    assert error in done.stderr
+    assert done.returncode == code
+
+
+def test_a_bad_row_stops_a_run_before_it_costs_hours(data: Path, tmp_path: Path) -> None:
+    with (data / "train.jsonl").open("a") as file:
+        file.write('{"item_id": "heat-1", "response": "air", "score": 9}\n')
+
+    done = run("scorelet-train", "run", "--data", data, "--models", tmp_path / "models")
+
+    assert done.returncode == 1
+    assert "train.jsonl:21: 'score' must be a whole number from 0 to 3, not 9" in done.stderr
+    assert not (tmp_path / "models").exists()

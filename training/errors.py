@@ -1,0 +1,33 @@
+"""What can go wrong in training.
+
+TrainingError
+├── BadConfig     a settings file that cannot be understood
+├── NoWeights     the base model of a teacher cannot be had as asked
+├── TooFewRows    not enough marked responses to train on and to choose by
+├── OverBudget    a student with more learned parameters than it may have
+└── NoParity      the exported student does not compute what the trained one did
+"""
+
+
+class TrainingError(Exception):
+    """The base of every error that training raises on purpose."""
+
+
+class BadConfig(TrainingError):
+    pass
+
+
+class NoWeights(TrainingError):
+    pass
+
+
+class TooFewRows(TrainingError):
+    pass
+
+
+class OverBudget(TrainingError):
+    pass
+
+
+class NoParity(TrainingError):
+    pass
