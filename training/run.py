@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from app.scoring.active import activate, versions
+from app.scoring.active import ACTIVE, activate, versions
 from app.scoring.agreement import Agreement
 from app.scoring.bundle import Bundle, Head, Provenance
 from app.scoring.errors import BadBundle
@@ -56,49 +56,57 @@ class Parts:
 def train_item(data: ItemData, models: Path, config: TrainingConfig, cache: Path) -> Bundle:
     """Everything from one item's rows to its active bundle.  A bundle already made of the same is only read."""
     item = data.item
-    if made := _made_before(data, models, config):
-        console.print(f"{item.item_id}: {made.version} was made from the same data and settings")
+    made = _made_before(data, models, config)
+    if made is None:
+        made = _make(data, models, config, cache)
+        activate(models / item.item_id, made.version, mode="suggest", by="scorelet-train", reason="newly trained")
         return made
-    parts = split(data, config)
-    teacher = None
+    console.print(f"{item.item_id}: {made.version} was made from the same data and settings")
+    if not (models / item.item_id / ACTIVE).exists():  # killed just before
+        activate(models / item.item_id, made.version, mode="suggest", by="scorelet-train", reason="newly trained")
+    return made
+
+
+def _make(data: ItemData, models: Path, config: TrainingConfig, cache: Path) -> Bundle:
+    item, parts, teacher = data.item, split(data, config), None
     if config.distillation.soft_weight > 0:
         teacher = fine_tuned(item, parts.fit, parts.validation, config.teacher, config.seed, cache)
     texts, lesson = lesson_for(item, parts, teacher, config, cache)
     tokenizer = learn_tokenizer([*texts["marked"], *texts["unlabelled"]], config.student.vocabulary)
     featurizer = Featurizer.from_bytes(tokenizer, config.student.max_tokens)
-    network = distilled(
-        lesson, featurizer, item.choices, config.student, config.distillation, config.seed, f"{item.item_id}: student"
-    )
+    name = f"{item.item_id}: student"
+    network = distilled(lesson, featurizer, item.choices, config.student, config.distillation, config.seed, name)
     student = to_onnx(network)
-    version = version_of(tokenizer, student)
     draft = Bundle(
-        version=version,
+        version=version_of(tokenizer, student),
         item=item,
         head=Head(cuts=None),
         max_tokens=config.student.max_tokens,
         threshold=None,
         parameters=parameters(network),
         agreement=None,
-        provenance=Provenance(
-            created_at=datetime.now(UTC),
-            data_sha256=data.sha256,
-            teacher=config.teacher.base if teacher else None,
-            teacher_agreement=teacher_agreement(item, parts, teacher, cache) if teacher else None,
-            config=config.model_dump(),
-            seed=config.seed,
-            software={name: importlib.metadata.version(name) for name in SOFTWARE},
-        ),
+        provenance=_provenance(data, config, teacher_agreement(item, parts, teacher, cache) if teacher else None),
         sha256={},
     )
     counts = {f"{kind}_texts": len(rows) for kind, rows in texts.items()}
     counts |= {"validation_responses": len(parts.validation), "dev_responses": len(parts.dev)}
-    with staged(models, item.item_id, version, tokenizer, student) as folder:
+    with staged(models, item.item_id, draft.version, tokenizer, student) as folder:
         exported = write_bundle(folder, draft, card_of(draft, counts))
         check_parity(network, exported, [row.text for row in parts.validation])
         bundle = measured(exported, parts, config)
-        loaded = write_bundle(folder, bundle, card_of(bundle, counts))
-    activate(models / item.item_id, version, mode="suggest", by="scorelet-train", reason="newly trained")
-    return loaded.bundle
+        return write_bundle(folder, bundle, card_of(bundle, counts)).bundle
+
+
+def _provenance(data: ItemData, config: TrainingConfig, of_teacher: Agreement | None) -> Provenance:
+    return Provenance(
+        created_at=datetime.now(UTC),
+        data_sha256=data.sha256,
+        teacher=config.teacher.base if config.distillation.soft_weight > 0 else None,
+        teacher_agreement=of_teacher,
+        config=config.model_dump(),
+        seed=config.seed,
+        software={name: importlib.metadata.version(name) for name in SOFTWARE},
+    )
 
 
 def split(data: ItemData, config: TrainingConfig) -> Parts:

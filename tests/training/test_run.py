@@ -80,6 +80,21 @@ def test_the_same_call_again_only_reads(trained: tuple[Path, Bundle, TrainingCon
     assert versions(folder / "models" / "heat-1") == [bundle.version]
 
 
+def test_killed_before_it_went_live_it_goes_live_when_called_again(
+    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.run.activate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_item(item_data(), tmp_path / "models", tiny_config, tmp_path / "cache")
+    bundle = train_item(item_data(), tmp_path / "models", tiny_config, tmp_path / "cache")
+
+    assert read_active(tmp_path / "models" / "heat-1").version == bundle.version
+
+
 def test_killed_on_the_way_no_half_bundle_is_left(
     tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
