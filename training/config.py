@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from training.errors import BadConfig
 
@@ -22,7 +22,12 @@ class TeacherConfig(Config):
     warmup: float = Field(default=0.1, ge=0, le=1, description="Share of all steps; then linear decay.")
     weight_decay: float = Field(default=0.01, ge=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    averaging: float = Field(default=0.99, ge=0, lt=1, description="Decay a step of the mean of weights that is kept.")
+    averaging: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="Span of the running mean of weights that is kept, as a share of all steps.",
+    )
     members: int = Field(default=2, ge=1, description="Networks of different seeds; their probabilities are averaged.")
     max_epochs: int = Field(default=5, ge=1)
     patience: int = Field(default=2, ge=1, description="Epochs without a better validation figure before stopping.")
@@ -42,6 +47,13 @@ class StudentConfig(Config):
     width: int = Field(default=3, ge=1, description="Tokens a filter sees; odd.")
     max_tokens: int = Field(default=256, ge=2, le=4096)
     dropout: float = Field(default=0.2, ge=0, lt=1)
+
+    @field_validator("width")
+    @classmethod
+    def _odd(cls, width: int) -> int:
+        if width % 2 == 0:
+            raise ValueError("must be odd, so that a filter has a middle")
+        return width
 
 
 class DistillationConfig(Config):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from app.scoring.active import ACTIVE, activate, versions
+from app.scoring.active import activate, read_active, versions
 from app.scoring.agreement import Agreement
 from app.scoring.bundle import Bundle, Head, Provenance
 from app.scoring.errors import BadBundle
@@ -32,7 +32,7 @@ from training.progress import console
 from training.selection import choose_head, target_for
 from training.softlabels import teacher_logits
 from training.splits import carve
-from training.student import parameters
+from training.student import StudentNetwork, parameters
 from training.teacher import Teacher, fine_tuned
 from training.tokenizer import learn_tokenizer
 
@@ -55,25 +55,35 @@ class Parts:
 
 def train_item(data: ItemData, models: Path, config: TrainingConfig, cache: Path) -> Bundle:
     """Everything from one item's rows to its active bundle.  A bundle already made of the same is only read."""
-    item = data.item
     made = _made_before(data, models, config)
     if made is None:
         made = _make(data, models, config, cache)
-        activate(models / item.item_id, made.version, mode="suggest", by="scorelet-train", reason="newly trained")
-        return made
-    console.print(f"{item.item_id}: {made.version} was made from the same data and settings")
-    if not (models / item.item_id / ACTIVE).exists():  # killed just before
-        activate(models / item.item_id, made.version, mode="suggest", by="scorelet-train", reason="newly trained")
+    else:
+        console.print(f"{data.item.item_id}: {made.version} was made from the same data and settings")
+    _go_live(models / data.item.item_id, made.version)
     return made
+
+
+def _go_live(folder: Path, version: str) -> None:
+    """As a suggestion, until a person releases it.  What is live already keeps its mode."""
+    try:
+        live = read_active(folder).version
+    except BadBundle:
+        live = None
+    if live != version:
+        activate(folder, version, mode="suggest", by="scorelet-train", reason="newly trained")
 
 
 def _make(data: ItemData, models: Path, config: TrainingConfig, cache: Path) -> Bundle:
     item, parts, teacher = data.item, split(data, config), None
-    if config.distillation.soft_weight > 0:
+    taught = config.distillation.soft_weight > 0
+    seen = [row.text for row in parts.fit] + list(parts.unlabelled if taught and config.text.unlabelled else ())
+    tokenizer = learn_tokenizer(seen, config.student.vocabulary)
+    featurizer = Featurizer.from_bytes(tokenizer, config.student.max_tokens)
+    StudentNetwork(featurizer.vocabulary, item.choices, config.student)  # over budget: said before the teacher's hours
+    if taught:
         teacher = fine_tuned(item, parts.fit, parts.validation, config.teacher, config.seed, cache)
     texts, lesson = lesson_for(item, parts, teacher, config, cache)
-    tokenizer = learn_tokenizer([*texts["marked"], *texts["unlabelled"]], config.student.vocabulary)
-    featurizer = Featurizer.from_bytes(tokenizer, config.student.max_tokens)
     name = f"{item.item_id}: student"
     network = distilled(lesson, featurizer, item.choices, config.student, config.distillation, config.seed, name)
     student = to_onnx(network)

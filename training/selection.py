@@ -26,14 +26,17 @@ def figure_of_merit(item: Item, human: Sequence[int], probabilities: NDArray[np.
 def choose_head(item: Item, human: Sequence[int], probabilities: NDArray[np.float64]) -> Head:
     """Equipercentile linking for ordered scales (Kolen & Brennan 2014, ch. 2): the cuts give each score the share of
     responses that it has in the human scores `human`.  `probabilities` (responses, choices) are of responses from the
-    same population that were not fitted; they need no human score.
+    same population whose human scores were not fitted; they need none.
 
     Models shrink towards the middle and the common; linked scores do not, which is what QWK and SMD ask for.
     """
     if not item.is_ordered:
         return Head(cuts=None)
     shares = np.cumsum(np.bincount(human, minlength=item.choices))[:-1] / len(human)
-    return Head(cuts=tuple(map(float, np.quantile(expected_choice(probabilities), shares))))
+    cuts = np.quantile(expected_choice(probabilities), shares)
+    # What no rater ever gave is not given: every expected score reaches 0, none reaches `choices`.
+    cuts[shares == 0], cuts[shares == 1] = 0.0, item.choices
+    return Head(cuts=tuple(map(float, cuts)))
 
 
 def target_for(rows: Sequence[MarkedResponse], default: float, human_margin: float) -> float:

@@ -26,7 +26,7 @@ from training.datasets.responses import MarkedResponse
 from training.errors import NoWeights
 from training.progress import console, track
 from training.selection import figure_of_merit
-from training.weights import resolve
+from training.weights import fingerprint, resolve
 
 WEIGHTS, CHECKPOINT, HISTORY = "teacher.safetensors", "checkpoint.pt", "history.json"
 
@@ -102,7 +102,7 @@ def fine_tuned(
     """
     tokenizer, encoder = _load(config.base)
     rows = [[(row.text, row.choice) for row in part] for part in (fit, validation)]
-    settings = config.model_dump(exclude={"members"})
+    settings = config.model_dump(exclude={"members"}) | {"base": fingerprint(config.base)}
     members, keys = [], []
     for number in range(config.members):
         member_seed = 1000 * seed + number
@@ -143,8 +143,9 @@ def _train(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
     )
-    # The mean of recent weights (decay a step) generalises better and varies less between epochs than the last ones.
-    mean = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.averaging))  # type: ignore[no-untyped-call]
+    # The running mean of recent weights generalises better and varies less between epochs than the last weights do.
+    decay = 1 - 1 / max(1.0, config.averaging * steps)
+    mean = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
     history: list[float] = []
     if (folder / CHECKPOINT).is_file():
         state: dict[str, Any] = torch.load(folder / CHECKPOINT, weights_only=True)

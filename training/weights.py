@@ -15,9 +15,10 @@ _SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 def resolve(base: str) -> str:
     """What `from_pretrained` takes: a folder, or a hub id passed through.  Raises NoWeights."""
     if base != MINILM:
-        if base.startswith((".", "/", "~")) and not Path(base).expanduser().is_dir():
+        folder = Path(base).expanduser()
+        if base.startswith((".", "/", "~")) and not folder.is_dir():
             raise NoWeights(f"no folder {base} to take a base model from")
-        return base
+        return str(folder) if folder.is_dir() else base
     spec = importlib.util.find_spec(_PACKAGE)  # found, not imported: its dependencies are not ours
     if spec is None or spec.origin is None:
         raise NoWeights(
@@ -30,3 +31,14 @@ def resolve(base: str) -> str:
     if found != _SHA256:
         raise NoWeights(f"{folder}/model.safetensors has sha256 {found}, not {_SHA256}: refusing unknown weights")
     return str(folder)
+
+
+def fingerprint(base: str) -> str:
+    """What tells base models apart in the cache: a folder's weights by content, a hub id by its name."""
+    folder = Path(resolve(base))
+    if base == MINILM or not folder.is_dir():
+        return base
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+        digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

@@ -20,7 +20,7 @@ class Item(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     item_id: Name
-    prompt: Text = Field(min_length=1)
+    prompt: Text = Field(min_length=1, pattern=r"\S")
     scale: Literal["points", "ordinal", "nominal"]
     max_score: int | None = Field(default=None, ge=1, le=100, description="For points only.")
     labels: tuple[Label, ...] | None = Field(default=None, description="For ordinal (worst to best) and nominal.")

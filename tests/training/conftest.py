@@ -18,7 +18,7 @@ def tiny_config(tiny_encoder: Path) -> TrainingConfig:
             batch_size=8,
             members=1,
             max_epochs=4,
-            averaging=0.8,
+            averaging=0.25,
         ),
         text=TextConfig(augmented_per_response=2),
         student=StudentConfig(vocabulary=60, embedding=8, filters=8, max_tokens=48),
