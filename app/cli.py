@@ -1,5 +1,6 @@
 """`scorelet …`: serve, score files, look after bundles, keys and the database."""
 
+import contextlib
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from app.doctor import examine
 from app.scoring.active import activate, item_folder, item_ids, read_active, versions
 from app.scoring.errors import BadBundle, ScoringError
 from app.scoring.registry import Registry
-from app.scoring.rows import FORMATS, read_rows
+from app.scoring.rows import read_rows
 from app.scoring.student import Student
 from app.scoring.table import check_rows, judge_rows, write_table
 from app.settings import Settings
@@ -57,7 +58,7 @@ def serve(
     from app.main import OpenToTheNetwork, create_app, refuse_to_be_open
 
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    settings = Settings().model_copy(update=given)
+    settings = _settings().model_copy(update=given)
     engine = _engine(settings)
     if not schema_problem(engine, head_revision()):
         try:
@@ -65,7 +66,12 @@ def serve(
         except OpenToTheNetwork as error:
             raise WorkFailed(str(error)) from None
     engine.dispose()
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, server_header=False)
+    config = uvicorn.Config(create_app(settings), host=settings.host, port=settings.port, server_header=False)
+    server = uvicorn.Server(config)
+    with contextlib.suppress(SystemExit):  # uvicorn has exit codes of its own
+        server.run()
+    if not server.started:
+        raise WorkFailed("the service did not start; what is above says why")
 
 
 @cli.command()
@@ -75,8 +81,6 @@ def score(
     models: Models = None,
 ) -> None:
     """Score a file of responses.  Writes nothing to the database; a bad row stops all before anything is written."""
-    if file.suffix not in FORMATS:
-        raise BadUsage(f"{file} must end in {' or '.join(FORMATS)}")
     registry = Registry.from_folder(_models(models))
     rows = read_rows(file)
     check_rows(registry, rows)
@@ -109,7 +113,7 @@ def items(models: Models = None) -> None:
 @cli.command()
 def doctor() -> None:
     """Say what is wrong with this installation, and how to mend it."""
-    findings = examine(Settings())
+    findings = examine(_settings())
     for finding in findings:
         _say(
             f"{'ok  ' if finding.good else 'BAD '} {finding.what}"
@@ -145,9 +149,14 @@ def bundle_activate(
     auto: Annotated[bool, typer.Option("--auto", help="Let confident scores stand without a reviewer.")] = False,
     models: Models = None,
 ) -> None:
-    """Make a version live, after loading and probing it.  Without --auto its scores are suggestions to a reviewer."""
+    """Make a version active, after loading and probing it; restart a running service to use it.
+
+    Without --auto its scores are suggestions to a reviewer.
+    """
     if auto and not (by.strip() and reason.strip()):
         raise BadUsage("--auto needs a named person and a reason: --by NAME --reason TEXT")
+    if not by.strip():
+        raise BadUsage("--by needs a name")
     newest = versions(item_folder(_models(models), item_id))[-1:]
     chosen = version or "".join(newest)
     _activate(_models(models), item_id, chosen, mode="auto" if auto else "suggest", by=by, reason=reason)
@@ -160,7 +169,12 @@ def bundle_rollback(
     reason: Annotated[str, typer.Option(help="Why.")],
     models: Models = None,
 ) -> None:
-    """Go back to the version that was live before.  Its scores are suggestions until `activate --auto`."""
+    """Go back to the version that was active before; restart a running service to use it.
+
+    Its scores are suggestions until `activate --auto`.
+    """
+    if not by.strip():
+        raise BadUsage("--by needs a name")
     folder = item_folder(_models(models), item_id)
     previous = read_active(folder).previous
     if previous is None:
@@ -206,7 +220,7 @@ def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `ke
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Make the tables, or bring them to this version."""
-    upgrade(_engine(Settings()))
+    upgrade(_engine(_settings()))
 
 
 def _activate(
@@ -217,11 +231,21 @@ def _activate(
         raise WorkFailed(f"item {item_id!r} has no version {version!r}; it has {', '.join(versions(folder)) or 'none'}")
     Student.load(folder / version)
     active = activate(folder, version, mode=mode, by=by, reason=reason)
-    _say(f"{item_id}: {active.version} is live in mode {active.mode}")
+    _say(f"{item_id}: {active.version} is active in mode {active.mode}; restart a running service to use it")
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [
+            f"SCORELET_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False)
+        ]
+        raise BadUsage("; ".join(wrong)) from None
 
 
 def _models(given: Path | None) -> Path:
-    folder = given or Settings().models_dir
+    folder = given or _settings().models_dir
     if not item_ids(folder):
         raise WorkFailed(f"no items in {folder}: name the folder of bundles by --models or SCORELET_MODELS_DIR")
     return folder
@@ -230,12 +254,12 @@ def _models(given: Path | None) -> Path:
 def _engine(settings: Settings) -> Engine:
     try:
         return connect(settings.database_url.get_secret_value())
-    except ArgumentError:
-        raise BadUsage("SCORELET_DATABASE_URL is no database URL") from None
+    except (ArgumentError, ImportError):  # ImportError: of a driver that is not installed
+        raise BadUsage("SCORELET_DATABASE_URL is no URL of SQLite or PostgreSQL") from None
 
 
 def _ready_engine() -> Engine:
-    engine = _engine(Settings())
+    engine = _engine(_settings())
     if trouble := schema_problem(engine, head_revision()):
         raise WorkFailed(trouble)
     return engine
@@ -249,11 +273,6 @@ def main() -> None:
     """Exit code 0, 1 (the work failed) or 2 (bad usage); what went wrong in one message, no traceback."""
     try:
         cli()
-    except ValidationError as error:  # of Settings: pydantic's own words name the variable
-        wrong = [
-            f"SCORELET_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False)
-        ]
-        _exit(2, "; ".join(wrong))
     except BadUsage as error:
         _exit(2, str(error))
     except SQLAlchemyError as error:

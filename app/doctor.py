@@ -36,7 +36,7 @@ def _bundles(settings: Settings) -> Iterator[Finding]:
         None if registry.live else "train some with `scorelet-train run`, or set SCORELET_MODELS_DIR",
     )
     for item_id, reason in registry.refused.items():
-        mend = f"copy the bundle again, or go back: scorelet bundle rollback {item_id} --by NAME --reason TEXT"
+        mend = f"copy the bundle again, or activate another: scorelet bundle check {item_id}"
         yield Finding(False, f"item {item_id} is refused: {reason}", mend)
     for item_id, live in sorted(registry.live.items()):
         if live.active.mode == "auto" and live.bundle.threshold is None:
@@ -46,8 +46,8 @@ def _bundles(settings: Settings) -> Iterator[Finding]:
 def _database(settings: Settings) -> Iterator[Finding]:
     try:
         engine = connect(settings.database_url.get_secret_value())
-    except ArgumentError:
-        yield Finding(False, "SCORELET_DATABASE_URL is no database URL", "for example sqlite:///scorelet.db")
+    except (ArgumentError, ImportError):  # ImportError: of a driver that is not installed
+        yield Finding(False, "SCORELET_DATABASE_URL is no URL of SQLite or PostgreSQL", "say sqlite:///scorelet.db")
         return
     name = engine.dialect.name
     try:

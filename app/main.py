@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.api import docs, items, predictions, probes, problems, score
 from app.api.limits import BodyLimit
 from app.api.state import State
+from app.api.unforeseen import Unforeseen
 from app.scoring.registry import Registry
 from app.service import Scorer
 from app.settings import Settings, is_loopback
@@ -62,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="scorelet", version="0.1.0", description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(Unforeseen)
     problems.install(app)
     for router in (score.router, items.router, predictions.router, probes.router):
         app.include_router(router)

@@ -72,7 +72,7 @@ def run(
     try:
         from training.run import train_item
     except ModuleNotFoundError as error:
-        raise UsageFailure(f"{error.name} is not installed: pip install 'scorelet[training]'") from None
+        raise UsageFailure(f"{error.name} is not installed: run `make training` in the project's folder") from None
     from training.datasets import read_data
 
     settings = read_config(config) if config else TrainingConfig()
@@ -98,6 +98,7 @@ def run(
 def evaluate(
     models: Models,
     responses: Annotated[Path, typer.Option(help="Marked responses, .jsonl or .csv.")],
+    item: Items = None,
     report: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
     predictions: Annotated[Path | None, typer.Option(help="Write every row as scored here, CSV.")] = None,
 ) -> None:
@@ -105,7 +106,7 @@ def evaluate(
     from training.evaluate import evaluate as evaluated
     from training.evaluate import write_json
 
-    evaluations = evaluated(models, responses, predictions)
+    evaluations = evaluated(models, responses, predictions, item or ())
     table = Table("item", "responses", "not scorable", "QWK", "exact", "SMD", "accepted", "QWK of accepted", box=SIMPLE)
     for e in evaluations:
         accepted = e.accepted.n if e.accepted else 0

@@ -35,7 +35,9 @@ def key_of_texts(texts: Iterable[str]) -> str:
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Write to a temporary neighbour, then rename: a killed run leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+    for left in path.parent.glob(f".*-{path.name}"):  # by a run that was killed here
+        left.unlink(missing_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f"-{path.name}")
     os.close(descriptor)
     try:
         write(Path(name))

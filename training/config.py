@@ -30,6 +30,9 @@ class TeacherConfig(Config):
     )
     members: int = Field(default=2, ge=1, description="Networks of different seeds; their probabilities are averaged.")
     max_epochs: int = Field(default=5, ge=1)
+    min_steps: int = Field(
+        default=375, ge=1, description="Small data sets are passed over more often, to this many steps."
+    )
     patience: int = Field(default=2, ge=1, description="Epochs without a better validation figure before stopping.")
 
 

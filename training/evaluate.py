@@ -13,7 +13,7 @@ from app.scoring.judgement import Judgement
 from app.scoring.registry import Registry
 from app.scoring.rows import read_rows
 from app.scoring.table import check_rows, judge_rows, write_table
-from training.datasets.responses import MarkedResponse, read_marked
+from training.datasets.responses import MarkedResponse, marked_from
 from training.measure import agreement_on
 
 
@@ -39,13 +39,13 @@ class Evaluation:
         }
 
 
-def evaluate(models: Path, responses: Path, predictions: Path | None) -> list[Evaluation]:
-    """One evaluation for each item in the file; its rows as scored go to `predictions`.  Raises BadRows."""
+def evaluate(models: Path, responses: Path, predictions: Path | None, items: Sequence[str] = ()) -> list[Evaluation]:
+    """One evaluation an item in the file, or of those named; rows as scored go to `predictions`.  Raises BadRows."""
     registry = Registry.from_folder(models)
-    rows = read_rows(responses)
+    rows = [row for row in read_rows(responses) if not items or row.fields.get("item_id") in items]
     check_rows(registry, rows)
     errors: list[RowError] = []
-    marked = read_marked(responses, {name: live.bundle.item for name, live in registry.live.items()}, errors)
+    marked = marked_from(rows, {name: live.bundle.item for name, live in registry.live.items()}, errors)
     if errors:
         raise BadRows(errors)
     judgements = judge_rows(registry, rows)

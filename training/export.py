@@ -2,6 +2,8 @@
 
 import io
 import logging
+import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -78,12 +80,17 @@ def staged(models: Path, item_id: str, version: str, tokenizer: bytes, student: 
     """A folder with the two model files, moved to `models/<item_id>/<version>` when the block ends without an error."""
     home = models / item_id
     home.mkdir(parents=True, exist_ok=True)
+    for left in home.glob(".staged-*"):  # by a run that was killed here
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=home, prefix=".staged-") as temporary:
         folder = Path(temporary) / item_id / version  # a bundle is checked against its folders
         folder.mkdir(parents=True)
         (folder / TOKENIZER).write_bytes(tokenizer)
         (folder / STUDENT).write_bytes(student)
         yield folder
+        for path in folder.iterdir():  # on disk before ACTIVE can name it
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
         folder.rename(home / version)
 
 

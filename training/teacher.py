@@ -138,7 +138,9 @@ def _train(
     name: str,
 ) -> None:
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    steps = config.max_epochs * -(-len(fit) // config.batch_size)
+    steps_an_epoch = -(-len(fit) // config.batch_size)
+    epochs = max(config.max_epochs, -(-config.min_steps // steps_an_epoch))
+    steps = epochs * steps_an_epoch
     warmup = max(1, round(config.warmup * steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
@@ -155,12 +157,12 @@ def _train(
         schedule.load_state_dict(state["schedule"])
         history = state["history"]
         console.print(f"{name} goes on after epoch {len(history)}")
-    while len(history) < config.max_epochs and not _stalled(history, config.patience):
+    while len(history) < epochs and not _stalled(history, config.patience):
         epoch = len(history) + 1
         torch.manual_seed(1000 * seed + epoch)  # so that an epoch is the same after a kill as without one
         network.train()
         batches = list(_shuffled_batches(fit, config.batch_size, 1000 * seed + epoch))
-        for batch in track(batches, f"{name}, epoch {epoch}/{config.max_epochs}", len(batches)):
+        for batch in track(batches, f"{name}, epoch {epoch}/{epochs}", len(batches)):
             logits = network(tokenise(tokenizer, [row.text for row in batch], config.max_tokens))
             loss = cross_entropy(logits, torch.tensor([row.choice for row in batch]))
             optimizer.zero_grad()

@@ -15,6 +15,7 @@ from app.settings import is_loopback
 from app.storage import keys
 from app.storage.tables import ApiKey
 
+PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 bearer = HTTPBearer(auto_error=False, description="A key made by `scorelet keys create`.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
@@ -48,7 +49,12 @@ def _caller(key: ApiKey | None) -> Caller:
 
 
 def _is_local(request: Request) -> bool:
-    """Both ends and the name asked for are this machine's: neither a proxy nor a rebound name gets in."""
+    """Both ends and the name asked for are this machine's, and no proxy says that it passes a call on.
+
+    A proxy here that says nothing looks like a local caller: README asks for a key before any proxy.
+    """
+    if any(name in request.headers for name in PASSED_ON):
+        return False
     server, client = request.scope.get("server"), request.scope.get("client")
     ends = [address[0] for address in (server, client) if address]
     if request.headers.get("host", request.url.netloc) != request.url.netloc:

@@ -119,12 +119,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(SQLAlchemyError)
     async def database_error(_: Request, error: SQLAlchemyError) -> JSONResponse:
         log.error("the database failed: %s", type(error).__name__)
-        detail = "the score could not be recorded and is therefore not given; try again"
+        detail = "the database cannot be used, so nothing was recorded or given; try again"
         return reply(problem("DatabaseUnavailable", 503, detail), {"Retry-After": "5"})
-
-    @app.exception_handler(Exception)
-    async def unforeseen(_: Request, error: Exception) -> JSONResponse:
-        return reply(problem("InternalError", 500, f"unforeseen {type(error).__name__}; the log says where"))
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

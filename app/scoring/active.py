@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from app.scoring.errors import BadBundle, UnknownItem
 from app.scoring.item import Name
@@ -23,13 +23,13 @@ class Active(BaseModel):
     version: Name
     mode: Literal["auto", "suggest"]
     by: str = Field(min_length=1)
-    at: datetime
+    at: AwareDatetime
     reason: str
     previous: Name | None = Field(default=None, description="What `rollback` goes back to.")
 
     @model_validator(mode="after")
     def _auto_has_a_reason(self) -> Self:
-        if self.mode == "auto" and not self.reason.strip():
+        if self.mode == "auto" and not (self.by.strip() and self.reason.strip()):
             raise ValueError("mode 'auto' needs a named person and a reason")
         return self
 

@@ -45,7 +45,8 @@ class BadBundle(ScoringError):
 
 class UnknownItem(ScoringError):
     def __init__(self, item_id: str) -> None:
-        super().__init__(f"no student for item {item_id!r}")
+        # An id is shown as far as one may be long; whatever else stands in its place is not repeated.
+        super().__init__(f"no student for item {item_id!r}" if len(item_id) <= 128 else "no student for such an item")
 
 
 class ItemNotReady(ScoringError):

@@ -1,5 +1,6 @@
 """An item: one question with its scale, rubric and references, and what a score on its scale means."""
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -8,10 +9,16 @@ from app.scoring.text import checked_text
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 """Item ids and bundle versions: safe as one folder name, yet never joined to a path unchecked."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 Text = Annotated[str, AfterValidator(checked_text)]
 Label = Annotated[
     str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(checked_text)
 ]
+
+
+def is_name(text: str) -> bool:
+    """Whether it could be an item's id or a version."""
+    return _NAME.fullmatch(text) is not None
 
 
 class Item(BaseModel):

@@ -26,15 +26,29 @@ class Row:
         """A text field.  Raises BadText when it is missing, no text, or not to be stored."""
         value = self.fields.get(name)
         if not isinstance(value, str):
-            raise BadText(f"{name!r} is missing" if value is None else f"{name!r} must be text, not {value!r}")
+            raise BadText(f"{name!r} is missing" if value is None else f"{name!r} must be text, not {kind(value)}")
         try:
             return checked_text(value)
         except BadText as error:
             raise BadText(f"{name!r}: {error}") from None
 
 
+def kind(value: object) -> str:
+    """A value as an error may name it: numbers as they are, of texts and lists only what they are.
+
+    A misplaced column may put a learner's words anywhere.
+    """
+    if value is None or isinstance(value, bool | int | float):
+        return "a huge number" if isinstance(value, int) and abs(value) >= 10**12 else repr(value)
+    if isinstance(value, str):
+        return repr(value) if value.replace(".", "", 1).lstrip("-").isdigit() and len(value) < 12 else "a text"
+    return f"a {type(value).__name__}"
+
+
 def read_rows(path: Path) -> list[Row]:
     """Every row of the file.  Raises BadRows naming all that cannot be read."""
+    if path.suffix not in FORMATS:
+        raise BadRows([RowError(path, 1, f"the file's name must end in {' or '.join(FORMATS)}")])
     errors: list[RowError] = []
     rows: list[Row] = []
     for row in _jsonl(path) if path.suffix == ".jsonl" else _csv(path):
@@ -56,7 +70,7 @@ def _jsonl(path: Path) -> Iterator[Row | RowError]:
                 fields = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
             except UnicodeDecodeError as error:
                 yield RowError(path, number, f"not UTF-8 at byte {error.start}")
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
                 yield RowError(path, number, f"not JSON: {error}")
             else:
                 yield Row(path, number, fields) if isinstance(fields, dict) else RowError(path, number, "not an object")

@@ -23,7 +23,7 @@ COLUMNS = (
     "condition",
     "bundle_version",
 )
-CHUNK = 256  # responses of one item scored in one run
+CHUNK = 256  # responses between two steps of the progress bar
 
 
 def check_rows(registry: Registry, rows: Iterable[Row]) -> None:
@@ -59,8 +59,14 @@ def judge_rows(
 def write_table(path: Path, registry: Registry, rows: Sequence[Row], judgements: Iterable[Judgement]) -> None:
     """CSV: COLUMNS, then the input's own; an input column named like one of ours is written as `input_<name>`."""
     own = list(dict.fromkeys(name for row in rows for name in row.fields if name not in ("id", "item_id")))
-    renamed = {name: f"input_{name}" if name in COLUMNS else name for name in own}
-    with path.open("w", encoding="utf-8", newline="") as file:
+    renamed: dict[str, str] = {}
+    for name in own:
+        free = name
+        while free in COLUMNS or free in renamed.values() or (free != name and free in own):
+            free = f"input_{free}"
+        renamed[name] = free
+    # A column that is only carried through may hold what UTF-8 cannot: it is escaped, not lost.
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.DictWriter(file, [*COLUMNS, *renamed.values()], restval="")
         writer.writeheader()
         for row, judgement in zip(rows, judgements, strict=True):

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import DeclarativeBase
 
 
 def connect(url: str) -> Engine:
@@ -27,6 +29,12 @@ def connect(url: str) -> Engine:
 def _prepare_sqlite(connection: Any, _: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def insert_if_new(engine: Engine, table: type[DeclarativeBase]) -> Any:
+    """INSERT … ON CONFLICT DO NOTHING in the database's own dialect: a unique constraint decides who came first."""
+    dialect = sqlite if engine.dialect.name == "sqlite" else postgresql
+    return dialect.insert(table).on_conflict_do_nothing()
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:

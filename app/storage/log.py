@@ -7,9 +7,9 @@ from typing import Any
 
 from anyio import to_thread
 from sqlalchemy import Engine
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from app.storage.database import insert_if_new
 from app.storage.tables import IdempotencyClaim, LoggedPrediction
 
 
@@ -53,8 +53,7 @@ class PredictionLog:
             "results": claim.results,
             "created_at": datetime.now(UTC),
         }
-        dialect = sqlite if self._engine.dialect.name == "sqlite" else postgresql
-        statement = dialect.insert(IdempotencyClaim).values(values).on_conflict_do_nothing()
+        statement = insert_if_new(self._engine, IdempotencyClaim).values(values)
         taken = session.execute(statement.returning(IdempotencyClaim.caller)).scalar()
         if taken is None:
             raise AlreadyClaimed

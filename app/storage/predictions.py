@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from app.storage.database import insert_if_new
 from app.storage.tables import IdempotencyClaim, LoggedPrediction, SeenActivation
 
 
@@ -32,10 +33,9 @@ def find_claim(session: Session, caller: str, idempotency_key: str) -> Idempoten
 
 
 def note_activations(engine: Engine, seen: Sequence[SeenActivation]) -> None:
-    """Write down what each ACTIVE says, once a change: the same one seen again adds nothing."""
-    with Session(engine) as session, session.begin():
-        known = {(row.item_id, row.at) for row in session.scalars(select(SeenActivation))}
-        for activation in seen:
-            if (activation.item_id, activation.at) not in known:
-                activation.seen_at = datetime.now(UTC)
-                session.add(activation)
+    """Write down what each ACTIVE says, once a change: the same one seen again, here or by another, adds nothing."""
+    names = ("item_id", "version", "mode", "by", "reason", "at")
+    rows = [{name: getattr(row, name) for name in names} | {"seen_at": datetime.now(UTC)} for row in seen]
+    if rows:
+        with Session(engine) as session, session.begin():
+            session.execute(insert_if_new(engine, SeenActivation), rows)

@@ -54,13 +54,14 @@ def test_a_bad_row_stops_all_before_anything_is_written(settings: Set, tmp_path:
     ("arguments", "code", "error"),
     [
         (("score", "absent.csv", "--out", "out.csv"), 1, "absent.csv"),
-        (("score", "in.xlsx", "--out", "out.csv"), 2, "must end in .jsonl or .csv"),
+        (("score", "in.xlsx", "--out", "out.csv"), 1, "must end in .jsonl or .csv"),
         (("score", "in.csv"), 2, "--out"),
         (("bundle", "check", "heat-9"), 1, "no student for item 'heat-9'"),
         (("bundle", "check", "../heat-1"), 1, "no student for item"),
         (("bundle", "activate", "heat-1", "v9", "--by", "Ana"), 1, "no version 'v9'"),
         (("bundle", "activate", "heat-1", "--auto", "--by", "Ana"), 2, "--auto needs a named person and a reason"),
         (("bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "worse"), 1, "no version to go back to"),
+        (("bundle", "activate", "heat-1", "--by", " "), 2, "--by needs a name"),
         (("keys", "create", "Moodle", "--scope", "all"), 2, "score"),
         (("keys", "list"), 1, "run `scorelet db upgrade`"),
         (("items", "--models", "/nowhere"), 1, "no items in /nowhere"),
@@ -85,6 +86,13 @@ def test_a_wrong_setting_is_named(settings: Set) -> None:
 
     assert code == 2
     assert "SCORELET_PORT" in error
+
+
+def test_a_database_that_is_not_supported_is_said_to_be(settings: Set) -> None:
+    code, said, _ = scorelet(settings | {"SCORELET_DATABASE_URL": "mysql://u:p@localhost/x"}, "doctor")
+
+    assert code == 1
+    assert "BAD  SCORELET_DATABASE_URL is no URL of SQLite or PostgreSQL" in said
 
 
 def test_releasing_and_going_back(settings: Set, tmp_path: Path) -> None:
@@ -151,7 +159,7 @@ def test_the_doctor_names_a_refused_bundle_and_how_to_mend_it(settings: Set, tmp
 
     assert code == 1
     assert "BAD  item heat-2 is refused: student.onnx does not have the checksum" in said
-    assert "scorelet bundle rollback heat-2" in said
+    assert "scorelet bundle check heat-2" in said
 
 
 def test_the_doctor_is_content_with_a_good_installation(settings: Set) -> None:

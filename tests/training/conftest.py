@@ -18,6 +18,7 @@ def tiny_config(tiny_encoder: Path) -> TrainingConfig:
             batch_size=8,
             members=1,
             max_epochs=4,
+            min_steps=1,
             averaging=0.25,
         ),
         text=TextConfig(augmented_per_response=2),

@@ -71,7 +71,11 @@ def test_csv_and_yaml_are_read_like_jsonl(tmp_path: Path) -> None:
         ({"item_id": "heat-1", "response": "x", "score": True}, "'score' must be"),
         ({"item_id": "heat-1", "response": "x", "score": "NaN"}, "'score' must be"),
         ({"item_id": "heat-1", "response": "x", "score": 1, "score_1": 1, "score_2": 9}, "'score_2' must be"),
-        ({"item_id": "heat-2", "response": "x", "label": "maybe"}, r"'label' must be one of \['yes', 'no'\]"),
+        ({"item_id": "heat-1", "response": "x", "score": 10**400}, "'score' must be .* not a huge number"),
+        (
+            {"item_id": "heat-2", "response": "x", "label": "maybe"},
+            r"'label' must be one of \['yes', 'no'\], not a text",
+        ),
     ],
 )
 def test_a_bad_row_is_named_by_file_line_and_reason(tmp_path: Path, row: dict[str, Any], reason: str) -> None:
@@ -135,3 +139,19 @@ def test_the_hash_follows_every_row(tmp_path: Path) -> None:
 
     assert read_data(a_folder(tmp_path, train=[row])).of("heat-1").sha256 == before
     assert read_data(a_folder(tmp_path, train=[row | {"score": 2}])).of("heat-1").sha256 != before
+
+
+def test_a_misplaced_column_does_not_bring_a_learners_words_into_an_error(tmp_path: Path) -> None:
+    words = "my dog died so i did not study"
+    rows = [
+        {"item_id": "heat-1", "response": "x", "score": words},
+        {"item_id": "heat-2", "response": "x", "label": words},
+        {"item_id": words, "response": "heat-1", "score": 1},
+        {"item_id": "heat-1", "response": [words], "score": 1},
+    ]
+
+    with pytest.raises(BadRows) as refused:
+        read_data(a_folder(tmp_path, train=rows))
+
+    assert len(refused.value.errors) == 4
+    assert "dog" not in str(refused.value)

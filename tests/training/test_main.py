@@ -47,7 +47,10 @@ def test_evaluate_measures_what_is_served_and_needs_no_torch(tmp_path: Path) -> 
     )
     arguments = ["evaluate", "--models", tmp_path / "models", "--responses", responses]
 
-    done = run("python", "-c", WITHOUT_TORCH, *arguments, "--json", tmp_path / "metrics.json")
+    with responses.open("a") as file:
+        file.write('{"item_id": "heat-9", "response": "of an item that is not asked for", "score": 1}\n')
+
+    done = run("python", "-c", WITHOUT_TORCH, *arguments, "--item", "heat-1", "--json", tmp_path / "metrics.json")
 
     assert done.returncode == 0, done.stderr
     [item] = json.loads((tmp_path / "metrics.json").read_text())

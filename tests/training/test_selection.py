@@ -45,6 +45,16 @@ def test_cuts_give_each_score_the_share_that_humans_gave_it() -> None:
     assert list(head.cuts) == sorted(head.cuts)
 
 
+def test_a_score_that_no_rater_gave_is_never_given() -> None:
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet([1, 1, 1, 1], 200)
+
+    head = choose_head(ITEM, [1, 2] * 20, probabilities)
+
+    unseen = generator.dirichlet([0.3, 0.3, 0.3, 0.3], 2000)  # more extreme than any that placed the cuts
+    assert {score.choice for score in decode(unseen, ITEM, head)} == {1, 2}
+
+
 def test_labels_without_order_are_decoded_by_the_most_probable() -> None:
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
 

@@ -1,13 +1,13 @@
 """Marked and unlabelled responses from train.*, dev.* and unlabelled.*: .jsonl or .csv."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.scoring.errors import BadRows, BadText, RowError
-from app.scoring.item import Item
-from app.scoring.rows import Row, read_rows
+from app.scoring.item import Item, is_name
+from app.scoring.rows import Row, kind, read_rows
 
 GROUP = "group_"
 
@@ -35,8 +35,13 @@ class UnlabelledResponse:
 
 def read_marked(path: Path, items: Mapping[str, Item], errors: list[RowError]) -> tuple[MarkedResponse, ...]:
     """Marked responses in the file's order; what is wrong is appended to errors."""
+    return marked_from(_read(path, errors), items, errors)
+
+
+def marked_from(rows: Sequence[Row], items: Mapping[str, Item], errors: list[RowError]) -> tuple[MarkedResponse, ...]:
+    """The same from rows already read."""
     marked: list[MarkedResponse] = []
-    for row, item_id, row_id in _identified(path, items, errors):
+    for row, item_id, row_id in _identified(rows, items, errors):
         item = items[item_id]
         try:
             marked.append(
@@ -62,7 +67,7 @@ def read_marked(path: Path, items: Mapping[str, Item], errors: list[RowError]) -
 def read_unlabelled(path: Path, items: Mapping[str, Item], errors: list[RowError]) -> tuple[UnlabelledResponse, ...]:
     """Unlabelled responses in the file's order; what is wrong is appended to errors."""
     unlabelled: list[UnlabelledResponse] = []
-    for row, item_id, row_id in _identified(path, items, errors):
+    for row, item_id, row_id in _identified(_read(path, errors), items, errors):
         try:
             unlabelled.append(UnlabelledResponse(row_id, item_id, row.text("response"), _optional(row, "learner_id")))
         except BadText as error:
@@ -70,20 +75,23 @@ def read_unlabelled(path: Path, items: Mapping[str, Item], errors: list[RowError
     return tuple(unlabelled)
 
 
-def _identified(path: Path, items: Mapping[str, Item], errors: list[RowError]) -> list[tuple[Row, str, str]]:
-    """Rows whose item is known and whose id, if any, is new; the others go to errors."""
+def _read(path: Path, errors: list[RowError]) -> Sequence[Row]:
     try:
-        rows = read_rows(path)
+        return read_rows(path)
     except BadRows as error:
         errors += error.errors
-        return []
+        return ()
+
+
+def _identified(rows: Sequence[Row], items: Mapping[str, Item], errors: list[RowError]) -> list[tuple[Row, str, str]]:
+    """Rows whose item is known and whose id, if any, is new; the others go to errors."""
     good: list[tuple[Row, str, str]] = []
     lines: dict[str, int] = {}
     for row in rows:
         item_id = row.fields.get("item_id")
-        row_id = _optional(row, "id") or f"{path.stem}-{row.line}"
+        row_id = _optional(row, "id") or f"{row.file.stem}-{row.line}"
         if not isinstance(item_id, str) or item_id not in items:
-            errors.append(row.error(f"item_id {item_id!r} is not in the items file"))
+            errors.append(row.error(f"item_id {_shown(item_id)} is not in the items file"))
         elif row_id in lines:
             errors.append(row.error(f"id {row_id!r} stands already on line {lines[row_id]}"))
         else:
@@ -92,13 +100,18 @@ def _identified(path: Path, items: Mapping[str, Item], errors: list[RowError]) -
     return good
 
 
+def _shown(item_id: object) -> str:
+    """An id that could be one is named; what could be a learner's words is not."""
+    return repr(item_id) if isinstance(item_id, str) and is_name(item_id) else kind(item_id)
+
+
 def _choice(row: Row, item: Item) -> int:
     if item.scale == "points":
         return _points(row, "score", item)
     labels = item.labels or ()
     label = row.fields.get("label")
     if label not in labels:
-        raise BadText(f"'label' must be one of {list(labels)}, not {label!r}")
+        raise BadText(f"'label' must be one of {list(labels)}, not {kind(label)}")
     return labels.index(label)
 
 
@@ -112,10 +125,10 @@ def _points(row: Row, name: str, item: Item) -> int:
     value: Any = row.fields.get(name)
     try:
         points = float(value) if not isinstance(value, bool) else -1.0
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         points = -1.0
     if not (points.is_integer() and 0 <= points <= (item.max_score or 0)):
-        raise BadText(f"{name!r} must be a whole number from 0 to {item.max_score}, not {value!r}")
+        raise BadText(f"{name!r} must be a whole number from 0 to {item.max_score}, not {kind(value)}")
     return int(points)
 
 

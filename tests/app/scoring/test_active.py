@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_auto_needs_a_person_and_a_reason(tmp_path: Path) -> None:
     with pytest.raises(ValidationError):
         activate(folder, "v1", mode="auto", by="Ana", reason="  ")
     with pytest.raises(ValidationError):
-        activate(folder, "v1", mode="auto", by="", reason="because")
+        activate(folder, "v1", mode="auto", by=" ", reason="because")
 
     assert not (folder / ACTIVE).exists()
 
@@ -42,6 +43,16 @@ def test_a_hand_written_auto_without_a_reason_is_not_believed(tmp_path: Path) ->
     (folder / ACTIVE).write_text(content.replace("tried it", ""))
 
     with pytest.raises(BadBundle, match="needs a named person and a reason"):
+        read_active(folder)
+
+
+def test_a_time_without_its_zone_is_refused(tmp_path: Path) -> None:
+    folder = an_item_folder(tmp_path)
+    activate(folder, "v1", mode="suggest", by="Ana", reason="")
+    content = (folder / ACTIVE).read_text()
+    (folder / ACTIVE).write_text(re.sub(r'"at": "[^"]*"', '"at": "2026-11-21T10:00:00"', content))
+
+    with pytest.raises(BadBundle, match="ACTIVE: at"):
         read_active(folder)
 
 

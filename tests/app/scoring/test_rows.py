@@ -45,6 +45,8 @@ def test_a_spreadsheets_byte_order_mark_is_no_part_of_the_first_column(tmp_path:
         ("a.csv", b"item_id,response\nheat-1,\xff\n", "a.csv:.*not UTF-8"),
         ("a.jsonl", '{"a": 1}\n{"a": \n', "a.jsonl:2: not JSON"),
         ("a.jsonl", "[1]\n", "a.jsonl:1: not an object"),
+        ("a.jsonl", '{"a": ' + "9" * 5000 + "}\n", "a.jsonl:1: not JSON"),
+        ("a.txt", "item_id,response\n", "a.txt:1: the file's name must end in .jsonl or .csv"),
         ("a.jsonl", b'{"a": "\xff"}\n', "a.jsonl:1: not UTF-8"),
         ("a.jsonl", "[" * 100_000 + "\n", "a.jsonl:1: not JSON"),
     ],
@@ -67,7 +69,13 @@ def test_every_bad_row_is_found_not_only_the_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "reason"),
-    [("null", "missing"), ("7", "must be text, not 7"), (r'"a\u0000b"', "NUL"), (r'"\ud800"', "lone surrogate")],
+    [
+        ("null", "missing"),
+        ("7", "must be text, not 7"),
+        ('["a child wrote this"]', "must be text, not a list"),
+        (r'"a\u0000b"', "NUL"),
+        (r'"\ud800"', "lone surrogate"),
+    ],
 )
 def test_a_response_that_is_no_text_is_refused(tmp_path: Path, value: str, reason: str) -> None:
     [row] = read_rows(a_file(tmp_path, "a.jsonl", f'{{"response": {value}}}\n'))

@@ -13,6 +13,7 @@ from app.scoring.bundle import METADATA, STUDENT, TOKENIZER, Head, sha256
 from app.scoring.errors import BadBundle
 from app.scoring.item import Item
 from app.scoring.student import Student, decode, softmax
+from tests.programs import run
 from tests.tiny import word_count_onnx, write_tiny_bundle
 
 POINTS = Item(item_id="heat-1", prompt="Why?", scale="points", max_score=3)
@@ -126,3 +127,25 @@ def test_the_written_model_is_the_one_on_disk(tmp_path: Path) -> None:
     folder = write_tiny_bundle(tmp_path)
 
     assert json.loads((folder / METADATA).read_text())["sha256"][STUDENT] == sha256((folder / STUDENT).read_bytes())
+
+
+def test_long_lists_leave_no_memory_behind(tmp_path: Path) -> None:
+    """Measured in a process of its own, after a first list has paid for what is loaded once."""
+    folder = write_tiny_bundle(tmp_path)
+    program = f"""
+import resource
+from pathlib import Path
+from app.scoring.student import Student
+student = Student.load(Path({str(folder)!r}))
+responses = ["warm air goes up and cold air sinks " * 40] * 1000
+student.score(responses[:200])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for _ in range(3):
+    assert len(student.score(responses)) == 1000
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+    done = run("python", "-c", program)
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 30_000  # KiB

@@ -50,3 +50,26 @@ def test_rows_that_cannot_be_scored_are_all_named(tmp_path: Path) -> None:
 
     assert [error.line for error in refused.value.errors] == [1, 2, 3]
     assert "no student for item 'heat-9'" in str(refused.value)
+
+
+def test_a_scored_file_can_be_scored_again_and_loses_nothing(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path)
+    (tmp_path / "0.csv").write_text("item_id,response,score\nheat-1,warm air,3\n")
+
+    for number in range(2):
+        rows = read_rows(tmp_path / f"{number}.csv")
+        write_table(tmp_path / f"{number + 1}.csv", registry, rows, judge_rows(registry, rows))
+
+    [row] = read_rows(tmp_path / "2.csv")
+    assert row.fields["score"] == row.fields["input_input_score"] == "2"
+    assert row.fields["input_score"] == "3"
+
+
+def test_a_carried_column_that_utf_8_cannot_hold_is_escaped(tmp_path: Path) -> None:
+    registry = a_registry(tmp_path)
+    (tmp_path / "in.jsonl").write_text('{"item_id": "heat-1", "response": "warm", "note": "\\ud800"}\n')
+    rows = read_rows(tmp_path / "in.jsonl")
+
+    write_table(tmp_path / "out.csv", registry, rows, judge_rows(registry, rows))
+
+    assert "\\ud800" in (tmp_path / "out.csv").read_text()

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -94,3 +95,10 @@ def test_an_activation_is_noted_once_a_change(engine: Engine, sql: Sql) -> None:
     seen = sql("SELECT item_id, mode FROM seen_activations ORDER BY id")
     assert [tuple(row.values()) for row in seen] == [("heat-1", "auto"), ("plants-2", "auto"), ("plants-2", "suggest")]
     assert sql("SELECT item_id FROM seen_activations WHERE seen_at IS NULL") == []
+
+
+def test_replicas_that_start_together_note_a_change_once(engine: Engine, sql: Sql) -> None:
+    with ThreadPoolExecutor(8) as replicas:
+        list(replicas.map(lambda _: note_activations(engine, [activation("heat-1", NOW)]), range(16)))
+
+    assert len(sql("SELECT item_id FROM seen_activations")) == 1
