@@ -19,7 +19,9 @@ def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
     """Markdown.  `counts` says how many texts of each kind the student learnt from and was measured on."""
     item, made = bundle.item, bundle.provenance
     scale = f"points 0 to {item.max_score}" if item.labels is None else f"{item.scale}: {', '.join(item.labels)}"
-    threshold = "none: every score goes to a reviewer" if bundle.threshold is None else f"{bundle.threshold:.3f}"
+    use = "No confidence was enough for a score to stand alone: a person looks at every one."
+    if bundle.threshold is not None:
+        use = f"A score may stand from confidence {bundle.threshold:.3f}; below it a person looks."
     lines = [
         f"# {item.title or item.item_id}",
         "",
@@ -33,7 +35,7 @@ def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
         "",
         "## Use",
         "",
-        f"- A score may stand from confidence {threshold}; below it a person looks.",
+        f"- {use}",
         f"- {_decoding(bundle)} The confidence is the network's own probability, not yet calibrated.",
         f"- Responses are read up to {bundle.max_tokens} tokens.",
         "- It scores answers to this question only, by learners like those it learnt from. It does not know cheating, "

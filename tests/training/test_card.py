@@ -1,0 +1,26 @@
+from pathlib import Path
+
+from app.scoring.student import Student
+from tests.tiny import write_tiny_bundle
+from training.card import card_of
+
+
+def a_card(tmp_path: Path, threshold: float | None) -> str:
+    bundle = Student.load(write_tiny_bundle(tmp_path, threshold=threshold)).bundle
+    return card_of(bundle, {"marked_texts": 40})
+
+
+def test_it_says_from_where_a_score_may_stand(tmp_path: Path) -> None:
+    assert "A score may stand from confidence 0.800; below it a person looks." in a_card(tmp_path, 0.8)
+
+
+def test_it_says_when_none_may(tmp_path: Path) -> None:
+    assert "a person looks at every one" in a_card(tmp_path, None)
+
+
+def test_it_shows_what_was_measured_and_what_it_was_made_from(tmp_path: Path) -> None:
+    card = a_card(tmp_path, 0.8)
+
+    assert "| QWK | 0.900 | - |" in card
+    assert "- marked texts: 40" in card
+    assert "- teacher: none" in card
