@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import string
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -119,7 +120,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from training.tokenizer import learn_tokenizer
 
     folder = tmp_path_factory.mktemp("encoder")
-    content = learn_tokenizer([*IDEAS, *FILLERS, "0 1 2 3 4 5 6 7 8 9"] * 2, 200).decode()
+    content = learn_tokenizer([*IDEAS, *FILLERS, " ".join(string.digits)] * 2, 200).decode()
     tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=Tokenizer.from_str(content), pad_token="[PAD]", unk_token="[UNK]", model_max_length=64
     )
