@@ -19,25 +19,28 @@ Reference = Annotated[Checked, Field(min_length=1, max_length=200)]
 
 REQUEST_EXAMPLE: dict[str, JsonValue] = {
     "item_id": "demo-drying-towel",
-    "response": "The wind carries the damp air away and the warmth makes the water evaporate faster.",
+    "response": (
+        "The warm air makes the water evaporate faster. The wind blows the wet air away so drier air comes. "
+        "And it is spread out so more of it touches the air."
+    ),
     "attempt_id": "quiz-7/attempt-2",
     "gradebook_max": 10,
 }
 REPLY_EXAMPLE: dict[str, JsonValue] = {
     "prediction_id": "0197a3c2-5e1b-7c44-9a57-3d1f6f0f2b11",
     "item_id": "demo-drying-towel",
-    "bundle_version": "20261121T050000Z-1a2b3c4d",
+    "bundle_version": "20261121T054050Z-b7a04c0f",
     "scored_by": "student",
-    "score": 2,
+    "score": 3,
     "label": None,
-    "expected_score": 1.98,
+    "expected_score": 2.75,
     "max_score": 3,
-    "gradebook_score": 6.67,
-    "probabilities": [0.01, 0.08, 0.83, 0.08],
-    "confidence": 0.83,
-    "decision": "auto",
+    "gradebook_score": 10.0,
+    "probabilities": [0.0, 0.04, 0.16, 0.8],
+    "confidence": 0.8,
+    "decision": "review",
     "condition": None,
-    "grading_progress": "FullyGraded",
+    "grading_progress": "PendingManual",
 }
 
 LOGGED_EXAMPLE: dict[str, JsonValue] = REPLY_EXAMPLE | {
@@ -49,28 +52,30 @@ LOGGED_EXAMPLE: dict[str, JsonValue] = REPLY_EXAMPLE | {
 }
 ITEM_EXAMPLE: dict[str, JsonValue] = {
     "item_id": "demo-drying-towel",
-    "title": "The wet towel",
-    "prompt": "Why does a wet towel dry faster on a warm, windy day?",
+    "title": "The drying towel (synthetic demo)",
+    "prompt": "Sami hangs his wet towel, spread out, on a washing line in the garden. The day is warm and "
+    "windy. His sister leaves the same kind of wet towel in a heap on the floor of a cool shed. "
+    "Explain why Sami's towel dries first. Give three reasons.",
     "scale": "points",
     "max_score": 3,
     "labels": None,
-    "bundle_version": "20261121T050000Z-1a2b3c4d",
+    "bundle_version": "20261121T054050Z-b7a04c0f",
     "mode": "auto",
-    "released_by": "Ana Horvat",
-    "released_at": "2026-11-21T05:00:07Z",
-    "release_reason": "read 50 of its scores",
-    "threshold": 0.71,
+    "released_by": "the scorelet maintainers",
+    "released_at": "2026-11-21T05:41:20Z",
+    "release_reason": "a demonstration on synthetic responses",
+    "threshold": None,
     "agreement": {
-        "n": 120,
-        "exact": 0.86,
-        "adjacent": 0.99,
-        "qwk": 0.91,
-        "smd": 0.02,
-        "macro_f1": 0.85,
-        "human_qwk": 0.93,
-        "human_exact": 0.88,
+        "n": 150,
+        "exact": 0.613,
+        "adjacent": 0.987,
+        "qwk": 0.809,
+        "smd": -0.019,
+        "macro_f1": 0.618,
+        "human_qwk": 0.965,
+        "human_exact": 0.92,
     },
-    "parameters": 19656,
+    "parameters": 9908,
 }
 
 
