@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 from app.storage import keys
+from app.storage.database import connect
 from app.storage.tables import LoggedPrediction
 from tests.tiny import write_tiny_bundle
 
@@ -72,6 +73,14 @@ def serve(models: Path, database_url: str) -> Iterator[Serve]:
 def client(serve: Serve) -> TestClient:
     """Whoever sits at the machine itself, while no key is made."""
     return serve()
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """As the service makes it."""
+    engine = connect(database_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

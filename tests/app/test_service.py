@@ -1,6 +1,5 @@
 import hashlib
 import hmac
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from app.scoring.registry import Registry, load_item
 from app.scoring.student import Score
 from app.service import IdempotencyConflict, Once, Prediction, Refusal, Result, Scorer, Submission, gradebook_score
 from app.settings import Settings
-from app.storage.database import connect
 from app.storage.log import PredictionLog
 from tests.app.conftest import Logged, Sql
 
@@ -50,13 +48,6 @@ def registry(tiny_models: Path, students: dict[str, WordCountStudent]) -> Regist
     loaded = {item_id: load_item(tiny_models, item_id) for item_id in students}
     live = {item_id: LiveItem(item.bundle, students[item_id], item.active) for item_id, item in loaded.items()}
     return Registry(live, {"moon-5": "student.onnx does not have the checksum in bundle.json"})
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -7,18 +6,10 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.storage.database import connect
 from app.storage.ids import uuid7
 from app.storage.log import AlreadyClaimed, Claim, PredictionLog
 from app.storage.tables import LoggedPrediction
 from tests.app.conftest import Logged, Sql
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

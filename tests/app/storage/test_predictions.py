@@ -6,20 +6,12 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from app.storage.database import connect
 from app.storage.predictions import find, find_claim, note_activations, page
 from app.storage.tables import IdempotencyClaim, LoggedPrediction, SeenActivation
 from tests.app.conftest import Sql
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 IDS = [f"0197a3c2-5e1b-7c44-9a57-{number:012}" for number in range(6)]
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
