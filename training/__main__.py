@@ -45,12 +45,13 @@ def check(
         "twice",
         "conflicts",
         "leaks",
+        "seen",
     ):
         table.add_column(name, overflow="fold")
     for s in summaries:
         scores = ", ".join(f"{name}: {count}" for name, count in s.distribution.items())
         qwk = "-" if s.human_qwk is None else f"{s.human_qwk:.3f}"
-        counts = (s.blank, s.duplicates, s.conflicts, s.leaks)
+        counts = (s.blank, s.duplicates, s.conflicts, s.leaks, s.seen)
         table.add_row(s.item_id, str(s.train), str(s.dev), str(s.unlabelled), scores, qwk, *map(str, counts))
     _print(table)
     if report:

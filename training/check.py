@@ -29,6 +29,7 @@ class ItemSummary:
     duplicates: int  # rows of train whose text stands in an earlier row
     conflicts: int  # texts that stand in train with different scores
     leaks: int  # rows of dev whose text or learner stands in train
+    seen: int  # rows of dev whose text stands in unlabelled: a student sees it, though no human score
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -45,6 +46,7 @@ def _summary(data: ItemData) -> ItemSummary:
     scores: dict[str, set[int]] = defaultdict(set)
     for row in train:
         scores[folded(row.text)].add(row.choice)
+    unlabelled = {folded(row.text) for row in data.unlabelled}
     learners = {row.learner_id for row in train} - {None}
     return ItemSummary(
         item_id=item.item_id,
@@ -57,6 +59,7 @@ def _summary(data: ItemData) -> ItemSummary:
         blank=sum(is_blank(row.text) for row in train),
         duplicates=len(train) - len(scores),
         conflicts=sum(len(choices) > 1 for choices in scores.values()),
+        seen=sum(folded(row.text) in unlabelled for row in data.dev),
         leaks=sum(folded(row.text) in scores or row.learner_id in learners for row in data.dev),
     )
 

@@ -14,13 +14,14 @@ def test_a_summary_counts_what_is_suspicious() -> None:
         replace(first, id="odd", choice=3),  # the same text with another score
         replace(first, id="empty", text="  "),
     )
-    dev = (*data.dev, replace(first, id="leak"))
+    dev = (*data.dev, replace(first, id="leak"), replace(first, id="seen", text=data.unlabelled[0].text))
 
     [summary] = summarise(DataSet({ITEM.item_id: ITEM}, train, dev, data.unlabelled))
 
-    assert (summary.train, summary.dev, summary.unlabelled) == (43, 9, 3)
+    assert (summary.train, summary.dev, summary.unlabelled) == (43, 10, 3)
     assert summary.distribution == {"0": 12, "1": 10, "2": 10, "3": 11}
     assert (summary.duplicates, summary.conflicts, summary.leaks, summary.blank) == (2, 1, 1, 1)
+    assert summary.seen == 1
     assert summary.human_qwk == 1.0
 
 
