@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from training.cache import key_of_texts, replace_file
 from training.progress import track
-from training.teacher import Teacher, in_batches
+from training.teacher import Teacher
 
 CHUNK = 1024
 
@@ -25,14 +25,7 @@ def teacher_logits(teacher: Teacher, texts: Sequence[str], description: str, cac
     for chunk in track(chunks, description, len(chunks)):
         file = folder / f"{key_of_texts(chunk)}.npy"
         if not file.is_file():
-            logits = _label(teacher, chunk)
+            logits = teacher.logits(chunk)
             replace_file(file, lambda path, logits=logits: np.save(path, logits))  # type: ignore[misc]
         parts.append(np.load(file))
     return np.concatenate(parts) if parts else np.zeros((0, teacher.choices), np.float32)
-
-
-def _label(teacher: Teacher, texts: Sequence[str]) -> NDArray[np.float32]:
-    logits = np.zeros((len(texts), teacher.choices), dtype=np.float32)
-    for numbers in in_batches(texts, 32):
-        logits[numbers] = teacher.logits([texts[number] for number in numbers])
-    return logits

@@ -28,6 +28,7 @@ from training.progress import console, track
 from training.selection import figure_of_merit
 from training.weights import fingerprint, resolve
 
+LABEL_BATCH = 32  # texts scored in one pass
 WEIGHTS, CHECKPOINT, HISTORY = "teacher.safetensors", "checkpoint.pt", "history.json"
 
 
@@ -67,7 +68,11 @@ class Teacher:
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(texts, choices), in the order given: the logarithm of the members' mean probability."""
         networks = [member.network for member in self.members]
-        return mean_log_probabilities(networks, tokenise(self.tokenizer, texts, self.max_tokens))
+        logits = np.zeros((len(texts), self.choices), dtype=np.float32)
+        for numbers in in_batches(texts, LABEL_BATCH):
+            tokens = tokenise(self.tokenizer, [texts[number] for number in numbers], self.max_tokens)
+            logits[numbers] = mean_log_probabilities(networks, tokens)
+        return logits
 
 
 def mean_log_probabilities(networks: Sequence[EncoderClassifier], tokens: dict[str, Tensor]) -> NDArray[np.float32]:
@@ -206,9 +211,6 @@ def _validate(
     validation: Sequence[MarkedResponse],
     config: TeacherConfig,
 ) -> float:
-    texts = [row.text for row in validation]
-    logits = np.zeros((len(texts), item.choices), dtype=np.float32)
-    for numbers in in_batches(texts, 32):
-        tokens = tokenise(tokenizer, [texts[number] for number in numbers], config.max_tokens)
-        logits[numbers] = mean_log_probabilities([network], tokens)
+    teacher = Teacher("", (Member(network, ()),), tokenizer, config.max_tokens)
+    logits = teacher.logits([row.text for row in validation])
     return figure_of_merit(item, [row.choice for row in validation], softmax(logits))

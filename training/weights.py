@@ -35,8 +35,10 @@ def resolve(base: str) -> str:
 
 def fingerprint(base: str) -> str:
     """What tells base models apart in the cache: a folder's weights by content, a hub id by its name."""
+    if base == MINILM:
+        return base  # `resolve` has its checksum
     folder = Path(resolve(base))
-    if base == MINILM or not folder.is_dir():
+    if not folder.is_dir():
         return base
     digest = hashlib.sha256()
     for file in sorted(path for path in folder.iterdir() if path.is_file()):
