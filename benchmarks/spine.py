@@ -27,7 +27,7 @@ from app.scoring.agreement import quadratic_weighted_kappa
 from app.scoring.bundle import STUDENT, TOKENIZER
 from app.scoring.student import Student, decode, expected_choice, softmax
 from training.cache import default_folder
-from training.config import TrainingConfig
+from training.config import TextConfig, TrainingConfig
 from training.datasets import ItemData, read_data
 from training.run import linked_head, split, train_item
 from training.selection import choose_head
@@ -91,8 +91,11 @@ def of_item(data: ItemData, models: Path, work: Path, cache: Path) -> dict[str, 
     texts, human = [row.text for row in parts.dev], np.array([row.choice for row in parts.dev])
 
     alone_config = config.model_copy(
-        update={"distillation": config.distillation.model_copy(update={"soft_weight": 0.0})}
-    )  # without a teacher there is no text to label: human labels are all it gets
+        update={
+            "distillation": config.distillation.model_copy(update={"soft_weight": 0.0}),
+            "text": TextConfig(unlabelled=False, augmented_per_response=0),
+        }
+    )
     alone = Student.load(work / data.item.item_id / train_item(data, work, alone_config, cache).version)
 
     teacher = fine_tuned(data.item, parts.fit, parts.validation, config.teacher, config.seed, cache)

@@ -77,7 +77,7 @@ def _go_live(folder: Path, version: str) -> None:
 def _make(data: ItemData, models: Path, config: TrainingConfig, cache: Path) -> Bundle:
     item, parts, teacher = data.item, split(data, config), None
     taught = config.distillation.soft_weight > 0
-    seen = [row.text for row in parts.fit] + list(parts.unlabelled if taught and config.text.unlabelled else ())
+    seen = [row.text for row in parts.fit] + list(parts.unlabelled if taught else ())
     tokenizer = learn_tokenizer(seen, config.student.vocabulary)
     featurizer = Featurizer.from_bytes(tokenizer, config.student.max_tokens)
     StudentNetwork(featurizer.vocabulary, item.choices, config.student)  # over budget: said before the teacher's hours
@@ -121,11 +121,12 @@ def _provenance(data: ItemData, config: TrainingConfig, of_teacher: Agreement | 
 
 def split(data: ItemData, config: TrainingConfig) -> Parts:
     fit, validation = carve([row for row in data.train if not is_blank(row.text)], config.validation_share, config.seed)
+    unlabelled = data.unlabelled if config.text.unlabelled else ()
     return Parts(
         fit=fit,
         validation=validation,
         dev=tuple(row for row in data.dev if not is_blank(row.text)),
-        unlabelled=tuple(row.text for row in data.unlabelled if not is_blank(row.text)),
+        unlabelled=tuple(row.text for row in unlabelled if not is_blank(row.text)),
     )
 
 
@@ -134,7 +135,7 @@ def lesson_for(
 ) -> tuple[dict[str, Sequence[str]], Lesson]:
     """The texts by kind, and the same texts in the same order with human scores and the teacher's logits."""
     marked = [row.text for row in parts.fit]
-    unlabelled = list(parts.unlabelled) if teacher and config.text.unlabelled else []
+    unlabelled = list(parts.unlabelled) if teacher else []
     made = augmented(marked, config.text.augmented_per_response, config.seed) if teacher else []
     texts = [*marked, *unlabelled, *made]
     choices = np.full(len(texts), NO_LABEL, dtype=np.int64)

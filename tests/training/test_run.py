@@ -8,7 +8,7 @@ from app.scoring.bundle import CARD, Bundle
 from app.scoring.registry import Registry
 from app.scoring.student import Student
 from tests.training.data import item_data
-from training.config import TrainingConfig
+from training.config import TextConfig, TrainingConfig
 from training.errors import NoParity
 from training.export import check_parity, to_onnx
 from training.measure import agreement_on
@@ -153,3 +153,11 @@ def test_dev_text_decides_nothing(tiny_config: TrainingConfig, tmp_path: Path) -
     texts = ["the air gets warm", "it becomes lighter because cold air takes its place"]
     assert np.array_equal(files[0].logits(texts), files[1].logits(texts))
     assert files[0].bundle.threshold == files[1].bundle.threshold
+
+
+def test_unlabelled_text_can_be_left_out_of_everything() -> None:
+    """Cuts and vocabulary included: what a student without any extra text is compared by."""
+    config = TrainingConfig(text=TextConfig(unlabelled=False))
+
+    assert split(item_data(unlabelled=5), TrainingConfig()).unlabelled
+    assert split(item_data(unlabelled=5), config).unlabelled == ()
