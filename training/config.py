@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from training.errors import BadConfig
 
@@ -40,34 +40,26 @@ class TextConfig(Config):
     """Which text the teacher labels for the student, beside the marked responses."""
 
     unlabelled: bool = True
-    augmented_per_response: int = Field(default=12, ge=0)
+    augmented_per_response: int = Field(default=10, ge=0)
 
 
 class StudentConfig(Config):
-    vocabulary: int = Field(default=1000, ge=8)
+    vocabulary: int = Field(default=1000, ge=8, description="Word pieces.")
     embedding: int = Field(default=16, ge=1)
-    filters: int = Field(default=64, ge=1)
-    width: int = Field(default=3, ge=1, description="Tokens a filter sees; odd.")
+    hidden: int = Field(default=32, ge=1, description="Units of the GRU, each way.")
     max_tokens: int = Field(default=256, ge=2, le=4096)
     dropout: float = Field(default=0.2, ge=0, lt=1)
-
-    @field_validator("width")
-    @classmethod
-    def _odd(cls, width: int) -> int:
-        if width % 2 == 0:
-            raise ValueError("must be odd, so that a filter has a middle")
-        return width
 
 
 class DistillationConfig(Config):
     """L = CE(human, student) + soft_weight · T² · CE(softmax(teacher / T), softmax(student / T))"""
 
     soft_weight: float = Field(default=1.0, ge=0, description="λ; 0 trains on human labels alone, without a teacher.")
-    temperature: float = Field(default=2.0, gt=0)
+    temperature: float = Field(default=1.0, gt=0)
     batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(default=4e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
-    epochs: int = Field(default=20, ge=1)
+    epochs: int = Field(default=15, ge=1)
 
 
 class TrainingConfig(Config):

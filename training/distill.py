@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from app.scoring.featurizer import Featurizer
+from training.batches import shuffled_batches
 from training.config import DistillationConfig, StudentConfig
 from training.progress import track
 from training.student import StudentNetwork
@@ -40,13 +41,11 @@ class Lesson:
 def distillation_loss(
     student: Tensor, choices: Tensor, teacher: Tensor | None, soft_weight: float, temperature: float
 ) -> Tensor:
-    """The loss above, its first term averaged over the rows with a human score, its second over all.
+    """The loss above, both terms averaged over all rows: a text weighs the same whoever has scored it.
 
     student, teacher: logits (batch, choices); choices: (batch,), NO_LABEL where there is none.
     """
-    loss = student.new_zeros(())
-    if (choices != NO_LABEL).any():
-        loss = loss + cross_entropy(student, choices, ignore_index=NO_LABEL)
+    loss = cross_entropy(student, choices, ignore_index=NO_LABEL, reduction="sum") / len(student)
     if teacher is not None and soft_weight > 0:
         soft = torch.softmax(teacher / temperature, dim=1)
         loss = loss + soft_weight * temperature**2 * cross_entropy(student / temperature, soft)
@@ -68,16 +67,16 @@ def distilled(
     ids = torch.from_numpy(featurizer.ids(list(lesson.texts)))
     human = torch.from_numpy(lesson.choices)
     soft = None if lesson.teacher_logits is None else torch.from_numpy(lesson.teacher_logits)
+    lengths: list[int] = (ids != 0).sum(1).tolist()
     batches = -(-len(ids) // config.batch_size)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.epochs * batches, pct_start=0.1
     )
     network.train()
-    for _ in track(range(config.epochs), description, config.epochs):
-        for rows in torch.randperm(len(ids)).split(config.batch_size):  # type: ignore[no-untyped-call]
-            batch = ids[rows]
-            batch = batch[:, : int((batch != 0).sum(1).max())]  # padding is at the end
+    for epoch in track(range(config.epochs), description, config.epochs):
+        for rows in shuffled_batches(lengths, config.batch_size, 1000 * seed + epoch):
+            batch = ids[rows, : max(lengths[row] for row in rows)]  # padding is at the end
             teacher = None if soft is None else soft[rows]
             loss = distillation_loss(network(batch), human[rows], teacher, config.soft_weight, config.temperature)
             optimizer.zero_grad()

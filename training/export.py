@@ -1,18 +1,14 @@
-"""From torch to a bundle on disk: ONNX, parity with torch, then the files in one move."""
+"""From a trained student to a bundle on disk: parity with torch, then the files in one move."""
 
-import io
-import logging
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 
 from app.scoring.bundle import CARD, FILES, METADATA, STUDENT, TOKENIZER, Bundle, sha256
@@ -21,43 +17,6 @@ from training.errors import NoParity
 from training.student import StudentNetwork
 
 MAX_DIFFERENCE = 1e-4  # between torch's and onnxruntime's probabilities
-
-
-def to_onnx(network: StudentNetwork) -> bytes:
-    """ids: int64 (batch, tokens) → logits: float (batch, choices), both dimensions free."""
-    ids = torch.ones((2, 5), dtype=torch.int64)
-    shapes = {"ids": {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}}
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        warnings.simplefilter("ignore")  # the exporter's, about its own insides
-        file = Path(folder) / STUDENT
-        torch.onnx.export(
-            network.eval(),
-            (ids,),
-            file,
-            input_names=["ids"],
-            output_names=["logits"],
-            dynamic_shapes=shapes,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-        return _bare(file.read_bytes())
-
-
-def _bare(content: bytes) -> bytes:
-    """Without the exporter's notes, which name source files of the machine that trained."""
-    model = onnx.load_from_string(content)
-    for node in model.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
-        del value.metadata_props[:]
-    del model.metadata_props[:]
-    del model.graph.metadata_props[:]
-    stream = io.BytesIO()
-    onnx.save_model(model, stream)
-    return stream.getvalue()
 
 
 def check_parity(network: StudentNetwork, student: Student, texts: Sequence[str]) -> float:

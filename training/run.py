@@ -26,7 +26,8 @@ from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.datasets.responses import MarkedResponse
 from training.distill import NO_LABEL, Lesson, distilled
-from training.export import check_parity, staged, to_onnx, version_of, write_bundle
+from training.export import check_parity, staged, version_of, write_bundle
+from training.graph import to_onnx
 from training.measure import agreement_on, threshold_on
 from training.progress import console
 from training.selection import choose_head, target_for

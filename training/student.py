@@ -1,4 +1,4 @@
-"""The student's network: word embeddings, one convolution, mean and maximum over the response, one linear layer."""
+"""The student: word pieces embedded, read by a GRU each way, mean and maximum over the response, one linear layer."""
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +14,29 @@ class StudentNetwork(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, config.embedding, padding_idx=0)
         self.dropout = nn.Dropout(config.dropout)
-        self.convolution = nn.Conv1d(config.embedding, config.filters, config.width, padding=config.width // 2)
-        self.head = nn.Linear(2 * config.filters, choices)
+        self.forwards = nn.GRU(config.embedding, config.hidden, batch_first=True)
+        self.backwards = nn.GRU(config.embedding, config.hidden, batch_first=True)
+        self.head = nn.Linear(4 * config.hidden, choices)
         if (count := parameters(self)) > PARAMETER_BUDGET:
             raise OverBudget(f"a student of {count} parameters is over the budget of {PARAMETER_BUDGET}")
 
     def forward(self, ids: Tensor) -> Tensor:
-        mask = (ids != 0).unsqueeze(1).float()  # (batch, 1, tokens)
-        embedded = self.dropout(self.embedding(ids)).transpose(1, 2)  # (batch, embedding, tokens)
-        seen = torch.relu(self.convolution(embedded)) * mask  # (batch, filters, tokens)
-        pooled = torch.cat([seen.sum(2) / mask.sum(2), seen.amax(2)], dim=1)
-        logits: Tensor = self.head(self.dropout(pooled))
+        real = (ids != 0).unsqueeze(2)  # (batch, tokens, 1)
+        embedded = self.dropout(self.embedding(ids))  # (batch, tokens, embedding)
+        # Not torch's bidirectional GRU: it would read the padding first, and a score would depend on its batch.
+        reversed_ = torch.gather(embedded, 1, _backwards(ids).unsqueeze(2).expand_as(embedded))
+        read = torch.cat([self.forwards(embedded)[0], self.backwards(reversed_)[0]], dim=2)  # (batch, tokens, 2·hidden)
+        mean = (read * real).sum(1) / real.sum(1)
+        maximum = read.masked_fill(~real, -1.0).amax(1)  # a GRU's states lie between -1 and 1
+        logits: Tensor = self.head(self.dropout(torch.cat([mean, maximum], dim=1)))
         return logits
+
+
+def _backwards(ids: Tensor) -> Tensor:
+    """(batch, tokens): the places of each response's tokens from last to first; padding stays where it is."""
+    place = torch.arange(ids.shape[1], device=ids.device)
+    length = (ids != 0).sum(1, keepdim=True)
+    return torch.where(place < length, length - 1 - place, place)
 
 
 def parameters(model: nn.Module) -> int:

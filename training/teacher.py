@@ -3,8 +3,7 @@
 import copy
 import json
 import math
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +19,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from app.scoring.item import Item
 from app.scoring.student import softmax
+from training.batches import shuffled_batches, sorted_batches
 from training.cache import key_of, replace_file
 from training.config import TeacherConfig
 from training.datasets.responses import MarkedResponse
@@ -69,7 +69,7 @@ class Teacher:
         """(texts, choices), in the order given: the logarithm of the members' mean probability."""
         networks = [member.network for member in self.members]
         logits = np.zeros((len(texts), self.choices), dtype=np.float32)
-        for numbers in in_batches(texts, LABEL_BATCH):
+        for numbers in sorted_batches([len(text) for text in texts], LABEL_BATCH):
             tokens = tokenise(self.tokenizer, [texts[number] for number in numbers], self.max_tokens)
             logits[numbers] = mean_log_probabilities(networks, tokens)
         return logits
@@ -85,12 +85,6 @@ def mean_log_probabilities(networks: Sequence[EncoderClassifier], tokens: dict[s
 def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int) -> dict[str, Tensor]:
     encoded = tokenizer(list(texts), padding=True, truncation=True, max_length=max_tokens, return_tensors="pt")
     return dict(encoded)
-
-
-def in_batches(texts: Sequence[str], size: int) -> list[list[int]]:
-    """Numbers of texts, batched by length so that little is padding."""
-    order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
-    return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def fine_tuned(
@@ -166,8 +160,9 @@ def _train(
         epoch = len(history) + 1
         torch.manual_seed(1000 * seed + epoch)  # so that an epoch is the same after a kill as without one
         network.train()
-        batches = list(_shuffled_batches(fit, config.batch_size, 1000 * seed + epoch))
-        for batch in track(batches, f"{name}, epoch {epoch}/{epochs}", len(batches)):
+        batches = shuffled_batches([len(row.text) for row in fit], config.batch_size, 1000 * seed + epoch)
+        for numbers in track(batches, f"{name}, epoch {epoch}/{epochs}", len(batches)):
+            batch = [fit[number] for number in numbers]
             logits = network(tokenise(tokenizer, [row.text for row in batch], config.max_tokens))
             loss = cross_entropy(logits, torch.tensor([row.choice for row in batch]))
             optimizer.zero_grad()
@@ -189,19 +184,6 @@ def _train(
 
 def _stalled(history: list[float], patience: int) -> bool:
     return len(history) > patience and max(history[-patience:]) <= max(history[:-patience])
-
-
-def _shuffled_batches(rows: Sequence[MarkedResponse], size: int, seed: int) -> Iterator[list[MarkedResponse]]:
-    """Every row once.  Rows of like length come together, in random order otherwise."""
-    generator = random.Random(seed)
-    shuffled = generator.sample(rows, len(rows))
-    pool = 16 * size
-    batches: list[list[MarkedResponse]] = []
-    for start in range(0, len(shuffled), pool):
-        ordered = sorted(shuffled[start : start + pool], key=lambda row: len(row.text))
-        batches += [ordered[i : i + size] for i in range(0, len(ordered), size)]
-    generator.shuffle(batches)
-    yield from batches
 
 
 def _validate(

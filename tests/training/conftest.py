@@ -22,6 +22,6 @@ def tiny_config(tiny_encoder: Path) -> TrainingConfig:
             averaging=0.25,
         ),
         text=TextConfig(augmented_per_response=2),
-        student=StudentConfig(vocabulary=60, embedding=8, filters=8, max_tokens=48),
+        student=StudentConfig(vocabulary=60, embedding=8, hidden=8, max_tokens=48),
         distillation=DistillationConfig(epochs=8, learning_rate=1e-2, batch_size=32),
     )

@@ -44,9 +44,24 @@ def test_the_temperature_softens_teacher_and_student_alike() -> None:
 
 
 def test_text_without_a_human_score_teaches_by_soft_labels_only() -> None:
-    with_one = distillation_loss(STUDENT, torch.tensor([0, NO_LABEL]), TEACHER, soft_weight=0.0, temperature=1.0)
+    loss = distillation_loss(STUDENT, torch.tensor([0, NO_LABEL]), TEACHER, soft_weight=0.0, temperature=1.0)
 
-    assert with_one.item() == pytest.approx(cross_entropy([1, 0], [2, 0]), abs=1e-6)
+    assert loss.item() == pytest.approx(cross_entropy([1, 0], [2, 0]) / 2, abs=1e-6)
+
+
+def test_a_human_score_weighs_the_same_however_few_there_are_in_a_batch() -> None:
+    """Averaged over the scored rows alone, one scored row among 63 others outweighed all of them."""
+    many = 63
+    student = torch.cat([STUDENT[:1], STUDENT[1:].repeat(many, 1)]).requires_grad_()
+    choices = torch.tensor([0] + [NO_LABEL] * many)
+
+    distillation_loss(student, choices, None, soft_weight=0.0, temperature=1.0).backward()  # type: ignore[no-untyped-call]
+
+    alone = STUDENT[:1].clone().requires_grad_()
+    torch.nn.functional.cross_entropy(alone, choices[:1]).backward()  # type: ignore[no-untyped-call]
+    assert student.grad is not None
+    assert alone.grad is not None
+    assert torch.allclose(student.grad[0] * (many + 1), alone.grad[0])
 
 
 def test_a_lesson_whose_rows_do_not_match_is_refused() -> None:
@@ -57,7 +72,7 @@ def test_a_lesson_whose_rows_do_not_match_is_refused() -> None:
 def a_student(lesson: Lesson, seed: int = 0, **settings: float) -> tuple[StudentNetwork, Featurizer]:
     featurizer = Featurizer.from_bytes(learn_tokenizer(lesson.texts, 60), 48)
     config = DistillationConfig.model_validate({"epochs": 12, "learning_rate": 1e-2, "batch_size": 16} | settings)
-    student = StudentConfig(vocabulary=60, embedding=8, filters=8, max_tokens=48)
+    student = StudentConfig(vocabulary=60, embedding=8, hidden=8, max_tokens=48)
     return distilled(lesson, featurizer, 4, student, config, seed, "test"), featurizer
 
 
@@ -99,7 +114,7 @@ def test_the_temperature_reaches_the_student() -> None:
 
 
 def test_padding_never_changes_a_response() -> None:
-    network = StudentNetwork(20, 3, StudentConfig(embedding=4, filters=4)).eval()
+    network = StudentNetwork(20, 3, StudentConfig(embedding=4, hidden=4)).eval()
     ids = torch.tensor([[2, 5, 6]])
 
     padded = torch.nn.functional.pad(ids, (0, 7))

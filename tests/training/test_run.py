@@ -10,7 +10,8 @@ from app.scoring.student import Student
 from tests.training.data import item_data
 from training.config import TextConfig, TrainingConfig
 from training.errors import NoParity
-from training.export import check_parity, to_onnx
+from training.export import check_parity
+from training.graph import to_onnx
 from training.measure import agreement_on
 from training.run import split, train_item
 from training.student import StudentNetwork

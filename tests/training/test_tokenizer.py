@@ -1,22 +1,69 @@
 import json
 
+import pytest
+
+from app.scoring.featurizer import Featurizer
 from training.tokenizer import learn_tokenizer
 
+TEXTS = ["warm air rises because warm air is lighter"] * 2
 
-def test_it_knows_only_words_of_the_texts_it_learnt_from() -> None:
+
+def vocabulary(texts: list[str], size: int) -> set[str]:
+    return set(json.loads(learn_tokenizer(texts, size))["model"]["vocab"])
+
+
+def ids(texts: list[str], response: str) -> list[int]:
+    featurizer = Featurizer.from_bytes(learn_tokenizer(texts, 200), 64)
+    return [int(number) for number in featurizer.ids([response])[0]]
+
+
+def test_it_knows_only_pieces_of_the_texts_it_learnt_from() -> None:
     """The released notebook fitted a second tokeniser on test data: here there is one, and it is in the bundle."""
-    vocabulary = json.loads(learn_tokenizer(["warm air rises", "warm air"], 100))["model"]["vocab"]
+    pieces = vocabulary([*TEXTS, "josephine"], 200) - {"[PAD]", "[UNK]", "[START]"}
 
-    assert set(vocabulary) == {"[PAD]", "[UNK]", "[START]", "warm", "air"}  # `rises` stands once: a name, a slip
+    assert {"▁warm", "▁air", "▁rises"} <= pieces
+    assert not any("jose" in piece for piece in pieces)  # stands once: a name, a slip
 
 
 def test_the_vocabulary_is_bounded_and_the_common_words_stay() -> None:
-    texts = ["air " * 5 + "warm " * 4 + "heat " * 3]
+    pieces = vocabulary(["air " * 9 + "warm " * 4 + "heat " * 3], 16)
 
-    assert set(json.loads(learn_tokenizer(texts, 5))["model"]["vocab"]) == {"[PAD]", "[UNK]", "[START]", "air", "warm"}
+    assert len(pieces) == 16
+    assert "▁air" in pieces
+    assert "▁heat" not in pieces
 
 
 def test_the_same_texts_give_the_same_file() -> None:
     texts = [f"word{number % 7} word{number % 5}" for number in range(40)]
 
     assert learn_tokenizer(texts, 20) == learn_tokenizer(texts, 20)
+
+
+def test_a_slip_of_spelling_keeps_most_of_its_pieces() -> None:
+    right, slip = ids(TEXTS, "because"), ids(TEXTS, "becausse")
+
+    assert 1 not in slip  # no [UNK]
+    assert ids(TEXTS, "because warm") == [*right, *ids(TEXTS, "warm")[1:]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Die Lösung wird wärmer", "DIE LO\u0308SUNG WIRD WA\u0308RMER"),  # German, composed and decomposed
+        ("İstanbul'da ısı artar", "istanbul'da ısı artar"),  # Turkish, with and without the dotted capital
+        ("ｗａｒｍ air", "warm air"),  # full-width letters of an East Asian keyboard
+        ("空气变热", "空气变热"),  # no spaces between words
+    ],
+)
+def test_the_same_words_are_the_same_ids_in_every_language(one: str, other: str) -> None:
+    texts = [one.lower(), other.lower(), one] * 3
+
+    assert ids(texts, one) == ids(texts, other)
+    assert 1 not in ids(texts, one)
+
+
+def test_a_sign_never_seen_loses_itself_and_not_its_word() -> None:
+    known, with_one = ids(TEXTS, "warm air"), ids(TEXTS, "warm☺ air")
+
+    assert with_one.count(1) == 1
+    assert [number for number in known if number not in with_one] == []
