@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordLevel
 
 from app.scoring.active import activate
 from app.scoring.agreement import Agreement
 from app.scoring.bundle import CARD, METADATA, STUDENT, TOKENIZER, Bundle, Head, Provenance, sha256
+from app.scoring.featurizer import SPECIAL, START, UNKNOWN
 from app.scoring.item import Item
-from training.tokenizer import learn_tokenizer
 
 WORDS = ["heat rises because warm air is lighter than cold air", "warm air goes up and cold air sinks"]
 AGREEMENT = Agreement(n=40, exact=0.9, adjacent=1.0, qwk=0.9, smd=0.01, macro_f1=0.88, human_qwk=0.95, human_exact=0.93)
@@ -34,7 +36,7 @@ def write_tiny_bundle(
     )
     folder = models / item_id / version
     folder.mkdir(parents=True)
-    (folder / TOKENIZER).write_bytes(learn_tokenizer(WORDS * 2, 100))
+    (folder / TOKENIZER).write_bytes(word_tokenizer())
     (folder / STUDENT).write_bytes(student or word_count_onnx(described.choices))
     (folder / CARD).write_text("# A tiny bundle\n")
     bundle = Bundle(
@@ -59,6 +61,19 @@ def write_tiny_bundle(
     (folder / METADATA).write_text(bundle.model_dump_json())
     activate(models / item_id, version, mode=mode, by="a test", reason="to test")  # type: ignore[arg-type]
     return folder
+
+
+def word_tokenizer() -> bytes:
+    """One token a word, so that tokens can be counted in one's head; the student proper reads pieces of words."""
+    words = dict.fromkeys(word for text in WORDS for word in text.split())
+    vocabulary = {token: number for number, token in enumerate([*SPECIAL, *words])}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{START} $A", special_tokens=[(START, SPECIAL.index(START))]
+    )
+    return tokenizer.to_str().encode()
 
 
 def word_count_onnx(
