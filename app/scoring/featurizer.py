@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from tokenizers.models import BPE, Unigram
 
 from app.scoring.errors import BadBundle
 
@@ -16,6 +17,8 @@ class Featurizer:
     def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
         tokenizer.enable_truncation(max_tokens)
         tokenizer.enable_padding(pad_id=0, pad_token=PAD)
+        if isinstance(tokenizer.model, BPE | Unigram):
+            tokenizer.model._resize_cache(0)  # it keeps up to 10,000 words it has met, 100 MB of strange ones
         self._tokenizer = tokenizer
 
     @classmethod

@@ -1,3 +1,8 @@
+import os
+import random
+import sys
+from pathlib import Path
+
 import pytest
 
 from app.scoring.errors import BadBundle
@@ -44,6 +49,27 @@ def test_long_responses_are_cut_at_the_end() -> None:
 
     assert featurizer.ids(["warme Luft steigt auf und kalte Luft sinkt"]).shape == (1, 4)
     assert featurizer.ids(["warme Luft steigt"])[0].tolist() == featurizer.ids(["warme Luft steigt auf"])[0].tolist()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_strange_words_leave_nothing_behind_in_memory() -> None:
+    """Promise 6: the tokeniser's own cache of words would keep some 40 MB of these."""
+    featurizer, generator = a_featurizer(), random.Random(0)  # noqa: S311
+
+    def meet_strange_words(responses: int) -> None:
+        for _ in range(responses):
+            words = ("".join(generator.choices("warmestil", k=240)) for _ in range(80))
+            featurizer.ids([" ".join(words)])
+
+    meet_strange_words(5)
+    before = resident_bytes()
+    meet_strange_words(60)
+
+    assert resident_bytes() - before < 10 * 2**20
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_another_projects_tokenizer_is_refused() -> None:
