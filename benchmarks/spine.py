@@ -4,8 +4,8 @@
 
 For each item, on its dev rows: TF-IDF + logistic regression fitted on all train rows (decoded both ways), the same
 student trained on human labels alone (with the very settings of the distilled one, and with as many epochs as suit it
-best), the distilled student in MODELS, and its teacher; QWK with 95 % bootstrap intervals, parameters, bytes, and
-milliseconds a response (batch 1, one thread).
+best), the distilled student in MODELS, and its teacher; students of three seeds; QWK with 95 % bootstrap intervals,
+parameters, bytes, and milliseconds a response (batch 1, one thread).
 """
 
 import json
@@ -18,15 +18,13 @@ import numpy as np
 import torch
 import typer
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
-from sklearn.pipeline import make_pipeline, make_union
 
 from app.scoring.active import read_active
 from app.scoring.agreement import quadratic_weighted_kappa
 from app.scoring.bundle import STUDENT, TOKENIZER
 from app.scoring.student import Student, decode, expected_choice, softmax
+from benchmarks.tf_idf import tf_idf
 from training.cache import default_folder
 from training.config import TextConfig, TrainingConfig
 from training.datasets import ItemData, read_data
@@ -37,27 +35,17 @@ from training.student import parameters
 from training.teacher import fine_tuned
 
 RESAMPLES = 2000
+SEEDS = (0, 1, 2)  # of the students
 EPOCHS_WITHOUT_TEACHER = (1, 2, 4, 8)  # times the distilled student's
-COMPARED = (
-    "tf_idf",
-    "tf_idf_linked",
-    "student_human_labels_only",
-    "student_human_labels_only_best_epochs",
-    "student",
-    "teacher",
-)
+COMPARED = ("tf_idf", "tf_idf_linked", "human_labels_only", "human_labels_only_best_epochs", "student", "teacher")
 Choices = NDArray[np.int64]
 
 
-def tf_idf(data: ItemData, texts: Sequence[str]) -> tuple[Choices, Choices]:
-    """Words and word pairs, characters 2 to 5; fixed settings.
-
-    The expected score rounded, as the baseline is usually quoted, and linked like the student's, the cuts placed on
+def by_tf_idf(data: ItemData, texts: Sequence[str]) -> tuple[Choices, Choices]:
+    """The expected score rounded, as the baseline is usually quoted, and linked like the student's, the cuts placed on
     out-of-fold scores of train: what the model is worth, apart from the decoding.
     """
-    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-    characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=2, sublinear_tf=True)
-    model = make_pipeline(make_union(words, characters), LogisticRegression(C=10, max_iter=2000))
+    model = tf_idf()
     train, human = [row.text for row in data.train], [row.choice for row in data.train]
     head = choose_head(data.item, human, cross_val_predict(model, train, human, cv=5, method="predict_proba"))
     probabilities = model.fit(train, human).predict_proba(list(texts))
@@ -69,33 +57,39 @@ def by_student(student: Student, texts: Sequence[str]) -> Choices:
     return np.array([score.choice for score in student.score(list(texts))])
 
 
-def interval(human: Choices, machine: Choices, against: Choices | None = None) -> list[float]:
-    """95 % bootstrap interval of QWK, or of its difference to `against` on the same resamples."""
+def interval(human: Choices, machines: Sequence[Choices], against: Sequence[Choices] | None = None) -> list[float]:
+    """95 % bootstrap interval over rows of the seeds' mean QWK, or of its difference to `against` on the same rows."""
     generator = np.random.default_rng(0)
     figures = []
     for _ in range(RESAMPLES):
         rows = generator.integers(0, len(human), len(human))
-        figure = quadratic_weighted_kappa(human[rows], machine[rows])
-        figures.append(figure - (quadratic_weighted_kappa(human[rows], against[rows]) if against is not None else 0.0))
+        drawn = [mean_qwk(human[rows], [machine[rows] for machine in each]) for each in (machines, against or [])]
+        figures.append(drawn[0] - drawn[1])
     return [round(float(value), 3) for value in np.percentile(figures, [2.5, 97.5])]
 
 
-def without_teacher(data: ItemData, config: TrainingConfig, work: Path, cache: Path) -> tuple[Student, Student]:
-    """The student with λ = 0 and no extra text: with the same settings, and after the epochs that validation prefers.
+def mean_qwk(human: Choices, machines: Sequence[Choices]) -> float:
+    return float(np.mean([quadratic_weighted_kappa(human, machine) for machine in machines])) if machines else 0.0
 
-    The same epochs are fewer steps over fewer texts, so the first alone would be a weak opponent.
+
+def trained(data: ItemData, config: TrainingConfig, work: Path, cache: Path, **distillation: object) -> Student:
+    """A student by the run's own settings but for those of distillation that are named."""
+    changed = config.distillation.model_copy(update=distillation)
+    bundle = train_item(data, work, config.model_copy(update={"distillation": changed}), cache)
+    return Student.load(work / data.item.item_id / bundle.version)
+
+
+def best_epochs(data: ItemData, alone: TrainingConfig, work: Path, cache: Path) -> int:
+    """How many epochs on human labels alone the validation part prefers.
+
+    The distilled student's own number is fewer steps over fewer texts, so that with it alone the opponent were weak.
     """
-    text = TextConfig(unlabelled=False, augmented_per_response=0)
-    validation = split(data, config).validation
-    students, figures = [], []
-    for times in EPOCHS_WITHOUT_TEACHER:
-        epochs = times * config.distillation.epochs
-        alone = config.distillation.model_copy(update={"soft_weight": 0.0, "epochs": epochs})
-        bundle = train_item(data, work, config.model_copy(update={"distillation": alone, "text": text}), cache)
-        students.append(Student.load(work / data.item.item_id / bundle.version))
-        probabilities = softmax(students[-1].logits([row.text for row in validation]))
-        figures.append(figure_of_merit(data.item, [row.choice for row in validation], probabilities))
-    return students[0], students[int(np.argmax(figures))]
+    validation = split(data, alone).validation
+    human, texts = [row.choice for row in validation], [row.text for row in validation]
+    choices = [times * alone.distillation.epochs for times in EPOCHS_WITHOUT_TEACHER]
+    students = [trained(data, alone, work, cache, soft_weight=0.0, epochs=epochs) for epochs in choices]
+    figures = [figure_of_merit(data.item, human, softmax(student.logits(texts))) for student in students]
+    return choices[int(np.argmax(figures))]
 
 
 def milliseconds(score: Callable[[list[str]], object], texts: Sequence[str], rounds: int = 200) -> float:
@@ -117,32 +111,35 @@ def of_item(data: ItemData, models: Path, work: Path, cache: Path) -> dict[str, 
     config = TrainingConfig.model_validate(student.bundle.provenance.config)
     parts = split(data, config)
     texts, human = [row.text for row in parts.dev], np.array([row.choice for row in parts.dev])
+    alone = config.model_copy(update={"text": TextConfig(unlabelled=False, augmented_per_response=0)})
+    best = best_epochs(data, alone, work, cache)
 
-    same, best = without_teacher(data, config, work, cache)
     teacher = fine_tuned(data.item, parts.fit, parts.validation, config.teacher, config.seed, cache)
 
     def of_teacher(rows: Sequence[str]) -> NDArray[np.float64]:
         return softmax(teacher_logits(teacher, rows, "teacher", cache))
 
     head = linked_head(data.item, parts, of_teacher([row.text for row in parts.validation]), of_teacher)
-    by_teacher = decode(of_teacher(texts), data.item, head)
+    rounded, linked = by_tf_idf(data, texts)
 
-    rounded, linked = tf_idf(data, texts)
-    machine = {
-        "tf_idf": rounded,
-        "tf_idf_linked": linked,
-        "student_human_labels_only": by_student(same, texts),
-        "student_human_labels_only_best_epochs": by_student(best, texts),
-        "student": by_student(student, texts),
-        "teacher": np.array([score.choice for score in by_teacher]),
+    def by_students(config: TrainingConfig, seeds: Sequence[int], **distillation: object) -> list[Choices]:
+        students = [trained(data, config, work, cache, seed=seed, **distillation) for seed in seeds]
+        return [by_student(student, texts) for student in students]
+
+    machines = {
+        "tf_idf": [rounded],
+        "tf_idf_linked": [linked],
+        "human_labels_only": by_students(alone, SEEDS, soft_weight=0.0),
+        "human_labels_only_best_epochs": by_students(alone, SEEDS, soft_weight=0.0, epochs=best),
+        "student": [by_student(student, texts), *by_students(config, SEEDS[1:])],
+        "teacher": [np.array([score.choice for score in decode(of_teacher(texts), data.item, head)])],
     }
     result: dict[str, Any] = {"item": data.item.item_id, "n": len(human), "bundle": student.bundle.version}
-    result |= {"seed": config.seed, "data_sha256": data.sha256, "software": student.bundle.provenance.software}
-    for name, choices in machine.items():
-        qwk = quadratic_weighted_kappa(human, choices)
-        result[name] = {"qwk": round(qwk, 3), "interval": interval(human, choices)}
-    for name in machine.keys() - {"student"}:
-        result[f"student_less_{name}"] = interval(human, machine["student"], machine[name])
+    result |= {"best_epochs_on_human_labels": best, "data_sha256": data.sha256}
+    for name, choices in machines.items():
+        each = [round(quadratic_weighted_kappa(human, seed), 3) for seed in choices]
+        result[name] = {"qwk": round(mean_qwk(human, choices), 3), "interval": interval(human, choices), "seeds": each}
+        result[name]["student_less_this"] = interval(human, machines["student"], choices)
     networks = [member.network for member in teacher.members]
     version = folder / student.bundle.version
     result["student"] |= {
@@ -164,7 +161,9 @@ def main(
     models: Annotated[Path, typer.Option(help="With the bundles of `scorelet-train run`.")],
     item: Annotated[list[str], typer.Option()],
     out: Annotated[Path, typer.Option()],
-    work: Annotated[Path, typer.Option(help="For the students without a teacher.")] = Path("build/spine"),
+    work: Annotated[Path, typer.Option(help="For the students of other seeds and without a teacher.")] = Path(
+        "build/spine"
+    ),
     cache: Annotated[Path | None, typer.Option()] = None,
 ) -> None:
     read = read_data(data)

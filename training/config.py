@@ -60,6 +60,7 @@ class DistillationConfig(Config):
     learning_rate: float = Field(default=4e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     epochs: int = Field(default=15, ge=1)
+    seed: int = Field(default=0, description="For another student of the same split, teacher and texts.")
 
 
 class TrainingConfig(Config):

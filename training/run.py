@@ -86,7 +86,8 @@ def _make(data: ItemData, models: Path, config: TrainingConfig, cache: Path) -> 
         teacher = fine_tuned(item, parts.fit, parts.validation, config.teacher, config.seed, cache)
     texts, lesson = lesson_for(item, parts, teacher, config, cache)
     name = f"{item.item_id}: student"
-    network = distilled(lesson, featurizer, item.choices, config.student, config.distillation, config.seed, name)
+    seed = 1000 * config.seed + config.distillation.seed
+    network = distilled(lesson, featurizer, item.choices, config.student, config.distillation, seed, name)
     student = to_onnx(network)
     draft = Bundle(
         version=version_of(tokenizer, student),
