@@ -143,6 +143,19 @@ def test_the_exported_file_names_nothing_of_the_machine_that_trained(tiny_config
     assert b".py" not in content
 
 
+def test_another_seed_of_distillation_changes_the_student_alone(
+    trained: tuple[Path, Bundle, TrainingConfig], tmp_path: Path
+) -> None:
+    folder, bundle, config = trained
+    reseeded = config.model_copy(update={"distillation": config.distillation.model_copy(update={"seed": 1})})
+
+    other = train_item(item_data(), tmp_path, reseeded, folder / "cache")
+
+    assert other.sha256["tokenizer.json"] == bundle.sha256["tokenizer.json"]
+    assert other.provenance.teacher_agreement == bundle.provenance.teacher_agreement
+    assert other.sha256["student.onnx"] != bundle.sha256["student.onnx"]
+
+
 def test_dev_text_decides_nothing(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     """Another dev part must give the same student file: tokeniser, stopping and choices see train only."""
     files = []
