@@ -36,7 +36,7 @@ from training.teacher import fine_tuned
 
 RESAMPLES = 2000
 SEEDS = (0, 1, 2)  # of the students
-EPOCHS_WITHOUT_TEACHER = (1, 2, 4, 8)  # times the distilled student's
+EPOCHS_WITHOUT_TEACHER = (1, 2, 4)  # times the distilled student's
 COMPARED = ("tf_idf", "tf_idf_linked", "human_labels_only", "human_labels_only_best_epochs", "student", "teacher")
 Choices = NDArray[np.int64]
 
