@@ -13,9 +13,12 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from sklearn.model_selection import cross_val_predict
 
 from app.scoring.agreement import quadratic_weighted_kappa
+from app.scoring.bundle import Head
+from app.scoring.item import Item
 from app.scoring.student import decode, expected_choice
 from benchmarks.tf_idf import tf_idf
 from training.datasets import ItemData, read_data
@@ -24,17 +27,26 @@ from training.selection import choose_head
 FOLDS, PLACING = 5, 200
 
 
+def rounded(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The expected score, rounded half up."""
+    return np.floor(expected_choice(probabilities) + 0.5).astype(np.int64)
+
+
+def linked(probabilities: NDArray[np.float64], item: Item, head: Head) -> NDArray[np.int64]:
+    """By the head's cuts, as a bundle does it."""
+    return np.array([score.choice for score in decode(probabilities, item, head)])
+
+
 def of_item(data: ItemData) -> dict[str, float]:
     human = np.array([row.choice for row in data.train])
     texts = [row.text for row in data.train]
     probabilities = cross_val_predict(tf_idf(), texts, human, cv=FOLDS, method="predict_proba")
     placing = np.random.default_rng(0).permutation(len(human)) < PLACING
     head = choose_head(data.item, human[placing].tolist(), probabilities[placing])
-    linked = [score.choice for score in decode(probabilities[~placing], data.item, head)]
     ways = {
         "most_probable": probabilities[~placing].argmax(axis=1),
-        "rounded": np.floor(expected_choice(probabilities[~placing]) + 0.5).astype(int),
-        "linked": linked,
+        "rounded": rounded(probabilities[~placing]),
+        "linked": linked(probabilities[~placing], data.item, head),
     }
     return {way: round(quadratic_weighted_kappa(human[~placing], machine), 3) for way, machine in ways.items()}
 

@@ -23,7 +23,8 @@ from sklearn.model_selection import cross_val_predict
 from app.scoring.active import read_active
 from app.scoring.agreement import quadratic_weighted_kappa
 from app.scoring.bundle import STUDENT, TOKENIZER
-from app.scoring.student import Student, decode, expected_choice, softmax
+from app.scoring.student import Student, softmax
+from benchmarks.decoding import linked, rounded
 from benchmarks.tf_idf import tf_idf
 from training.cache import default_folder
 from training.config import TextConfig, TrainingConfig
@@ -49,8 +50,7 @@ def by_tf_idf(data: ItemData, texts: Sequence[str]) -> tuple[Choices, Choices]:
     train, human = [row.text for row in data.train], [row.choice for row in data.train]
     head = choose_head(data.item, human, cross_val_predict(model, train, human, cv=5, method="predict_proba"))
     probabilities = model.fit(train, human).predict_proba(list(texts))
-    rounded: Choices = np.floor(expected_choice(probabilities) + 0.5).astype(np.int64)
-    return rounded, np.array([score.choice for score in decode(probabilities, data.item, head)])
+    return rounded(probabilities), linked(probabilities, data.item, head)
 
 
 def by_student(student: Student, texts: Sequence[str]) -> Choices:
@@ -120,19 +120,19 @@ def of_item(data: ItemData, models: Path, work: Path, cache: Path) -> dict[str, 
         return softmax(teacher_logits(teacher, rows, "teacher", cache))
 
     head = linked_head(data.item, parts, of_teacher([row.text for row in parts.validation]), of_teacher)
-    rounded, linked = by_tf_idf(data, texts)
+    tf_idf_rounded, tf_idf_linked = by_tf_idf(data, texts)
 
     def by_students(config: TrainingConfig, seeds: Sequence[int], **distillation: object) -> list[Choices]:
         students = [trained(data, config, work, cache, seed=seed, **distillation) for seed in seeds]
         return [by_student(student, texts) for student in students]
 
     machines = {
-        "tf_idf": [rounded],
-        "tf_idf_linked": [linked],
+        "tf_idf": [tf_idf_rounded],
+        "tf_idf_linked": [tf_idf_linked],
         "human_labels_only": by_students(alone, SEEDS, soft_weight=0.0),
         "human_labels_only_best_epochs": by_students(alone, SEEDS, soft_weight=0.0, epochs=best),
         "student": [by_student(student, texts), *by_students(config, SEEDS[1:])],
-        "teacher": [np.array([score.choice for score in decode(of_teacher(texts), data.item, head)])],
+        "teacher": [linked(of_teacher(texts), data.item, head)],
     }
     result: dict[str, Any] = {"item": data.item.item_id, "n": len(human), "bundle": student.bundle.version}
     result |= {"best_epochs_on_human_labels": best, "data_sha256": data.sha256}
