@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.scoring.bundle import Bundle
 from app.scoring.errors import ScoringError
-from app.scoring.item import Item
+from app.scoring.item import Item, Number
 from app.scoring.judgement import Condition, Decision, Judgement
 from app.scoring.registry import Registry
 from app.settings import Settings
@@ -59,12 +59,13 @@ class Prediction(BaseModel):
     item_id: str
     bundle_version: str
     scored_by: Literal["student", "rule"]
-    score: int | None
+    score: Number | None
     label: str | None
     expected_score: float | None
-    max_score: int | None
+    max_score: Number | None
     gradebook_score: float | None
     probabilities: list[float] | None
+    interval: tuple[float, float] | None
     confidence: float | None
     decision: Decision
     condition: Condition | None
@@ -172,13 +173,14 @@ class Scorer:
             item_id=item.item_id,
             bundle_version=bundle.version,
             scored_by=judgement.scored_by,
-            score=item.score(score.choice) if score else None,
-            label=item.label(score.choice) if score else None,
+            score=item.score(score.value) if score else None,
+            label=item.label(score.value) if score else None,
             expected_score=score.expected if score else None,
             max_score=item.top_score,
             gradebook_max=submission.gradebook_max,
-            gradebook_score=gradebook_score(item, score.choice, submission.gradebook_max) if score else None,
-            probabilities=list(score.probabilities) if score else None,
+            gradebook_score=gradebook_score(item, score.value, submission.gradebook_max) if score else None,
+            probabilities=list(score.probabilities) if score and score.probabilities else None,
+            interval=list(score.interval) if score and score.interval else None,
             confidence=score.confidence if score else None,
             decision=judgement.decision,
             condition=judgement.condition,
@@ -195,9 +197,9 @@ class Scorer:
         return hmac.new(secret, learner_id.encode(), hashlib.sha256).hexdigest()
 
 
-def gradebook_score(item: Item, choice: int, gradebook_max: float | None) -> float | None:
+def gradebook_score(item: Item, value: float, gradebook_max: float | None) -> float | None:
     """The score on the gradebook's own scale, 0..gradebook_max, to two decimals; None for nominal items."""
-    score, top = item.score(choice), item.top_score
-    if gradebook_max is None or score is None or not top:
+    score, bottom = item.score(value), item.bottom_score
+    if gradebook_max is None or score is None or bottom is None:
         return None
-    return min(gradebook_max, max(0.0, round(gradebook_max * score / top, 2)))
+    return min(gradebook_max, max(0.0, round(gradebook_max * (score - bottom) / item.span, 2)))

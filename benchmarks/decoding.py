@@ -18,31 +18,31 @@ from sklearn.model_selection import cross_val_predict
 
 from app.scoring.agreement import quadratic_weighted_kappa
 from app.scoring.bundle import Head
+from app.scoring.decoding import decode, expected_choice
 from app.scoring.item import Item
-from app.scoring.student import decode, expected_choice
 from benchmarks.tf_idf import tf_idf
 from training.datasets import ItemData, read_data
-from training.selection import choose_head
+from training.selection import choose_cuts
 
 FOLDS, PLACING = 5, 200
 
 
 def rounded(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
     """The expected score, rounded half up."""
-    return np.floor(expected_choice(probabilities) + 0.5).astype(np.int64)
+    return np.asarray(np.floor(expected_choice(probabilities) + 0.5), np.int64)
 
 
 def linked(probabilities: NDArray[np.float64], item: Item, head: Head) -> NDArray[np.int64]:
     """By the head's cuts, as a bundle does it."""
-    return np.array([score.choice for score in decode(probabilities, item, head)])
+    return np.array([score.value for score in decode(np.log(probabilities), item, head)])
 
 
 def of_item(data: ItemData) -> dict[str, float]:
-    human = np.array([row.choice for row in data.train])
+    human = np.array([row.value for row in data.train])
     texts = [row.text for row in data.train]
     probabilities = cross_val_predict(tf_idf(), texts, human, cv=FOLDS, method="predict_proba")
     placing = np.random.default_rng(0).permutation(len(human)) < PLACING
-    head = choose_head(data.item, human[placing].tolist(), probabilities[placing])
+    head = choose_cuts(data.item, human[placing].tolist(), np.log(probabilities[placing]))
     ways = {
         "most_probable": probabilities[~placing].argmax(axis=1),
         "rounded": rounded(probabilities[~placing]),
@@ -53,7 +53,9 @@ def of_item(data: ItemData) -> dict[str, float]:
 
 def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
     read = read_data(data)
-    results = {item.item_id: of_item(read.of(item.item_id)) for item in read.items.values() if item.is_ordered}
+    results = {
+        item.item_id: of_item(read.of(item.item_id)) for item in read.items.values() if item.is_ordered and item.choices
+    }
     mean = {way: round(float(np.mean([of[way] for of in results.values()])), 3) for way in next(iter(results.values()))}
     out.write_text(json.dumps({"items": results, "mean_qwk": mean}, indent=1) + "\n", encoding="utf-8")
     print(out.read_text())

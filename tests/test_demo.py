@@ -12,6 +12,7 @@ from app.scoring.active import read_active
 from app.scoring.registry import Registry
 from app.scoring.student import Student
 from app.settings import Settings
+from training.config import TrainingConfig
 from training.datasets import DataSet, read_data
 from training.demo.generator import generate, write
 from training.measure import agreement_on
@@ -55,6 +56,11 @@ def test_the_agreement_in_the_bundle_was_measured_on_its_files(item_id: str, dat
 @pytest.mark.parametrize("item_id", ITEMS)
 def test_it_was_trained_on_what_the_generator_makes(item_id: str, data: DataSet) -> None:
     assert a_student(item_id).bundle.provenance.data_sha256 == data.of(item_id).sha256
+
+
+@pytest.mark.parametrize("item_id", ITEMS)
+def test_it_was_made_by_the_recipe_that_is_the_default(item_id: str) -> None:
+    assert a_student(item_id).bundle.provenance.config == TrainingConfig().model_dump()
 
 
 @pytest.mark.parametrize("item_id", ITEMS)

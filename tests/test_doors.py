@@ -6,6 +6,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.programs import run, serving
 from tests.tiny import write_tiny_bundle
 
@@ -21,14 +23,19 @@ def post(address: str, path: str, body: Any) -> Any:
 
 
 def as_row(prediction: dict[str, Any]) -> tuple[str, ...]:
-    names = ("item_id", "score", "label", "decision", "condition", "bundle_version")
+    names = ("item_id", "label", "decision", "condition", "bundle_version")
     return tuple("" if prediction[name] in (None, "") else str(prediction[name]) for name in names)
+
+
+def number(found: Any) -> float | None:
+    return None if found in (None, "") else float(found)
 
 
 def test_every_door_gives_the_same_rows(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path / "models", "heat-1")
     write_tiny_bundle(tmp_path / "models", "heat-2", item={"scale": "ordinal", "labels": ["poor", "fair", "good"]})
-    marks: dict[str, dict[str, Any]] = {"heat-1": {"score": 1}, "heat-2": {"label": "fair"}}
+    write_tiny_bundle(tmp_path / "models", "heat-3", item={"scale": "continuous", "min_score": 1, "max_score": 6})
+    marks: dict[str, dict[str, Any]] = {"heat-1": {"score": 1}, "heat-2": {"label": "fair"}, "heat-3": {"score": 2.5}}
     rows: list[dict[str, Any]] = [{"item_id": item, "response": text} | marks[item] for text in TEXTS for item in marks]
     responses = tmp_path / "marked.jsonl"
     responses.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -53,8 +60,6 @@ def test_every_door_gives_the_same_rows(tmp_path: Path) -> None:
         scored = list(csv.DictReader(file))
     assert [as_row(p) for p in single] == [as_row(p) for p in batch] == [as_row(r) for r in scored]
     for one, other, row in zip(single, batch, scored, strict=True):
-        if one["confidence"] is None:
-            assert (other["confidence"], row["confidence"]) == (None, "")
-        else:
-            assert abs(one["confidence"] - other["confidence"]) <= 1e-5
-            assert abs(one["confidence"] - float(row["confidence"])) <= 1e-5
+        for name in ("score", "confidence", "expected_score"):
+            numbers = [number(each[name]) for each in (one, other, row)]
+            assert numbers == [pytest.approx(numbers[0], abs=1e-5)] * 3 if numbers[0] is not None else [None] * 3

@@ -1,7 +1,12 @@
-"""A real bundle that anyone can compute in their head: it scores a response by its number of words, up to the top."""
+"""A real bundle that anyone can compute in their head: it scores a response by its number of words, up to the top.
 
+Of a continuous item four words reach the top, and the standard deviation is a tenth of the scale.
+"""
+
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -12,12 +17,18 @@ from tokenizers.models import WordLevel
 
 from app.scoring.active import activate
 from app.scoring.agreement import Agreement
-from app.scoring.bundle import CARD, METADATA, STUDENT, TOKENIZER, Bundle, Head, Provenance, sha256
+from app.scoring.bundle import CARD, METADATA, STUDENT, TOKENIZER, Bundle, Head, Interval, Provenance, sha256
 from app.scoring.featurizer import SPECIAL, START, UNKNOWN
 from app.scoring.item import Item
 
 WORDS = ["heat rises because warm air is lighter than cold air", "warm air goes up and cold air sinks"]
 AGREEMENT = Agreement(n=40, exact=0.9, adjacent=1.0, qwk=0.9, smd=0.01, macro_f1=0.88, human_qwk=0.95, human_exact=0.93)
+GRADE_AGREEMENT = Agreement(
+    n=40, exact=0.8, adjacent=None, qwk=0.9, smd=0.01, macro_f1=None, rmse=0.4, mae=0.3, pearson=0.91, coverage=0.9,
+    human_qwk=0.95, human_exact=0.93, human_rmse=0.2,
+)  # fmt: skip
+NINE_TENTHS = Interval(coverage=0.9, deviations=NormalDist().inv_cdf(0.95))  # as if the variance were the true one
+FULL_MARKS = 4  # words of a response that earns a continuous item's best grade
 
 
 def write_tiny_bundle(
@@ -37,16 +48,17 @@ def write_tiny_bundle(
     folder = models / item_id / version
     folder.mkdir(parents=True)
     (folder / TOKENIZER).write_bytes(word_tokenizer())
-    (folder / STUDENT).write_bytes(student or word_count_onnx(described.choices))
+    graph = word_grade_onnx() if described.is_continuous else word_count_onnx(described.choices)
+    (folder / STUDENT).write_bytes(student or graph)
     (folder / CARD).write_text("# A tiny bundle\n")
     bundle = Bundle(
         version=version,
         item=described,
-        head=Head(cuts=None),
+        head=Head(cuts=None, interval=NINE_TENTHS if described.is_continuous else None),
         max_tokens=64,
         threshold=threshold,
         parameters=1,
-        agreement=AGREEMENT,
+        agreement=GRADE_AGREEMENT if described.is_continuous else AGREEMENT,
         provenance=Provenance(
             created_at=datetime(2026, 1, 1, tzinfo=UTC),
             data_sha256="0" * 64,
@@ -81,30 +93,65 @@ def word_count_onnx(
 ) -> bytes:
     """ids (batch, tokens) → logits (batch, choices): -sharpness · (min(words, choices - 1) - choice)²"""
     constants: dict[str, Any] = {
-        "zero": np.array(0, np.int64),
-        "start": np.array(1, np.float32),  # the START token is no word
         "top": np.array(choices - 1, np.float32),
         "choices": np.arange(choices, dtype=np.float32)[None],
         "scale": np.array(-sharpness, np.float32),
-        "axis": np.array([1], np.int64),
     }
     nodes = [
-        helper.make_node("Equal", ["ids", "zero"], ["padding"]),
-        helper.make_node("Not", ["padding"], ["token"]),
-        helper.make_node("Cast", ["token"], ["one"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceSum", ["one", "axis"], ["tokens"], keepdims=1),
-        helper.make_node("Sub", ["tokens", "start"], ["words"]),
         helper.make_node("Min", ["words", "top"], ["capped"]),
         helper.make_node("Sub", ["capped", "choices"], ["off"]),
         helper.make_node("Mul", ["off", "off"], ["squared"]),
         helper.make_node("Mul", ["squared", "scale"], ["float_logits"]),
         helper.make_node("Cast", ["float_logits"], [outputs], to=dtype),
     ]
+    return _of_words(nodes, constants, [helper.make_tensor_value_info(outputs, dtype, ["batch", choices])])
+
+
+def word_grade_onnx(
+    *, outputs: tuple[str, str] = ("mean", "variance"), rank: int = 1, variance: float = 0.01, offset: float = 0.0
+) -> bytes:
+    """ids (batch, tokens) → mean (batch): offset + min(words, 4) / 4, and variance (batch), the same for all."""
+    constants: dict[str, Any] = {
+        "top": np.array(FULL_MARKS, np.float32),
+        "nothing": np.array(0, np.float32),
+        "offset": np.array(offset, np.float32),
+        "spread": np.array(variance, np.float32),
+        "shape": np.array([-1] + [1] * (rank - 1), np.int64),
+    }
+    nodes = [
+        helper.make_node("Min", ["words", "top"], ["capped"]),
+        helper.make_node("Div", ["capped", "top"], ["share"]),
+        helper.make_node("Add", ["share", "offset"], ["moved"]),
+        helper.make_node("Reshape", ["moved", "shape"], [outputs[0]]),
+        helper.make_node("Mul", ["share", "nothing"], ["zeros"]),
+        helper.make_node("Add", ["zeros", "spread"], ["spreads"]),
+        helper.make_node("Reshape", ["spreads", "shape"], [outputs[1]]),
+    ]
+    shape: list[str | int | None] = ["batch", 1]
+    return _of_words(
+        nodes, constants, [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape[:rank]) for name in outputs]
+    )
+
+
+def _of_words(nodes: Sequence[Any], constants: dict[str, Any], outputs: Sequence[Any]) -> bytes:
+    """A graph from `words`, (batch, 1), to the outputs."""
+    constants = constants | {
+        "padding_id": np.array(0, np.int64),
+        "start": np.array(1, np.float32),  # the START token is no word
+        "axis": np.array([1], np.int64),
+    }
+    counted = [
+        helper.make_node("Equal", ["ids", "padding_id"], ["padding"]),
+        helper.make_node("Not", ["padding"], ["token"]),
+        helper.make_node("Cast", ["token"], ["one"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["one", "axis"], ["tokens"], keepdims=1),
+        helper.make_node("Sub", ["tokens", "start"], ["words"]),
+    ]
     graph = helper.make_graph(
-        nodes,
+        [*counted, *nodes],
         "words",
         [helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "tokens"])],
-        [helper.make_tensor_value_info(outputs, dtype, ["batch", choices])],
+        list(outputs),
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -15,13 +17,19 @@ from app.scoring.agreement import Agreement
 from app.scoring.errors import ScoringError
 from training.cache import default_folder
 from training.config import TrainingConfig, read_config
+from training.datasets import ItemData, read_data
 from training.errors import BadConfig, TrainingError
 from training.weights import resolve
 
+REPORTS = (".html", ".md", ".json")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Data = Annotated[Path, typer.Option("--data", help="Folder with items.*, train.*, optional dev.* and unlabelled.*.")]
 Items = Annotated[list[str] | None, typer.Option("--item", help="Only this item; may be repeated. Default: all.")]
 Models = Annotated[Path, typer.Option("--models", help="Folder of bundles: <item_id>/<version>/.")]
+Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings; docs/training.md lists them.")]
+Base = Annotated[str | None, typer.Option("--teacher", help="Base model: minilm, a folder, or a hub id.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of split, teacher, augmentation and student.")]
+Cache = Annotated[Path | None, typer.Option("--cache", help="Where unfinished work is kept.")]
 
 
 @cli.command()
@@ -30,7 +38,6 @@ def check(
 ) -> None:
     """Summarise a data set: counts, scores, human agreement, duplicates, conflicting scores, leaks into dev."""
     from training.check import summarise
-    from training.datasets import read_data
 
     summaries = summarise(read_data(data))
     table = Table(box=SIMPLE)
@@ -63,15 +70,15 @@ def run(
     data: Data,
     models: Models,
     item: Items = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file of settings; docs/training.md lists them.")] = None,
-    teacher: Annotated[str | None, typer.Option(help="Base model: minilm, a folder, or a hub id.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of split, teacher, augmentation and student.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Where unfinished work is kept.")] = None,
+    config: Config = None,
+    teacher: Base = None,
+    seed: Seed = None,
+    cache: Cache = None,
 ) -> None:
     """Train a teacher, distil a student, export and measure it, item by item.  Killed, it goes on when called again."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other on shared cores
     try:
-        from training.run import train_item
+        from training.run import train
     except ModuleNotFoundError as error:
         raise UsageFailure(f"{error.name} is not installed: run `make training` in the project's folder") from None
     from training.datasets import read_data
@@ -86,13 +93,59 @@ def run(
     read = read_data(data)
     if unknown := set(item or ()) - set(read.items):
         raise UsageFailure(f"no such item in {data}: {', '.join(sorted(unknown))}")
-    for item_id in item or read.items:
-        bundle = train_item(read.of(item_id), models, settings, cache or default_folder())
-        figures = bundle.agreement
-        said = "no dev rows to measure on" if figures is None else f"exact {figures.exact:.3f} on {figures.n} dev rows"
-        if figures is not None and figures.qwk is not None:
-            said = f"QWK {figures.qwk:.3f}, {said}"
-        Console().print(f"{item_id}/{bundle.version}: {bundle.parameters} parameters, {said}")
+    for bundle in train(
+        [read.of(item_id) for item_id in item or read.items], models, settings, cache or default_folder()
+    ):
+        Console().print(
+            f"{bundle.item.item_id}/{bundle.version}: {bundle.parameters} parameters, {_said(bundle.agreement)}"
+        )
+
+
+@cli.command()
+def compare(
+    data: Data,
+    results: Annotated[Path, typer.Option(help="Folder of one result file an item; kept ones are not made again.")],
+    report: Annotated[
+        list[Path] | None, typer.Option(help="Write all results of the folder here: .html, .md or .json; repeatable.")
+    ] = None,
+    item: Items = None,
+    config: Config = None,
+    teacher: Base = None,
+    seed: Seed = None,
+    cache: Cache = None,
+) -> None:
+    """Compare distilled students with their teachers, with a TinyBERT, with what needs no teacher, and with raters.
+
+    It takes up to an hour an item; killed, it goes on when called again.
+    """
+    settings = _settings(config, teacher, seed)
+    resolve(settings.teacher.base)
+    if settings.distillation.soft_weight == 0:
+        raise UsageFailure("a comparison needs a teacher: distillation.soft_weight must be above 0")
+    for path in report or ():
+        if path.suffix not in REPORTS:
+            raise UsageFailure(f"{path}: a report's name ends in {', '.join(REPORTS)}")
+    chosen = _chosen(data, item)
+    if not any(own.dev for own in chosen):
+        raise UsageFailure(f"{data} has no dev rows of these items to compare on")
+    with _training_installed():
+        from training.compare.figures import sections
+        from training.compare.report import write_report
+        from training.compare.results import read_results
+        from training.compare.run import TITLES
+        from training.compare.run import compare as compared
+    compared(chosen, settings, results, cache or default_folder())
+    found = sections(read_results(results), TITLES)
+    for section in found:
+        table = Table("", section.metric, "95 % interval", "weights", "ms alone", box=SIMPLE)
+        for row in section.contestants:
+            alone = next((f"{cost.alone_ms:.3g}" for cost in row.costs.values()), "-")
+            weights = "-" if row.parameters is None else f"{row.parameters:,.0f}"
+            low, high = row.interval
+            table.add_row(row.title, f"{row.figure:.3f}", f"{low:.3f} to {high:.3f}", weights, alone)
+        _print(table)
+    for path in report or ():
+        write_report(path, found)
 
 
 @cli.command()
@@ -108,7 +161,9 @@ def evaluate(
     from training.evaluate import write_json
 
     evaluations = evaluated(models, responses, predictions, item or ())
-    table = Table("item", "responses", "not scorable", "QWK", "exact", "SMD", "accepted", "QWK of accepted", box=SIMPLE)
+    table = Table(
+        "item", "responses", "not scorable", "QWK", "RMSE", "exact", "SMD", "accepted", "QWK of accepted", box=SIMPLE
+    )
     for e in evaluations:
         accepted = e.accepted.n if e.accepted else 0
         table.add_row(
@@ -116,6 +171,7 @@ def evaluate(
             str(e.responses),
             str(e.not_scorable),
             _figure(e.agreement, "qwk"),
+            _figure(e.agreement, "rmse"),
             _figure(e.agreement, "exact"),
             _figure(e.agreement, "smd"),
             f"{accepted / e.responses:.0%}",
@@ -130,9 +186,42 @@ class UsageFailure(Exception):
     """The call cannot be carried out as given: exit code 2."""
 
 
+@contextmanager
+def _training_installed() -> Iterator[None]:
+    """For the imports of what only the training extra brings."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other on shared cores
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageFailure(f"{error.name} is not installed: run `make training` in the project's folder") from None
+
+
+def _settings(config: Path | None, teacher: str | None, seed: int | None) -> TrainingConfig:
+    settings = read_config(config) if config else TrainingConfig()
+    if teacher is not None:
+        settings = settings.model_copy(update={"teacher": settings.teacher.model_copy(update={"base": teacher})})
+    return settings if seed is None else settings.model_copy(update={"seed": seed})
+
+
+def _chosen(data: Path, items: list[str] | None) -> list[ItemData]:
+    read = read_data(data)
+    if unknown := set(items or ()) - set(read.items):
+        raise UsageFailure(f"no such item in {data}: {', '.join(sorted(unknown))}")
+    return [read.of(item_id) for item_id in items or read.items]
+
+
 def _print(table: Table) -> None:
     """To a terminal at its width; into a pipe or file whole."""
     Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _said(figures: Agreement | None) -> str:
+    if figures is None:
+        return "no dev rows to measure on"
+    if figures.rmse is not None:
+        return f"RMSE {figures.rmse:.3f} on {figures.n} dev rows"
+    qwk = "" if figures.qwk is None else f"QWK {figures.qwk:.3f}, "
+    return f"{qwk}exact {figures.exact:.3f} on {figures.n} dev rows"
 
 
 def _figure(agreement: Agreement | None, name: str) -> str:

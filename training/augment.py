@@ -4,34 +4,40 @@ The texts need not make sense or keep a score: the teacher scores each as it sta
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+Words = list[str]
+Way = Callable[[Words, Words, random.Random], Words]  # a response's words, another's → a new text's
 
 
-def augmented(texts: Sequence[str], per_text: int, seed: int) -> list[str]:
-    """`per_text` new texts for each one; the same seed gives the same texts."""
+def augmented(texts: Sequence[str], per_text: int, seed: int, ways: Sequence[Way] | None = None) -> list[str]:
+    """`per_text` new texts for each one, each in one of the ways; the same seed gives the same texts."""
     generator = random.Random(seed)
     words = [text.split() for text in texts]
     made: list[str] = []
     for own in words:
         for _ in range(per_text):
-            way = generator.choice((_drop, _drop, _crop, _splice, _splice))
+            way = generator.choice(ways or WAYS)
             made.append(" ".join(way(own, generator.choice(words), generator)))
     return made
 
 
-def _drop(own: list[str], _: list[str], generator: random.Random) -> list[str]:
+def drop(own: Words, _: Words, generator: random.Random) -> Words:
     """Each word left out with one rate of 5 to 35 %."""
     rate = generator.uniform(0.05, 0.35)
     return [word for word in own if generator.random() >= rate] or own[:1]
 
 
-def _crop(own: list[str], _: list[str], generator: random.Random) -> list[str]:
+def crop(own: Words, _: Words, generator: random.Random) -> Words:
     """A run of 40 to 90 % of the words."""
     length = max(1, round(len(own) * generator.uniform(0.4, 0.9)))
     start = generator.randint(0, max(0, len(own) - length))
     return own[start : start + length]
 
 
-def _splice(own: list[str], other: list[str], generator: random.Random) -> list[str]:
+def splice(own: Words, other: Words, generator: random.Random) -> Words:
     """The beginning of one response and the end of another."""
     return own[: generator.randint(1, max(1, len(own)))] + other[generator.randint(0, max(0, len(other) - 1)) :]
+
+
+WAYS: tuple[Way, ...] = (drop, drop, crop, splice, splice)  # as often as they are named

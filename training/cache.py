@@ -45,3 +45,18 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def note_seconds(path: Path, seconds: float) -> None:
+    """How long the making of a cached file took, in a small file beside it."""
+    replace_file(_seconds(path), lambda file: file.write_text(f"{seconds:.1f}"))
+
+
+def seconds_of(paths: Iterable[Path]) -> float | None:
+    """How long the making of cached files took in all; None if it is not known of all."""
+    notes = [_seconds(path) for path in paths]
+    return sum(float(note.read_text()) for note in notes) if all(note.is_file() for note in notes) else None
+
+
+def _seconds(path: Path) -> Path:
+    return path.with_name(f"{path.name}.seconds")

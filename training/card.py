@@ -10,15 +10,24 @@ ROWS = (
     ("exact or adjacent", "adjacent"),
     ("standardised mean difference", "smd"),
     ("macro-F1", "macro_f1"),
+    ("RMSE", "rmse"),
+    ("MAE", "mae"),
+    ("Pearson's r", "pearson"),
+    ("human grades inside the interval", "coverage"),
     ("QWK of the two human raters", "human_qwk"),
     ("exact agreement of the human raters", "human_exact"),
+    ("RMSE of the human raters", "human_rmse"),
 )
 
 
 def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
     """Markdown.  `counts` says how many texts of each kind the student learnt from and was measured on."""
     item, made = bundle.item, bundle.provenance
-    scale = f"points 0 to {item.max_score}" if item.labels is None else f"{item.scale}: {', '.join(item.labels)}"
+    scale = (
+        f"{item.scale}: {', '.join(item.labels)}"
+        if item.labels
+        else f"{item.scale} {item.bottom_score} to {item.top_score}"
+    )
     use = "No confidence was enough for a score to stand alone: a person looks at every one."
     if bundle.threshold is not None:
         use = f"A score may stand from confidence {bundle.threshold:.3f}; below it a person looks."
@@ -36,7 +45,7 @@ def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
         "## Use",
         "",
         f"- {use}",
-        f"- {_decoding(bundle)} The confidence is the network's own probability, not yet calibrated.",
+        f"- {_decoding(bundle)}",
         f"- Responses are read up to {bundle.max_tokens} tokens.",
         "- It scores answers to this question only, by learners like those it learnt from. It does not know cheating, "
         "copied text or other languages.",
@@ -52,10 +61,19 @@ def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
 
 
 def _decoding(bundle: Bundle) -> str:
-    if bundle.head.cuts is None:
-        return "The most probable label is given."
-    cuts = ", ".join(f"{cut:.2f}" for cut in bundle.head.cuts)
-    return f"The expected score becomes a score at the cuts {cuts} (equipercentile linking to the human scores)."
+    head, uncalibrated = bundle.head, "The confidence is the network's own probability, not yet calibrated."
+    if head.interval is not None:
+        return (
+            f"The interval about a grade is made to hold {head.interval.coverage:.0%} of human grades.  The confidence "
+            f"is the probability that a human grade lies within {bundle.item.tolerance:g} of the one given."
+        )
+    if head.cuts is None:
+        return f"The most probable label is given.  {uncalibrated}"
+    cuts = ", ".join(f"{cut:.2f}" for cut in head.cuts)
+    return (
+        f"The expected score becomes a score at the cuts {cuts} (equipercentile linking to the human scores).  "
+        f"{uncalibrated}"
+    )
 
 
 def _table(student: Agreement | None, teacher: Agreement | None) -> list[str]:

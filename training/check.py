@@ -1,13 +1,15 @@
 """What is in a data set, and what is suspicious about it, before hours are spent on it."""
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from app.scoring.agreement import quadratic_weighted_kappa
+from app.scoring.item import Item
 from app.scoring.text import is_blank
 from training.datasets import DataSet, ItemData
 from training.datasets.responses import MarkedResponse
@@ -23,7 +25,7 @@ class ItemSummary:
     train: int
     dev: int
     unlabelled: int
-    distribution: dict[str, int]  # marked responses in train for each score or label
+    distribution: dict[str, int]  # marked responses in train for each score, label or quarter of the grades
     human_qwk: float | None  # of the two raters in train, where there are two
     blank: int  # in train
     duplicates: int  # rows of train whose text stands in an earlier row
@@ -42,10 +44,9 @@ def summarise(data: DataSet) -> list[ItemSummary]:
 
 def _summary(data: ItemData) -> ItemSummary:
     item, train = data.item, data.train
-    names = [str(item.label(choice) if item.labels else item.score(choice)) for choice in range(item.choices)]
-    scores: dict[str, set[int]] = defaultdict(set)
+    scores: dict[str, set[float]] = defaultdict(set)
     for row in train:
-        scores[folded(row.text)].add(row.choice)
+        scores[folded(row.text)].add(row.value)
     unlabelled = {folded(row.text) for row in data.unlabelled}
     learners = {row.learner_id for row in train} - {None}
     return ItemSummary(
@@ -54,14 +55,23 @@ def _summary(data: ItemData) -> ItemSummary:
         train=len(train),
         dev=len(data.dev),
         unlabelled=len(data.unlabelled),
-        distribution={name: sum(row.choice == choice for row in train) for choice, name in enumerate(names)},
+        distribution=_distribution(item, [row.value for row in train]),
         human_qwk=_human_qwk(train),
         blank=sum(is_blank(row.text) for row in train),
         duplicates=len(train) - len(scores),
-        conflicts=sum(len(choices) > 1 for choices in scores.values()),
+        conflicts=sum(len(values) > 1 for values in scores.values()),
         seen=sum(folded(row.text) in unlabelled for row in data.dev),
         leaks=sum(folded(row.text) in scores or row.learner_id in learners for row in data.dev),
     )
+
+
+def _distribution(item: Item, values: Sequence[float]) -> dict[str, int]:
+    if not item.is_continuous:
+        names = [item.label(value) or str(value) for value in range(item.choices)]
+        return {name: sum(value == number for value in values) for number, name in enumerate(names)}
+    counts, edges = np.histogram(values, bins=4, range=(item.bottom_score or 0, item.top_score or 0))
+    names = [f"{low:g}-{high:g}" for low, high in itertools.pairwise(edges)]
+    return dict(zip(names, map(int, counts), strict=True))
 
 
 def _human_qwk(rows: Iterable[MarkedResponse]) -> float | None:

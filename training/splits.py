@@ -3,35 +3,74 @@
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from app.scoring.item import Item
+from app.scoring.text import is_blank
+from training.config import TrainingConfig
+from training.datasets import ItemData
 from training.datasets.responses import MarkedResponse
-from training.errors import TooFewRows
+
+STRATA = 4  # bands of equal width that grades are drawn from alike
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """An item's rows by what they are for.  Blank responses are in none: a rule answers them, no model does."""
+
+    item: Item
+    fit: tuple[MarkedResponse, ...]
+    validation: tuple[MarkedResponse, ...]
+    dev: tuple[MarkedResponse, ...]
+    unlabelled: tuple[str, ...]
+
+    @property
+    def marked(self) -> tuple[MarkedResponse, ...]:
+        return (*self.fit, *self.validation)
+
+
+def split(data: ItemData, config: TrainingConfig) -> Parts:
+    """The parts of one item's rows."""
+    marked = [row for row in data.train if not is_blank(row.text)]
+    fit, validation = carve(data.item, marked, config.validation_share, config.seed)
+    unlabelled = data.unlabelled if config.text.unlabelled else ()
+    return Parts(
+        item=data.item,
+        fit=fit,
+        validation=validation,
+        dev=tuple(row for row in data.dev if not is_blank(row.text)),
+        unlabelled=tuple(row.text for row in unlabelled if not is_blank(row.text)),
+    )
 
 
 def carve(
-    rows: Sequence[MarkedResponse], share: float, seed: int
+    item: Item, rows: Sequence[MarkedResponse], share: float, seed: int
 ) -> tuple[tuple[MarkedResponse, ...], tuple[MarkedResponse, ...]]:
     """(fit, validation), each in the rows' order.
 
     A learner's responses stay together where learners are known, and equal texts always do, so that validation holds
-    nothing that was fitted.  Each score is drawn from alike.  Raises TooFewRows when a part would be empty.
+    nothing that was fitted.  Each score is drawn from alike.  Of a few rows either part may be empty.
     """
     groups = _groups(rows)
-    by_choice: dict[int, list[list[int]]] = defaultdict(list)
+    strata: dict[int, list[list[int]]] = defaultdict(list)
     for group in groups:
-        by_choice[rows[group[0]].choice].append(group)
+        strata[_stratum(item, rows[group[0]].value)].append(group)
     drawn: set[int] = set()
     generator = random.Random(seed)
-    for choice in sorted(by_choice):
-        candidates = by_choice[choice]
+    for stratum in sorted(strata):
+        candidates = strata[stratum]
         generator.shuffle(candidates)
         for group in candidates[: round(share * len(candidates))]:
             drawn.update(group)
     fit = tuple(row for number, row in enumerate(rows) if number not in drawn)
     validation = tuple(row for number, row in enumerate(rows) if number in drawn)
-    if not fit or not validation:
-        raise TooFewRows(f"{len(rows)} marked responses are too few to carve a validation part from")
     return fit, validation
+
+
+def _stratum(item: Item, value: float) -> int:
+    if not item.is_continuous:
+        return int(value)
+    return min(STRATA - 1, int(STRATA * (value - (item.bottom_score or 0)) / item.span))
 
 
 def folded(text: str) -> str:

@@ -3,20 +3,23 @@
 import torch
 from torch import Tensor, nn
 
+from app.scoring.decoding import columns
+from app.scoring.item import Item
 from training.config import PARAMETER_BUDGET, StudentConfig
 from training.errors import OverBudget
+from training.losses import OutputLayer
 
 
 class StudentNetwork(nn.Module):
-    """ids (batch, tokens), 0 = padding → logits (batch, choices).  Padding never changes a response's logits."""
+    """ids (batch, tokens), 0 = padding → outputs (batch, columns).  Padding never changes a response's outputs."""
 
-    def __init__(self, vocabulary: int, choices: int, config: StudentConfig) -> None:
+    def __init__(self, vocabulary: int, item: Item, config: StudentConfig) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, config.embedding, padding_idx=0)
         self.dropout = nn.Dropout(config.dropout)
         self.forwards = nn.GRU(config.embedding, config.hidden, batch_first=True)
         self.backwards = nn.GRU(config.embedding, config.hidden, batch_first=True)
-        self.head = nn.Linear(4 * config.hidden, choices)
+        self.head = OutputLayer(4 * config.hidden, columns(item), item.is_continuous)
         if (count := parameters(self)) > PARAMETER_BUDGET:
             raise OverBudget(f"a student of {count} parameters is over the budget of {PARAMETER_BUDGET}")
 
@@ -28,8 +31,8 @@ class StudentNetwork(nn.Module):
         read = torch.cat([self.forwards(embedded)[0], self.backwards(reversed_)[0]], dim=2)  # (batch, tokens, 2·hidden)
         mean = (read * real).sum(1) / real.sum(1)
         maximum = read.masked_fill(~real, -1.0).amax(1)  # a GRU's states lie between -1 and 1
-        logits: Tensor = self.head(self.dropout(torch.cat([mean, maximum], dim=1)))
-        return logits
+        outputs: Tensor = self.head(self.dropout(torch.cat([mean, maximum], dim=1)))
+        return outputs
 
 
 def _backwards(ids: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ It knows no language: pieces of Unicode words (byte-pair encoding, Sennrich et a
 spelling keeps most of its pieces, where a list of words would lose the word.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
@@ -25,10 +26,13 @@ def learn_tokenizer(texts: Iterable[str], vocabulary: int) -> bytes:
             pre_tokenizers.Metaspace(prepend_scheme="always"),  # marks where a word begins
         ]
     )
+    texts = list(texts)
+    alphabet = _alphabet(tokenizer, texts, vocabulary // 2)  # of a script with thousands of signs the commonest
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         min_frequency=2,
-        limit_alphabet=vocabulary // 2,  # of a script with thousands of signs the commonest
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
         special_tokens=list(SPECIAL),
         show_progress=False,
     )
@@ -37,3 +41,13 @@ def learn_tokenizer(texts: Iterable[str], vocabulary: int) -> bytes:
         single=f"{START} $A", special_tokens=[(START, SPECIAL.index(START))]
     )
     return tokenizer.to_str().encode()
+
+
+def _alphabet(tokenizer: Tokenizer, texts: Iterable[str], most: int) -> list[str]:
+    """The commonest signs; of equally common ones the first in Unicode, where the trainer would take any."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        normal = tokenizer.normalizer.normalize_str(text)
+        for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal):
+            counts.update(piece)
+    return sorted(counts, key=lambda sign: (-counts[sign], sign))[:most]

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Wi
 
 from app.api.problems import Problem
 from app.scoring.agreement import Agreement
-from app.scoring.item import Name
+from app.scoring.item import Name, Number, Scale
 from app.scoring.judgement import LiveItem
 from app.scoring.text import MAX_CHARACTERS, checked_text
 from app.service import Prediction, Submission
@@ -29,15 +29,16 @@ REQUEST_EXAMPLE: dict[str, JsonValue] = {
 REPLY_EXAMPLE: dict[str, JsonValue] = {
     "prediction_id": "0197a3c2-5e1b-7c44-9a57-3d1f6f0f2b11",
     "item_id": "demo-drying-towel",
-    "bundle_version": "20261121T054050Z-b7a04c0f",
+    "bundle_version": "20261121T115905Z-78c6e513",
     "scored_by": "student",
     "score": 3,
     "label": None,
-    "expected_score": 2.75,
+    "expected_score": 2.62,
     "max_score": 3,
     "gradebook_score": 10.0,
-    "probabilities": [0.0, 0.04, 0.16, 0.8],
-    "confidence": 0.8,
+    "probabilities": [0.0, 0.01, 0.37, 0.62],
+    "interval": None,
+    "confidence": 0.62,
     "decision": "review",
     "condition": None,
     "grading_progress": "PendingManual",
@@ -57,25 +58,32 @@ ITEM_EXAMPLE: dict[str, JsonValue] = {
     "windy. His sister leaves the same kind of wet towel in a heap on the floor of a cool shed. "
     "Explain why Sami's towel dries first. Give three reasons.",
     "scale": "points",
+    "min_score": None,
     "max_score": 3,
     "labels": None,
-    "bundle_version": "20261121T054050Z-b7a04c0f",
+    "bundle_version": "20261121T115905Z-78c6e513",
     "mode": "auto",
     "released_by": "the scorelet maintainers",
-    "released_at": "2026-11-21T05:41:20Z",
+    "released_at": "2026-11-21T12:02:18Z",
     "release_reason": "a demonstration on synthetic responses",
     "threshold": None,
     "agreement": {
         "n": 150,
-        "exact": 0.613,
-        "adjacent": 0.987,
-        "qwk": 0.809,
-        "smd": -0.019,
-        "macro_f1": 0.618,
+        "exact": 0.66,
+        "adjacent": 0.96,
+        "qwk": 0.799,
+        "smd": -0.012,
+        "macro_f1": 0.66,
+        "rmse": None,
+        "mae": None,
+        "pearson": None,
+        "coverage": None,
         "human_qwk": 0.965,
         "human_exact": 0.92,
+        "human_rmse": None,
     },
-    "parameters": 9908,
+    "interval_coverage": None,
+    "parameters": 23380,
 }
 
 
@@ -97,7 +105,11 @@ class ScoreRequest(BaseModel):
 
 
 class ScoreReply(Prediction):
-    """A scored, logged response.  `not_scorable` has no score; nominal items have a label and no score."""
+    """A scored, logged response.
+
+    `not_scorable` has no score; nominal items have a label and no score; continuous ones an `interval` about the grade
+    and no probabilities.
+    """
 
 
 # Checked one by one, so that a bad one does not sink the others; documented as what each must be.
@@ -141,8 +153,9 @@ class ItemReply(BaseModel):
     item_id: Name
     title: str | None
     prompt: str
-    scale: Literal["points", "ordinal", "nominal"]
-    max_score: int | None
+    scale: Scale
+    min_score: Number | None
+    max_score: Number | None
     labels: tuple[str, ...] | None
     bundle_version: str
     mode: Literal["auto", "suggest"]
@@ -151,6 +164,7 @@ class ItemReply(BaseModel):
     release_reason: str
     threshold: float | None = Field(description="Confidence from which a score may stand in mode auto.")
     agreement: Agreement | None
+    interval_coverage: float | None = Field(description="Share of human grades that intervals are made to hold.")
     parameters: int
 
     @classmethod
@@ -161,6 +175,7 @@ class ItemReply(BaseModel):
             title=item.title,
             prompt=item.prompt,
             scale=item.scale,
+            min_score=item.min_score,
             max_score=item.max_score,
             labels=item.labels,
             bundle_version=bundle.version,
@@ -170,6 +185,7 @@ class ItemReply(BaseModel):
             release_reason=active.reason,
             threshold=bundle.threshold,
             agreement=bundle.agreement,
+            interval_coverage=bundle.head.interval.coverage if bundle.head.interval else None,
             parameters=bundle.parameters,
         )
 

@@ -13,13 +13,18 @@ class Agreement(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     n: int = Field(ge=1)
-    exact: float = Field(description="Share of equal scores.")
-    adjacent: float | None = Field(description="Share of scores at most one apart; ordered scales.")
+    exact: float = Field(description="Share of equal scores; of grades, of those within a tenth of the scale.")
+    adjacent: float | None = Field(description="Share of scores at most one apart; points and ordinal labels.")
     qwk: float | None = Field(description="Quadratic weighted kappa; ordered scales.")
     smd: float | None = Field(description="(mean machine - mean human) / SD human; ordered scales.")
-    macro_f1: float = Field(description="Mean F1 over the choices that either rater used.")
+    macro_f1: float | None = Field(description="Mean F1 over the choices that either rater used; not for grades.")
+    rmse: float | None = Field(default=None, description="Root of the mean squared difference; grades.")
+    mae: float | None = Field(default=None, description="Mean absolute difference; grades.")
+    pearson: float | None = Field(default=None, description="Correlation; grades.")
+    coverage: float | None = Field(default=None, description="Share of human grades inside the machine's intervals.")
     human_qwk: float | None = Field(description="QWK of the two human raters, where there are two.")
-    human_exact: float | None = Field(description="Share of equal scores of the two human raters.")
+    human_exact: float | None = Field(description="Share of equal scores of the two human raters, as for `exact`.")
+    human_rmse: float | None = Field(default=None, description="RMSE of the two human raters; grades.")
 
 
 def quadratic_weighted_kappa(human: ArrayLike, machine: ArrayLike) -> float:
@@ -36,10 +41,15 @@ def quadratic_weighted_kappa(human: ArrayLike, machine: ArrayLike) -> float:
     return float(2 * ((h - h.mean()) * (m - m.mean())).mean() / denominator)
 
 
-def exact_agreement(human: ArrayLike, machine: ArrayLike) -> float:
-    """Share of responses with the same score."""
+def exact_agreement(human: ArrayLike, machine: ArrayLike, tolerance: float = 0.0) -> float:
+    """Share of responses with the same score, or with scores no further apart than the tolerance."""
+    return float(equal_scores(human, machine, tolerance).mean())
+
+
+def equal_scores(human: ArrayLike, machine: ArrayLike, tolerance: float = 0.0) -> NDArray[np.bool_]:
+    """(responses,): whether the two scores are the same, or no further apart than the tolerance."""
     h, m = _pair(human, machine)
-    return float((h == m).mean())
+    return np.asarray(np.abs(h - m) <= tolerance + 1e-9)
 
 
 def adjacent_agreement(human: ArrayLike, machine: ArrayLike) -> float:
@@ -65,9 +75,35 @@ def macro_f1(human: ArrayLike, machine: ArrayLike) -> float:
     return float(np.mean(f1))
 
 
-def agreement(
-    human: ArrayLike, machine: ArrayLike, *, ordered: bool, raters: tuple[ArrayLike, ArrayLike] | None = None
-) -> Agreement | None:
+def root_mean_squared_error(human: ArrayLike, machine: ArrayLike) -> float:
+    """RMSE = sqrt(mean((M - H)^2)), in units of the scale."""
+    h, m = _pair(human, machine)
+    return float(np.sqrt(((m - h) ** 2).mean()))
+
+
+def mean_absolute_error(human: ArrayLike, machine: ArrayLike) -> float:
+    """MAE = mean(|M - H|), in units of the scale."""
+    h, m = _pair(human, machine)
+    return float(np.abs(m - h).mean())
+
+
+def pearson_correlation(human: ArrayLike, machine: ArrayLike) -> float:
+    """r = cov(H, M) / (SD(H) SD(M)); NaN when either does not vary."""
+    h, m = _pair(human, machine)
+    deviations = h.std() * m.std()
+    return float(((h - h.mean()) * (m - m.mean())).mean() / deviations) if deviations > 0 else float("nan")
+
+
+def interval_coverage(human: ArrayLike, intervals: ArrayLike) -> float:
+    """Share of human grades that lie inside (responses, 2) intervals, their ends included."""
+    h, bounds = np.asarray(human, float), np.asarray(intervals, float)
+    return float(((bounds[:, 0] - 1e-9 <= h) & (h <= bounds[:, 1] + 1e-9)).mean())
+
+
+Raters = tuple[ArrayLike, ArrayLike]
+
+
+def agreement(human: ArrayLike, machine: ArrayLike, *, ordered: bool, raters: Raters | None = None) -> Agreement | None:
     """All figures at once for choices counted from 0; None where there is nothing to measure on."""
     h, m = np.asarray(human, float), np.asarray(machine, float)
     if not len(h):
@@ -81,6 +117,30 @@ def agreement(
         macro_f1=macro_f1(h, m),
         human_qwk=_defined(quadratic_weighted_kappa(*raters)) if raters and ordered else None,
         human_exact=exact_agreement(*raters) if raters else None,
+    )
+
+
+def grade_agreement(
+    human: ArrayLike, machine: ArrayLike, intervals: ArrayLike, *, tolerance: float, raters: Raters | None = None
+) -> Agreement | None:
+    """All figures at once for grades; None where there is nothing to measure on."""
+    h, m = np.asarray(human, float), np.asarray(machine, float)
+    if not len(h):
+        return None
+    return Agreement(
+        n=len(h),
+        exact=exact_agreement(h, m, tolerance),
+        adjacent=None,
+        qwk=_defined(quadratic_weighted_kappa(h, m)),
+        smd=_defined(standardised_mean_difference(h, m)),
+        macro_f1=None,
+        rmse=root_mean_squared_error(h, m),
+        mae=mean_absolute_error(h, m),
+        pearson=_defined(pearson_correlation(h, m)),
+        coverage=interval_coverage(h, intervals),
+        human_qwk=_defined(quadratic_weighted_kappa(*raters)) if raters else None,
+        human_exact=exact_agreement(*raters, tolerance) if raters else None,
+        human_rmse=root_mean_squared_error(*raters) if raters else None,
     )
 
 

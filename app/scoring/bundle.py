@@ -27,14 +27,22 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Interval(Value):
+    """The interval about a grade: its mean ± `deviations` standard deviations, as its variance gives them."""
+
+    coverage: float = Field(gt=0, lt=1, description="Share of human grades that the interval is made to hold.")
+    deviations: float = Field(gt=0, allow_inf_nan=False)
+
+
 class Head(Value):
-    """How probabilities become a score.
+    """How outputs become a score.
 
     With cuts, the score is the number of cuts that the expected score Σ p·choice has reached; without, the most
-    probable choice.
+    probable choice.  Grades have an interval instead.
     """
 
     cuts: tuple[float, ...] | None = Field(description="One between each two neighbouring scores, ascending.")
+    interval: Interval | None = Field(default=None, description="For grades, and only for them.")
 
 
 class Provenance(Value):
@@ -66,11 +74,13 @@ class Bundle(Value):
     sha256: dict[Literal["tokenizer.json", "student.onnx", "card.md"], str]
 
     @model_validator(mode="after")
-    def _cuts_fit_the_scale(self) -> Self:
+    def _head_fits_the_scale(self) -> Self:
         cuts = self.head.cuts
+        if self.item.is_continuous != (self.head.interval is not None):
+            raise ValueError("grades need an interval, and only they have one")
         if cuts is None:
             return self
-        if not self.item.is_ordered or len(cuts) != self.item.choices - 1:
+        if not self.item.is_ordered or self.item.is_continuous or len(cuts) != self.item.choices - 1:
             raise ValueError(f"{len(cuts)} cuts do not fit {self.item.choices} scores, ordered or not")
         if not all(map(math.isfinite, cuts)) or list(cuts) != sorted(cuts):
             raise ValueError("cuts must be finite and ascend")

@@ -9,11 +9,22 @@ from app.scoring.text import checked_text
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 """Item ids and bundle versions: safe as one folder name, yet never joined to a path unchecked."""
+Scale = Literal["points", "ordinal", "nominal", "continuous"]
+MAX_CHOICES = 101
+GRADE_TOLERANCE = 0.1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 Text = Annotated[str, AfterValidator(checked_text)]
 Label = Annotated[
     str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(checked_text)
 ]
+
+
+def whole_if_whole(number: int | float) -> int | float:
+    """5.0 as 5, so that a number is shown alike whether a file or a database gave it."""
+    return int(number) if float(number).is_integer() else number
+
+
+Number = Annotated[int | float, Field(allow_inf_nan=False), AfterValidator(whole_if_whole)]
 
 
 def is_name(text: str) -> bool:
@@ -22,14 +33,20 @@ def is_name(text: str) -> bool:
 
 
 class Item(BaseModel):
-    """One question.  `points` has whole scores 0..max_score; `ordinal` labels run from worst to best."""
+    """One question and its scale.
+
+    `points` has whole scores 0..max_score; `ordinal` labels run from worst to best, `nominal` ones in any order;
+    `continuous` has grades min_score..max_score.  A human or machine score as one number is called its *value*: the
+    points, the index of the label, or the grade.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     item_id: Name
     prompt: Text = Field(min_length=1, pattern=r"\S")
-    scale: Literal["points", "ordinal", "nominal"]
-    max_score: int | None = Field(default=None, ge=1, le=100, description="For points only.")
+    scale: Scale
+    min_score: Number | None = Field(default=None, description="The worst grade, for continuous only.")
+    max_score: Number | None = Field(default=None, description="For points (whole, 1 to 100) and continuous.")
     labels: tuple[Label, ...] | None = Field(default=None, description="For ordinal (worst to best) and nominal.")
     title: Text | None = None
     rubric: Text | None = None
@@ -40,33 +57,60 @@ class Item(BaseModel):
 
     @model_validator(mode="after")
     def _scale_is_whole(self) -> Self:
-        if self.scale == "points":
-            if self.max_score is None or self.labels is not None:
-                raise ValueError("scale 'points' needs max_score and takes no labels")
-        else:
-            if self.labels is None or self.max_score is not None:
-                raise ValueError(f"scale {self.scale!r} needs labels and takes no max_score")
-            if not 2 <= len(self.labels) <= 101 or len(set(self.labels)) != len(self.labels):
-                raise ValueError("labels must be 2 to 101 different names")
+        if self.scale in ("ordinal", "nominal"):
+            if self.labels is None or self.max_score is not None or self.min_score is not None:
+                raise ValueError(f"scale {self.scale!r} needs labels and takes no min_score or max_score")
+            if not 2 <= len(self.labels) <= MAX_CHOICES or len(set(self.labels)) != len(self.labels):
+                raise ValueError(f"labels must be 2 to {MAX_CHOICES} different names")
+        elif self.labels is not None:
+            raise ValueError(f"scale {self.scale!r} takes no labels")
+        elif self.scale == "points":
+            if not isinstance(self.max_score, int) or not 1 <= self.max_score < MAX_CHOICES:
+                raise ValueError(f"scale 'points' needs a whole max_score from 1 to {MAX_CHOICES - 1}")
+            if self.min_score not in (None, 0):
+                raise ValueError("scale 'points' begins at 0")
+        elif self.min_score is None or self.max_score is None or not self.min_score < self.max_score:
+            raise ValueError("scale 'continuous' needs min_score and max_score, the first below the second")
         return self
 
     @property
     def choices(self) -> int:
-        """How many scores are possible; a student has one logit for each."""
-        return len(self.labels) if self.labels is not None else (self.max_score or 0) + 1
+        """How many scores or labels are possible; 0 for continuous."""
+        if self.labels is not None:
+            return len(self.labels)
+        return int(self.max_score or 0) + 1 if self.scale == "points" else 0
+
+    @property
+    def is_continuous(self) -> bool:
+        return self.scale == "continuous"
 
     @property
     def is_ordered(self) -> bool:
         return self.scale != "nominal"
 
     @property
-    def top_score(self) -> int | None:
-        """The best score: max_score in points, the last rank of ordinal labels; None for nominal ones."""
-        return self.choices - 1 if self.is_ordered else None
+    def bottom_score(self) -> int | float | None:
+        """The worst score: 0, or min_score of continuous; None for nominal."""
+        return (self.min_score or 0) if self.is_ordered else None
 
-    def label(self, choice: int) -> str | None:
-        return self.labels[choice] if self.labels is not None else None
+    @property
+    def top_score(self) -> int | float | None:
+        """The best score: max_score, or the last rank of ordinal labels; None for nominal."""
+        return (self.max_score if self.labels is None else self.choices - 1) if self.is_ordered else None
 
-    def score(self, choice: int) -> int | None:
-        """Points, or the rank of an ordinal label from 0; None for a nominal one."""
-        return choice if self.is_ordered else None
+    @property
+    def span(self) -> int | float:
+        """From the worst score to the best; 0 for nominal."""
+        return (self.top_score or 0) - (self.bottom_score or 0)
+
+    @property
+    def tolerance(self) -> float:
+        """How far apart two scores may be and still count as equal: not at all, or a tenth of the span for grades."""
+        return GRADE_TOLERANCE * self.span if self.is_continuous else 0.0
+
+    def label(self, value: float) -> str | None:
+        return self.labels[int(value)] if self.labels is not None else None
+
+    def score(self, value: float) -> int | float | None:
+        """Points, the rank of an ordinal label from 0, or the grade; None for a nominal label."""
+        return value if self.is_ordered else None

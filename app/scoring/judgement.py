@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from app.scoring.active import Active
 from app.scoring.bundle import Bundle
-from app.scoring.student import Score
+from app.scoring.decoding import Score
 from app.scoring.text import is_blank
 
 Decision = Literal["auto", "review", "not_scorable"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.scoring.errors import BadRows, BadText, ItemNotReady, RowError, UnknownItem
-from app.scoring.item import Item
+from app.scoring.item import Item, whole_if_whole
 from app.scoring.judgement import Judgement
 from app.scoring.registry import Registry
 from app.scoring.rows import Row
@@ -80,7 +80,8 @@ def _scored(item: Item, judgement: Judgement) -> Iterator[tuple[str, Any]]:
     yield "decision", judgement.decision
     yield "condition", judgement.condition
     if score := judgement.score:
-        yield "score", item.score(score.choice)
-        yield "label", item.label(score.choice)
+        points = item.score(score.value)
+        yield "score", None if points is None else whole_if_whole(points)
+        yield "label", item.label(score.value)
         yield "expected_score", score.expected
         yield "confidence", score.confidence

@@ -58,13 +58,14 @@ class LoggedPrediction(Base):
     item_id: Mapped[str] = mapped_column(String(128))
     bundle_version: Mapped[str] = mapped_column(String(128))
     scored_by: Mapped[str] = mapped_column(String(20))
-    score: Mapped[int | None]
+    score: Mapped[float | None] = mapped_column(Float)
     label: Mapped[str | None] = mapped_column(String(200))
     expected_score: Mapped[float | None] = mapped_column(Float)
-    max_score: Mapped[int | None]
+    max_score: Mapped[float | None] = mapped_column(Float)
     gradebook_max: Mapped[float | None] = mapped_column(Float)
     gradebook_score: Mapped[float | None] = mapped_column(Float)
     probabilities: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
+    interval: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
     confidence: Mapped[float | None] = mapped_column(Float)
     decision: Mapped[str] = mapped_column(String(20))
     condition: Mapped[str | None] = mapped_column(String(40))

@@ -27,6 +27,7 @@ ITEMS: dict[str, dict[str, Any]] = {
     "belief-3": {"item": {"scale": "nominal", "labels": ["no idea", "heat is a thing", "air moves"]}},
     "tides-4": {"mode": "suggest"},
     "moon-5": {"threshold": 0.99},  # above any confidence of a tiny student
+    "shade-6": {"item": {"scale": "continuous", "min_score": 1, "max_score": 6}},  # 1.25 a word, 4 words at most
 }
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from app.scoring.active import read_active
 from app.scoring.bundle import STUDENT
+from app.scoring.rows import read_rows
 from app.settings import Settings
 from tests.programs import run
 from tests.tiny import write_tiny_bundle
@@ -38,6 +39,19 @@ def test_a_file_is_scored_row_by_row(settings: Set, tmp_path: Path) -> None:
     head, row = (tmp_path / "out.csv").read_text().splitlines()
     assert head.startswith("id,item_id,score,label,expected_score,confidence,decision,condition,bundle_version,")
     assert row.startswith("a,heat-1,2,,")
+
+
+def test_grades_are_scored_to_a_file(settings: Set, tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "models", "shade-6", item={"scale": "continuous", "min_score": 1, "max_score": 6})
+    (tmp_path / "in.csv").write_text("item_id,response,score\nshade-6,warm air,3.5\nheat-1,warm air,2\n")
+
+    code, _, _ = scorelet(settings, "score", tmp_path / "in.csv", "--out", tmp_path / "out.csv")
+
+    grade, points = read_rows(tmp_path / "out.csv")
+    assert code == 0
+    assert float(grade.fields["score"]) == float(grade.fields["expected_score"]) == pytest.approx(3.5)
+    assert (grade.fields["decision"], grade.fields["input_score"]) == ("review", "3.5")
+    assert points.fields["score"] == "2"
 
 
 def test_a_bad_row_stops_all_before_anything_is_written(settings: Set, tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.scoring.decoding import Score
 from app.scoring.item import Item
 from app.scoring.judgement import LiveItem
 from app.scoring.registry import Registry, load_item
-from app.scoring.student import Score
 from app.service import IdempotencyConflict, Once, Prediction, Refusal, Result, Scorer, Submission, gradebook_score
 from app.settings import Settings
 from app.storage.log import PredictionLog
@@ -33,7 +33,7 @@ class WordCountStudent:
         self.asked.append(responses)
         words = [min(len(text.split()), self._choices - 1) for text in responses]
         return [
-            Score(count, float(count), tuple(float(count == choice) for choice in range(self._choices)), 0.9)
+            Score(count, float(count), tuple(float(count == choice) for choice in range(self._choices)), None, 0.9)
             for count in words
         ]
 
@@ -59,7 +59,7 @@ def score(scorer: Scorer, *submissions: Submission | Refusal, once: Once | None 
     return anyio.run(scorer.score, submissions, None, once)
 
 
-def scores(results: list[Result]) -> list[int | str | None]:
+def scores(results: list[Result]) -> list[float | str | None]:
     return [result.score if isinstance(result, Prediction) else result.error for result in results]
 
 
@@ -147,10 +147,11 @@ def item(**scale: Any) -> Item:
 
 
 POINTS = item(scale="points", max_score=3)
+GRADES = item(scale="continuous", min_score=1, max_score=6)
 
 
 @pytest.mark.parametrize(
-    ("scale", "choice", "gradebook_max", "expected"),
+    ("scale", "value", "gradebook_max", "expected"),
     [
         (POINTS, 2, 10, 6.67),
         (POINTS, 0, 10, 0.0),
@@ -158,10 +159,15 @@ POINTS = item(scale="points", max_score=3)
         (POINTS, 3, None, None),
         (item(scale="ordinal", labels=["missing", "partial", "complete"]), 1, 5, 2.5),
         (item(scale="nominal", labels=["no idea", "air moves"]), 1, 5, None),  # a label is worth no points
+        (GRADES, 1.0, 10, 0.0),  # the worst grade is worth nothing
+        (GRADES, 3.5, 10, 5.0),
+        (GRADES, 1.04, 10, 0.08),
+        (GRADES, 6.0, 6.666, 6.666),
+        (item(scale="continuous", min_score=-2, max_score=2), -1.0, 100, 25.0),
     ],
 )
-def test_gradebook_score(scale: Item, choice: int, gradebook_max: float | None, expected: float | None) -> None:
-    assert gradebook_score(scale, choice, gradebook_max) == expected
+def test_gradebook_score(scale: Item, value: float, gradebook_max: float | None, expected: float | None) -> None:
+    assert gradebook_score(scale, value, gradebook_max) == expected
 
 
 @given(
@@ -171,10 +177,13 @@ def test_gradebook_score(scale: Item, choice: int, gradebook_max: float | None, 
 )
 @settings(deadline=None, database=None)
 def test_no_gradebook_score_leaves_its_scale(top: int, share: float, gradebook_max: float) -> None:
-    choice = round(share * top)
+    points = round(share * top)
+    continuous = item(scale="continuous", min_score=-top, max_score=top)
 
-    found = gradebook_score(item(scale="points", max_score=top), choice, gradebook_max)
+    of_points = gradebook_score(item(scale="points", max_score=top), points, gradebook_max)
+    of_grade = gradebook_score(continuous, top * (2 * share - 1), gradebook_max)
 
-    assert found is not None
-    assert 0 <= found <= gradebook_max
-    assert found == pytest.approx(gradebook_max * choice / top, abs=0.0051)
+    for found, wanted in ((of_points, gradebook_max * points / top), (of_grade, gradebook_max * share)):
+        assert found is not None
+        assert 0 <= found <= gradebook_max
+        assert found == pytest.approx(wanted, abs=0.0051)

@@ -7,12 +7,12 @@ import pytest
 from training.config import DistillationConfig, StudentConfig, TeacherConfig, TextConfig, TrainingConfig
 
 
-@pytest.fixture
-def tiny_config(tiny_encoder: Path) -> TrainingConfig:
+def tiny_settings(encoder: Path) -> TrainingConfig:
     return TrainingConfig(
         validation_share=0.3,
         teacher=TeacherConfig(
-            base=str(tiny_encoder),
+            base=str(encoder),
+            own_from=1,
             max_tokens=64,
             learning_rate=3e-3,
             batch_size=8,
@@ -22,6 +22,16 @@ def tiny_config(tiny_encoder: Path) -> TrainingConfig:
             averaging=0.25,
         ),
         text=TextConfig(augmented_per_response=2),
-        student=StudentConfig(vocabulary=60, embedding=8, hidden=8, max_tokens=48),
-        distillation=DistillationConfig(epochs=8, learning_rate=1e-2, batch_size=32),
+        student=StudentConfig(vocabulary=100, embedding=8, hidden=8, max_tokens=48),
+        distillation=DistillationConfig(epochs=8, min_steps=1, learning_rate=1e-2, batch_size=32),
     )
+
+
+def shared(config: TrainingConfig) -> TrainingConfig:
+    """The same, for items with few responses: one teacher for all."""
+    return config.model_copy(update={"teacher": config.teacher.model_copy(update={"own_from": 300})})
+
+
+@pytest.fixture
+def tiny_config(tiny_encoder: Path) -> TrainingConfig:
+    return tiny_settings(tiny_encoder)

@@ -18,6 +18,28 @@ def test_it_says_when_none_may(tmp_path: Path) -> None:
     assert "a person looks at every one" in a_card(tmp_path, None)
 
 
+def test_it_says_what_an_interval_holds_and_what_confidence_means(tmp_path: Path) -> None:
+    item = {"scale": "continuous", "min_score": 1, "max_score": 6}
+    card = card_of(Student.load(write_tiny_bundle(tmp_path, item=item)).bundle, {})
+
+    assert "scale continuous 1 to 6." in card
+    assert "The interval about a grade is made to hold 90% of human grades." in card
+    assert "within 0.5 of the one given" in card
+    assert "| RMSE | 0.400 | - |" in card
+    assert "| Pearson's r | 0.910 | - |" in card
+    assert "| human grades inside the interval | 0.900 | - |" in card
+    assert "macro-F1" not in card
+    assert "not yet calibrated" not in card
+
+
+def test_points_have_no_figures_of_grades(tmp_path: Path) -> None:
+    card = a_card(tmp_path, 0.8)
+
+    assert "scale points 0 to 3." in card
+    assert "RMSE" not in card
+    assert "inside the interval" not in card
+
+
 def test_it_shows_what_was_measured_and_what_it_was_made_from(tmp_path: Path) -> None:
     card = a_card(tmp_path, 0.8)
 

@@ -11,6 +11,7 @@ ITEMS = [
     {"item_id": "heat-1", "prompt": "Why does heat rise?", "scale": "points", "max_score": 2, "key_elements": ["x"]},
     {"item_id": "heat-2", "prompt": "Is air heavy?", "scale": "nominal", "labels": ["yes", "no"], "title": None},
 ]
+GRADES = {"item_id": "shade-6", "prompt": "How warm is it?", "scale": "continuous", "min_score": -1, "max_score": 6}
 
 
 def a_folder(tmp_path: Path, **files: list[Any] | str) -> Path:
@@ -23,7 +24,7 @@ def a_folder(tmp_path: Path, **files: list[Any] | str) -> Path:
     return tmp_path
 
 
-def test_points_and_labels_become_choices(tmp_path: Path) -> None:
+def test_points_and_labels_become_values(tmp_path: Path) -> None:
     data = read_data(
         a_folder(
             tmp_path,
@@ -36,11 +37,58 @@ def test_points_and_labels_become_choices(tmp_path: Path) -> None:
     )
 
     first, second = data.train
-    assert (first.id, first.choice, first.raters) == ("7", 2, (2, 1))
-    assert (second.id, second.choice, second.raters) == ("train-2", 1, None)
+    assert (first.id, first.value, first.raters) == ("7", 2, (2, 1))
+    assert (second.id, second.value, second.raters) == ("train-2", 1, None)
     assert (second.learner_id, second.groups) == ("n1", (("sex", "f"),))
     assert data.dev == ()
     assert [row.text for row in data.of("heat-1").unlabelled] == ["dunno"]
+
+
+@pytest.mark.parametrize(
+    ("score", "value"),
+    [(2.5, 2.5), (6, 6), (-1, -1), (0, 0), ("2.25", 2.25), ("-0.5", -0.5), (1e-3, 0.001)],
+)
+def test_a_grade_is_any_number_on_the_scale(tmp_path: Path, score: float | str, value: float) -> None:
+    row = {"item_id": "shade-6", "response": "warm", "score": score, "score_1": 1.5, "score_2": "3.75"}
+
+    [read] = read_data(a_folder(tmp_path, items=[GRADES], train=[row])).train
+
+    assert (read.value, read.raters) == (value, (1.5, 3.75))
+
+
+def test_grades_are_read_from_csv(tmp_path: Path) -> None:
+    train = "item_id,response,score,score_1,score_2\nshade-6,warm air,2.5,2,3\nshade-6,cold,6,,\n"
+
+    first, second = read_data(a_folder(tmp_path, items=[GRADES], train_csv=train)).train
+
+    assert (first.value, first.raters) == (2.5, (2, 3))
+    assert (second.value, second.raters) == (6, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({}, "'score' must be a number from -1 to 6, not None"),
+        ({"score": ""}, "'score' must be a number from -1 to 6, not a text"),
+        ({"score": 6.01}, "'score' must be a number from -1 to 6, not 6.01"),
+        ({"score": -1.5}, "'score' must be a number from -1 to 6, not -1.5"),
+        ({"score": "2,5"}, "'score' must be a number from -1 to 6, not a text"),
+        ({"score": "NaN"}, "'score' must be"),
+        ({"score": float("nan")}, "'score' must be"),
+        ({"score": "inf"}, "'score' must be"),
+        ({"score": True}, "'score' must be"),
+        ({"score": [3]}, "'score' must be .* not a list"),
+        ({"score": 10**400}, "'score' must be .* not a huge number"),
+        ({"label": "warm"}, "'score' must be"),
+        ({"score": 2.5, "score_1": 2.5, "score_2": 7}, "'score_2' must be a number from -1 to 6, not 7"),
+    ],
+)
+def test_a_bad_grade_is_named(tmp_path: Path, fields: dict[str, Any], reason: str) -> None:
+    good = {"item_id": "shade-6", "response": "warm", "score": 2.5}
+    bad = {"item_id": "shade-6", "response": "warm"} | fields
+
+    with pytest.raises(BadRows, match=rf"train.jsonl:2: {reason}"):
+        read_data(a_folder(tmp_path, items=[GRADES], train=[good, bad]))
 
 
 def test_csv_and_yaml_are_read_like_jsonl(tmp_path: Path) -> None:
@@ -53,7 +101,7 @@ def test_csv_and_yaml_are_read_like_jsonl(tmp_path: Path) -> None:
 
     [row] = read_data(folder).train
 
-    assert (row.choice, row.raters) == (2, None)
+    assert (row.value, row.raters) == (2, None)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +153,9 @@ def test_an_id_may_stand_once(tmp_path: Path) -> None:
     ("item", "reason"),
     [
         ({"prompt": "Why?", "scale": "points", "max_score": 2}, "item_id: Field required"),
-        ({"item_id": "heat-3", "prompt": "Why?", "scale": "points"}, "needs max_score"),
+        ({"item_id": "heat-3", "prompt": "Why?", "scale": "points"}, "needs a whole max_score"),
+        ({"item_id": "heat-3", "prompt": "Why?", "scale": "continuous", "max_score": 6}, "needs min_score"),
+        (GRADES | {"min_score": 6}, "the first below the second"),
         ({"item_id": "heat-1", "prompt": "Why?", "scale": "points", "max_score": 2}, "stands twice"),
     ],
 )

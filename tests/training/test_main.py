@@ -60,6 +60,38 @@ def test_evaluate_measures_what_is_served_and_needs_no_torch(tmp_path: Path) -> 
     assert "0.75" in done.stdout
 
 
+def test_evaluate_measures_grades(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "models", "shade-6", item={"scale": "continuous", "min_score": 1, "max_score": 6})
+    marked = [("warm air", 3.5), ("warm", 2.5), ("warm air goes up", 4.5), ("", 1)]
+    responses = tmp_path / "dev.jsonl"
+    responses.write_text(
+        "".join(json.dumps({"item_id": "shade-6", "response": text, "score": score}) + "\n" for text, score in marked)
+    )
+    arguments = ["evaluate", "--models", tmp_path / "models", "--responses", responses]
+
+    done = run("python", "-c", WITHOUT_TORCH, *arguments, "--json", tmp_path / "metrics.json")
+
+    assert done.returncode == 0, done.stderr
+    [item] = json.loads((tmp_path / "metrics.json").read_text())
+    assert (item["responses"], item["not_scorable"], item["agreement"]["n"]) == (4, 1, 3)
+    assert item["agreement"]["rmse"] == pytest.approx((1 / 3 * (0.25**2 + 1.5**2)) ** 0.5)
+    assert item["agreement"]["exact"] == item["agreement"]["coverage"] == pytest.approx(2 / 3)
+    assert (item["accepted"]["n"], item["accepted"]["mae"]) == (1, 1.5)
+    assert f"{item['agreement']['rmse']:.3f}" in done.stdout
+
+
+def test_check_summarises_grades(tmp_path: Path) -> None:
+    item = {"item_id": "shade-6", "prompt": "How warm?", "scale": "continuous", "min_score": 1, "max_score": 6}
+    (tmp_path / "items.jsonl").write_text(json.dumps(item) + "\n")
+    (tmp_path / "train.csv").write_text("item_id,response,score\nshade-6,warm,2.75\nshade-6,warm air,6\n")
+
+    done = run("python", "-c", WITHOUT_TORCH, "check", "--data", tmp_path, "--json", tmp_path / "s.json")
+
+    assert done.returncode == 0, done.stderr
+    [summary] = json.loads((tmp_path / "s.json").read_text())
+    assert summary["distribution"] == {"1-2.25": 0, "2.25-3.5": 1, "3.5-4.75": 0, "4.75-6": 1}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "error"),
     [

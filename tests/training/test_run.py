@@ -1,32 +1,41 @@
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from app.scoring.active import read_active, versions
 from app.scoring.bundle import CARD, Bundle
 from app.scoring.registry import Registry
 from app.scoring.student import Student
-from tests.training.data import item_data
-from training.config import TextConfig, TrainingConfig
-from training.errors import NoParity
-from training.export import check_parity
-from training.graph import to_onnx
+from tests.training.conftest import tiny_settings
+from tests.training.data import ITEM, item_data
+from training import run as run_module
+from training.config import TrainingConfig
+from training.datasets import ItemData
+from training.errors import OverBudget, TooFewRows
 from training.measure import agreement_on
-from training.run import split, train_item
-from training.student import StudentNetwork
+from training.run import train
+from training.splits import split
+
+Trained = tuple[Path, Bundle, TrainingConfig]
+
+
+def train_all(items: Sequence[ItemData], folder: Path, config: TrainingConfig) -> list[Bundle]:
+    return list(train(items, folder / "models", config, folder / "cache"))
+
+
+def train_item(data: ItemData, models: Path, config: TrainingConfig, cache: Path) -> Bundle:
+    [bundle] = train([data], models, config, cache)
+    return bundle
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> tuple[Path, Bundle, TrainingConfig]:
-    from tests.training.conftest import tiny_config
-
-    folder = tmp_path_factory.mktemp("run")
-    config = tiny_config.__wrapped__(tiny_encoder)  # type: ignore[attr-defined]
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Trained:
+    folder, config = tmp_path_factory.mktemp("run"), tiny_settings(tiny_encoder)
     return folder, train_item(item_data(), folder / "models", config, folder / "cache"), config
 
 
-def test_a_run_ends_in_a_bundle_that_serves(trained: tuple[Path, Bundle, TrainingConfig]) -> None:
+def test_a_run_ends_in_a_bundle_that_serves(trained: Trained) -> None:
     folder, bundle, _ = trained
 
     registry = Registry.from_folder(folder / "models")
@@ -36,7 +45,7 @@ def test_a_run_ends_in_a_bundle_that_serves(trained: tuple[Path, Bundle, Trainin
     assert registry.live["heat-1"].judge(["the air gets warm"])[0].score is not None
 
 
-def test_it_has_learnt_something(trained: tuple[Path, Bundle, TrainingConfig]) -> None:
+def test_it_has_learnt_something(trained: Trained) -> None:
     _, bundle, _ = trained
 
     assert bundle.agreement is not None
@@ -45,7 +54,7 @@ def test_it_has_learnt_something(trained: tuple[Path, Bundle, TrainingConfig]) -
     assert bundle.provenance.teacher_agreement is not None
 
 
-def test_nobody_has_released_it_yet(trained: tuple[Path, Bundle, TrainingConfig]) -> None:
+def test_nobody_has_released_it_yet(trained: Trained) -> None:
     folder, bundle, _ = trained
 
     active = read_active(folder / "models" / "heat-1")
@@ -53,7 +62,7 @@ def test_nobody_has_released_it_yet(trained: tuple[Path, Bundle, TrainingConfig]
     assert (active.version, active.mode) == (bundle.version, "suggest")
 
 
-def test_the_agreement_in_the_bundle_is_that_of_its_files(trained: tuple[Path, Bundle, TrainingConfig]) -> None:
+def test_the_agreement_in_the_bundle_is_that_of_its_files(trained: Trained) -> None:
     folder, bundle, config = trained
     student = Student.load(folder / "models" / "heat-1" / bundle.version)
     dev = split(item_data(), config).dev
@@ -61,7 +70,7 @@ def test_the_agreement_in_the_bundle_is_that_of_its_files(trained: tuple[Path, B
     assert agreement_on(bundle.item, dev, student.score([row.text for row in dev])) == bundle.agreement
 
 
-def test_the_card_gives_the_figures_and_no_response(trained: tuple[Path, Bundle, TrainingConfig]) -> None:
+def test_the_card_gives_the_figures_and_no_response(trained: Trained) -> None:
     folder, bundle, _ = trained
 
     card = (folder / "models" / "heat-1" / bundle.version / CARD).read_text()
@@ -72,7 +81,7 @@ def test_the_card_gives_the_figures_and_no_response(trained: tuple[Path, Bundle,
     assert not any(row.text in card for row in item_data().train)
 
 
-def test_the_same_call_again_only_reads(trained: tuple[Path, Bundle, TrainingConfig]) -> None:
+def test_the_same_call_again_only_reads(trained: Trained) -> None:
     folder, bundle, config = trained
 
     again = train_item(item_data(), folder / "models", config, folder / "cache")
@@ -96,19 +105,6 @@ def test_killed_before_it_went_live_it_goes_live_when_called_again(
     assert read_active(tmp_path / "models" / "heat-1").version == bundle.version
 
 
-def test_killed_on_the_way_no_half_bundle_is_left(
-    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("training.run.check_parity", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train_item(item_data(), tmp_path / "models", tiny_config, tmp_path / "cache")
-
-    assert list((tmp_path / "models" / "heat-1").iterdir()) == []
-
-
 def test_a_student_without_a_teacher_needs_none(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     alone = tiny_config.model_copy(
         update={"distillation": tiny_config.distillation.model_copy(update={"soft_weight": 0.0})}
@@ -127,25 +123,7 @@ def test_an_item_without_dev_rows_says_so(tiny_config: TrainingConfig, tmp_path:
     assert "there were no dev rows" in (tmp_path / "models" / "heat-1" / bundle.version / CARD).read_text()
 
 
-def test_another_network_is_not_passed_off_as_the_exported_one(trained: tuple[Path, Bundle, TrainingConfig]) -> None:
-    folder, bundle, config = trained
-    student = Student.load(folder / "models" / "heat-1" / bundle.version)
-    other = StudentNetwork(student.featurizer.vocabulary, 4, config.student).eval()
-
-    with pytest.raises(NoParity, match="differ by"):
-        check_parity(other, student, ["the air gets warm", "it becomes lighter"])
-
-
-def test_the_exported_file_names_nothing_of_the_machine_that_trained(tiny_config: TrainingConfig) -> None:
-    content = to_onnx(StudentNetwork(30, 4, tiny_config.student))
-
-    assert str(Path.cwd()).encode() not in content
-    assert b".py" not in content
-
-
-def test_another_seed_of_distillation_changes_the_student_alone(
-    trained: tuple[Path, Bundle, TrainingConfig], tmp_path: Path
-) -> None:
+def test_another_seed_of_distillation_changes_the_student_alone(trained: Trained, tmp_path: Path) -> None:
     folder, bundle, config = trained
     reseeded = config.model_copy(update={"distillation": config.distillation.model_copy(update={"seed": 1})})
 
@@ -156,22 +134,61 @@ def test_another_seed_of_distillation_changes_the_student_alone(
     assert other.sha256["student.onnx"] != bundle.sha256["student.onnx"]
 
 
-def test_dev_text_decides_nothing(tiny_config: TrainingConfig, tmp_path: Path) -> None:
-    """Another dev part must give the same student file: tokeniser, stopping and choices see train only."""
-    files = []
-    for name, data in (("one", item_data(dev=40)), ("other", item_data(dev=8))):
-        bundle = train_item(data, tmp_path / name, tiny_config, tmp_path / "cache")
-        files.append(Student.load(tmp_path / name / "heat-1" / bundle.version))
+def test_killed_between_items_a_run_goes_on_and_makes_no_bundle_twice(
+    tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    items = [item_data(item=ITEM.model_copy(update={"item_id": f"heat-{number}"})) for number in range(3)]
+    first = next(train(items, tmp_path / "models", tiny_config, tmp_path / "cache"))
 
-    assert files[0].bundle.sha256["tokenizer.json"] == files[1].bundle.sha256["tokenizer.json"]
-    texts = ["the air gets warm", "it becomes lighter because cold air takes its place"]
-    assert np.array_equal(files[0].logits(texts), files[1].logits(texts))
-    assert files[0].bundle.threshold == files[1].bundle.threshold
+    bundles = train_all(items, tmp_path, tiny_config)
+
+    assert bundles[0] == first
+    assert [versions(tmp_path / "models" / data.item.item_id) for data in items] == [[b.version] for b in bundles]
 
 
-def test_unlabelled_text_can_be_left_out_of_everything() -> None:
-    """Cuts and vocabulary included: what a student without any extra text is compared by."""
-    config = TrainingConfig(text=TextConfig(unlabelled=False))
+def test_a_bundle_of_other_data_or_settings_is_not_taken_for_this_one(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class MadeAnewError(Exception):
+        pass
 
-    assert split(item_data(unlabelled=5), TrainingConfig()).unlabelled
-    assert split(item_data(unlabelled=5), config).unlabelled == ()
+    def make(*_: object) -> None:
+        raise MadeAnewError
+
+    folder, bundle, config = trained
+    monkeypatch.setattr(run_module, "_make", make)
+    others = [
+        (item_data(dev=8), config),
+        (item_data(unlabelled=19), config),
+        (item_data(), config.model_copy(update={"human_margin": 0.1})),
+    ]
+
+    assert train_all([item_data()], folder, config) == [bundle]
+    for data, settings in others:
+        with pytest.raises(MadeAnewError):
+            train_all([data], folder, settings)
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+def test_too_few_rows_are_said_to_be_too_few(tiny_config: TrainingConfig, tmp_path: Path, rows: int) -> None:
+    """Of four scores one row each: none is drawn to validate on."""
+    with pytest.raises(TooFewRows, match=f"{rows} marked responses are too few"):
+        train_all([item_data(train=rows)], tmp_path, tiny_config)
+
+    assert not (tmp_path / "models").exists()
+
+
+def test_an_item_without_a_marked_response_is_named(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    with pytest.raises(TooFewRows, match="heat-1 has no marked response"):
+        train_all([item_data(train=0)], tmp_path, tiny_config)
+
+
+def test_a_student_over_the_budget_is_refused_before_a_teacher_is_trained(
+    tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    wide = tiny_config.model_copy(update={"student": tiny_config.student.model_copy(update={"hidden": 200})})
+
+    with pytest.raises(OverBudget):
+        train_all([item_data()], tmp_path, wide)
+
+    assert not (tmp_path / "cache").exists()

@@ -1,33 +1,49 @@
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
-from tests.training.data import marked
-from training.errors import TooFewRows
-from training.splits import carve, folded
+from app.scoring.item import Item
+from tests.training.data import GRADES, ITEM, item_data, marked
+from training.config import TextConfig, TrainingConfig
+from training.splits import carve, folded, split
 
 
-def test_every_row_is_in_one_part_and_the_same_seed_gives_the_same() -> None:
-    rows = marked(200)
+@pytest.mark.parametrize("item", [ITEM, GRADES])
+def test_every_row_is_in_one_part_and_the_same_seed_gives_the_same(item: Item) -> None:
+    rows = marked(200, item=item)
 
-    fit, validation = carve(rows, 0.2, seed=1)
+    fit, validation = carve(item, rows, 0.2, seed=1)
 
     assert sorted([*fit, *validation], key=rows.index) == list(rows)
-    assert carve(rows, 0.2, seed=1) == (fit, validation)
-    assert carve(rows, 0.2, seed=2) != (fit, validation)
+    assert list(fit) == sorted(fit, key=rows.index)
+    assert carve(item, rows, 0.2, seed=1) == (fit, validation)
+    assert carve(item, rows, 0.2, seed=2) != (fit, validation)
 
 
 def test_every_score_is_drawn_from_alike() -> None:
-    _, validation = carve(marked(200), 0.2, seed=1)
+    _, validation = carve(ITEM, marked(200), 0.2, seed=1)
 
-    assert [sum(row.choice == choice for row in validation) for choice in range(4)] == [10, 10, 10, 10]
+    assert [sum(row.value == choice for row in validation) for choice in range(4)] == [10, 10, 10, 10]
+
+
+def test_every_quarter_of_the_grades_is_drawn_from_alike() -> None:
+    """The grades of `marked` lie near 1, 2.67, 4.33 and 6: fifty in each quarter from 1 to 6, both ends included."""
+    rows = [replace(row, text=f"{row.text} {number}") for number, row in enumerate(marked(200, item=GRADES))]
+
+    _, validation = carve(GRADES, rows, 0.2, seed=1)
+
+    assert {1, 6} <= {row.value for row in rows}
+    quarters = Counter(min(3, int((row.value - 1) / 1.25)) for row in validation)
+    assert quarters == {0: 10, 1: 10, 2: 10, 3: 10}
 
 
 def test_a_learner_stands_on_one_side_only() -> None:
     rows = [replace(row, learner_id=f"n{number // 4}") for number, row in enumerate(marked(200))]
 
-    fit, validation = carve(rows, 0.2, seed=1)
+    fit, validation = carve(ITEM, rows, 0.2, seed=1)
 
+    assert validation
     assert not {row.learner_id for row in fit} & {row.learner_id for row in validation}
 
 
@@ -35,12 +51,50 @@ def test_the_same_text_stands_on_one_side_only_even_by_way_of_a_learner() -> Non
     rows = [replace(row, learner_id=f"n{number % 50}") for number, row in enumerate(marked(200))]
     rows += [replace(row, id=f"twin {row.id}", text=row.text.upper() + " ", learner_id=None) for row in rows[:40]]
 
-    fit, validation = carve(rows, 0.2, seed=1)
+    fit, validation = carve(ITEM, rows, 0.2, seed=1)
 
     assert not {folded(row.text) for row in fit} & {folded(row.text) for row in validation}
     assert validation
 
 
-def test_too_few_rows_are_said_to_be_too_few() -> None:
-    with pytest.raises(TooFewRows, match="3 marked responses are too few"):
-        carve(marked(3), 0.15, seed=0)
+def test_of_a_few_rows_none_may_be_left_to_validate_on() -> None:
+    rows = marked(3)
+
+    assert carve(ITEM, rows, 0.15, seed=0) == (rows, ())
+
+
+def test_of_a_few_rows_all_may_be_drawn() -> None:
+    assert carve(ITEM, marked(1), 0.6, seed=0) == ((), marked(1))
+    assert carve(ITEM, [], 0.2, seed=0) == ((), ())
+
+
+def test_an_items_rows_are_parted_by_what_they_are_for() -> None:
+    data = item_data(train=40, dev=8, unlabelled=5)
+
+    parts = split(data, TrainingConfig(validation_share=0.2))
+
+    assert (parts.fit, parts.validation) == carve(ITEM, data.train, 0.2, seed=0)
+    assert (parts.item, len(parts.fit), len(parts.validation)) == (ITEM, 32, 8)
+    assert parts.marked == (*parts.fit, *parts.validation)
+    assert parts.dev == data.dev
+    assert parts.unlabelled == tuple(row.text for row in data.unlabelled)
+
+
+def test_blank_responses_are_in_no_part() -> None:
+    data = item_data(train=40, dev=8, unlabelled=5)
+    blank = replace(
+        data,
+        train=(*data.train, replace(data.train[0], text=" \n")),
+        dev=(*data.dev, replace(data.dev[0], text="\u200b")),
+        unlabelled=(*data.unlabelled, replace(data.unlabelled[0], text="")),
+    )
+
+    assert split(blank, TrainingConfig()) == split(data, TrainingConfig())
+
+
+def test_unlabelled_text_can_be_left_out_of_everything() -> None:
+    """Cuts and vocabulary included: what a student without any extra text is compared by."""
+    config = TrainingConfig(text=TextConfig(unlabelled=False))
+
+    assert split(item_data(unlabelled=5), TrainingConfig()).unlabelled
+    assert split(item_data(unlabelled=5), config).unlabelled == ()

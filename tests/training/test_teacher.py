@@ -4,65 +4,45 @@ import numpy as np
 import pytest
 import torch
 
-from app.scoring.agreement import quadratic_weighted_kappa
-from tests.training.data import ITEM, marked
-from training import teacher as teacher_module
+from app.scoring.agreement import quadratic_weighted_kappa, root_mean_squared_error
+from tests.training.data import GRADES, marked
+from tests.training.teaching import a_teacher
 from training.config import TrainingConfig
-from training.softlabels import teacher_logits
-from training.splits import carve
-from training.teacher import CHECKPOINT, HISTORY, WEIGHTS, Teacher, fine_tuned
+from training.fine_tuning import CHECKPOINT, HISTORY, WEIGHTS
+from training.targets import targets
 
 
-def fine_tune(config: TrainingConfig, cache: Path, rows: int = 120) -> Teacher:
-    fit, validation = carve(marked(rows), 0.3, seed=0)
-    return fine_tuned(ITEM, fit, validation, config.teacher, config.seed, cache)
+def changed(config: TrainingConfig, **settings: object) -> TrainingConfig:
+    return config.model_copy(update={"teacher": config.teacher.model_copy(update=settings)})
 
 
 def test_it_learns_and_keeps_its_best_epoch(tiny_config: TrainingConfig, tmp_path: Path) -> None:
-    teacher = fine_tune(tiny_config, tmp_path)
+    teacher = a_teacher(tiny_config, tmp_path)
 
     rows = marked(40, seed=5)
-    choices = teacher.logits([row.text for row in rows]).argmax(axis=1)
-    assert quadratic_weighted_kappa([row.choice for row in rows], choices) > 0.5
+    choices = teacher.outputs([row.text for row in rows]).argmax(axis=1)
+    assert quadratic_weighted_kappa([row.value for row in rows], choices) > 0.5
     assert len(teacher.members[0].history) <= tiny_config.teacher.max_epochs
+    assert teacher.columns == 4
 
 
-def test_killed_after_an_epoch_it_becomes_the_teacher_it_would_have_been(
-    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = fine_tune(tiny_config, tmp_path / "whole")
+def test_it_learns_grades(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    teacher = a_teacher(tiny_config, tmp_path, item=GRADES)
 
-    class Killed(BaseException):
-        pass
-
-    epochs = 0
-    validate = teacher_module._validate
-
-    def killed_in_the_third_epoch(*arguments: object) -> float:
-        nonlocal epochs
-        epochs += 1
-        if epochs == 3:
-            raise Killed
-        return validate(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(teacher_module, "_validate", killed_in_the_third_epoch)
-    with pytest.raises(Killed):
-        fine_tune(tiny_config, tmp_path / "killed")
-    monkeypatch.setattr(teacher_module, "_validate", validate)
-    assert len(list((tmp_path / "killed").rglob(CHECKPOINT))) == 1
-    gone_on = fine_tune(tiny_config, tmp_path / "killed")
-
-    assert [m.history for m in gone_on.members] == [m.history for m in whole.members]
-    texts = [row.text for row in marked(20, seed=5)]
-    assert np.abs(gone_on.logits(texts) - whole.logits(texts)).max() < 1e-5
+    rows = marked(40, seed=5, item=GRADES)
+    human, outputs = targets(GRADES, [row.value for row in rows]), teacher.outputs([row.text for row in rows])
+    assert root_mean_squared_error(human, outputs[:, 0]) < 0.5 * human.std()
+    assert (outputs[:, 1] > 0).all()
+    assert teacher.columns == 2
+    assert all(-1 < figure < 0 for figure in teacher.members[0].history)
 
 
 def test_a_finished_teacher_is_only_read(tiny_config: TrainingConfig, tmp_path: Path) -> None:
-    first = fine_tune(tiny_config, tmp_path)
+    first = a_teacher(tiny_config, tmp_path)
     weights = min(tmp_path.rglob(WEIGHTS))
     written = weights.stat().st_mtime_ns
 
-    again = fine_tune(tiny_config, tmp_path)
+    again = a_teacher(tiny_config, tmp_path)
 
     assert weights.stat().st_mtime_ns == written
     assert again.key == first.key
@@ -70,38 +50,50 @@ def test_a_finished_teacher_is_only_read(tiny_config: TrainingConfig, tmp_path: 
 
 
 def test_other_data_or_settings_make_another_teacher(tiny_config: TrainingConfig, tmp_path: Path) -> None:
-    key = fine_tune(tiny_config, tmp_path).key
+    keys = [
+        a_teacher(tiny_config, tmp_path).key,
+        a_teacher(tiny_config, tmp_path, rows=100).key,
+        a_teacher(tiny_config, tmp_path, context="Why does heat rise?").key,
+        a_teacher(tiny_config, tmp_path, item=GRADES).key,
+        a_teacher(tiny_config.model_copy(update={"seed": 1}), tmp_path).key,
+        a_teacher(changed(tiny_config, learning_rate=1e-3), tmp_path).key,
+    ]
 
-    assert fine_tune(tiny_config, tmp_path, rows=100).key != key
-    assert fine_tune(tiny_config.model_copy(update={"seed": 1}), tmp_path).key != key
-    assert len(list(tmp_path.rglob(HISTORY))) == 3 * tiny_config.teacher.members
+    assert len(set(keys)) == len(list(tmp_path.rglob(HISTORY))) == len(keys)
 
 
-def test_logits_do_not_depend_on_what_else_is_in_the_batch(tiny_config: TrainingConfig, tmp_path: Path) -> None:
-    teacher = fine_tune(tiny_config, tmp_path)
+def test_who_shares_it_does_not_change_a_teacher(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    """What it reads does: `own_from` by itself would only throw finished work away."""
+    assert a_teacher(tiny_config, tmp_path).key == a_teacher(changed(tiny_config, own_from=7), tmp_path).key
+
+
+def test_one_more_member_keeps_those_that_are_made(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    a_teacher(tiny_config, tmp_path)
+    weights = min(tmp_path.rglob(WEIGHTS))
+    written = weights.stat().st_mtime_ns
+
+    two = a_teacher(changed(tiny_config, members=2), tmp_path)
+
+    assert len(two.members) == 2
+    assert weights.stat().st_mtime_ns == written
+    first, second = (member.network.head.weight for member in two.members)
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("context", ["", "Why does heat rise?"])
+def test_outputs_do_not_depend_on_what_else_is_in_the_batch(
+    tiny_config: TrainingConfig, tmp_path: Path, context: str
+) -> None:
+    teacher = a_teacher(tiny_config, tmp_path)
     texts = ["warm", "cold air takes its place because the air gets warm in the room"]
 
-    assert np.abs(teacher.logits(texts)[:1] - teacher.logits(texts[:1])).max() < 1e-5
-
-
-def test_soft_labels_are_in_the_texts_order_and_kept(
-    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    teacher = fine_tune(tiny_config, tmp_path)
-    texts = [row.text for row in marked(70, seed=6)]  # more than a batch, of mixed lengths
-
-    logits = teacher_logits(teacher, texts, "test", tmp_path)
-
-    one_by_one = np.concatenate([teacher.logits([text]) for text in texts])
-    assert np.abs(logits - one_by_one).max() < 1e-5
-    monkeypatch.setattr(Teacher, "logits", lambda *_: pytest.fail("asked again"))
-    assert (teacher_logits(teacher, texts, "test", tmp_path) == logits).all()
+    assert np.abs(teacher.outputs(texts, context)[:1] - teacher.outputs(texts[:1], context)).max() < 1e-5
 
 
 def test_training_does_not_depend_on_torchs_global_state(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     torch.manual_seed(1)
-    one = fine_tune(tiny_config, tmp_path / "one")
+    one = a_teacher(tiny_config, tmp_path / "one")
     torch.manual_seed(2)
-    other = fine_tune(tiny_config, tmp_path / "other")
+    other = a_teacher(tiny_config, tmp_path / "other")
 
     assert one.members[0].history == other.members[0].history

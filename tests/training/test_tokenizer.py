@@ -1,4 +1,5 @@
 import json
+import string
 
 import pytest
 
@@ -37,6 +38,18 @@ def test_the_same_texts_give_the_same_file() -> None:
     texts = [f"word{number % 7} word{number % 5}" for number in range(40)]
 
     assert learn_tokenizer(texts, 20) == learn_tokenizer(texts, 20)
+
+
+@pytest.mark.parametrize(
+    ("texts", "vocabulary"),
+    [
+        (["the air gets warm", "it becomes lighter", " ".join(string.digits)] * 2, 16),
+        (["空气变热以后会上升", "冷空气代替热空气的位置", "水蒸发带走热量"] * 2, 30),
+    ],
+)
+def test_the_same_file_also_where_there_are_more_signs_than_may_be_kept(texts: list[str], vocabulary: int) -> None:
+    """Of the rarest, all as rare, chance must not choose: a run that goes on would not know its own students."""
+    assert len({learn_tokenizer(texts, vocabulary) for _ in range(20)}) == 1
 
 
 def test_a_slip_of_spelling_keeps_most_of_its_pieces() -> None:

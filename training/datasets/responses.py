@@ -1,5 +1,6 @@
 """Marked and unlabelled responses from train.*, dev.* and unlabelled.*: .jsonl or .csv."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,13 @@ GROUP = "group_"
 
 @dataclass(frozen=True, slots=True)
 class MarkedResponse:
-    """A response with its human score as a choice: an index into the item's scores or labels."""
+    """A response with its human score as a value: points, the index of a label, or a grade."""
 
     id: str
     item_id: str
     text: str
-    choice: int
-    raters: tuple[int, int] | None  # two raters' choices, where there are two
+    value: int | float
+    raters: tuple[float, float] | None  # two raters' values, where there are two
     learner_id: str | None
     groups: tuple[tuple[str, str], ...]  # (column less its prefix, value)
 
@@ -49,7 +50,7 @@ def marked_from(rows: Sequence[Row], items: Mapping[str, Item], errors: list[Row
                     id=row_id,
                     item_id=item_id,
                     text=row.text("response"),
-                    choice=_choice(row, item),
+                    value=_value(row, item),
                     raters=_raters(row, item),
                     learner_id=_optional(row, "learner_id"),
                     groups=tuple(
@@ -105,31 +106,33 @@ def _shown(item_id: object) -> str:
     return repr(item_id) if isinstance(item_id, str) and is_name(item_id) else kind(item_id)
 
 
-def _choice(row: Row, item: Item) -> int:
-    if item.scale == "points":
-        return _points(row, "score", item)
-    labels = item.labels or ()
+def _value(row: Row, item: Item) -> int | float:
+    if item.labels is None:
+        return _number(row, "score", item)
     label = row.fields.get("label")
-    if label not in labels:
-        raise BadText(f"'label' must be one of {list(labels)}, not {kind(label)}")
-    return labels.index(label)
+    if label not in item.labels:
+        raise BadText(f"'label' must be one of {list(item.labels)}, not {kind(label)}")
+    return item.labels.index(label)
 
 
-def _raters(row: Row, item: Item) -> tuple[int, int] | None:
-    if item.scale != "points" or any(row.fields.get(name) in (None, "") for name in ("score_1", "score_2")):
+def _raters(row: Row, item: Item) -> tuple[float, float] | None:
+    if item.labels is not None or any(row.fields.get(name) in (None, "") for name in ("score_1", "score_2")):
         return None
-    return _points(row, "score_1", item), _points(row, "score_2", item)
+    return _number(row, "score_1", item), _number(row, "score_2", item)
 
 
-def _points(row: Row, name: str, item: Item) -> int:
+def _number(row: Row, name: str, item: Item) -> int | float:
+    """Points or a grade of the item's scale."""
     value: Any = row.fields.get(name)
     try:
-        points = float(value) if not isinstance(value, bool) else -1.0
+        number = float(value) if not isinstance(value, bool) else math.nan
     except (TypeError, ValueError, OverflowError):
-        points = -1.0
-    if not (points.is_integer() and 0 <= points <= (item.max_score or 0)):
-        raise BadText(f"{name!r} must be a whole number from 0 to {item.max_score}, not {kind(value)}")
-    return int(points)
+        number = math.nan
+    bottom, top = item.bottom_score or 0, item.top_score or 0
+    if not bottom <= number <= top or not (item.is_continuous or number.is_integer()):
+        wanted = "a number" if item.is_continuous else "a whole number"
+        raise BadText(f"{name!r} must be {wanted} from {bottom} to {top}, not {kind(value)}")
+    return number if item.is_continuous else int(number)
 
 
 def _optional(row: Row, name: str) -> str | None:

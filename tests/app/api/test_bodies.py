@@ -179,7 +179,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     max_leaves=12,
 )
 NEARLY = st.fixed_dictionaries(
-    {"item_id": st.sampled_from(["heat-1", "plants-2", "belief-3"]) | VALUES, "response": TEXTS | VALUES},
+    {"item_id": st.sampled_from(["heat-1", "plants-2", "belief-3", "shade-6"]) | VALUES, "response": TEXTS | VALUES},
     optional={
         "learner_id": VALUES,
         "attempt_id": TEXTS | VALUES,

@@ -136,6 +136,7 @@ def test_the_documented_request_is_taken(client: TestClient, document: dict[str,
         ("post", "/score", {"item_id": "heat-1", "response": "warm air", "gradebook_max": 10}),
         ("post", "/score", {"item_id": "heat-1", "response": ""}),
         ("post", "/score", {"item_id": "belief-3", "response": "heat"}),
+        ("post", "/score", {"item_id": "shade-6", "response": "warm air", "gradebook_max": 10}),
         ("post", "/score/batch", {"responses": [{"item_id": "heat-1", "response": "warm"}, {"item_id": "asap-99"}]}),
         ("get", "/items", None),
         ("get", "/items/{item_id}", None),
@@ -147,7 +148,8 @@ def test_the_documented_request_is_taken(client: TestClient, document: dict[str,
 def test_what_is_replied_fits_what_is_documented(
     client: TestClient, document: dict[str, Any], method: str, path: str, sent: object
 ) -> None:
-    client.post("/score", json={"item_id": "heat-1", "response": "warm air"})
+    for item_id in ("heat-1", "shade-6"):
+        client.post("/score", json={"item_id": item_id, "response": "warm air"})
 
     reply = client.request(method, path.format(item_id="plants-2"), json=sent)
 

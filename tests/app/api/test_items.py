@@ -5,7 +5,7 @@ from starlette.testclient import TestClient
 
 from tests.app.api.claims import assert_problem
 from tests.app.conftest import ITEMS, Serve
-from tests.tiny import AGREEMENT
+from tests.tiny import AGREEMENT, GRADE_AGREEMENT
 
 
 def test_every_item_is_listed_by_id(client: TestClient) -> None:
@@ -23,6 +23,7 @@ def test_an_item_says_what_scores_it_and_how_well(client: TestClient) -> None:
         "title": None,
         "prompt": "Why does heat rise?",
         "scale": "points",
+        "min_score": None,
         "max_score": 3,
         "labels": None,
         "bundle_version": "20260101T000000Z-00000001",
@@ -31,6 +32,7 @@ def test_an_item_says_what_scores_it_and_how_well(client: TestClient) -> None:
         "release_reason": "to test",
         "threshold": 0.8,
         "agreement": AGREEMENT.model_dump(),
+        "interval_coverage": None,
         "parameters": 1,
     }
 
@@ -42,6 +44,11 @@ def test_an_item_says_what_scores_it_and_how_well(client: TestClient) -> None:
         ("plants-2", "scale", "ordinal"),
         ("belief-3", "scale", "nominal"),
         ("belief-3", "max_score", None),
+        ("shade-6", "scale", "continuous"),
+        ("shade-6", "min_score", 1),
+        ("shade-6", "max_score", 6),
+        ("shade-6", "interval_coverage", 0.9),
+        ("shade-6", "agreement", GRADE_AGREEMENT.model_dump()),
         ("tides-4", "mode", "suggest"),
         ("moon-5", "threshold", 0.99),
     ],

@@ -41,6 +41,7 @@ def test_points_are_replied_with_every_field(client: TestClient) -> None:
         "max_score": 3,
         "gradebook_score": 6.67,
         "probabilities": [pytest.approx(p, abs=1e-4) for p in (0.0, 0.0453, 0.9094, 0.0453)],
+        "interval": None,
         "confidence": pytest.approx(0.9094, abs=1e-4),
         "decision": "auto",
         "condition": None,

@@ -6,8 +6,13 @@ from app.scoring.agreement import (
     adjacent_agreement,
     agreement,
     exact_agreement,
+    grade_agreement,
+    interval_coverage,
     macro_f1,
+    mean_absolute_error,
+    pearson_correlation,
     quadratic_weighted_kappa,
+    root_mean_squared_error,
     standardised_mean_difference,
 )
 
@@ -70,3 +75,68 @@ def test_nominal_items_have_no_distance_between_labels() -> None:
 
 def test_there_is_no_agreement_on_nothing() -> None:
     assert agreement([], [], ordered=True) is None
+
+
+def test_scores_within_the_tolerance_are_equal_its_end_included() -> None:
+    assert exact_agreement([1, 2, 3, 4], [1.5, 2.51, 2.5, 6], tolerance=0.5) == 0.5
+    assert exact_agreement([0.3], [0.4], tolerance=0.1) == 1  # .1 apart, though not in floating point
+
+
+def test_errors_are_in_units_of_the_scale() -> None:
+    human, machine = [1, 2, 3, 6], [1, 4, 2, 4]  # differences 0, 2, -1, -2
+
+    assert root_mean_squared_error(human, machine) == pytest.approx(1.5)  # √(9 / 4)
+    assert mean_absolute_error(human, machine) == pytest.approx(1.25)
+
+
+def test_pearsons_r_knows_neither_level_nor_spread() -> None:
+    assert pearson_correlation([1, 2, 3], [12, 14, 16]) == pytest.approx(1)
+    assert pearson_correlation([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
+    assert pearson_correlation([1, 2, 3], [1, 3, 1]) == pytest.approx(0)
+    assert pearson_correlation([1, 2, 3, 6], [1, 4, 2, 4]) == pytest.approx(6 / np.sqrt(14 * 6.75))
+    assert np.isnan(pearson_correlation([1, 2, 3], [2, 2, 2]))
+
+
+def test_coverage_counts_grades_inside_and_at_the_ends() -> None:
+    intervals = [(0, 1), (1, 2), (2, 3), (4, 5)]
+
+    assert interval_coverage([0.5, 2, 3.1, 3.9], intervals) == 0.5
+
+
+def test_all_figures_of_grades_at_once() -> None:
+    human, machine = [1, 2, 3, 6], [1, 4, 2, 4]
+    intervals = [(0.5, 1.5), (3, 5), (1, 3), (3, 5)]
+
+    figures = grade_agreement(human, machine, intervals, tolerance=1, raters=([1, 2, 3, 4], [1, 2, 3, 6]))
+
+    assert figures is not None
+    assert figures.model_dump() == pytest.approx(
+        {
+            "n": 4,
+            "exact": 0.5,
+            "adjacent": None,
+            "qwk": 2 * 1.5 / (3.5 + 1.6875 + 0.0625),
+            "smd": -0.25 / np.sqrt(14 / 3),
+            "macro_f1": None,
+            "rmse": 1.5,
+            "mae": 1.25,
+            "pearson": 6 / np.sqrt(14 * 6.75),
+            "coverage": 0.5,
+            "human_qwk": 2 * 2 / (1.25 + 3.5 + 0.25),
+            "human_exact": 0.75,
+            "human_rmse": 1.0,
+        }
+    )
+
+
+def test_figures_of_grades_that_are_not_defined_are_none() -> None:
+    figures = grade_agreement([2, 2], [2, 2], [(1, 3), (1, 3)], tolerance=0.5)
+
+    assert figures is not None
+    assert (figures.qwk, figures.smd, figures.pearson) == (None, None, None)
+    assert (figures.rmse, figures.mae, figures.coverage, figures.exact) == (0, 0, 1, 1)
+    assert (figures.human_qwk, figures.human_exact, figures.human_rmse) == (None, None, None)
+
+
+def test_there_is_no_agreement_on_no_grades() -> None:
+    assert grade_agreement([], [], [], tolerance=0.5) is None

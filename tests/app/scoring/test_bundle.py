@@ -84,6 +84,44 @@ def test_cuts_that_do_not_fit_the_scale_are_refused(tmp_path: Path, cuts: list[f
         read_bundle(with_metadata(write_tiny_bundle(tmp_path), head={"cuts": cuts}))
 
 
+GRADES = {"scale": "continuous", "min_score": 1, "max_score": 6}
+LABELS = {"scale": "nominal", "labels": ["a", "b", "c", "d"]}
+INTERVAL = {"coverage": 0.9, "deviations": 1.6}
+
+
+def test_a_sound_bundle_of_grades_is_read_whole(tmp_path: Path) -> None:
+    head = read_bundle(write_tiny_bundle(tmp_path, item=GRADES)).bundle.head
+
+    assert head.cuts is None
+    assert head.interval is not None
+    assert head.interval.coverage == 0.9
+
+
+@pytest.mark.parametrize(
+    ("item", "head", "reason"),
+    [
+        (GRADES, {"cuts": None}, "grades need an interval"),
+        (GRADES, {"cuts": None, "interval": None}, "grades need an interval"),
+        (GRADES, {"cuts": [0.5], "interval": INTERVAL}, "cuts do not fit"),
+        (GRADES, {"cuts": [], "interval": INTERVAL}, "cuts do not fit"),
+        (None, {"cuts": None, "interval": INTERVAL}, "only they have one"),
+        (LABELS, {"cuts": None, "interval": INTERVAL}, "only they have one"),
+        (LABELS, {"cuts": [0.5, 1.5, 2.5]}, "cuts do not fit"),
+        (GRADES, {"cuts": None, "interval": INTERVAL | {"coverage": 1}}, "coverage"),
+        (GRADES, {"cuts": None, "interval": INTERVAL | {"coverage": 0}}, "coverage"),
+        (GRADES, {"cuts": None, "interval": INTERVAL | {"deviations": 0}}, "deviations"),
+        (GRADES, {"cuts": None, "interval": INTERVAL | {"deviations": float("nan")}}, "deviations"),
+        (GRADES, {"cuts": None, "interval": INTERVAL | {"deviations": float("inf")}}, "deviations"),
+        (GRADES, {"cuts": None, "interval": INTERVAL | {"width": 1}}, "width"),
+    ],
+)
+def test_a_head_that_does_not_fit_the_scale_is_refused(
+    tmp_path: Path, item: dict[str, Any] | None, head: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(BadBundle, match=reason):
+        read_bundle(with_metadata(write_tiny_bundle(tmp_path, item=item), head=head))
+
+
 @pytest.mark.parametrize("content", ["", "{", "null", "[]", '{"format": 2}'])
 def test_metadata_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     folder = write_tiny_bundle(tmp_path)

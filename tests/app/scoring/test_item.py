@@ -13,22 +13,51 @@ def an_item(**fields: Any) -> Item:
 def test_points_count_from_zero_to_the_maximum() -> None:
     item = an_item(scale="points", max_score=3)
 
-    assert (item.choices, item.top_score) == (4, 3)
+    assert (item.choices, item.bottom_score, item.top_score, item.span) == (4, 0, 3, 3)
     assert (item.score(2), item.label(2)) == (2, None)
+    assert item.tolerance == 0
 
 
 def test_ordinal_labels_are_ranked_from_worst_to_best() -> None:
     item = an_item(scale="ordinal", labels=["missing", "partial", "complete"])
 
-    assert (item.choices, item.top_score) == (3, 2)
+    assert (item.choices, item.bottom_score, item.top_score, item.span) == (3, 0, 2, 2)
     assert (item.score(1), item.label(1)) == (1, "partial")
 
 
 def test_nominal_labels_have_no_score() -> None:
     item = an_item(scale="nominal", labels=["correct", "contradictory"])
 
-    assert item.top_score is None
+    assert (item.bottom_score, item.top_score, item.span) == (None, None, 0)
     assert (item.score(1), item.label(1)) == (None, "contradictory")
+
+
+def test_grades_lie_between_two_ends() -> None:
+    item = an_item(scale="continuous", min_score=1, max_score=6)
+
+    assert (item.is_continuous, item.is_ordered, item.choices) == (True, True, 0)
+    assert (item.bottom_score, item.top_score, item.span) == (1, 6, 5)
+    assert item.tolerance == pytest.approx(0.5)
+    assert (item.score(3.25), item.label(3.25)) == (3.25, None)
+
+
+def test_grades_may_be_below_zero() -> None:
+    item = an_item(scale="continuous", min_score=-2.5, max_score=0)
+
+    assert (item.bottom_score, item.top_score, item.span) == (-2.5, 0, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"scale": "continuous", "min_score": 1.0, "max_score": 6.0}, '"min_score":1,"max_score":6,'),
+        ({"scale": "continuous", "min_score": 0.5, "max_score": 5.0}, '"min_score":0.5,"max_score":5,'),
+        ({"scale": "continuous", "min_score": -1.0, "max_score": 2.5}, '"min_score":-1,"max_score":2.5,'),
+        ({"scale": "points", "max_score": 3.0}, '"min_score":null,"max_score":3,'),
+    ],
+)
+def test_whole_numbers_are_shown_whole(fields: dict[str, Any], shown: str) -> None:
+    assert shown in an_item(**fields).model_dump_json()
 
 
 @pytest.mark.parametrize(
@@ -36,6 +65,19 @@ def test_nominal_labels_have_no_score() -> None:
     [
         {"scale": "points"},  # no maximum
         {"scale": "points", "max_score": 0},  # nothing to score
+        {"scale": "points", "max_score": 101},
+        {"scale": "points", "max_score": 2.5},  # no whole points
+        {"scale": "points", "max_score": 3, "min_score": 1},  # points count from 0
+        {"scale": "continuous", "max_score": 6},  # one end is missing
+        {"scale": "continuous", "min_score": 1},
+        {"scale": "continuous", "min_score": 6, "max_score": 6},  # nothing between the ends
+        {"scale": "continuous", "min_score": 6, "max_score": 1},
+        {"scale": "continuous", "min_score": 0, "max_score": float("inf")},
+        {"scale": "continuous", "min_score": float("-inf"), "max_score": 0},
+        {"scale": "continuous", "min_score": 0, "max_score": float("nan")},
+        {"scale": "continuous", "min_score": 1, "max_score": 6, "labels": ["a", "b"]},
+        {"scale": "ordinal", "labels": ["a", "b"], "min_score": 0},
+        {"scale": "nominal", "labels": ["a", "b"], "max_score": 1},
         {"scale": "points", "max_score": 3, "labels": ["a", "b"]},  # two scales
         {"scale": "ordinal"},  # no labels
         {"scale": "nominal", "labels": ["a"]},  # no choice

@@ -5,8 +5,9 @@ from typing import Literal
 import pytest
 
 from app.scoring.active import Active
+from app.scoring.decoding import Score
 from app.scoring.judgement import LiveItem, decide
-from app.scoring.student import Score, Student
+from app.scoring.student import Student
 from tests.tiny import write_tiny_bundle
 
 
@@ -18,7 +19,7 @@ class WordCountStudent:
 
     def score(self, responses: list[str]) -> list[Score]:
         self.calls.append(responses)
-        return [Score(min(len(text.split()), 3), None, (), 0.9) for text in responses]
+        return [Score(min(len(text.split()), 3), None, (), None, 0.9) for text in responses]
 
 
 def a_live_item(tmp_path: Path, student: WordCountStudent, mode: Literal["auto", "suggest"] = "auto") -> LiveItem:
@@ -33,7 +34,7 @@ def test_blank_responses_never_reach_the_student_and_order_is_kept(tmp_path: Pat
     judgements = a_live_item(tmp_path, student).judge(["warm air", " ", "heat", ""])
 
     assert student.calls == [["warm air", "heat"]]
-    assert [j.score.choice if j.score else None for j in judgements] == [2, None, 1, None]
+    assert [j.score.value if j.score else None for j in judgements] == [2, None, 1, None]
     assert [j.decision for j in judgements] == ["auto", "not_scorable", "auto", "not_scorable"]
     assert [j.condition for j in judgements] == [None, "blank", None, "blank"]
     assert [j.scored_by for j in judgements] == ["student", "rule", "student", "rule"]

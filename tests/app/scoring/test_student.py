@@ -1,5 +1,4 @@
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.scoring.bundle import METADATA, STUDENT, TOKENIZER, Head, sha256
+from app.scoring.bundle import METADATA, STUDENT, TOKENIZER, sha256
 from app.scoring.errors import BadBundle
-from app.scoring.item import Item
-from app.scoring.student import Student, decode, softmax
+from app.scoring.student import Student
 from tests.programs import run
-from tests.tiny import word_count_onnx, write_tiny_bundle
+from tests.tiny import word_count_onnx, word_grade_onnx, write_tiny_bundle
 
-POINTS = Item(item_id="heat-1", prompt="Why?", scale="points", max_score=3)
-NOMINAL = Item(item_id="heat-1", prompt="Why?", scale="nominal", labels=("a", "b", "c", "d"))
+GRADES = {"scale": "continuous", "min_score": 1, "max_score": 6}
 
 
 def test_it_scores_by_the_number_of_words(tmp_path: Path) -> None:
@@ -25,10 +22,22 @@ def test_it_scores_by_the_number_of_words(tmp_path: Path) -> None:
 
     scores = student.score(["heat", "warm air", "warm air goes up and cold air sinks"])
 
-    assert [score.choice for score in scores] == [1, 2, 3]
-    assert all(sum(score.probabilities) == pytest.approx(1) for score in scores)
+    assert [score.value for score in scores] == [1, 2, 3]
+    assert all(sum(score.probabilities or ()) == pytest.approx(1) for score in scores)
+    assert scores[1].probabilities is not None
     assert scores[1].confidence == scores[1].probabilities[2] == pytest.approx(0.909, abs=1e-3)
     assert scores[1].expected == pytest.approx(2, abs=1e-4)
+
+
+def test_it_grades_by_the_number_of_words(tmp_path: Path) -> None:
+    student = Student.load(write_tiny_bundle(tmp_path, item=GRADES))
+
+    scores = student.score(["heat", "warm air", "warm air goes up and cold air sinks"])
+
+    assert [score.value for score in scores] == pytest.approx([2.25, 3.5, 6])
+    assert scores[1].interval == pytest.approx((3.5 - 5 * 0.16449, 3.5 + 5 * 0.16449), abs=1e-4)
+    assert scores[1].confidence == pytest.approx(0.6827, abs=1e-4)  # one standard deviation either way
+    assert scores[2].confidence == pytest.approx(0.8413, abs=1e-4)
 
 
 def test_no_responses_give_no_scores(tmp_path: Path) -> None:
@@ -37,30 +46,35 @@ def test_no_responses_give_no_scores(tmp_path: Path) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(texts=st.lists(st.text(max_size=80), min_size=1, max_size=8))
+@pytest.mark.parametrize("item", [None, GRADES])
 def test_a_response_scores_the_same_alone_and_in_any_batch(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+    tmp_path_factory: pytest.TempPathFactory, item: dict[str, Any] | None, texts: list[str]
 ) -> None:
-    student = Student.load(write_tiny_bundle(tmp_path_factory.mktemp("models")))
+    student = Student.load(write_tiny_bundle(tmp_path_factory.mktemp("models"), item=item))
 
     together = student.score(texts)
 
     for text, score in zip(texts, together, strict=True):
         [alone] = student.score([text])
-        assert np.abs(np.subtract(alone.probabilities, score.probabilities)).max() <= 1e-5
+        assert abs(alone.value - score.value) <= 1e-5
+        assert abs(alone.confidence - score.confidence) <= 1e-5
+        assert np.abs(np.subtract(alone.probabilities or 0, score.probabilities or 0)).max() <= 1e-5
+        assert np.abs(np.subtract(alone.interval or 0, score.interval or 0)).max() <= 1e-5
 
 
 @pytest.mark.parametrize(
-    ("student", "reason"),
+    ("item", "student", "reason"),
     [
-        (b"something else", "cannot be loaded"),
-        (word_count_onnx(3), r"shape \(2, 3\)"),  # the item has four scores
-        (word_count_onnx(4, outputs="scores"), "not logits: float"),
-        (word_count_onnx(4, dtype=onnx.TensorProto.DOUBLE), "not logits: float"),
-        (word_count_onnx(4, sharpness=float("nan")), "not finite"),
+        (None, b"something else", "cannot be loaded"),
+        (None, word_count_onnx(3), r"shape \(2, 3\)"),  # the item has four scores
+        (None, word_grade_onnx(), "not logits"),
+        (GRADES, word_count_onnx(2), "not mean and variance"),
     ],
 )
-def test_a_model_that_does_not_fit_the_item_is_refused(tmp_path: Path, student: bytes, reason: str) -> None:
-    folder = write_tiny_bundle(tmp_path, student=student)
+def test_a_model_that_does_not_fit_the_item_is_refused(
+    tmp_path: Path, item: dict[str, Any] | None, student: bytes, reason: str
+) -> None:
+    folder = write_tiny_bundle(tmp_path, item=item, student=student)
 
     with pytest.raises(BadBundle, match=reason):
         Student.load(folder)
@@ -90,37 +104,6 @@ def test_a_broken_tokenizer_is_refused(tmp_path: Path, tokenizer: bytes) -> None
 
     with pytest.raises(BadBundle, match=TOKENIZER):
         Student.load(folder)
-
-
-def test_without_cuts_the_most_probable_score_is_given() -> None:
-    [score] = decode(np.array([[0.45, 0.05, 0.1, 0.4]]), POINTS, Head(cuts=None))
-
-    assert (score.choice, score.confidence) == (0, 0.45)
-    assert score.expected == pytest.approx(1.45)
-
-
-@pytest.mark.parametrize(("expected", "choice"), [(0.2, 0), (0.5, 1), (1.49, 1), (2.5, 3)])
-def test_with_cuts_the_expected_score_is_placed_between_them(expected: float, choice: int) -> None:
-    probabilities = np.array([[1 - expected / 3, 0.0, 0.0, expected / 3]])
-
-    [score] = decode(probabilities, POINTS, Head(cuts=(0.5, 1.5, 2.5)))
-
-    assert score.choice == choice
-    assert score.confidence == probabilities[0, choice]
-
-
-def test_labels_without_order_have_no_expected_score() -> None:
-    [score] = decode(np.array([[0.1, 0.2, 0.3, 0.4]]), NOMINAL, Head(cuts=None))
-
-    assert score.expected is None
-
-
-def test_softmax_stands_large_logits() -> None:
-    assert softmax(np.array([[1e4, 0.0]], np.float32)).tolist() == [[1.0, 0.0]]
-
-
-def test_the_runtime_is_told_to_send_nothing() -> None:
-    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 
 
 def test_the_written_model_is_the_one_on_disk(tmp_path: Path) -> None:

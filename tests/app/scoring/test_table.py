@@ -41,6 +41,21 @@ def test_rows_of_mixed_items_come_back_in_order_with_their_own_columns(tmp_path:
     assert scored[3]["response"] == "it is warm, so it rises"
 
 
+def test_grades_are_written_as_points_are(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "models", item={"scale": "continuous", "min_score": 1, "max_score": 6})
+    (tmp_path / "in.csv").write_text("item_id,response\nheat-1,warm air\nheat-1,warm air goes up\nheat-1,\n")
+    registry, rows = Registry.from_folder(tmp_path / "models"), read_rows(tmp_path / "in.csv")
+
+    write_table(tmp_path / "out.csv", registry, rows, judge_rows(registry, rows))
+
+    some, all_, blank = read_rows(tmp_path / "out.csv")
+    assert float(some.fields["score"]) == float(some.fields["expected_score"]) == pytest.approx(3.5)
+    assert float(some.fields["confidence"]) == pytest.approx(0.6827, abs=1e-4)
+    assert (some.fields["label"], some.fields["decision"]) == ("", "review")
+    assert (float(all_.fields["score"]), all_.fields["decision"]) == (6, "auto")
+    assert (blank.fields["score"], blank.fields["decision"]) == ("", "not_scorable")
+
+
 def test_rows_that_cannot_be_scored_are_all_named(tmp_path: Path) -> None:
     file = tmp_path / "in.jsonl"
     file.write_text('{"item_id": "heat-9", "response": "x"}\n{"item_id": "heat-1"}\n{"response": "x"}\n')

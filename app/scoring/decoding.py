@@ -1,0 +1,93 @@
+"""From a model's outputs to scores.  A teacher's and a student's outputs mean the same and are decoded here alike.
+
+Outputs are (responses, columns): a logit for each score or label; or, for grades, the mean and the variance of the
+grade as a share of the scale (0 the worst, 1 the best).
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.scoring.bundle import Head, Interval
+from app.scoring.item import Item
+
+Outputs = NDArray[np.floating[Any]]
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a model gives one response.  `value` is the points, the index of the label, or the grade."""
+
+    value: int | float
+    expected: float | None  # Σ p·value, or the mean grade; None for nominal items
+    probabilities: tuple[float, ...] | None  # None for grades
+    interval: tuple[float, float] | None  # grades only: holds a human grade as often as the head's coverage says
+    confidence: float  # the probability of the score given, or that a human grade lies within the item's tolerance
+
+
+def columns(item: Item) -> int:
+    """How many columns a model's outputs have."""
+    return 2 if item.is_continuous else item.choices
+
+
+def decode(outputs: Outputs, item: Item, head: Head) -> list[Score]:
+    """One score a response, in order."""
+    if head.interval is not None:
+        return [_grade(float(mean), float(variance), item, head.interval) for mean, variance in outputs]
+    probabilities = softmax(outputs)
+    expected = expected_choice(probabilities)
+    choices = probabilities.argmax(axis=1) if head.cuts is None else np.searchsorted(head.cuts, expected, side="right")
+    return [
+        Score(
+            value=int(choice),
+            expected=float(mean) if item.is_ordered else None,
+            probabilities=tuple(map(float, row)),
+            interval=None,
+            confidence=float(row[choice]),
+        )
+        for choice, mean, row in zip(choices, expected, probabilities, strict=True)
+    ]
+
+
+def _grade(mean: float, variance: float, item: Item, interval: Interval) -> Score:
+    """Raters' grades are taken to be normal about the mean, and all that would lie off the scale to lie at its end."""
+    grade = min(1.0, max(0.0, mean))
+    half = interval.deviations * math.sqrt(variance)
+    deviation = half / _NORMAL.inv_cdf(0.5 + interval.coverage / 2)
+    tolerance = item.tolerance / item.span
+    below = _NORMAL.cdf((grade - tolerance - mean) / deviation) if grade > tolerance else 0.0
+    beneath_upper = _NORMAL.cdf((grade + tolerance - mean) / deviation) if grade < 1 - tolerance else 1.0
+    bottom, top = float(item.bottom_score or 0), float(item.top_score or 0)
+
+    def on_scale(share: float) -> float:
+        return min(top, bottom + item.span * max(0.0, share))
+
+    return Score(
+        value=on_scale(mean),
+        expected=on_scale(mean),
+        probabilities=None,
+        interval=(on_scale(mean - half), on_scale(mean + half)),
+        confidence=beneath_upper - below,
+    )
+
+
+def distribution(outputs: Outputs, item: Item) -> NDArray[np.float64]:
+    """Outputs made comparable: the probabilities of scores or labels; mean and variance of grades as they are."""
+    return np.asarray(outputs, np.float64) if item.is_continuous else softmax(outputs)
+
+
+def softmax(logits: Outputs) -> NDArray[np.float64]:
+    """(responses, choices) → the same shape, each row summing to 1."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    exponentials = np.exp(shifted)
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def expected_choice(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(responses, choices) → Σ p·choice for each response."""
+    return np.asarray(probabilities @ np.arange(probabilities.shape[1]))

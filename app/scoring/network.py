@@ -1,0 +1,89 @@
+"""A student's tokenizer and ONNX graph as one function of responses, checked and probed before it is trusted."""
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+# onnxruntime reports to its vendor from Linux since 1.29 unless this is set before the library loads.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import onnxruntime
+
+from app.scoring.decoding import Outputs, columns, distribution
+from app.scoring.errors import BadBundle
+from app.scoring.featurizer import Featurizer
+from app.scoring.item import Item
+
+CHUNK = 128  # responses in one run: more is no faster, and memory grows with it
+PROBE = ["probe", "A second, longer response so that the first is padded: 3/4 > 0.5."]
+
+
+class Network:
+    """Responses to outputs, as `decoding` reads them.  Safe to share between threads: onnxruntime's run() is."""
+
+    def __init__(self, item: Item, featurizer: Featurizer, session: onnxruntime.InferenceSession) -> None:
+        self.featurizer = featurizer
+        self._item = item
+        self._session = session
+        self._names = ["mean", "variance"] if item.is_continuous else ["logits"]
+
+    @classmethod
+    def from_bytes(cls, tokenizer: bytes, student: bytes, max_tokens: int, item: Item) -> "Network":
+        """From the content of tokenizer.json and student.onnx.  Raises BadBundle with the reason."""
+        featurizer = Featurizer.from_bytes(tokenizer, max_tokens)
+        network = cls(item, featurizer, session_of(student))
+        network._check()
+        return network
+
+    def outputs(self, responses: list[str]) -> Outputs:
+        """(responses, columns), in order."""
+        chunks = [responses[start : start + CHUNK] for start in range(0, len(responses), CHUNK)]
+        parts = [self._run(chunk) for chunk in chunks]
+        return np.concatenate(parts) if parts else np.zeros((0, columns(self._item)), np.float32)
+
+    def _run(self, responses: list[str]) -> NDArray[np.float32]:
+        arrays = self._session.run(self._names, {"ids": self.featurizer.ids(responses)})
+        outputs = np.stack(arrays, axis=1) if self._item.is_continuous else arrays[0]
+        return np.asarray(outputs, dtype=np.float32)
+
+    def _check(self) -> None:
+        inputs = {(i.name, i.type, len(i.shape)) for i in self._session.get_inputs()}
+        if inputs != {("ids", "tensor(int64)", 2)}:
+            raise BadBundle(f"student.onnx takes {sorted(inputs)}, not ids: int64 (batch, tokens)")
+        outputs = {(o.name, o.type, len(o.shape)) for o in self._session.get_outputs()}
+        if outputs != {(name, "tensor(float)", 1 if self._item.is_continuous else 2) for name in self._names}:
+            shape = "(batch)" if self._item.is_continuous else "(batch, choices)"
+            raise BadBundle(f"student.onnx gives {sorted(outputs)}, not {' and '.join(self._names)}: float {shape}")
+        try:
+            together, alone = self.outputs(PROBE), self.outputs(PROBE[:1])
+        except Exception as error:  # onnxruntime's own classes derive from Exception directly
+            raise BadBundle(f"student.onnx fails on a probe response: {_first_line(error)}") from None
+        expected = (len(PROBE), columns(self._item))
+        if together.shape != expected:
+            raise BadBundle(f"student.onnx gives outputs of shape {together.shape}, item and probe need {expected}")
+        if not np.isfinite(together).all():
+            raise BadBundle("student.onnx gives outputs that are not finite")
+        if self._item.is_continuous and not (together[:, 1] > 0).all():
+            raise BadBundle("student.onnx gives a variance that is not above 0")
+        difference = distribution(together[:1], self._item) - distribution(alone, self._item)
+        if np.abs(difference).max() > 1e-5:
+            raise BadBundle("student.onnx gives another score in a batch than alone")
+
+
+def session_of(student: bytes) -> onnxruntime.InferenceSession:
+    """A session on one thread.  Raises BadBundle."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # requests run in parallel; one thread each
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # an arena keeps its largest size for good, one for every item
+    options.log_severity_level = 4  # what fails is raised and named by us
+    try:
+        # From bytes: the session reads what was checked, and no external data file can be named.
+        return onnxruntime.InferenceSession(student, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own classes derive from Exception directly
+        raise BadBundle(f"student.onnx cannot be loaded: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,131 @@
+"""What each part of the recipe earns: the student with one part removed in turn, on a user's own data.
+
+    python -m benchmarks.ablation --data DIR --item ITEM … --results FOLDER --report ablation.md
+
+Each variant has three seeds, soft labels for its own texts, and figures on dev.  Killed,
+it goes on when called again.  The teachers' own parts (their number aside) are left as they are.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from app.scoring.bundle import Head
+from app.scoring.decoding import columns
+from training.augment import WAYS, Way, augmented, crop, drop, splice
+from training.cache import default_folder
+from training.compare.contest import Competitor, Contest, Contestant
+from training.compare.distilled import full_recipe, retaught
+from training.compare.figures import sections
+from training.compare.report import write_report
+from training.compare.results import read_results
+from training.compare.run import compare
+from training.config import TrainingConfig
+from training.datasets import read_data
+from training.lesson import Lesson, lesson_for
+from training.run import Taught, teach
+from training.students import make_student
+from training.targets import NO_LABEL
+
+CERTAIN = 20.0  # a logit that leaves the other scores nothing
+Mend = Callable[[Lesson], Lesson]
+
+
+def changed(contest: Contest, seed: int, **parts: dict[str, object]) -> list[Competitor]:
+    """With other settings, by the section of the configuration that they stand in."""
+    update = {name: getattr(contest.config, name).model_copy(update=values) for name, values in parts.items()}
+    config = contest.config.model_copy(update=update)
+    taught = (
+        retaught(contest.taught, config)
+        if "teacher" not in parts
+        else teach(contest.taught.group, config, contest.cache)
+    )
+    return full_recipe(Contest(taught, config, contest.cache), seed)
+
+
+def other_ways(contest: Contest, seed: int, left_out: Way) -> list[Competitor]:
+    """As many augmented texts, none made in this way."""
+    ways, config = [way for way in WAYS if way is not left_out], contest.config
+    texts = tuple(
+        replace(own, augmented=tuple(augmented(own.marked, len(own.augmented) // len(own.marked), config.seed, ways)))
+        for own in contest.taught.texts
+    )
+    return full_recipe(Contest(replace(contest.taught, texts=texts), config, contest.cache), seed)
+
+
+def mended(contest: Contest, seed: int, mend: Mend) -> list[Competitor]:
+    """From a lesson that was changed after the teacher gave it."""
+    distillation = contest.config.distillation.model_copy(update={"seed": contest.config.distillation.seed + seed})
+    config = contest.config.model_copy(update={"distillation": distillation})
+    return [_mended(contest, contest.taught, number, config, mend) for number in range(len(contest.taught.parts))]
+
+
+def _mended(contest: Contest, taught: Taught, number: int, config: TrainingConfig, mend: Mend) -> Competitor:
+    parts = taught.parts[number]
+    context = taught.group.context(parts.item)
+    lesson = mend(lesson_for(parts, taught.texts[number], taught.teacher, context, contest.cache))
+    files = make_student(parts.item, lesson, taught.tokenizers[number], config, contest.cache)
+    network = files.network(parts.item, config.student.max_tokens)
+    return Competitor(lambda texts: network.outputs(list(texts)), files.parameters, files.seconds, list)
+
+
+def no_human_scores(lesson: Lesson) -> Lesson:
+    return replace(lesson, targets=np.full_like(lesson.targets, NO_LABEL))
+
+
+def most_probable(lesson: Lesson) -> Lesson:
+    """The teacher's most probable score for certain, as the authors' notebook has it."""
+    if lesson.teacher is None:
+        return lesson
+    certain = np.eye(lesson.teacher.shape[1], dtype=np.float32)[lesson.teacher.argmax(axis=1)]
+    return replace(lesson, teacher=CERTAIN * certain)
+
+
+def most_probable_decoding(contest: Contest, seed: int) -> list[Competitor]:
+    return [replace(own, head=Head(cuts=None)) for own in full_recipe(contest, seed)]
+
+
+def rounded_decoding(contest: Contest, seed: int) -> list[Competitor]:
+    head = Head(cuts=tuple(number + 0.5 for number in range(columns(contest.taught.parts[0].item) - 1)))
+    return [replace(own, head=head) for own in full_recipe(contest, seed)]
+
+
+def _variants() -> list[Contestant]:
+    made: dict[str, Callable[[Contest, int], list[Competitor]]] = {
+        "no unlabelled responses": partial(changed, text={"unlabelled": False}),
+        "no augmented text": partial(changed, text={"augmented_per_response": 0}),
+        "no word dropout among the augmented": partial(other_ways, left_out=drop),
+        "no crops among the augmented": partial(other_ways, left_out=crop),
+        "no splices among the augmented": partial(other_ways, left_out=splice),
+        "the teacher's most probable score for its probabilities": partial(mended, mend=most_probable),
+        "no human scores": partial(mended, mend=no_human_scores),
+        "one network as teacher": partial(changed, teacher={"members": 1}),
+        "no teacher": partial(changed, distillation={"soft_weight": 0.0}),
+        "no dropout": partial(changed, student={"dropout": 0.0}),
+        "a quarter of the vocabulary": partial(changed, student={"vocabulary": 250}),
+        "most probable score for linking": most_probable_decoding,
+        "rounded expected score for linking": rounded_decoding,
+    }
+    variants = [Contestant(name.replace(" ", "_"), name, True, make, timed=False) for name, make in made.items()]
+    return [Contestant("student", "full recipe", True, full_recipe, timed=False), *variants]
+
+
+def main(
+    data: Annotated[Path, typer.Option()],
+    item: Annotated[list[str], typer.Option()],
+    results: Annotated[Path, typer.Option()],
+    report: Annotated[Path, typer.Option()],
+    cache: Annotated[Path | None, typer.Option()] = None,
+) -> None:
+    read, variants = read_data(data), _variants()
+    compare([read.of(item_id) for item_id in item], TrainingConfig(), results, cache or default_folder(), variants)
+    write_report(report, sections(read_results(results), {variant.name: variant.title for variant in variants}))
+
+
+if __name__ == "__main__":
+    typer.run(main)

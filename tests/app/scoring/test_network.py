@@ -1,0 +1,103 @@
+import os
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.scoring import network as network_module
+from app.scoring.errors import BadBundle
+from app.scoring.item import Item
+from app.scoring.network import Network
+from tests.tiny import word_count_onnx, word_grade_onnx, word_tokenizer
+
+POINTS = Item(item_id="heat-1", prompt="Why?", scale="points", max_score=3)
+GRADES = Item(item_id="heat-1", prompt="Why?", scale="continuous", min_score=1, max_score=6)
+
+
+def a_network(student: bytes, item: Item = POINTS) -> Network:
+    return Network.from_bytes(word_tokenizer(), student, 64, item)
+
+
+POINTS_NETWORK, GRADES_NETWORK = a_network(word_count_onnx(4)), a_network(word_grade_onnx(), GRADES)
+
+
+def blind_to_padding(student: bytes) -> bytes:
+    """The same model, but padding counts as words: a short response scores as high as the longest beside it."""
+    model = onnx.load_from_string(student)
+    [padding_id] = [tensor for tensor in model.graph.initializer if tensor.name == "padding_id"]
+    padding_id.CopyFrom(onnx.numpy_helper.from_array(np.array(-1, np.int64), "padding_id"))
+    return bytes(model.SerializeToString())
+
+
+def test_grades_are_mean_and_variance_in_columns() -> None:
+    outputs = GRADES_NETWORK.outputs(["warm", "warm air goes", "warm air goes up and cold air sinks"])
+
+    assert outputs == pytest.approx(np.array([[0.25, 0.01], [0.75, 0.01], [1, 0.01]]))
+
+
+@pytest.mark.parametrize(("network", "columns"), [(POINTS_NETWORK, 4), (GRADES_NETWORK, 2)])
+def test_no_responses_give_no_outputs(network: Network, columns: int) -> None:
+    assert network.outputs([]).shape == (0, columns)
+
+
+@pytest.mark.parametrize("network", [POINTS_NETWORK, GRADES_NETWORK])
+def test_outputs_stay_in_order_over_the_borders_of_runs(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [" ".join(["air"] * (number % 5)) for number in range(10)]
+    alone = np.concatenate([network.outputs([text]) for text in texts])
+
+    monkeypatch.setattr(network_module, "CHUNK", 3)
+
+    assert network.outputs(texts) == pytest.approx(alone, abs=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(texts=st.lists(st.text(max_size=80), min_size=1, max_size=8))
+@pytest.mark.parametrize("network", [POINTS_NETWORK, GRADES_NETWORK])
+def test_a_response_gets_the_same_alone_and_in_any_batch(network: Network, texts: list[str]) -> None:
+    together = network.outputs(texts)
+
+    alone = np.concatenate([network.outputs([text]) for text in texts])
+    assert np.abs(together - alone).max() <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("student", "reason"),
+    [
+        (b"something else", "cannot be loaded"),
+        (word_count_onnx(3), r"shape \(2, 3\)"),  # the item has four scores
+        (word_count_onnx(4, outputs="scores"), "not logits: float"),
+        (word_count_onnx(4, dtype=onnx.TensorProto.DOUBLE), "not logits: float"),
+        (word_count_onnx(4, sharpness=float("nan")), "not finite"),
+        (word_grade_onnx(), r"not logits: float \(batch, choices\)"),
+        (blind_to_padding(word_count_onnx(4)), "another score in a batch than alone"),
+    ],
+)
+def test_a_model_that_does_not_fit_the_scores_is_refused(student: bytes, reason: str) -> None:
+    with pytest.raises(BadBundle, match=reason):
+        a_network(student)
+
+
+@pytest.mark.parametrize(
+    ("student", "reason"),
+    [
+        (word_count_onnx(2), r"not mean and variance: float \(batch\)"),
+        (word_grade_onnx(outputs=("mean", "deviation")), "not mean and variance"),
+        (word_grade_onnx(outputs=("grade", "variance")), "not mean and variance"),
+        (word_grade_onnx(rank=2), r"not mean and variance: float \(batch\)"),  # (batch, 1)
+        (word_grade_onnx(variance=0), "a variance that is not above 0"),
+        (word_grade_onnx(variance=-0.01), "a variance that is not above 0"),
+        (word_grade_onnx(variance=float("nan")), "not finite"),
+        (word_grade_onnx(variance=float("inf")), "not finite"),
+        (word_grade_onnx(offset=float("nan")), "not finite"),
+        (blind_to_padding(word_grade_onnx()), "another score in a batch than alone"),
+    ],
+)
+def test_a_model_that_does_not_fit_grades_is_refused(student: bytes, reason: str) -> None:
+    with pytest.raises(BadBundle, match=reason):
+        a_network(student, GRADES)
+
+
+def test_the_runtime_is_told_to_send_nothing() -> None:
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"

@@ -1,0 +1,24 @@
+"""Teachers of the small data.  Apart from the data itself, which is read without torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.scoring.item import Item
+from tests.training.data import ITEM, marked
+from training.config import TrainingConfig
+from training.datasets.responses import MarkedResponse
+from training.fine_tuning import Example
+from training.splits import carve
+from training.targets import targets
+from training.teacher import Teacher, fine_tuned
+
+
+def examples(rows: Sequence[MarkedResponse], item: Item = ITEM, context: str = "") -> list[Example]:
+    values = targets(item, [row.value for row in rows])
+    return [Example(context, row.text, float(value)) for row, value in zip(rows, values, strict=True)]
+
+
+def a_teacher(config: TrainingConfig, cache: Path, *, rows: int = 120, item: Item = ITEM, context: str = "") -> Teacher:
+    fit, validation = carve(item, marked(rows, item=item), 0.3, seed=0)
+    of = [examples(part, item, context) for part in (fit, validation)]
+    return fine_tuned(item, of[0], of[1], config.teacher, config.seed, cache, "test")

@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.scoring.item import Item
+from tests.training.data import GRADES, ITEM
+from training.encoder import ScoringEncoder, load_base, tokenise
+from training.errors import NoWeights
+from training.losses import MIN_VARIANCE
+
+
+def words(ids: list[int]) -> list[int]:
+    """Less padding, unknown and start."""
+    return [number for number in ids if number > 2]
+
+
+def test_a_response_stands_after_its_context(tiny_encoder: Path) -> None:
+    tokenizer, _ = load_base(str(tiny_encoder))
+
+    [ids] = tokenise(tokenizer, ["the air gets warm"], ["because"], 64)["input_ids"].tolist()
+
+    assert words(ids) == words(tokenizer("the air gets warm")["input_ids"] + tokenizer("because")["input_ids"])
+
+
+def test_without_a_context_a_response_stands_alone(tiny_encoder: Path) -> None:
+    tokenizer, _ = load_base(str(tiny_encoder))
+
+    tokens = tokenise(tokenizer, ["", ""], ["because", "so then"], 64)
+
+    assert tokens["input_ids"].tolist()[0] == tokenizer(["because", "so then"], padding=True)["input_ids"][0]
+
+
+def test_a_long_context_leaves_the_response_whole(tiny_encoder: Path) -> None:
+    tokenizer, _ = load_base(str(tiny_encoder))
+    response = "cold air takes its place"
+
+    [ids] = tokenise(tokenizer, ["the air gets warm " * 40], [response], 32)["input_ids"].tolist()
+
+    whole = words(tokenizer(response)["input_ids"])
+    assert len(ids) == 32
+    assert ids[-len(whole) :] == whole
+    assert 0 < len(whole) < 20
+
+
+@pytest.mark.parametrize(("item", "columns"), [(ITEM, 4), (GRADES, 2)])
+def test_outputs_do_not_depend_on_padding(tiny_encoder: Path, item: Item, columns: int) -> None:
+    tokenizer, encoder = load_base(str(tiny_encoder))
+    torch.manual_seed(0)
+    network = ScoringEncoder(encoder, item, 0.1).eval()
+    texts = ["warm", "cold air takes its place because the air gets warm"]
+
+    with torch.inference_mode():
+        together = network(tokenise(tokenizer, ["", ""], texts, 64))
+        alone = network(tokenise(tokenizer, [""], texts[:1], 64))
+
+    assert together.shape == (2, columns)
+    assert torch.allclose(together[:1], alone, atol=1e-5)
+    assert not torch.allclose(together[0], together[1], atol=1e-5)
+
+
+def test_a_variance_is_above_its_floor(tiny_encoder: Path) -> None:
+    tokenizer, encoder = load_base(str(tiny_encoder))
+    network = ScoringEncoder(encoder, GRADES, 0.1).eval()
+
+    outputs = network(tokenise(tokenizer, ["", ""], ["warm", "cold"], 64))
+
+    assert (outputs[:, 1] > MIN_VARIANCE).all()
+
+
+def test_a_folder_that_holds_no_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NoWeights, match=str(tmp_path)):
+        load_base(str(tmp_path))

@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from app.scoring.item import Item
+from tests.training.data import GRADES, ITEM, item_data
+from tests.training.teaching import a_teacher
+from training import softlabels
+from training.config import DistillationConfig, TextConfig, TrainingConfig
+from training.lesson import Lesson, lesson_for, texts_for
+from training.splits import split
+from training.targets import targets
+
+
+def rows(count: int, columns: int = 4) -> NDArray[np.float32]:
+    return np.zeros((count, columns), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("texts", "scores", "teacher"),
+    [(2, 2, 3), (2, 2, 1), (2, 3, 2), (2, 1, None), (3, 2, 2), (1, 2, 3), (0, 0, 1)],
+)
+def test_a_lesson_whose_rows_do_not_match_is_refused(texts: int, scores: int, teacher: int | None) -> None:
+    with pytest.raises(ValueError, match="differ in number"):
+        Lesson(("a", "b", "c")[:texts], np.zeros(scores), None if teacher is None else rows(teacher))
+
+
+@pytest.mark.parametrize("item", [ITEM, GRADES])
+@pytest.mark.parametrize("context", ["", "Why does heat rise? the air gets warm"])
+def test_every_text_has_its_own_teachers_row_and_its_own_human_score(
+    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: Item, context: str
+) -> None:
+    """Across the borders of chunks too: 7 divides neither the marked texts nor all of them."""
+    monkeypatch.setattr(softlabels, "CHUNK", 7)
+    parts = split(item_data(train=60, dev=0, unlabelled=11, item=item), tiny_config)
+    texts = texts_for(parts, tiny_config)
+    teacher = a_teacher(tiny_config, tmp_path, rows=40, item=item, context=context)
+
+    lesson = lesson_for(parts, texts, teacher, context, tmp_path)
+
+    assert lesson.texts == (*texts.marked, *texts.unlabelled, *texts.augmented)
+    assert lesson.teacher is not None
+    assert len(lesson.texts) % 7
+    one_by_one = np.concatenate([teacher.outputs([text], context) for text in lesson.texts])
+    assert np.abs(lesson.teacher - one_by_one).max() < 1e-5
+    assert len(np.unique(one_by_one.round(3), axis=0)) > 40  # the rows do differ, so that a wrong one would show
+    scores = dict(zip([row.text for row in parts.fit], targets(item, [row.value for row in parts.fit]), strict=True))
+    known = ~np.isnan(lesson.targets)
+    assert known.tolist() == [number < len(parts.fit) for number in range(len(lesson.texts))]
+    assert lesson.targets[known].tolist() == [scores[text] for text in lesson.texts[: len(parts.fit)]]
+
+
+def test_lessons_of_the_same_have_the_same_key_and_of_anything_else_another() -> None:
+    lesson = Lesson(("a", "b"), np.array([0, np.nan]), rows(2))
+    changed = rows(2)
+    changed[1, 3] = 1e-3
+    others = [
+        Lesson(("b", "a"), lesson.targets, lesson.teacher),
+        Lesson(("ab", ""), lesson.targets, lesson.teacher),
+        Lesson(lesson.texts, np.array([1, np.nan]), lesson.teacher),
+        Lesson(lesson.texts, np.array([0, 0.0]), lesson.teacher),
+        Lesson(lesson.texts, lesson.targets, changed),
+        Lesson(lesson.texts, lesson.targets, None),
+    ]
+
+    assert Lesson(("a", "b"), np.array([0, np.nan]), rows(2)).key == lesson.key
+    assert len({lesson.key, *(other.key for other in others)}) == 1 + len(others)
+
+
+def a_config(**text: int) -> TrainingConfig:
+    return TrainingConfig(text=TextConfig.model_validate(text))
+
+
+@pytest.mark.parametrize(("per_response", "augmented"), [(2, 72), (0, 0)])
+def test_each_response_gives_so_many_more_texts(per_response: int, augmented: int) -> None:
+    parts = split(item_data(train=40, dev=8, unlabelled=5), a_config())
+
+    texts = texts_for(parts, a_config(augmented_per_response=per_response))
+
+    assert len(parts.fit) == 36
+    assert texts.marked == tuple(row.text for row in parts.fit)
+    assert texts.unlabelled == parts.unlabelled
+    assert len(texts.augmented) == augmented
+
+
+def test_only_what_learners_wrote_teaches_the_tokenizer() -> None:
+    parts = split(item_data(train=40, dev=8, unlabelled=5), a_config())
+
+    texts = texts_for(parts, a_config())
+
+    assert texts.written == (*texts.marked, *texts.unlabelled)
+    assert texts.augmented
+    assert not {row.text for row in (*parts.validation, *parts.dev)} & set(texts.all)
+
+
+def test_without_a_teacher_only_marked_text_is_read(tmp_path: Path) -> None:
+    config = TrainingConfig(distillation=DistillationConfig(soft_weight=0))
+    parts = split(item_data(train=40, unlabelled=5), config)
+    texts = texts_for(parts, config)
+
+    lesson = lesson_for(parts, texts, None, "", tmp_path)
+
+    assert (texts.unlabelled, texts.augmented) == ((), ())
+    assert lesson.texts == tuple(row.text for row in parts.fit)
+    assert lesson.teacher is None
+    assert lesson.targets.tolist() == [row.value for row in parts.fit]

@@ -1,0 +1,185 @@
+"""Runs of items with few responses each: one teacher, one head and one threshold, a student each."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from app.scoring.active import versions
+from app.scoring.bundle import CARD, Bundle, sha256
+from app.scoring.item import Item
+from app.scoring.registry import Registry
+from app.scoring.student import Student
+from tests.training.conftest import shared, tiny_settings
+from tests.training.data import GRADES, ITEM, some_items
+from training import run as run_module
+from training.config import TrainingConfig
+from training.encoder import tokenise
+from training.export import write_bundle
+from training.fine_tuning import HISTORY
+from training.groups import groups
+from training.lesson import lesson_for
+from training.measure import pooled_head, pooled_threshold
+from training.run import teach, train, unfitted
+from training.splits import split
+from training.students import make_student
+
+
+class Run(NamedTuple):
+    folder: Path
+    config: TrainingConfig
+    bundles: list[Bundle]
+    item: Item
+
+
+@pytest.fixture(scope="module", params=[ITEM, GRADES], ids=["points", "grades"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Run:
+    folder, item = tmp_path_factory.mktemp("shared"), request.param
+    config = shared(tiny_settings(tiny_encoder)).model_copy(update={"human_margin": 1.0})  # any threshold will do
+    bundles = list(train(some_items(item), folder / "models", config, folder / "cache"))
+    return Run(folder, config, bundles, item)
+
+
+def test_every_item_has_a_student_that_serves(run: Run) -> None:
+    registry = Registry.from_folder(run.folder / "models")
+
+    assert registry.refused == {}
+    assert [registry.live[bundle.item.item_id].bundle for bundle in run.bundles] == run.bundles
+    assert [bundle.item for bundle in run.bundles] == [data.item for data in some_items(run.item)]
+    assert len({bundle.sha256["student.onnx"] for bundle in run.bundles}) == 3
+
+
+def test_one_teacher_was_made_of_all_their_rows(run: Run) -> None:
+    [teacher] = (run.folder / "cache" / "teachers").iterdir()
+
+    assert (teacher / HISTORY).is_file()
+    assert len({bundle.provenance.data_sha256 for bundle in run.bundles}) == 3
+
+
+def test_head_and_threshold_are_chosen_once_for_all(run: Run) -> None:
+    first, *others = run.bundles
+
+    assert (first.head.interval is not None) == run.item.is_continuous
+    assert (first.head.cuts is not None) != run.item.is_continuous
+    assert first.threshold is not None
+    for other in others:
+        assert (other.head, other.threshold) == (first.head, first.threshold)
+    outputs = []
+    for data, bundle in zip(some_items(run.item), run.bundles, strict=True):
+        network = Student.load(run.folder / "models" / bundle.item.item_id / bundle.version).network
+        outputs.append(unfitted(split(data, run.config), lambda texts, own=network: own.outputs(list(texts))))  # type: ignore[misc]
+    assert first.head == pooled_head(outputs)
+    assert any(pooled_head([own]) != first.head for own in outputs)
+    assert first.threshold == pooled_threshold(outputs, first.head, run.config)
+
+
+def test_each_is_measured_on_its_own_dev_rows(run: Run) -> None:
+    measured = [bundle.agreement and bundle.agreement.n for bundle in run.bundles]
+    of_teacher = [bundle.provenance.teacher_agreement for bundle in run.bundles]
+
+    assert measured == [12, 12, None]
+    assert [agreement and agreement.n for agreement in of_teacher] == [12, 12, None]
+    card = (run.folder / "models" / "few-2" / run.bundles[2].version / CARD).read_text()
+    assert "there were no dev rows" in card
+
+
+def test_the_same_call_again_only_reads(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "_make", lambda *_: pytest.fail("made again"))
+
+    again = list(train(some_items(run.item), run.folder / "models", run.config, run.folder / "cache"))
+
+    assert again == run.bundles
+
+
+def test_the_teacher_labels_each_items_texts_in_its_own_context(run: Run) -> None:
+    [group] = groups(some_items(run.item), 300)
+    taught = teach(group, run.config, run.folder / "cache")
+    assert taught.teacher is not None
+
+    for parts, texts in zip(taught.parts, taught.texts, strict=True):
+        lesson = lesson_for(parts, texts, taught.teacher, group.context(parts.item), run.folder / "cache")
+        own = np.concatenate([taught.teacher.outputs([text], group.context(parts.item)) for text in lesson.texts])
+        without = taught.teacher.outputs(lesson.texts)
+        assert lesson.teacher is not None
+        assert np.abs(lesson.teacher - own).max() < 1e-5
+        assert np.abs(lesson.teacher - without).max() > 1e-3
+
+
+def test_each_student_learnt_that_lesson(run: Run) -> None:
+    [group] = groups(some_items(run.item), 300)
+    cache = run.folder / "cache"
+    taught = teach(group, run.config, cache)
+
+    for number, bundle in enumerate(run.bundles):
+        parts, context = taught.parts[number], group.context(taught.parts[number].item)
+        lesson = lesson_for(parts, taught.texts[number], taught.teacher, context, cache)
+        files = make_student(parts.item, lesson, taught.tokenizers[number], run.config, cache)
+        assert bundle.sha256["student.onnx"] == sha256(files.student)
+        assert bundle.sha256["tokenizer.json"] == sha256(files.tokenizer)
+
+
+def test_the_teacher_was_shown_contexts_too(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def watched(tokenizer: object, contexts: list[str], texts: list[str], max_tokens: int) -> object:
+        seen.extend(zip(contexts, texts, strict=True))
+        return tokenise(tokenizer, contexts, texts, max_tokens)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("training.fine_tuning.tokenise", watched)
+    items = some_items(run.item)
+    [group] = groups(items, 300)
+    teach(group, run.config, tmp_path)
+
+    allowed = {(group.context(data.item), row.text) for data in items for row in data.train}
+    assert set(seen) == allowed
+
+
+def test_killed_between_students_it_goes_on_with_what_is_made(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def killed_at_the_third(item: Item, *arguments: object) -> object:
+        made.append(item.item_id)
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        return make_student(item, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "make_student", killed_at_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            list(train(some_items(run.item), tmp_path / "models", run.config, tmp_path / "cache"))
+    assert not (tmp_path / "models").exists()
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "students").iterdir()}
+
+    bundles = list(train(some_items(run.item), tmp_path / "models", run.config, tmp_path / "cache"))
+
+    assert len([path for path in kept if not path.suffix]) == 2
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    for bundle, whole in zip(bundles, run.bundles, strict=True):
+        assert (bundle.sha256["student.onnx"], bundle.head) == (whole.sha256["student.onnx"], whole.head)
+
+
+def test_killed_between_bundles_all_are_there_and_live_when_called_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def killed_at_the_second(models: Path, bundle: Bundle, *arguments: object) -> Bundle:
+        if written:
+            raise KeyboardInterrupt
+        written.append(bundle.version)
+        return write_bundle(models, bundle, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "write_bundle", killed_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            list(train(some_items(run.item), tmp_path / "models", run.config, tmp_path / "cache"))
+    assert len(Registry.from_folder(tmp_path / "models").live) == 1
+
+    bundles = list(train(some_items(run.item), tmp_path / "models", run.config, tmp_path / "cache"))
+
+    registry = Registry.from_folder(tmp_path / "models")
+    assert [registry.live[bundle.item.item_id].bundle for bundle in bundles] == bundles
+    assert all(len(versions(tmp_path / "models" / bundle.item.item_id)) == 1 for bundle in bundles)

@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from app.scoring.item import Item
+from tests.training.data import GRADES, ITEM, LABELS
+from training.config import StudentConfig
+from training.errors import OverBudget
+from training.losses import MIN_VARIANCE
+from training.student import StudentNetwork, parameters
+
+
+@pytest.mark.parametrize(("item", "columns"), [(ITEM, 4), (LABELS, 4), (GRADES, 2)])
+def test_it_has_an_output_a_choice_or_mean_and_variance(item: Item, columns: int) -> None:
+    network = StudentNetwork(20, item, StudentConfig(embedding=4, hidden=4)).eval()
+
+    assert network(torch.tensor([[2, 5, 6], [2, 3, 0]])).shape == (2, columns)
+
+
+@pytest.mark.parametrize("item", [ITEM, GRADES])
+def test_padding_never_changes_a_response(item: Item) -> None:
+    network = StudentNetwork(20, item, StudentConfig(embedding=4, hidden=4)).eval()
+    ids = torch.tensor([[2, 5, 6]])
+
+    padded = torch.nn.functional.pad(ids, (0, 7))
+
+    assert torch.allclose(network(ids), network(padded), atol=1e-6)
+
+
+def test_a_variance_is_above_its_floor() -> None:
+    network = StudentNetwork(20, GRADES, StudentConfig(embedding=4, hidden=4)).eval()
+
+    assert (network(torch.randint(1, 20, (50, 6)))[:, 1] > MIN_VARIANCE).all()
+
+
+def test_a_student_over_the_budget_is_refused() -> None:
+    with pytest.raises(OverBudget, match="over the budget of 30000"):
+        StudentNetwork(2000, ITEM, StudentConfig(embedding=16))
+
+
+@pytest.mark.parametrize("item", [ITEM, GRADES])
+def test_the_default_student_is_within_the_budget_and_counts_its_embeddings(item: Item) -> None:
+    config = StudentConfig()
+    network = StudentNetwork(config.vocabulary, item, config)
+
+    assert config.vocabulary * config.embedding < parameters(network) <= 30_000

@@ -1,0 +1,170 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from app.scoring.item import Item
+from tests.training.data import GRADES, ITEM, marked
+from training import students
+from training.config import StudentConfig, TrainingConfig
+from training.errors import NoParity, OverBudget
+from training.graph import to_onnx
+from training.lesson import Lesson
+from training.student import StudentNetwork
+from training.students import StudentFiles, check_parity, make_student
+from training.targets import targets
+from training.tokenizer import learn_tokenizer
+
+TEXTS = tuple(row.text for row in marked(60))
+TOKENIZER = learn_tokenizer(TEXTS, 60)
+
+
+def a_lesson(item: Item = ITEM) -> Lesson:
+    rows = marked(60, item=item)
+    return Lesson(tuple(row.text for row in rows), targets(item, [row.value for row in rows]), None)
+
+
+def made(config: TrainingConfig, cache: Path, item: Item = ITEM, lesson: Lesson | None = None) -> StudentFiles:
+    return make_student(item, lesson or a_lesson(item), TOKENIZER, config, cache)
+
+
+@pytest.mark.parametrize("item", [ITEM, GRADES])
+def test_it_is_the_file_that_scores(tiny_config: TrainingConfig, tmp_path: Path, item: Item) -> None:
+    files = made(changed(tiny_config, "distillation", epochs=30), tmp_path, item)
+
+    outputs = files.network(item, 48).outputs(list(TEXTS))
+
+    human = a_lesson(item).targets
+    found = outputs[:, 0] if item.is_continuous else outputs.argmax(axis=1)
+    assert np.corrcoef(found, human)[0, 1] > 0.6
+    assert files.tokenizer == TOKENIZER
+    assert 0 < files.parameters <= 30_000
+
+
+def test_a_second_call_only_reads(tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = made(tiny_config, tmp_path)
+
+    monkeypatch.setattr(students, "distilled", lambda *_: pytest.fail("trained again"))
+
+    assert made(tiny_config, tmp_path) == first
+
+
+def changed(config: TrainingConfig, part: str, **settings: object) -> TrainingConfig:
+    return config.model_copy(update={part: getattr(config, part).model_copy(update=settings)})
+
+
+def test_a_change_of_anything_it_is_made_of_makes_another(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    lesson = a_lesson()
+    soft = np.zeros((60, 4), np.float32)
+    wider = Item(item_id="heat-1", prompt="Why?", scale="points", max_score=4)
+    settings = [
+        tiny_config.model_copy(update={"seed": 1}),
+        changed(tiny_config, "distillation", seed=7),
+        changed(tiny_config, "distillation", epochs=2),
+        changed(tiny_config, "distillation", temperature=2.0),
+        changed(tiny_config, "distillation", soft_weight=0.5),
+        changed(tiny_config, "distillation", learning_rate=1e-3),
+        changed(tiny_config, "student", hidden=6),
+        changed(tiny_config, "student", max_tokens=12),
+    ]
+    lessons = [
+        replace(lesson, texts=(*lesson.texts[1:], lesson.texts[0])),
+        replace(lesson, targets=np.roll(lesson.targets, 1)),
+        replace(lesson, teacher=soft),
+        replace(lesson, teacher=soft + 1e-3),
+    ]
+
+    made(tiny_config, tmp_path)
+    for config in settings:
+        made(config, tmp_path)
+    for other in lessons:
+        made(tiny_config, tmp_path, lesson=other)
+    made(tiny_config, tmp_path, wider)
+    made(tiny_config, tmp_path, GRADES)
+    make_student(ITEM, lesson, learn_tokenizer(TEXTS, 50), tiny_config, tmp_path)
+
+    keys = {path.name.partition(".")[0] for path in (tmp_path / "students").iterdir()}
+    assert len(keys) == 1 + len(settings) + len(lessons) + 3
+
+
+def test_what_does_not_make_a_student_does_not_make_another(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    """How its threshold is chosen, or its teacher's settings beyond what it taught."""
+    first = made(tiny_config, tmp_path)
+
+    again = made(changed(tiny_config.model_copy(update={"human_margin": 0.3}), "teacher", members=5), tmp_path)
+
+    assert again == first
+    assert len({path.name.partition(".")[0] for path in (tmp_path / "students").iterdir()}) == 1
+
+
+def test_killed_before_it_was_checked_nothing_is_kept(
+    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(students, "check_parity", killed)
+    with pytest.raises(KeyboardInterrupt):
+        made(tiny_config, tmp_path)
+
+    assert not (tmp_path / "students").exists()
+
+
+def test_over_the_budget_nothing_is_trained(
+    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(students, "distilled", lambda *_: pytest.fail("trained"))
+
+    with pytest.raises(OverBudget):
+        made(changed(tiny_config, "student", hidden=200), tmp_path)
+
+
+@pytest.mark.parametrize("item", [ITEM, GRADES])
+def test_the_exported_student_computes_what_the_trained_one_did(
+    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: Item
+) -> None:
+    checks: list[float] = []
+    monkeypatch.setattr(students, "check_parity", lambda *arguments: checks.append(check_parity(*arguments)))
+
+    made(tiny_config, tmp_path, item)
+
+    assert len(checks) == 1
+    assert 0 <= checks[0] < 1e-5
+
+
+@pytest.mark.parametrize("item", [ITEM, GRADES])
+def test_another_network_is_not_passed_off_as_the_exported_one(
+    tiny_config: TrainingConfig, tmp_path: Path, item: Item
+) -> None:
+    exported = made(tiny_config, tmp_path, item).network(item, 48)
+    torch.manual_seed(5)
+    other = StudentNetwork(exported.featurizer.vocabulary, item, tiny_config.student).eval()
+
+    with pytest.raises(NoParity, match="differ by"):
+        check_parity(other, exported, item, TEXTS)
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_mean_and_variance_are_both_compared(column: int) -> None:
+    torch.manual_seed(5)
+    trained = StudentNetwork(60, GRADES, StudentConfig(vocabulary=60, embedding=8, hidden=8, max_tokens=48)).eval()
+    exported = StudentFiles(TOKENIZER, to_onnx(trained), 1, None).network(GRADES, 48)
+    assert check_parity(trained, exported, GRADES, TEXTS) < 1e-5
+
+    with torch.no_grad():
+        trained.head.bias[column] += 1e-2
+
+    with pytest.raises(NoParity):
+        check_parity(trained, exported, GRADES, TEXTS)
+
+
+def test_a_network_that_gives_no_number_has_no_parity(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    exported = made(tiny_config, tmp_path).network(ITEM, 48)
+    broken = StudentNetwork(exported.featurizer.vocabulary, ITEM, tiny_config.student).eval()
+    with torch.no_grad():
+        broken.head.bias[0] = float("nan")
+
+    with pytest.raises(NoParity):
+        check_parity(broken, exported, ITEM, TEXTS)

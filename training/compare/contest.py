@@ -1,0 +1,64 @@
+"""What every competitor is given, and what it must show.  A competitor scores one item."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.scoring.bundle import Head
+from app.scoring.decoding import Outputs
+from training.config import TrainingConfig
+from training.measure import Unfitted, pooled_head
+from training.run import Taught, unfitted
+
+Score = Callable[[Sequence[str]], Outputs]  # texts → (texts, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """One group of items, taught or not, under one configuration."""
+
+    taught: Taught
+    config: TrainingConfig
+    cache: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A competitor as it would serve: text to outputs, tokenising included, on one thread."""
+
+    name: str  # float32, int8, or the library that runs it
+    bytes: int
+    outputs: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Competitor:
+    outputs: Score
+    parameters: int  # learned weights, all counted
+    seconds: float | None  # of training, a share of what several items needed together; None if not known
+    runtimes: Callable[[], list[Runtime]]  # made only when they are timed
+    out_of_fold: Unfitted | None = None  # where no part of train was held back from it
+    head: Head | None = None  # where none is to be chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A way of making competitors, one for each item of a contest, in the items' order."""
+
+    name: str
+    title: str
+    seeded: bool  # whether it is made with several seeds
+    make: Callable[[Contest, int], list[Competitor]]
+    timed: bool = True
+
+
+def head_of(contest: Contest, competitors: Sequence[Competitor]) -> Head:
+    """Chosen for every contestant as for the students that serve."""
+    if competitors[0].head is not None:
+        return competitors[0].head
+    return pooled_head(
+        [
+            made.out_of_fold or unfitted(parts, made.outputs)
+            for made, parts in zip(competitors, contest.taught.parts, strict=True)
+        ]
+    )

@@ -1,0 +1,105 @@
+"""The students: the full recipe, and what is left of it without extra text or without a teacher."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from app.scoring.decoding import Outputs
+from app.scoring.item import Item
+from app.scoring.network import Network
+from training.compare.contest import Competitor, Contest, Runtime
+from training.config import TextConfig, TrainingConfig
+from training.lesson import texts_for
+from training.quantise import weights_int8
+from training.run import Taught, student_of
+from training.selection import figure_of_merit
+from training.softlabels import labelling_seconds
+from training.students import StudentFiles
+from training.targets import targets
+from training.tokenizer import learn_tokenizer
+
+TIMES_EPOCHS = (1, 2, 4)  # of the full recipe's, tried on validation where there are fewer texts and so fewer steps
+NO_EXTRA_TEXT = TextConfig(unlabelled=False, augmented_per_response=0)
+
+
+def full_recipe(contest: Contest, seed: int) -> list[Competitor]:
+    return [
+        competitor(contest, contest.taught, number, _seeded(contest.config, seed))
+        for number in range(len(contest.taught.parts))
+    ]
+
+
+def published_loss(contest: Contest, seed: int) -> list[Competitor]:
+    """The loss of the paper on the marked responses alone."""
+    return _best_epochs(contest, seed, {})
+
+
+def human_labels(contest: Contest, seed: int) -> list[Competitor]:
+    """The same network without a teacher."""
+    return _best_epochs(contest, seed, {"soft_weight": 0.0})
+
+
+def _seeded(config: TrainingConfig, seed: int, **distillation: object) -> TrainingConfig:
+    update = {"seed": config.distillation.seed + seed, **distillation}
+    return config.model_copy(update={"distillation": config.distillation.model_copy(update=update)})
+
+
+def _best_epochs(contest: Contest, seed: int, distillation: dict[str, object]) -> list[Competitor]:
+    """Without extra text; as many epochs as the validation part prefers at the first seed."""
+    config = contest.config.model_copy(update={"text": NO_EXTRA_TEXT})
+    taught = retaught(contest.taught, _seeded(config, 0, **distillation))
+    made = []
+    for number, parts in enumerate(taught.parts):
+        tried = [
+            competitor(contest, taught, number, _with_epochs(config, 0, times, distillation)) for times in TIMES_EPOCHS
+        ]
+        texts = [row.text for row in parts.validation]
+        target = targets(parts.item, [row.value for row in parts.validation]).tolist()
+        figures = [figure_of_merit(parts.item, target, own.outputs(texts)) if texts else 0.0 for own in tried]
+        best = TIMES_EPOCHS[int(np.argmax(figures))]
+        made.append(competitor(contest, taught, number, _with_epochs(config, seed, best, distillation)))
+    return made
+
+
+def _with_epochs(config: TrainingConfig, seed: int, times: int, distillation: dict[str, object]) -> TrainingConfig:
+    return _seeded(config, seed, epochs=times * config.distillation.epochs, **distillation)
+
+
+def retaught(taught: Taught, config: TrainingConfig) -> Taught:
+    """The same parts and teacher, other texts, and no text of any kind that a configuration leaves out."""
+    parts = tuple(replace(own, unlabelled=own.unlabelled if config.text.unlabelled else ()) for own in taught.parts)
+    texts = tuple(texts_for(own, config) for own in parts)
+    tokenizers = tuple(learn_tokenizer(own.written, config.student.vocabulary) for own in texts)
+    teacher = taught.teacher if config.distillation.soft_weight > 0 else None
+    return Taught(taught.group, parts, texts, tokenizers, teacher)
+
+
+def competitor(contest: Contest, taught: Taught, number: int, config: TrainingConfig) -> Competitor:
+    files = student_of(taught, number, config, contest.cache)
+    parts = taught.parts[number]
+    network = files.network(parts.item, config.student.max_tokens)
+    seconds = files.seconds
+    if taught.teacher is not None and seconds is not None:
+        context = taught.group.context(parts.item)
+        labelling = labelling_seconds(taught.teacher, context, taught.texts[number].all, contest.cache)
+        seconds = None if labelling is None else seconds + labelling
+    return Competitor(
+        lambda texts: network.outputs(list(texts)),
+        files.parameters,
+        seconds,
+        partial(_runtimes, files, parts.item, config.student.max_tokens),
+    )
+
+
+def _runtimes(files: StudentFiles, item: Item, max_tokens: int) -> list[Runtime]:
+    made = []
+    for name, content in (("float32", files.student), ("int8", weights_int8(files.student))):
+        network = Network.from_bytes(files.tokenizer, content, max_tokens, item)
+        made.append(Runtime(name, len(content) + len(files.tokenizer), partial(_outputs, network)))
+    return made
+
+
+def _outputs(network: Network, texts: Sequence[str]) -> Outputs:
+    return network.outputs(list(texts))

@@ -1,0 +1,63 @@
+"""The teacher as a competitor, and what it shares with any other encoder: export, int8, timing."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from app.scoring.decoding import Outputs
+from training.compare.contest import Competitor, Contest, Runtime
+from training.encoder import ScoringEncoder
+from training.fine_tuning import mixture
+from training.onnx_encoder import OnnxEncoder, to_onnx
+from training.quantise import dynamic_int8
+from training.softlabels import teacher_outputs
+from training.student import parameters
+from training.teacher import Teacher
+
+
+def teachers(contest: Contest, _: int) -> list[Competitor]:
+    """One teacher, once for each item that it teaches."""
+    teacher = contest.taught.teacher
+    if teacher is None:
+        return []
+    seconds = [member.seconds for member in teacher.members]
+    networks = [member.network for member in teacher.members]
+    made = []
+    for parts in contest.taught.parts:
+        context, name = contest.taught.group.context(parts.item), f"{parts.item.item_id}: teacher"
+        made.append(
+            Competitor(
+                partial(_labelled, teacher, context, name, contest),
+                sum(map(parameters, networks)),
+                None if None in seconds else sum(filter(None, seconds)) / len(contest.taught.parts),
+                partial(runtimes, networks, teacher.tokenizer, context, teacher.max_tokens),
+            )
+        )
+    return made
+
+
+def _labelled(teacher: Teacher, context: str, name: str, contest: Contest, texts: Sequence[str]) -> Outputs:
+    return teacher_outputs(teacher, context, texts, name, contest.cache)
+
+
+def runtimes(
+    networks: Sequence[ScoringEncoder], tokenizer: PreTrainedTokenizerBase, context: str, max_tokens: int
+) -> list[Runtime]:
+    """In float32 and in int8, by onnxruntime; of several networks the mixture."""
+    whole = [to_onnx(network, tokenizer, max_tokens) for network in networks]
+    continuous = networks[0].head.continuous
+    made = []
+    for name, contents in (("float32", whole), ("int8", [dynamic_int8(content) for content in whole])):
+        encoders = [OnnxEncoder(content, tokenizer, max_tokens) for content in contents]
+        size = sum(encoder.bytes for encoder in encoders)
+        made.append(Runtime(name, size, partial(_mixed, encoders, context, continuous)))
+    return made
+
+
+def _mixed(encoders: Sequence[OnnxEncoder], context: str, continuous: bool, texts: Sequence[str]) -> Outputs:
+    contexts = [context] * len(texts)
+    each = np.stack([encoder.outputs(contexts, texts) for encoder in encoders])
+    return np.asarray(mixture(torch.from_numpy(each), continuous).numpy())

@@ -1,0 +1,206 @@
+"""What a comparison's results come to: agreement with bootstrap intervals, sizes and times, for each kind of scale.
+
+Ordered scales: the mean over items of QWK.  Labels and grades: macro-F1 and RMSE over the rows of all items together,
+since few responses an item say little.  Seeds are averaged as figures, not as scores.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from app.scoring.agreement import exact_agreement, macro_f1, quadratic_weighted_kappa, root_mean_squared_error
+from training.compare.results import ItemResult, Value
+
+RESAMPLES = 2000
+STUDENT, HUMAN = "student", "human"
+Kind = Literal["ordered", "labels", "grades"]
+METRIC: dict[Kind, str] = {"ordered": "QWK", "labels": "macro-F1", "grades": "RMSE"}
+Scores = list[NDArray[np.float64]]  # item by item
+Drawn = list[NDArray[np.int64]]  # row numbers, item by item
+
+
+class Cost(Value):
+    """One precision: bytes, and milliseconds a response; means over the items that were timed."""
+
+    bytes: float
+    alone_ms: float
+    batched_ms: float
+    figure: float | None  # of the section's metric, on the items that were timed
+
+
+class Row(Value):
+    """One contestant over all items of a section."""
+
+    name: str
+    title: str
+    figure: float
+    interval: tuple[float, float]  # 95 % bootstrap over rows
+    seeds: list[float]
+    student_less_this: float | None = None
+    student_less_this_interval: tuple[float, float] | None = None
+    accuracy: float | None
+    macro_f1: float | None
+    parameters: float | None = None  # mean over items
+    minutes: float | None = None  # of training for an item
+    costs: dict[str, Cost] = Field(default_factory=dict)  # by precision
+    items: dict[str, float | None]
+
+
+class Section(Value):
+    """All items on one kind of scale."""
+
+    kind: Kind
+    metric: str
+    items: int
+    rows: int
+    contestants: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A contestant's scores beside those that it is measured by."""
+
+    human: Scores
+    seeds: list[Scores]
+
+
+def sections(results: Sequence[ItemResult], titles: dict[str, str]) -> list[Section]:
+    """Contestants that were not found on every item of a section are left out of it."""
+    made = []
+    for kind in METRIC:
+        items = [result for result in results if _kind(result) == kind and result.ids]
+        if items:
+            made.append(_section(kind, items, titles))
+    return made
+
+
+def _kind(result: ItemResult) -> Kind:
+    return "grades" if result.scale == "continuous" else "labels" if result.scale == "nominal" else "ordered"
+
+
+def _section(kind: Kind, items: Sequence[ItemResult], titles: dict[str, str]) -> Section:
+    entries = {name: entry for name in titles if (entry := _entry(items, name)) is not None}
+    if (raters := _raters(items)) is not None and kind != "labels":
+        entries[HUMAN] = raters
+    drawn = [_resampled(kind, items, seed) for seed in range(RESAMPLES)]
+    student = entries.get(STUDENT)
+    rows = []
+    for name, entry in entries.items():
+        row = _row(kind, items, name, titles.get(name, "one human rater against the other"), entry, drawn)
+        if student is not None and name not in (STUDENT, HUMAN):
+            row.student_less_this = _mean_figure(kind, student) - row.figure
+            differences = [_mean_figure(kind, student, rows) - _mean_figure(kind, entry, rows) for rows in drawn]
+            row.student_less_this_interval = _interval(differences)
+        rows.append(row)
+    metric = METRIC[kind]
+    if kind == "grades":
+        metric += (
+            " as a share of the scale"
+            if len({item.span for item in items}) > 1
+            else f" on a scale of {items[0].span:g}"
+        )
+    count = sum(len(item.ids) for item in items)
+    return Section(kind=kind, metric=metric, items=len(items), rows=count, contestants=rows)
+
+
+def _entry(items: Sequence[ItemResult], name: str) -> _Entry | None:
+    found = [item.found[name] for item in items if name in item.found]
+    seeds = set.intersection(*(set(own.seeds) for own in found)) if found else set()
+    if len(found) < len(items) or not all(own.seeds[seed].values for own in found for seed in seeds) or not seeds:
+        return None
+    machine = [[own.seeds[seed].values for own in found] for seed in sorted(seeds)]
+    return _Entry(_scaled(items, [item.human for item in items]), [_scaled(items, values) for values in machine])
+
+
+def _raters(items: Sequence[ItemResult]) -> _Entry | None:
+    pairs = [item.raters for item in items if item.raters is not None]
+    if len(pairs) < len(items):
+        return None
+    first, second = ([[pair[side] for pair in own] for own in pairs] for side in (0, 1))
+    return _Entry(_scaled(items, first), [_scaled(items, second)])
+
+
+def _scaled(items: Sequence[ItemResult], values: Sequence[Sequence[float]]) -> Scores:
+    """In units of the scale where all have the same span, else grades as shares of it."""
+    as_shares = len({item.span for item in items}) > 1 and items[0].scale == "continuous"
+    spans = [item.span if as_shares else 1 for item in items]
+    return [np.asarray(own, float) / span for own, span in zip(values, spans, strict=True)]
+
+
+def _resampled(kind: Kind, items: Sequence[ItemResult], seed: int) -> Drawn:
+    """Row numbers of each item drawn with replacement; as many as it has, or as fall to it from all rows."""
+    generator = np.random.default_rng(seed)
+    sizes = [len(item.ids) for item in items]
+    if kind != "ordered":
+        sizes = generator.multinomial(sum(sizes), np.array(sizes) / sum(sizes)).tolist()
+    return [generator.integers(0, len(item.ids), size) for item, size in zip(items, sizes, strict=True)]
+
+
+def _mean_figure(kind: Kind, entry: _Entry, drawn: Drawn | None = None) -> float:
+    """The metric over items, averaged over seeds."""
+    return float(np.mean([_figure(kind, entry.human, machine, drawn) for machine in entry.seeds]))
+
+
+def _figure(kind: Kind, human: Scores, machine: Scores, drawn: Drawn | None) -> float:
+    pairs = list(zip(human, machine, strict=True))
+    if drawn is not None:
+        pairs = [(h[rows], m[rows]) for (h, m), rows in zip(pairs, drawn, strict=True)]
+    if kind == "ordered":
+        return float(np.nanmean([quadratic_weighted_kappa(h, m) for h, m in pairs]))
+    h, m = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    return macro_f1(h, m) if kind == "labels" else root_mean_squared_error(h, m)
+
+
+def _interval(figures: Sequence[float]) -> tuple[float, float]:
+    low, high = np.percentile(figures, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _row(kind: Kind, items: Sequence[ItemResult], name: str, title: str, entry: _Entry, drawn: Sequence[Drawn]) -> Row:
+    found = [item.found[name] for item in items if name in item.found]
+    seconds = [own.seconds for own in found if own.seconds is not None]
+    return Row(
+        name=name,
+        title=title,
+        figure=_mean_figure(kind, entry),
+        interval=_interval([_mean_figure(kind, entry, rows) for rows in drawn]),
+        seeds=[_figure(kind, entry.human, machine, None) for machine in entry.seeds],
+        accuracy=None if kind == "grades" else _over_rows(entry, exact_agreement),
+        macro_f1=None if kind == "grades" else _over_rows(entry, macro_f1),
+        parameters=float(np.mean([own.parameters for own in found])) if found else None,
+        minutes=float(np.mean(seconds)) / 60 if found and len(seconds) == len(found) else None,
+        costs=_costs(kind, items, name),
+        items={item.item_id: _of_item(kind, entry, number) for number, item in enumerate(items)},
+    )
+
+
+def _over_rows(entry: _Entry, metric: Callable[[Any, Any], float]) -> float:
+    """Of all items' rows together, averaged over seeds."""
+    human = np.concatenate(entry.human)
+    return float(np.mean([metric(human, np.concatenate(machine)) for machine in entry.seeds]))
+
+
+def _of_item(kind: Kind, entry: _Entry, number: int) -> float | None:
+    """None where the metric is undefined, as QWK is of scores that never differ."""
+    figures = [_figure(kind, [entry.human[number]], [machine[number]], None) for machine in entry.seeds]
+    return float(np.mean(figures)) if np.isfinite(figures).all() else None
+
+
+def _costs(kind: Kind, items: Sequence[ItemResult], name: str) -> dict[str, Cost]:
+    timed = [item for item in items if name in item.found and item.found[name].timings]
+    costs = {}
+    for precision in timed[0].found[name].timings if timed else ():
+        timings = [item.found[name].timings[precision] for item in timed]
+        machine = _scaled(timed, [timing.values for timing in timings])
+        figure = _figure(kind, _scaled(timed, [item.human for item in timed]), machine, None)
+        costs[precision] = Cost(
+            bytes=float(np.mean([timing.bytes for timing in timings])),
+            alone_ms=float(np.mean([timing.alone_ms for timing in timings])),
+            batched_ms=float(np.mean([timing.batched_ms for timing in timings])),
+            figure=figure if np.isfinite(figure) else None,
+        )
+    return costs

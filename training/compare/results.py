@@ -1,0 +1,105 @@
+"""What was found of one item, as one small file: ids, scores and predictions, never a text.
+
+A comparison may take days: what a file holds already is kept, so that calls on one folder add up.
+"""
+
+import json
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.scoring.item import Item, Number, Scale
+from training.cache import replace_file
+from training.splits import Parts
+
+
+class Value(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Seed(Value):
+    """Scores and predictions for the dev rows, in the order of the file's ids."""
+
+    values: list[Number]
+    predictions: list[list[float]]  # probabilities, or mean and variance as shares of the scale
+
+
+class Timing(Value):
+    """One competitor in one precision, all of an item timed in one go."""
+
+    bytes: int
+    alone_ms: float  # median milliseconds of a response by itself
+    batched_ms: float  # a response, in batches of 32
+    values: list[Number]  # scores for the dev rows in this precision
+
+
+class Found(Value):
+    """One contestant on one item."""
+
+    key: str  # a hash of data, settings and contestant
+    parameters: int
+    seconds: float | None
+    seeds: dict[int, Seed]
+    timings: dict[str, Timing] = Field(default_factory=dict)  # by precision, or the library that ran it
+
+
+class ItemResult(Value):
+    item_id: str
+    scale: Scale
+    choices: int
+    bottom: Number | None
+    span: Number
+    group: str  # the items whose teacher this one shares
+    train: int
+    ids: list[str]
+    human: list[Number]
+    raters: list[tuple[Number, Number]] | None
+    found: dict[str, Found] = Field(default_factory=dict)  # by contestant
+
+    @classmethod
+    def begun(cls, parts: Parts, group: str) -> Self:
+        item: Item = parts.item
+        raters = [row.raters for row in parts.dev if row.raters is not None]
+        return cls(
+            item_id=item.item_id,
+            scale=item.scale,
+            choices=item.choices,
+            bottom=item.bottom_score,
+            span=item.span,
+            group=group,
+            train=len(parts.marked),
+            ids=[row.id for row in parts.dev],
+            human=[row.value for row in parts.dev],
+            raters=raters if len(raters) == len(parts.dev) else None,
+        )
+
+    def same_rows(self, other: "ItemResult") -> bool:
+        """Whether both are of the same dev rows with the same human scores."""
+        return (self.ids, self.human, self.scale) == (other.ids, other.human, other.scale)
+
+
+def read_results(folder: Path) -> list[ItemResult]:
+    """All items' results, in the order of their ids.  Raises ValueError naming a file that is none."""
+    results = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            results.append(ItemResult.model_validate_json(path.read_bytes()))
+        except ValueError as error:
+            raise ValueError(f"{path} is no result of a comparison: {str(error).splitlines()[0]}") from None
+    return results
+
+
+def read_result(folder: Path, begun: ItemResult) -> ItemResult:
+    """What the folder has of this item, if it was found on the same rows; else what was begun."""
+    path = folder / f"{begun.item_id}.json"
+    if not path.is_file():
+        return begun
+    kept = ItemResult.model_validate_json(path.read_bytes())
+    return kept if kept.same_rows(begun) else begun
+
+
+def write_result(folder: Path, result: ItemResult) -> None:
+    content = json.dumps(result.model_dump(), separators=(",", ":"), ensure_ascii=False)
+    content = content.replace('},"', '},\n"').replace(',"found"', ',\n"found"')  # so that a change is seen where it is
+    replace_file(folder / f"{result.item_id}.json", lambda path: path.write_text(content + "\n", encoding="utf-8"))

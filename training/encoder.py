@@ -1,0 +1,51 @@
+"""Any Hugging Face encoder as a scorer: loaded, given an output layer, fed with text."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+
+from app.scoring.decoding import columns
+from app.scoring.item import Item
+from training.errors import NoWeights
+from training.losses import OutputLayer
+from training.weights import resolve
+
+
+class ScoringEncoder(nn.Module):
+    """An encoder, the mean of its last hidden states, and a linear layer: tokens → outputs (batch, columns)."""
+
+    def __init__(self, encoder: nn.Module, item: Item, dropout: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(dropout)
+        width = int(encoder.config.hidden_size)  # type: ignore[arg-type, union-attr]
+        self.head = OutputLayer(width, columns(item), item.is_continuous)
+
+    def forward(self, tokens: dict[str, Tensor]) -> Tensor:
+        return self.read(self.encoder(**tokens).last_hidden_state, tokens["attention_mask"])
+
+    def read(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        """Hidden states (batch, tokens, width) → outputs (batch, columns)."""
+        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        outputs: Tensor = self.head(self.dropout((hidden * mask).sum(1) / mask.sum(1).clamp(min=1)))
+        return outputs
+
+
+def load_base(base: str) -> tuple[PreTrainedTokenizerBase, nn.Module]:
+    """Tokenizer and encoder in float32.  Raises NoWeights."""
+    source = resolve(base)
+    try:
+        return AutoTokenizer.from_pretrained(source), AutoModel.from_pretrained(source, dtype=torch.float32)
+    except (OSError, ValueError) as error:  # what transformers raises for a hub out of reach and for a strange folder
+        raise NoWeights(f"base model {base!r}: {str(error).partition(chr(10))[0]}") from None
+
+
+def tokenise(
+    tokenizer: PreTrainedTokenizerBase, contexts: Sequence[str], texts: Sequence[str], max_tokens: int
+) -> dict[str, Tensor]:
+    """Responses, each after its context where there is one; of the longer of the two the end is cut."""
+    both = (list(contexts), list(texts)) if any(contexts) else (list(texts),)
+    encoded = tokenizer(*both, padding=True, truncation="longest_first", max_length=max_tokens, return_tensors="pt")
+    return dict(encoded)

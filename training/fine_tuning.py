@@ -1,0 +1,146 @@
+"""Fine-tuning one encoder on marked responses: checkpointed after every epoch, the best epoch kept."""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transformers import PreTrainedTokenizerBase
+
+from app.scoring.decoding import Outputs
+from app.scoring.item import Item
+from training.batches import shuffled_batches, sorted_batches
+from training.cache import note_seconds, replace_file
+from training.config import TeacherConfig
+from training.encoder import ScoringEncoder, tokenise
+from training.losses import human_loss
+from training.progress import console, track
+from training.selection import figure_of_merit
+
+LABEL_BATCH = 32  # texts scored in one pass
+WEIGHTS, CHECKPOINT, HISTORY = "teacher.safetensors", "checkpoint.pt", "history.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    context: str  # what the teacher reads before the response: question and references, or nothing
+    text: str
+    target: float  # as losses.targets gives it
+
+    @property
+    def length(self) -> int:
+        return len(self.context) + len(self.text)
+
+
+def fine_tune(
+    network: ScoringEncoder,
+    tokenizer: PreTrainedTokenizerBase,
+    item: Item,
+    fit: Sequence[Example],
+    validation: Sequence[Example],
+    config: TeacherConfig,
+    seed: int,
+    folder: Path,
+    name: str,
+) -> None:
+    """Trains until the validation figure has not risen for `patience` epochs; leaves WEIGHTS and HISTORY in `folder`.
+
+    A killed call goes on from the last whole epoch.  `item` stands for all that are read: they share a scale.
+    """
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    steps_an_epoch = -(-len(fit) // config.batch_size)
+    epochs = max(config.max_epochs, -(-config.min_steps // steps_an_epoch))
+    steps = epochs * steps_an_epoch
+    warmup = max(1, round(config.warmup * steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
+    )
+    # The running mean of recent weights generalises better and varies less between epochs than the last weights do.
+    decay = 1 - 1 / max(1.0, config.averaging * steps)
+    mean = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+    history: list[float] = []
+    seconds, began = 0.0, time.monotonic()
+    if (folder / CHECKPOINT).is_file():
+        state: dict[str, Any] = torch.load(folder / CHECKPOINT, weights_only=True)
+        network.load_state_dict(state["network"])
+        mean.load_state_dict(state["mean"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        history, seconds = state["history"], state["seconds"]
+        console.print(f"{name} goes on after epoch {len(history)}")
+    while len(history) < epochs and not _stalled(history, config.patience):
+        epoch = len(history) + 1
+        torch.manual_seed(1000 * seed + epoch)  # so that an epoch is the same after a kill as without one
+        network.train()
+        batches = shuffled_batches([row.length for row in fit], config.batch_size, 1000 * seed + epoch)
+        for numbers in track(batches, f"{name}, epoch {epoch}/{epochs}", len(batches)):
+            batch = [fit[number] for number in numbers]
+            tokens = tokenise(tokenizer, [r.context for r in batch], [r.text for r in batch], config.max_tokens)
+            loss = human_loss(network(tokens), torch.tensor([row.target for row in batch]), item.is_continuous)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            mean.update_parameters(network)
+        history.append(_validate(cast("ScoringEncoder", mean.module), tokenizer, item, validation, config))
+        console.print(f"{name}, epoch {epoch}: validation {history[-1]:.3f}")
+        if history[-1] == max(history) and history.count(history[-1]) == 1:
+            replace_file(folder / WEIGHTS, lambda path: save_file(mean.module.state_dict(), path))
+        state = {"network": network.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
+        state |= {"schedule": schedule.state_dict(), "history": history}
+        state |= {"seconds": seconds + time.monotonic() - began}
+        replace_file(folder / CHECKPOINT, lambda path, state=state: torch.save(state, path))  # type: ignore[misc]
+    note_seconds(folder / WEIGHTS, seconds + time.monotonic() - began)
+    replace_file(folder / HISTORY, lambda path: path.write_text(json.dumps(history)))
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def outputs_of(
+    networks: Sequence[ScoringEncoder],
+    tokenizer: PreTrainedTokenizerBase,
+    contexts: Sequence[str],
+    texts: Sequence[str],
+    max_tokens: int,
+) -> Outputs:
+    """(texts, columns), in the order given: of several networks the mixture of their distributions."""
+    outputs = np.zeros((len(texts), networks[0].head.out_features), dtype=np.float32)
+    lengths = [len(context) + len(text) for context, text in zip(contexts, texts, strict=True)]
+    for numbers in sorted_batches(lengths, LABEL_BATCH):
+        tokens = tokenise(tokenizer, [contexts[n] for n in numbers], [texts[n] for n in numbers], max_tokens)
+        with torch.inference_mode():
+            each = torch.stack([network.eval()(tokens) for network in networks])  # (networks, batch, columns)
+            outputs[numbers] = mixture(each, networks[0].head.continuous).numpy()
+    return outputs
+
+
+def mixture(each: torch.Tensor, continuous: bool) -> torch.Tensor:
+    """(networks, batch, columns) → (batch, columns): logarithm of the mean probability; mean and variance of grades."""
+    if continuous:
+        means, variances = each[..., 0], each[..., 1]
+        return torch.stack([means.mean(0), variances.mean(0) + means.var(0, correction=0)], dim=1)
+    return torch.log_softmax(each, dim=2).logsumexp(0) - math.log(len(each))
+
+
+def _stalled(history: list[float], patience: int) -> bool:
+    return len(history) > patience and max(history[-patience:]) <= max(history[:-patience])
+
+
+def _validate(
+    network: ScoringEncoder,
+    tokenizer: PreTrainedTokenizerBase,
+    item: Item,
+    validation: Sequence[Example],
+    config: TeacherConfig,
+) -> float:
+    contexts, texts = [row.context for row in validation], [row.text for row in validation]
+    outputs = outputs_of([network], tokenizer, contexts, texts, config.max_tokens)
+    return figure_of_merit(item, [row.target for row in validation], outputs)

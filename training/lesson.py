@@ -1,0 +1,74 @@
+"""What a student learns from: its item's texts, human scores where there are any, and the teacher's outputs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.scoring.decoding import Outputs
+from training.augment import augmented
+from training.cache import key_of, key_of_texts
+from training.config import TrainingConfig
+from training.softlabels import teacher_outputs
+from training.splits import Parts
+from training.targets import NO_LABEL, targets
+from training.teacher import Teacher
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Row i of each array belongs to text i, and they are only ever indexed together."""
+
+    texts: tuple[str, ...]
+    targets: NDArray[np.float64]  # (texts,), NO_LABEL where there is no human score
+    teacher: Outputs | None  # (texts, columns); None when no teacher takes part
+
+    def __post_init__(self) -> None:
+        rows = {len(self.texts), len(self.targets)}
+        rows |= {len(self.teacher)} if self.teacher is not None else set()
+        if len(rows) != 1:
+            raise ValueError(f"texts, human scores and teacher rows differ in number: {sorted(rows)}")
+
+    @property
+    def key(self) -> str:
+        """A hash of all of it."""
+        soft = None if self.teacher is None else self.teacher.tobytes().hex()
+        return key_of(key_of_texts(self.texts), self.targets.tobytes().hex(), soft)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A student's texts by kind."""
+
+    marked: tuple[str, ...]
+    unlabelled: tuple[str, ...]
+    augmented: tuple[str, ...]
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (*self.marked, *self.unlabelled, *self.augmented)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """By learners: what the tokenizer is learnt from."""
+        return (*self.marked, *self.unlabelled)
+
+
+def texts_for(parts: Parts, config: TrainingConfig) -> Texts:
+    """Without a teacher there is no one to label any but the marked ones."""
+    marked = [row.text for row in parts.fit]
+    if config.distillation.soft_weight == 0:
+        return Texts(tuple(marked), (), ())
+    made = augmented(marked, config.text.augmented_per_response, config.seed)
+    return Texts(tuple(marked), parts.unlabelled, tuple(made))
+
+
+def lesson_for(parts: Parts, texts: Texts, teacher: Teacher | None, context: str, cache: Path) -> Lesson:
+    """The texts in order, with human scores and the teacher's outputs, which reads `context` before each."""
+    known = np.full(len(texts.all), NO_LABEL)
+    known[: len(texts.marked)] = targets(parts.item, [row.value for row in parts.fit])
+    soft = None
+    if teacher is not None:
+        soft = teacher_outputs(teacher, context, texts.all, f"{parts.item.item_id}: soft labels", cache)
+    return Lesson(texts.all, known, soft)

@@ -1,0 +1,75 @@
+"""A student's two model files, made from a lesson; kept by the hash of what made them."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from app.scoring.decoding import distribution
+from app.scoring.featurizer import Featurizer
+from app.scoring.item import Item
+from app.scoring.network import Network
+from training.cache import key_of, note_seconds, replace_file, seconds_of
+from training.config import StudentConfig, TrainingConfig
+from training.distill import distilled
+from training.errors import NoParity
+from training.graph import to_onnx
+from training.lesson import Lesson
+from training.student import StudentNetwork, parameters
+
+CHECKED = 200  # texts that parity is tried on
+MAX_DIFFERENCE = 1e-4  # between torch's and onnxruntime's probabilities, or shares of the scale
+
+
+@dataclass(frozen=True, slots=True)
+class StudentFiles:
+    """The content of tokenizer.json and student.onnx."""
+
+    tokenizer: bytes
+    student: bytes
+    parameters: int
+    seconds: float | None  # that the distillation took
+
+    def network(self, item: Item, max_tokens: int) -> Network:
+        return Network.from_bytes(self.tokenizer, self.student, max_tokens, item)
+
+
+def make_student(item: Item, lesson: Lesson, tokenizer: bytes, config: TrainingConfig, cache: Path) -> StudentFiles:
+    """Distilled, exported, and found to compute in onnxruntime what it did in torch.
+
+    Raises OverBudget before anything is trained, and NoParity.
+    """
+    count = check_budget(item, tokenizer, config.student)
+    seed = 1000 * config.seed + config.distillation.seed
+    settings = config.student.model_dump() | config.distillation.model_dump(exclude={"seed"})
+    key = key_of("student", item.scale, item.choices, lesson.key, tokenizer.decode(), settings, seed)
+    file = cache / "students" / key
+    if not file.is_file():
+        featurizer = Featurizer.from_bytes(tokenizer, config.student.max_tokens)
+        began = time.monotonic()
+        network = distilled(lesson, featurizer, item, config.student, config.distillation, seed)
+        content = to_onnx(network)
+        exported = Network.from_bytes(tokenizer, content, config.student.max_tokens, item)
+        check_parity(network, exported, item, lesson.texts[:CHECKED])
+        note_seconds(file, time.monotonic() - began)
+        replace_file(file, lambda path: path.write_bytes(content))
+    return StudentFiles(tokenizer, file.read_bytes(), count, seconds_of([file]))
+
+
+def check_budget(item: Item, tokenizer: bytes, config: StudentConfig) -> int:
+    """How many parameters a student will have.  Raises OverBudget."""
+    vocabulary = Featurizer.from_bytes(tokenizer, config.max_tokens).vocabulary
+    return parameters(StudentNetwork(vocabulary, item, config))
+
+
+def check_parity(trained: StudentNetwork, exported: Network, item: Item, texts: Sequence[str]) -> float:
+    """The largest difference of a prediction over the texts.  Raises NoParity from MAX_DIFFERENCE."""
+    with torch.inference_mode():
+        wanted = trained(torch.from_numpy(exported.featurizer.ids(list(texts)))).numpy()
+    difference = np.abs(distribution(wanted, item) - distribution(exported.outputs(list(texts)), item)).max()
+    if not difference < MAX_DIFFERENCE:
+        raise NoParity(f"the exported student's predictions differ by {difference:.2g} (limit {MAX_DIFFERENCE})")
+    return float(difference)
