@@ -125,6 +125,8 @@ def compare(
     for path in report or ():
         if path.suffix not in REPORTS:
             raise UsageFailure(f"{path}: a report's name ends in {', '.join(REPORTS)}")
+        if not path.absolute().parent.is_dir():
+            raise UsageFailure(f"{path}: there is no such folder")
     chosen = _chosen(data, item)
     if not any(own.dev for own in chosen):
         raise UsageFailure(f"{data} has no dev rows of these items to compare on")

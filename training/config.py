@@ -66,7 +66,7 @@ class DistillationConfig(Config):
     learning_rate: float = Field(default=4e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     epochs: int = Field(default=15, ge=1)
-    min_steps: int = Field(default=600, ge=1, description="Few texts are passed over more often, to this many steps.")
+    min_steps: int = Field(default=600, ge=20, description="Few texts are passed over more often, to this many steps.")
     seed: int = Field(default=0, description="For another student of the same split, teacher and texts.")
 
 

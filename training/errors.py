@@ -4,6 +4,7 @@ TrainingError
 ├── BadConfig     a settings file that cannot be understood
 ├── NoWeights     the base model of a teacher cannot be had as asked
 ├── TooFewRows    not enough marked responses to train on and to choose by
+├── BadResults    a file among a comparison's results that is none
 ├── OverBudget    a student with more learned parameters than it may have
 └── NoParity      the exported student does not compute what the trained one did
 """
@@ -22,6 +23,10 @@ class NoWeights(TrainingError):
 
 
 class TooFewRows(TrainingError):
+    pass
+
+
+class BadResults(TrainingError):
     pass
 
 

@@ -20,11 +20,14 @@ def dynamic_int8(content: bytes) -> bytes:
     """
     model = onnx.load_from_string(content)
     del model.graph.value_info[:]  # shapes of before: quantisation would hold the new ones against them
-    logging.getLogger().setLevel(logging.ERROR)  # it recommends a step that these graphs do not need
-    with tempfile.TemporaryDirectory() as folder:
-        small = Path(folder) / "small.onnx"
-        quantize_dynamic(model, small, per_channel=True)
-        return small.read_bytes()
+    logging.disable(logging.WARNING)  # it recommends a step that these graphs do not need
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            small = Path(folder) / "small.onnx"
+            quantize_dynamic(model, small, per_channel=True)
+            return small.read_bytes()
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def weights_int8(content: bytes) -> bytes:

@@ -18,12 +18,12 @@ def tiny_settings(encoder: Path) -> TrainingConfig:
             batch_size=8,
             members=1,
             max_epochs=4,
-            min_steps=1,
+            min_steps=20,
             averaging=0.25,
         ),
         text=TextConfig(augmented_per_response=2),
         student=StudentConfig(vocabulary=100, embedding=8, hidden=8, max_tokens=48),
-        distillation=DistillationConfig(epochs=8, min_steps=1, learning_rate=1e-2, batch_size=32),
+        distillation=DistillationConfig(epochs=8, min_steps=20, learning_rate=1e-2, batch_size=32),
     )
 
 

@@ -29,14 +29,15 @@ FEW = 100  # responses below which a feature seen once is kept
 TINY = 1e-6  # the least probability: its logarithm is finite
 
 
-def tf_idf(item: Item, responses: int, budget: int | None = None) -> Pipeline:
+def tf_idf(item: Item, responses: int, budget: int | None = None, *, lenient: bool = False) -> Pipeline:
     """Words and word pairs, characters 2 to 5 within words; logistic regression, or ridge regression of grades.
 
     With a budget only the features most telling of the score stay (χ², or F of the regression), so that coefficients
-    and document frequencies together are within it.
+    and document frequencies together are within it.  `lenient`: a word is whatever stands between spaces.
     """
-    min_df = 1 if responses < FEW else 2
-    words = TfidfVectorizer(ngram_range=(1, 2), min_df=min_df, sublinear_tf=True)
+    min_df = 1 if responses < FEW or lenient else 2
+    pattern = r"\S+" if lenient else r"(?u)\b\w\w+\b"
+    words = TfidfVectorizer(ngram_range=(1, 2), min_df=min_df, sublinear_tf=True, token_pattern=pattern)
     characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=min_df, sublinear_tf=True)
     steps: list[Any] = [make_union(words, characters)]
     if budget is not None:
@@ -56,11 +57,18 @@ class Linear:
         self._variance = 1.0
         self._pipeline = tf_idf(item, len(texts), budget)
         if self._constant is None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                warnings.filterwarnings("ignore", "k=")  # there are no more features than the budget allows
-                warnings.filterwarnings("ignore", "invalid value|divide by zero", RuntimeWarning)  # constant features
-                self._pipeline.fit(list(texts), target if item.is_continuous else target.astype(int))
+            self._fit(list(texts), target if item.is_continuous else target.astype(int), budget)
+
+    def _fit(self, texts: list[str], target: NDArray[Any], budget: int | None) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", "k=")  # there are no more features than the budget allows
+            warnings.filterwarnings("ignore", "invalid value|divide by zero", RuntimeWarning)  # constant features
+            try:
+                self._pipeline.fit(texts, target)
+            except ValueError:  # no word of two letters, or none that stands in two responses
+                self._pipeline = tf_idf(self._item, len(texts), budget, lenient=True)
+                self._pipeline.fit(texts, target)
 
     def outputs(self, texts: Sequence[str]) -> Outputs:
         """(texts, columns): log probabilities, or grades with one variance for all."""
@@ -103,7 +111,7 @@ def _linear(parts: Parts, budget: int | None) -> Competitor:
     target = targets(parts.item, [row.value for row in parts.marked])
     model = Linear(parts.item, texts, target, budget)
     seconds = time.monotonic() - began
-    held_out = np.zeros((len(texts), columns(parts.item)))
+    held_out = np.ones((len(texts), columns(parts.item)))
     for fit, rest in KFold(min(FOLDS, len(texts)), shuffle=True, random_state=0).split(texts) if len(texts) > 1 else ():
         fold = Linear(parts.item, [texts[number] for number in fit], target[fit], budget)
         held_out[rest] = fold.outputs([texts[number] for number in rest])

@@ -64,7 +64,8 @@ def _best_epochs(contest: Contest, seed: int, distillation: dict[str, object]) -
 
 
 def _with_epochs(config: TrainingConfig, seed: int, times: int, distillation: dict[str, object]) -> TrainingConfig:
-    return _seeded(config, seed, epochs=times * config.distillation.epochs, **distillation)
+    own = config.distillation
+    return _seeded(config, seed, epochs=times * own.epochs, min_steps=times * own.min_steps, **distillation)
 
 
 def retaught(taught: Taught, config: TrainingConfig) -> Taught:

@@ -57,6 +57,7 @@ class Section(Value):
     metric: str
     items: int
     rows: int
+    settings: int  # under how many different ones the results were found
     contestants: list[Row]
 
 
@@ -94,7 +95,7 @@ def _section(kind: Kind, items: Sequence[ItemResult], titles: dict[str, str]) ->
         if student is not None and name not in (STUDENT, HUMAN):
             row.student_less_this = _mean_figure(kind, student) - row.figure
             differences = [_mean_figure(kind, student, rows) - _mean_figure(kind, entry, rows) for rows in drawn]
-            row.student_less_this_interval = _interval(differences)
+            row.student_less_this_interval = _interval(row.student_less_this, differences)
         rows.append(row)
     metric = METRIC[kind]
     if kind == "grades":
@@ -104,7 +105,8 @@ def _section(kind: Kind, items: Sequence[ItemResult], titles: dict[str, str]) ->
             else f" on a scale of {items[0].span:g}"
         )
     count = sum(len(item.ids) for item in items)
-    return Section(kind=kind, metric=metric, items=len(items), rows=count, contestants=rows)
+    settings = {found.settings for item in items for found in item.found.values()}
+    return Section(kind=kind, metric=metric, items=len(items), rows=count, settings=len(settings), contestants=rows)
 
 
 def _entry(items: Sequence[ItemResult], name: str) -> _Entry | None:
@@ -113,7 +115,9 @@ def _entry(items: Sequence[ItemResult], name: str) -> _Entry | None:
     if len(found) < len(items) or not all(own.seeds[seed].values for own in found for seed in seeds) or not seeds:
         return None
     machine = [[own.seeds[seed].values for own in found] for seed in sorted(seeds)]
-    return _Entry(_scaled(items, [item.human for item in items]), [_scaled(items, values) for values in machine])
+    shares = _as_shares(items)
+    human = _scaled(items, [item.human for item in items], shares)
+    return _Entry(human, [_scaled(items, values, shares) for values in machine])
 
 
 def _raters(items: Sequence[ItemResult]) -> _Entry | None:
@@ -121,12 +125,16 @@ def _raters(items: Sequence[ItemResult]) -> _Entry | None:
     if len(pairs) < len(items):
         return None
     first, second = ([[pair[side] for pair in own] for own in pairs] for side in (0, 1))
-    return _Entry(_scaled(items, first), [_scaled(items, second)])
+    shares = _as_shares(items)
+    return _Entry(_scaled(items, first, shares), [_scaled(items, second, shares)])
 
 
-def _scaled(items: Sequence[ItemResult], values: Sequence[Sequence[float]]) -> Scores:
-    """In units of the scale where all have the same span, else grades as shares of it."""
-    as_shares = len({item.span for item in items}) > 1 and items[0].scale == "continuous"
+def _as_shares(items: Sequence[ItemResult]) -> bool:
+    """Whether grades are measured as shares of their scales, because these differ in span."""
+    return len({item.span for item in items}) > 1 and items[0].scale == "continuous"
+
+
+def _scaled(items: Sequence[ItemResult], values: Sequence[Sequence[float]], as_shares: bool) -> Scores:
     spans = [item.span if as_shares else 1 for item in items]
     return [np.asarray(own, float) / span for own, span in zip(values, spans, strict=True)]
 
@@ -150,24 +158,27 @@ def _figure(kind: Kind, human: Scores, machine: Scores, drawn: Drawn | None) -> 
     if drawn is not None:
         pairs = [(h[rows], m[rows]) for (h, m), rows in zip(pairs, drawn, strict=True)]
     if kind == "ordered":
-        return float(np.nanmean([quadratic_weighted_kappa(h, m) for h, m in pairs]))
+        defined = [qwk for qwk in (quadratic_weighted_kappa(h, m) for h, m in pairs) if not np.isnan(qwk)]
+        return float(np.mean(defined)) if defined else 0.0  # nothing is earned where no score ever differs
     h, m = (np.concatenate(side) for side in zip(*pairs, strict=True))
     return macro_f1(h, m) if kind == "labels" else root_mean_squared_error(h, m)
 
 
-def _interval(figures: Sequence[float]) -> tuple[float, float]:
-    low, high = np.percentile(figures, [2.5, 97.5])
+def _interval(figure: float, resampled: Sequence[float]) -> tuple[float, float]:
+    """Percentiles about the figure, less the bias that resampling shows: QWK of few rows drawn twice is too low."""
+    low, high = np.percentile(resampled, [2.5, 97.5]) + figure - np.mean(resampled)
     return float(low), float(high)
 
 
 def _row(kind: Kind, items: Sequence[ItemResult], name: str, title: str, entry: _Entry, drawn: Sequence[Drawn]) -> Row:
     found = [item.found[name] for item in items if name in item.found]
     seconds = [own.seconds for own in found if own.seconds is not None]
+    figure = _mean_figure(kind, entry)
     return Row(
         name=name,
         title=title,
-        figure=_mean_figure(kind, entry),
-        interval=_interval([_mean_figure(kind, entry, rows) for rows in drawn]),
+        figure=figure,
+        interval=_interval(figure, [_mean_figure(kind, entry, rows) for rows in drawn]),
         seeds=[_figure(kind, entry.human, machine, None) for machine in entry.seeds],
         accuracy=None if kind == "grades" else _over_rows(entry, exact_agreement),
         macro_f1=None if kind == "grades" else _over_rows(entry, macro_f1),
@@ -187,16 +198,17 @@ def _over_rows(entry: _Entry, metric: Callable[[Any, Any], float]) -> float:
 def _of_item(kind: Kind, entry: _Entry, number: int) -> float | None:
     """None where the metric is undefined, as QWK is of scores that never differ."""
     figures = [_figure(kind, [entry.human[number]], [machine[number]], None) for machine in entry.seeds]
-    return float(np.mean(figures)) if np.isfinite(figures).all() else None
+    varies = len({*entry.human[number]}) > 1
+    return float(np.mean(figures)) if varies or kind != "ordered" else None
 
 
 def _costs(kind: Kind, items: Sequence[ItemResult], name: str) -> dict[str, Cost]:
     timed = [item for item in items if name in item.found and item.found[name].timings]
-    costs = {}
+    costs, shares = {}, _as_shares(items)
     for precision in timed[0].found[name].timings if timed else ():
         timings = [item.found[name].timings[precision] for item in timed]
-        machine = _scaled(timed, [timing.values for timing in timings])
-        figure = _figure(kind, _scaled(timed, [item.human for item in timed]), machine, None)
+        machine = _scaled(timed, [timing.values for timing in timings], shares)
+        figure = _figure(kind, _scaled(timed, [item.human for item in timed], shares), machine, None)
         costs[precision] = Cost(
             bytes=float(np.mean([timing.bytes for timing in timings])),
             alone_ms=float(np.mean([timing.alone_ms for timing in timings])),

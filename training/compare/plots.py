@@ -39,7 +39,8 @@ def _plot(section: Section, label: str, value: Callable[[Row], float | None]) ->
         if not row.costs or not x:  # what has nothing to compute has no place here
             continue
         colour = OURS if row.name == STUDENT else OTHERS
-        reach = [[row.figure - row.interval[0]], [row.interval[1] - row.figure]]
+        low, high = row.interval
+        reach = [[max(0.0, row.figure - low)], [max(0.0, high - row.figure)]]
         axes.errorbar(x, row.figure, yerr=reach, fmt="o", color=colour, capsize=3)
         axes.annotate(row.title, (x, row.figure), xytext=(6, 5), textcoords="offset points", fontsize=8, color=colour)
     axes.set_xscale("log")
@@ -50,5 +51,5 @@ def _plot(section: Section, label: str, value: Callable[[Row], float | None]) ->
     axes.spines[["top", "right"]].set_visible(False)
     content = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "scorelet", "svg.fonttype": "none", "font.family": "sans-serif"}):
-        figure.savefig(content, format="svg", metadata={"Date": None})
+        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
     return content.getvalue()[content.getvalue().index("<svg") :]

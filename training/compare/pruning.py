@@ -14,15 +14,19 @@ from torch import Tensor, nn
 HEADS, WIDTH, FEED_FORWARD = 12, 312, 1200  # of TinyBERT-4 (Jiao et al. 2020)
 
 
-def is_prunable(encoder: Any) -> bool:
-    """Whether it is built like BERT, and larger than what is cut out of it."""
-    config = encoder.config
-    return (
-        hasattr(encoder, "embeddings")
-        and hasattr(getattr(encoder, "encoder", None), "layer")
-        and getattr(config, "num_attention_heads", 0) == HEADS
-        and int(config.hidden_size) > WIDTH
-    )
+def is_prunable(encoder: Any, layers: int) -> bool:
+    """Whether it is built like BERT, and larger than a network of so many layers that is cut out of it."""
+    try:
+        first, width = encoder.encoder.layer[0], encoder.config.hidden_size
+        parts = [first.attention.self.query, first.attention.self.key, first.attention.self.value]
+        parts += [first.attention.output.dense, first.intermediate.dense, first.output.dense]
+        embedded = encoder.embeddings.word_embeddings.weight.shape[1]
+        heads = first.attention.self.num_attention_heads
+        deep = len(encoder.encoder.layer)
+    except AttributeError:
+        return False
+    linear = all(isinstance(part, nn.Linear) for part in parts)
+    return linear and embedded == width > WIDTH and heads == HEADS and deep >= layers
 
 
 @torch.no_grad()

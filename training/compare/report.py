@@ -70,7 +70,8 @@ def as_json(found: Sequence[Section]) -> str:
 
 def heading(section: Section) -> str:
     how = "mean over items" if section.kind == "ordered" else "over all rows"
-    return f"{section.metric}, {how}: {section.items} items, {section.rows} responses"
+    note = "" if section.settings == 1 else f" (found under {section.settings} different settings)"
+    return f"{section.metric}, {how}: {section.items} items, {section.rows} responses{note}"
 
 
 def agreement_cells(row: Row) -> list[str]:

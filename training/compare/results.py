@@ -11,7 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.scoring.item import Item, Number, Scale
 from training.cache import replace_file
+from training.errors import BadResults
 from training.splits import Parts
+
+SUFFIX = ".result.json"
 
 
 class Value(BaseModel):
@@ -38,6 +41,7 @@ class Found(Value):
     """One contestant on one item."""
 
     key: str  # a hash of data, settings and contestant
+    settings: str  # a hash of the settings alone
     parameters: int
     seconds: float | None
     seeds: dict[int, Seed]
@@ -80,26 +84,33 @@ class ItemResult(Value):
 
 
 def read_results(folder: Path) -> list[ItemResult]:
-    """All items' results, in the order of their ids.  Raises ValueError naming a file that is none."""
-    results = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            results.append(ItemResult.model_validate_json(path.read_bytes()))
-        except ValueError as error:
-            raise ValueError(f"{path} is no result of a comparison: {str(error).splitlines()[0]}") from None
-    return results
+    """All items' results, in the order of their ids.  Raises BadResults."""
+    return [_read(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
 
 
 def read_result(folder: Path, begun: ItemResult) -> ItemResult:
-    """What the folder has of this item, if it was found on the same rows; else what was begun."""
-    path = folder / f"{begun.item_id}.json"
+    """What was begun, with what was found on the same rows before.  Raises BadResults."""
+    path = folder / f"{begun.item_id}{SUFFIX}"
     if not path.is_file():
         return begun
-    kept = ItemResult.model_validate_json(path.read_bytes())
-    return kept if kept.same_rows(begun) else begun
+    kept = _read(path)
+    return begun.model_copy(update={"found": kept.found}) if kept.same_rows(begun) else begun
+
+
+def _read(path: Path) -> ItemResult:
+    try:
+        return ItemResult.model_validate_json(path.read_bytes())
+    except ValueError as error:
+        raise BadResults(f"{path} is no result of a comparison: {str(error).splitlines()[0]}") from None
 
 
 def write_result(folder: Path, result: ItemResult) -> None:
-    content = json.dumps(result.model_dump(), separators=(",", ":"), ensure_ascii=False)
-    content = content.replace('},"', '},\n"').replace(',"found"', ',\n"found"')  # so that a change is seen where it is
-    replace_file(folder / f"{result.item_id}.json", lambda path: path.write_text(content + "\n", encoding="utf-8"))
+    """A line a contestant, so that a change is seen where it is."""
+    head = _compact(result.model_dump(exclude={"found"})).removesuffix("}")
+    lines = [f"{_compact(name)}:{_compact(found.model_dump())}" for name, found in result.found.items()]
+    content = head + ',"found":{\n' + ",\n".join(lines) + "\n}}\n"
+    replace_file(folder / f"{result.item_id}{SUFFIX}", lambda path: path.write_text(content, encoding="utf-8"))
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

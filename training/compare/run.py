@@ -19,6 +19,7 @@ from training.groups import Group, groups
 from training.progress import console
 from training.run import teach
 from training.splits import split
+from training.weights import fingerprint
 
 FORMAT = 1  # of the keys: raised when contestants change
 SEEDS = 3  # of what is seeded
@@ -64,8 +65,9 @@ class _GroupResults:
 
     def __init__(self, group: Group, config: TrainingConfig, folder: Path, contestants: Sequence[Contestant]) -> None:
         self._folder, self.contestants = folder, contestants
+        self._settings = key_of(FORMAT, config.model_dump(), fingerprint(config.teacher.base))
         self._keys = [
-            {c.name: key_of(FORMAT, c.name, group.data_sha256(data), config.model_dump()) for c in contestants}
+            {c.name: key_of(self._settings, c.name, group.data_sha256(data)) for c in contestants}
             for data in group.members
         ]
         self.results = [
@@ -87,11 +89,11 @@ class _GroupResults:
     @property
     def untimed(self) -> list[int]:
         """Of the items that are timed those that have a contestant without a time."""
+        measured = [number for number in self._numbers if self.results[number].ids]
         return [
             number
-            for number in self._numbers[:TIMED_ITEMS]
-            if self.results[number].ids
-            and any(not self._timed(number, contestant) for contestant in self.contestants if contestant.timed)
+            for number in measured[:TIMED_ITEMS]
+            if any(not self._timed(number, contestant) for contestant in self.contestants if contestant.timed)
         ]
 
     def _timed(self, number: int, contestant: Contestant) -> bool:
@@ -108,7 +110,9 @@ class _GroupResults:
             for number, result in enumerate(self.results):
                 absent = Seed(values=[], predictions=[])
                 key = self._keys[number][contestant.name]
-                result.found[contestant.name] = Found(key=key, parameters=0, seconds=None, seeds={seed: absent})
+                result.found[contestant.name] = Found(
+                    key=key, settings=self._settings, parameters=0, seconds=None, seeds={seed: absent}
+                )
             return
         head = head_of(contest, made)
         for number, own in enumerate(made):
@@ -116,7 +120,7 @@ class _GroupResults:
             outputs = own.outputs([row.text for row in parts.dev])
             key, before = self._keys[number][contestant.name], result.found.get(contestant.name)
             seeds = before.seeds if before is not None and before.key == key else {}
-            found = Found(key=key, parameters=own.parameters, seconds=own.seconds, seeds=seeds)
+            found = Found(key=key, settings=self._settings, parameters=own.parameters, seconds=own.seconds, seeds=seeds)
             found.seeds[seed] = Seed(
                 values=_values(outputs, parts.item, head),
                 predictions=np.round(distribution(outputs, parts.item), 3).tolist(),

@@ -50,7 +50,7 @@ class Reading:
 def tiny_berts(contest: Contest, seed: int) -> list[Competitor]:
     """One network for the group, once for each item.  None where the teacher is not built like BERT."""
     taught, teacher = contest.taught, contest.taught.teacher
-    if teacher is None or not is_prunable(teacher.members[0].network.encoder):
+    if teacher is None or not is_prunable(teacher.members[0].network.encoder, LAYERS):
         return []
     lessons = [
         lesson_for(parts, texts, teacher, taught.group.context(parts.item), contest.cache)

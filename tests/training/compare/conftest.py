@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import pytest
+
+from tests.training.compare.contests import quick
+from tests.training.compare.fakes import Fakes
+from tests.training.compare.wide import write_wide_encoder
+from training.compare import latency
+from training.config import TrainingConfig
+
+
+@pytest.fixture(scope="session")
+def wide_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
+    """A BERT of 6 layers of width 384 in a folder, made once a run."""
+    return write_wide_encoder(tmp_path_factory.mktemp("wide"), tiny_encoder)
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
+    """Timed in a moment."""
+    for name, value in (("ALONE", 3), ("BATCHES", 1), ("BATCH", 4), ("WARM_UP", 1)):
+        monkeypatch.setattr(latency, name, value)
+    return Fakes()
+
+
+@pytest.fixture
+def config(tiny_config: TrainingConfig) -> TrainingConfig:
+    """Without a teacher, since none of the fakes asks one."""
+    return quick(tiny_config, soft_weight=0.0)

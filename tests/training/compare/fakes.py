@@ -1,0 +1,62 @@
+"""Contestants that cost nothing, and comparisons of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from app.scoring.decoding import Outputs
+from tests.training.data import ITEM, item_data
+from training.compare.contest import Competitor, Contest, Contestant, Runtime
+from training.compare.results import ItemResult, read_results
+from training.compare.run import compare
+from training.config import TrainingConfig
+from training.datasets import ItemData
+
+A = item_data(20, 20, 2, ITEM.model_copy(update={"item_id": "a"}))
+B = item_data(20, 20, 2, ITEM.model_copy(update={"item_id": "b"}), seed=3)
+
+
+class Fakes:
+    """Contestants that score by the number of words, and a list of what was made."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, int, str]] = []  # (contestant, seed, first item)
+        self.dies: tuple[str, int] | None = None
+        self.all = [self.of("once"), self.of("seeded", seeded=True), self.of("last")]
+
+    def of(self, name: str, *, seeded: bool = False, absent: bool = False) -> Contestant:
+        def make(contest: Contest, seed: int) -> list[Competitor]:
+            if self.dies == (name, seed):
+                raise KeyboardInterrupt
+            self.made.append((name, seed, contest.taught.parts[0].item.item_id))
+            outputs = WordCount(contest.taught.parts[0].item.is_continuous, seed)
+            made = Competitor(outputs, 7, 1.5, lambda: [Runtime("float32", 99, outputs)])
+            return [] if absent else [made for _ in contest.taught.parts]
+
+        return Contestant(name, f"the {name}", seeded, make)
+
+    def making(self) -> list[tuple[str, int, str]]:
+        """What was made since the last call."""
+        made, self.made = self.made, []
+        return made
+
+
+class WordCount:
+    def __init__(self, continuous: bool, seed: int) -> None:
+        self.continuous, self.seed = continuous, seed
+
+    def __call__(self, texts: Sequence[str]) -> Outputs:
+        words = np.array([len(text.split()) for text in texts], float).reshape(-1, 1)
+        if self.continuous:
+            return np.concatenate([words / 30, np.full_like(words, 0.01)], axis=1)
+        return -np.abs(words / 5 + 0.1 * self.seed - np.arange(4))
+
+
+def run(folder: Path, config: TrainingConfig, fakes: Fakes, *items: ItemData) -> dict[str, ItemResult]:
+    compare(items, config, folder / "results", folder / "cache", fakes.all)
+    return {result.item_id: result for result in read_results(folder / "results")}
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "results").iterdir()}

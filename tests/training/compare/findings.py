@@ -1,0 +1,74 @@
+"""Results of comparisons, written by hand."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from app.scoring.item import Scale
+from training.compare.figures import STUDENT, Row, Section, sections
+from training.compare.results import Found, ItemResult, Seed, Timing
+
+Values = Sequence[float]
+TITLES = {STUDENT: "the student", "teacher": "its teacher"}
+AGREED, NO_RELATION = ([0, 1, 2, 3] * 5, [0, 1, 2, 3] * 5), ([0, 0, 2, 2] * 5, [0, 2, 0, 2] * 5)  # QWK 1 and 0
+
+
+def found(*seeds: Values, parameters: int = 100, seconds: float | None = 120, timed: Values = ()) -> Found:
+    """A contestant's scores, seed by seed; `timed`: those it gave when it was timed."""
+    timing = Timing(bytes=1000, alone_ms=0.5, batched_ms=0.25, values=list(timed))
+    return Found(
+        key="any",
+        settings="any",
+        parameters=parameters,
+        seconds=seconds,
+        seeds={number: Seed(values=list(values), predictions=[]) for number, values in enumerate(seeds)},
+        timings={"float32": timing} if timed else {},
+    )
+
+
+def result(
+    item_id: str,
+    human: Values,
+    scale: Scale = "points",
+    *,
+    span: float = 3,
+    raters: list[tuple[float, float]] | None = None,
+    **contestants: Found,
+) -> ItemResult:
+    return ItemResult(
+        item_id=item_id,
+        scale=scale,
+        choices=0 if scale == "continuous" else 4,
+        bottom=None if scale == "nominal" else 0,
+        span=0 if scale == "nominal" else span,
+        group=item_id,
+        train=50,
+        ids=[f"{item_id}-{number}" for number in range(len(human))],
+        human=list(human),
+        raters=raters,
+        found=contestants,
+    )
+
+
+def two_items() -> list[ItemResult]:
+    return [
+        result("heat-1", AGREED[0], student=found(AGREED[1])),
+        result("heat-2", NO_RELATION[0], student=found(NO_RELATION[1])),
+    ]
+
+
+def only(results: Sequence[ItemResult]) -> Section:
+    [section] = sections(results, TITLES)
+    return section
+
+
+def row_of(section: Section, name: str = STUDENT) -> Row:
+    [row] = [row for row in section.contestants if row.name == name]
+    return row
+
+
+def noisy(rows: int, seed: int = 0, kinds: int = 4) -> tuple[list[int], list[int]]:
+    """Human scores, and a machine's that are often one off."""
+    generator = np.random.default_rng(seed)
+    human = generator.integers(0, kinds, rows)
+    return human.tolist(), np.clip(human + generator.integers(-1, 2, rows), 0, kinds - 1).tolist()

@@ -1,0 +1,232 @@
+import random
+import string
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from app.scoring.agreement import quadratic_weighted_kappa, root_mean_squared_error
+from app.scoring.decoding import decode
+from app.scoring.item import Item
+from tests.training.compare.contests import an_untaught_contest, dev_texts
+from tests.training.data import GRADES, ITEM, LABELS, item_data, marked
+from training.compare.baselines import Linear, constant, linear, linear_within_budget
+from training.compare.contest import head_of
+from training.config import PARAMETER_BUDGET
+from training.datasets import ItemData
+from training.datasets.responses import MarkedResponse
+from training.targets import targets
+
+RIGHT = Item(item_id="right-1", prompt="Is it so?", scale="nominal", labels=("no", "yes"))
+EVERY_KIND = pytest.mark.parametrize("item", [ITEM, LABELS, GRADES], ids=["points", "labels", "grades"])
+
+
+def rows(item: Item, texts: list[str], values: list[float]) -> tuple[MarkedResponse, ...]:
+    return tuple(
+        MarkedResponse(f"r{number}", item.item_id, text, value, None, None, ())
+        for number, (text, value) in enumerate(zip(texts, values, strict=True))
+    )
+
+
+def data_of(item: Item, texts: list[str], values: list[float]) -> ItemData:
+    return ItemData(item, rows(item, texts, values), (), ())
+
+
+def wordy(item: Item, number: int = 90) -> ItemData:
+    """Responses of words that occur once: more features than any budget."""
+    generator = random.Random(0)  # noqa: S311  # no secret
+    texts = [" ".join("".join(generator.choices(string.ascii_lowercase, k=9)) for _ in range(8)) for _ in range(number)]
+    values = [generator.uniform(1, 6) if item.is_continuous else n % item.choices for n in range(number)]
+    return data_of(item, texts, values)
+
+
+@pytest.mark.parametrize(
+    ("item", "least"),
+    [
+        (RIGHT, 19_000),  # one coefficient a feature suffices for two labels, but two are reckoned with
+        (ITEM, 29_000),
+        (GRADES, 29_000),
+    ],
+    ids=["2 labels", "4 scores", "grades"],
+)
+def test_the_small_linear_model_is_within_the_budget_and_makes_use_of_it(item: Item, least: int) -> None:
+    contest = an_untaught_contest(wordy(item))
+
+    [unlimited], [small] = linear(contest, 0), linear_within_budget(contest, 0)
+
+    assert unlimited.parameters > PARAMETER_BUDGET
+    assert least < small.parameters <= PARAMETER_BUDGET
+
+
+@pytest.mark.parametrize(
+    ("item", "values", "expected"),
+    [
+        (RIGHT, [0, 1], 14 + 1 + 14),  # coefficients, intercept, document frequencies
+        (ITEM, [0, 3, 1], 3 * 21 + 3 + 21),  # the score that no one has costs nothing
+        (GRADES, [1, 4.5], 14 + 1 + 14),
+    ],
+)
+def test_all_learned_weights_are_counted(item: Item, values: list[float], expected: int) -> None:
+    """Each word of two letters has 7 features: itself, and with the spaces around it ' a', 'ab', 'b ', ' ab', …"""
+    texts = ["ab", "cd", "ef"][: len(values)]
+
+    assert Linear(item, texts, targets(item, values), None).parameters == expected
+
+
+@EVERY_KIND
+def test_linear_models_learn(item: Item) -> None:
+    data = item_data(item=item)
+    contest = an_untaught_contest(data)
+    competitors = linear_within_budget(contest, 0)
+
+    scores = decode(competitors[0].outputs(dev_texts(contest)), item, head_of(contest, competitors))
+
+    human, machine = [row.value for row in data.dev], [score.value for score in scores]
+    if item.is_continuous:
+        assert root_mean_squared_error(human, machine) < 0.2 * item.span
+    else:
+        assert quadratic_weighted_kappa(human, machine) > 0.8
+
+
+@pytest.mark.parametrize("make", [linear, linear_within_budget, constant])
+def test_outputs_are_logarithms_of_probabilities(make: type) -> None:
+    """One score of the scale was never given."""
+    data = item_data(60)
+    data = replace(data, train=tuple(row for row in data.train if row.value != 2))
+    contest = an_untaught_contest(data)
+
+    [competitor] = make(contest, 0)
+    probabilities = np.exp(competitor.outputs(dev_texts(contest)))
+
+    assert probabilities.shape == (40, 4)
+    assert np.abs(probabilities.sum(axis=1) - 1).max() < 1e-4
+    assert (probabilities > 0).all()
+    assert probabilities[:, 2].max() < 1e-4
+
+
+@EVERY_KIND
+def test_one_score_throughout_is_given_to_all(item: Item) -> None:
+    value = 3.5 if item.is_continuous else 2
+    data = item_data(30, item=item)
+    contest = an_untaught_contest(replace(data, train=tuple(replace(row, value=value) for row in data.train)))
+
+    for competitors in (linear(contest, 0), linear_within_budget(contest, 0), constant(contest, 0)):
+        scores = decode(competitors[0].outputs(["anything", ""]), item, head_of(contest, competitors))
+        assert [score.value for score in scores] == pytest.approx([value, value])
+
+
+@EVERY_KIND
+def test_two_rows_are_enough(item: Item) -> None:
+    contest = an_untaught_contest(data_of(item, ["warm air", "cold air"], [1, 3]))
+
+    competitors = linear_within_budget(contest, 0)
+    [score] = decode(competitors[0].outputs(["warm air"]), item, head_of(contest, competitors))
+
+    assert competitors[0].out_of_fold is not None
+    assert competitors[0].out_of_fold.validation.shape == (2, 2 if item.is_continuous else 4)
+    assert 1 <= score.value <= 3
+
+
+@EVERY_KIND
+def test_one_row_is_enough_where_other_items_have_more(item: Item) -> None:
+    few = data_of(item.model_copy(update={"item_id": "few"}), ["warm air"], [3])
+    contest = an_untaught_contest(item_data(8, item=item), few)
+
+    competitors = linear(contest, 0)
+    [score] = decode(competitors[1].outputs(["cold air"]), item, head_of(contest, competitors))
+
+    assert score.value == 3
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["3", "5", "7", "3", "5"] * 4,  # answers of one sign
+        ["因为空气变暖" + chr(0x4E00 + number) for number in range(120)],  # sentences without spaces, no two alike
+    ],
+    ids=["digits", "chinese"],
+)
+def test_responses_without_a_common_word_are_read_by_their_characters(texts: list[str]) -> None:
+    contest = an_untaught_contest(data_of(ITEM, texts, [number % 3 for number in range(len(texts))]))
+
+    [competitor] = linear(contest, 0)
+
+    assert np.isfinite(competitor.outputs(texts[:5])).all()
+
+
+def test_out_of_fold_outputs_are_of_models_that_did_not_read_the_row() -> None:
+    """Each response has a word of its own, which alone decides its label: who has read it knows, no one else can."""
+    generator = random.Random(1)  # noqa: S311  # no secret
+    texts = [f"{chr(97 + n % 26) * 4}{chr(97 + n // 26) * 4}" for n in range(40)]
+    labels: list[float] = [generator.randrange(2) for _ in texts]
+    contest = an_untaught_contest(data_of(RIGHT, texts, labels))
+
+    [competitor] = linear(contest, 0)
+
+    assert competitor.out_of_fold is not None
+    own = competitor.out_of_fold.parts.validation
+    wanted = np.array([row.value for row in own])
+    assert (competitor.outputs([row.text for row in own]).argmax(axis=1) == wanted).mean() == 1
+    assert (competitor.out_of_fold.validation.argmax(axis=1) == wanted).mean() < 0.75
+
+
+def test_out_of_fold_outputs_stand_beside_their_rows() -> None:
+    contest = an_untaught_contest(data_of(ITEM, *_texts_and_values(60)))
+
+    [competitor] = linear(contest, 0)
+
+    assert competitor.out_of_fold is not None
+    own = competitor.out_of_fold
+    assert len(own.validation) == len(own.parts.validation) == 60
+    assert {row.id for row in own.parts.validation} == {row.id for row in contest.taught.parts[0].marked}
+    given = own.validation.argmax(axis=1)
+    assert quadratic_weighted_kappa([row.value for row in own.parts.validation], given) > 0.5
+
+
+def _texts_and_values(number: int) -> tuple[list[str], list[float]]:
+    return [row.text for row in marked(number)], [row.value for row in marked(number)]
+
+
+def test_dev_rows_and_unlabelled_text_decide_nothing() -> None:
+    """Not even the head: linear models have out-of-fold outputs to choose it by."""
+    data = item_data(60)
+    contests = [an_untaught_contest(data), an_untaught_contest(replace(data, dev=(), unlabelled=()))]
+
+    made = [linear(contest, 0) for contest in contests]
+
+    assert head_of(contests[0], made[0]) == head_of(contests[1], made[1])
+    texts = [row.text for row in data.dev]
+    assert (made[0][0].outputs(texts) == made[1][0].outputs(texts)).all()
+
+
+def test_the_constant_is_the_commonest_score_or_the_mean_grade() -> None:
+    points = an_untaught_contest(data_of(ITEM, ["a", "b", "c", "d"], [3, 1, 3, 0]))
+    grades = an_untaught_contest(data_of(GRADES, ["a", "b", "c"], [1, 2, 6]))
+
+    [of_points], [of_grades] = constant(points, 0), constant(grades, 0)
+
+    assert [s.value for s in decode(of_points.outputs(["x", "y"]), ITEM, head_of(points, [of_points]))] == [3, 3]
+    assert of_points.parameters == 4
+    assert of_grades.outputs(["x"])[0, 0] == pytest.approx((3 - 1) / 5)  # as a share of the scale from 1 to 6
+
+
+def test_several_items_have_a_model_each() -> None:
+    other = ITEM.model_copy(update={"item_id": "heat-2"})
+    contest = an_untaught_contest(item_data(40), item_data(40, item=other, seed=5))
+
+    for make in (linear, linear_within_budget, constant):
+        assert len(make(contest, 0)) == 2
+    first, second = linear(contest, 0)
+    assert np.abs(first.outputs(["the air gets warm"]) - second.outputs(["the air gets warm"])).max() > 1e-3
+
+
+def test_what_is_timed_computes_the_same() -> None:
+    contest = an_untaught_contest(item_data(40))
+    [competitor] = linear_within_budget(contest, 0)
+
+    [runtime] = competitor.runtimes()
+
+    assert runtime.name == "scikit-learn"
+    assert runtime.bytes > 1000
+    assert (runtime.outputs(dev_texts(contest)) == competitor.outputs(dev_texts(contest))).all()
+    assert runtime.outputs([]).shape == (0, 4)

@@ -1,0 +1,187 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.scoring.decoding import Outputs, distribution
+from app.scoring.item import Item
+from tests.training.compare.contests import a_contest, dev_texts, quick
+from tests.training.conftest import tiny_settings
+from tests.training.data import ITEM, item_data, other_dev
+from training.compare import distilled
+from training.compare.contest import Contest
+from training.compare.distilled import TIMES_EPOCHS, full_recipe, human_labels, published_loss
+from training.config import PARAMETER_BUDGET, TrainingConfig
+from training.lesson import Lesson
+from training.students import StudentFiles, make_student
+from training.teacher import Teacher
+from training.tokenizer import learn_tokenizer
+
+EVERY_RECIPE = pytest.mark.parametrize("make", [full_recipe, published_loss, human_labels])
+Made = list[tuple[Lesson, bytes, TrainingConfig]]
+
+
+@pytest.fixture(scope="module")
+def contest(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Contest:
+    return a_contest(quick(tiny_settings(tiny_encoder)), tmp_path_factory.mktemp("cache"), item_data(60, 20, 8))
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Made:
+    """Every student that is asked for, with what it learns from."""
+    seen: Made = []
+
+    def watched(item: Item, lesson: Lesson, tokenizer: bytes, config: TrainingConfig, cache: Path) -> StudentFiles:
+        seen.append((lesson, tokenizer, config))
+        return make_student(item, lesson, tokenizer, config, cache)
+
+    monkeypatch.setattr("training.run.make_student", watched)
+    return seen
+
+
+def fit_texts(contest: Contest) -> tuple[str, ...]:
+    return tuple(row.text for row in contest.taught.parts[0].fit)
+
+
+def test_without_a_teacher_none_is_asked(
+    contest: Contest, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Teacher, "outputs", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr("training.lesson.teacher_outputs", lambda *_: pytest.fail("asked"))
+
+    human_labels(replace(contest, cache=tmp_path), 0)
+
+    for lesson, _, config in made:
+        assert lesson.teacher is None
+        assert config.distillation.soft_weight == 0
+
+
+@pytest.mark.parametrize("make", [published_loss, human_labels])
+def test_without_extra_text_the_marked_responses_are_all_that_is_seen(contest: Contest, made: Made, make: type) -> None:
+    """By the student and by its tokenizer."""
+    make(contest, 0)
+
+    tokenizer_of_marked = learn_tokenizer(fit_texts(contest), contest.config.student.vocabulary)
+    assert made
+    for lesson, tokenizer, _ in made:
+        assert lesson.texts == fit_texts(contest)
+        assert not np.isnan(lesson.targets).any()
+        assert tokenizer == tokenizer_of_marked
+
+
+def test_the_published_loss_has_the_teachers_outputs_beside_the_human_scores(contest: Contest, made: Made) -> None:
+    published_loss(contest, 0)
+
+    lesson, _, config = made[-1]
+    assert contest.taught.teacher is not None
+    assert lesson.teacher is not None
+    assert np.abs(lesson.teacher - contest.taught.teacher.outputs(fit_texts(contest))).max() < 1e-5
+    assert config.distillation.soft_weight == contest.config.distillation.soft_weight > 0
+
+
+def test_the_full_recipe_is_what_a_run_makes(contest: Contest, made: Made) -> None:
+    full_recipe(contest, 0)
+
+    [(lesson, tokenizer, config)] = made
+    assert lesson.texts == contest.taught.texts[0].all
+    assert len(lesson.texts) > len(fit_texts(contest)) + 8
+    assert tokenizer == contest.taught.tokenizers[0]
+    assert config == contest.config
+
+
+@EVERY_RECIPE
+def test_seeds_differ_and_the_same_seed_does_not(contest: Contest, make: type) -> None:
+    texts = dev_texts(contest)
+
+    first, second, again = (make(contest, seed)[0].outputs(texts) for seed in (0, 1, 0))
+
+    assert (first == again).all()
+    assert np.abs(first - second).max() > 1e-3
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+@pytest.mark.parametrize(("figures", "times"), [([0.1, 0.3, 0.2], 2), ([0.3, 0.3, 0.1], 1), ([0.0, 0.1, 0.2], 4)])
+def test_epochs_are_those_that_validation_prefers(
+    contest: Contest,
+    made: Made,
+    monkeypatch: pytest.MonkeyPatch,
+    figures: list[float],
+    times: int,
+    seed: int,
+) -> None:
+    asked: list[tuple[Sequence[float], int]] = []
+
+    def figure(_: Item, target: Sequence[float], outputs: Outputs) -> float:
+        asked.append((target, len(outputs)))
+        return figures[len(asked) - 1]
+
+    monkeypatch.setattr(distilled, "figure_of_merit", figure)
+
+    human_labels(contest, seed)
+
+    validation = [row.value for row in contest.taught.parts[0].validation]
+    assert asked == [(validation, len(validation))] * len(TIMES_EPOCHS)
+    chosen = made[-1][2].distillation
+    assert (chosen.epochs, chosen.seed) == (times * contest.config.distillation.epochs, seed)
+
+
+def test_students_of_different_epochs_differ_however_few_the_texts_are(
+    contest: Contest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else there is nothing to choose between."""
+    tried: list[Outputs] = []
+
+    def figure(_: Item, __: Sequence[float], outputs: Outputs) -> float:
+        tried.append(outputs)
+        return 0.0
+
+    monkeypatch.setattr(distilled, "figure_of_merit", figure)
+
+    human_labels(replace(contest, config=quick(contest.config, epochs=1, min_steps=30)), 0)
+
+    assert np.abs(tried[0] - tried[1]).max() > 1e-4
+    assert np.abs(tried[1] - tried[2]).max() > 1e-4
+
+
+@EVERY_RECIPE
+def test_dev_rows_decide_nothing(contest: Contest, made: Made, make: type) -> None:
+    other = a_contest(contest.config, contest.cache, other_dev(item_data(60, 20, 8)))
+    assert other.taught.parts[0].dev != contest.taught.parts[0].dev
+
+    first, second = make(contest, 1)[0], make(other, 1)[0]
+
+    configs = [config for _, _, config in made]
+    assert configs[: len(configs) // 2] == configs[len(configs) // 2 :]
+    assert (first.outputs(dev_texts(other)) == second.outputs(dev_texts(other))).all()
+
+
+@EVERY_RECIPE
+def test_students_are_within_the_budget(contest: Contest, make: type) -> None:
+    assert 0 < make(contest, 0)[0].parameters <= PARAMETER_BUDGET
+
+
+def test_its_time_is_that_of_its_training_and_of_the_labelling(contest: Contest, tmp_path: Path) -> None:
+    fresh = replace(contest, cache=tmp_path)
+    full_recipe(fresh, 0)
+    [student] = (tmp_path / "students").glob("*.seconds")
+    [labels] = (tmp_path / "outputs").glob("*/*.seconds")
+    student.write_text("20.0")
+    labels.write_text("300.0")
+
+    assert full_recipe(fresh, 0)[0].seconds == 320
+
+    labels.unlink()
+    assert full_recipe(fresh, 0)[0].seconds is None
+
+
+def test_what_is_timed_is_the_student_and_its_int8_weights(contest: Contest) -> None:
+    [competitor], texts = full_recipe(contest, 0), dev_texts(contest)
+
+    whole, small = competitor.runtimes()
+
+    assert (whole.name, small.name) == ("float32", "int8")
+    assert small.bytes < whole.bytes
+    assert (whole.outputs(texts) == competitor.outputs(texts)).all()
+    assert 0 < np.abs(distribution(small.outputs(texts), ITEM) - distribution(whole.outputs(texts), ITEM)).max() < 0.05

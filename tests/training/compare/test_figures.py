@@ -1,0 +1,182 @@
+import pytest
+
+from app.scoring.agreement import quadratic_weighted_kappa
+from tests.training.compare.findings import AGREED, NO_RELATION, TITLES, found, only, result, row_of, two_items
+from training.compare import figures
+from training.compare.figures import HUMAN, STUDENT, sections
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "RESAMPLES", 200)
+
+
+def test_ordered_scales_have_the_mean_over_items_of_qwk() -> None:
+    section = only(two_items())
+
+    row = row_of(section)
+    assert (section.kind, section.metric, section.items, section.rows) == ("ordered", "QWK", 2, 40)
+    assert row.figure == pytest.approx(0.5)
+    assert row.items == pytest.approx({"heat-1": 1.0, "heat-2": 0.0})
+    assert row.accuracy == pytest.approx(6 / 8)
+    assert row.macro_f1 == pytest.approx((2 / 3 + 1 + 2 / 3 + 1) / 4)  # over all rows: 2 of 3 for 0 and for 2
+
+
+def test_labels_have_the_macro_f1_of_all_rows_together() -> None:
+    section = only(
+        [
+            result("belief-1", [0, 0, 1], "nominal", student=found([0, 0, 0])),
+            result("belief-2", [1, 2], "nominal", student=found([1, 1])),
+        ]
+    )
+
+    row = row_of(section)
+    assert (section.metric, section.rows) == ("macro-F1", 5)
+    # 0: 2 right of 2 and 3; 1: 1 right of 2 and 2; 2: none.  Item by item it would be (0.4 + 1/3) / 2.
+    assert row.figure == row.macro_f1 == pytest.approx((4 / 5 + 2 / 4 + 0) / 3)
+    assert row.accuracy == pytest.approx(3 / 5)
+    assert row.items == pytest.approx({"belief-1": (4 / 5 + 0) / 2, "belief-2": (2 / 3 + 0) / 2})
+
+
+def test_grades_have_the_rmse_of_all_rows_together() -> None:
+    section = only(
+        [
+            result("shade-1", [1, 2, 3], "continuous", span=5, student=found([1, 2, 6])),
+            result("shade-2", [4], "continuous", span=5, student=found([3])),
+        ]
+    )
+
+    row = row_of(section)
+    assert section.metric == "RMSE on a scale of 5"
+    assert row.figure == pytest.approx((10 / 4) ** 0.5)
+    assert row.items == pytest.approx({"shade-1": 3**0.5, "shade-2": 1.0})
+    assert (row.accuracy, row.macro_f1) == (None, None)
+
+
+def test_grades_on_different_scales_become_shares_of_them() -> None:
+    section = only(
+        [
+            result("shade-1", [1, 5], "continuous", span=5, student=found([2, 5])),
+            result("shade-2", [10, 0], "continuous", span=10, student=found([10, 4])),
+        ]
+    )
+
+    assert section.metric == "RMSE as a share of the scale"
+    assert row_of(section).figure == pytest.approx(((0.2**2 + 0.4**2) / 4) ** 0.5)
+    assert row_of(section).items == pytest.approx({"shade-1": 0.2 / 2**0.5, "shade-2": 0.4 / 2**0.5})
+
+
+def test_points_are_never_shares() -> None:
+    items = two_items()
+    items[1].span = 5
+
+    assert row_of(only(items)).figure == pytest.approx(0.5)
+
+
+def test_items_of_different_kinds_make_sections_of_their_own() -> None:
+    results = [
+        result("shade-1", [1, 2], "continuous", span=5, student=found([1, 2])),
+        result("belief-1", [0, 1], "nominal", student=found([0, 1])),
+        result("heat-1", AGREED[0], student=found(AGREED[1])),
+        result("rank-1", AGREED[0], "ordinal", student=found(AGREED[1])),
+    ]
+
+    made = sections(results, TITLES)
+
+    assert [section.kind for section in made] == ["ordered", "labels", "grades"]
+    assert [list(row_of(section).items) for section in made] == [["heat-1", "rank-1"], ["belief-1"], ["shade-1"]]
+
+
+def test_seeds_are_averaged_as_figures_not_as_scores() -> None:
+    opposite = [
+        3,
+        2,
+        1,
+        0,
+    ] * 5  # QWK -1
+    section = only([result("heat-1", AGREED[0], student=found(AGREED[1], AGREED[1], opposite))])
+
+    row = row_of(section)
+    assert row.seeds == pytest.approx([1, 1, -1])
+    assert row.figure == pytest.approx(1 / 3)
+    assert row.items == pytest.approx({"heat-1": 1 / 3})
+    assert row.accuracy == pytest.approx(2 / 3)
+
+
+def test_only_seeds_that_every_item_has_are_counted() -> None:
+    items = two_items()
+    items[0].found[STUDENT] = found(AGREED[1], NO_RELATION[1])
+
+    assert len(row_of(only(items)).seeds) == 1
+
+
+def test_who_is_missing_on_one_item_is_left_out() -> None:
+    items = two_items()
+    items[0].found["teacher"] = found(AGREED[1])
+
+    assert [row.name for row in only(items).contestants] == [STUDENT]
+
+    items[1].found["teacher"] = found([])  # tried, and could not take part
+    assert [row.name for row in only(items).contestants] == [STUDENT]
+
+    items[1].found["teacher"] = found(NO_RELATION[1])
+    assert [row.name for row in only(items).contestants] == [STUDENT, "teacher"]
+
+
+def test_contestants_stand_in_the_order_of_the_titles() -> None:
+    items = [result("heat-1", AGREED[0], teacher=found(AGREED[1]), unknown=found(AGREED[1]), student=found(AGREED[1]))]
+
+    assert [row.title for row in only(items).contestants] == ["the student", "its teacher"]
+
+
+def test_items_without_dev_rows_are_in_no_section() -> None:
+    empty = result("heat-9", [], student=found([]))
+
+    assert sections([empty], TITLES) == []
+    assert only([*two_items(), empty]).items == 2
+
+
+def test_raters_are_compared_where_every_row_has_two() -> None:
+    items = two_items()
+    items[0].raters = [(0, 0), (1, 1), (2, 2), (3, 3)] * 5
+    assert HUMAN not in [row.name for row in only(items).contestants]
+
+    items[1].raters = [(0, 0), (0, 2), (2, 0), (2, 2)] * 5
+    row = row_of(only(items), HUMAN)
+
+    assert row.figure == pytest.approx(0.5)
+    assert row.items == pytest.approx({"heat-1": 1.0, "heat-2": 0.0})
+    assert (row.parameters, row.minutes, row.costs, row.student_less_this) == (None, None, {}, None)
+
+
+def test_costs_are_means_over_the_items_that_were_timed() -> None:
+    items = two_items()
+    items[0].found[STUDENT] = found(AGREED[1], parameters=100, seconds=60, timed=NO_RELATION[1])
+    items[1].found[STUDENT] = found(NO_RELATION[1], parameters=300, seconds=180)
+
+    row = row_of(only(items))
+
+    assert (row.parameters, row.minutes) == (200, 2)
+    cost = row.costs["float32"]
+    assert (cost.bytes, cost.alone_ms, cost.batched_ms) == (1000, 0.5, 0.25)
+    assert cost.figure == pytest.approx(quadratic_weighted_kappa(AGREED[0], NO_RELATION[1]))
+
+
+def test_minutes_are_unknown_where_one_items_are() -> None:
+    items = two_items()
+    items[1].found[STUDENT].seconds = None
+
+    assert row_of(only(items)).minutes is None
+
+
+def test_timed_grades_are_shares_of_the_scale_where_all_are() -> None:
+    """Only the first item was timed; the other's scale is another."""
+    section = only(
+        [
+            result("shade-1", [1, 5], "continuous", span=5, student=found([2, 5], timed=[2, 5])),
+            result("shade-2", [10, 0], "continuous", span=10, student=found([10, 4])),
+        ]
+    )
+
+    row = row_of(section)
+    assert row.costs["float32"].figure == row.items["shade-1"] == pytest.approx(0.2 / 2**0.5)

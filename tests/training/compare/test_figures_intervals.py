@@ -1,0 +1,95 @@
+"""Bootstrap intervals, paired differences, and figures that are undefined."""
+
+import numpy as np
+import pytest
+
+from app.scoring.agreement import quadratic_weighted_kappa
+from tests.training.compare.findings import found, noisy, only, result, row_of, two_items
+from training.compare import figures
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "RESAMPLES", 200)
+
+
+@pytest.mark.parametrize(("rows", "items"), [(40, 1), (12, 3)])
+def test_the_interval_holds_the_figure(rows: int, items: int) -> None:
+    results = []
+    for seed in range(items):
+        human, machine = noisy(rows, seed)
+        results.append(result(f"heat-{seed}", human, student=found(machine)))
+
+    row = row_of(only(results))
+
+    low, high = row.interval
+    assert low < row.figure < high
+    assert high - low > 0.05
+
+
+def test_more_rows_make_a_narrower_interval() -> None:
+    widths = []
+    for rows in (30, 1000):
+        human, machine = noisy(rows)
+        low, high = row_of(only([result("heat-1", human, student=found(machine))])).interval
+        widths.append(high - low)
+
+    assert widths[1] < widths[0] / 3
+
+
+def test_many_items_of_a_few_rows_leave_the_figure_inside_its_interval() -> None:
+    """QWK of six resampled rows is lower in the mean than that of the six; with many items nothing hides it."""
+    results = []
+    for seed in range(100):
+        human, machine = noisy(6, seed)
+        results.append(result(f"heat-{seed}", human, student=found(machine)))
+
+    row = row_of(only(results))
+
+    assert row.interval[0] <= row.figure <= row.interval[1]
+
+
+def test_a_contestant_less_itself_is_nothing() -> None:
+    human, machine = noisy(30)
+    section = only([result("heat-1", human, student=found(machine), teacher=found(machine))])
+
+    twin = row_of(section, "teacher")
+    assert twin.student_less_this == 0
+    assert twin.student_less_this_interval == (0, 0)
+    assert row_of(section).student_less_this is None
+    assert row_of(section).interval == twin.interval
+
+
+def test_differences_are_paired_and_have_a_sign() -> None:
+    """Both err on the same rows, and the teacher on one more: it is behind in whatever rows are drawn, or level."""
+    human, machine = noisy(60)
+    right = list(zip(human, machine, strict=True)).index((0, 0))
+    teacher = [3 if number == right else value for number, value in enumerate(machine)]
+    section = only([result("heat-1", human, student=found(machine), teacher=found(teacher))])
+
+    row = row_of(section, "teacher")
+    expected = quadratic_weighted_kappa(human, machine) - quadratic_weighted_kappa(human, teacher)
+    assert row.student_less_this == pytest.approx(expected)
+    assert row.student_less_this_interval is not None
+    low, high = row.student_less_this_interval
+    assert 0 <= low <= expected <= high < row.interval[1] - row.interval[0]
+
+
+def test_an_item_whose_scores_never_differ_counts_for_nothing() -> None:
+    section = only([*two_items(), result("heat-3", [1, 1], student=found([1, 1]))])
+
+    assert row_of(section).figure == pytest.approx(0.5)
+    assert row_of(section).items["heat-3"] is None
+
+
+def test_a_constant_machine_has_an_interval_too() -> None:
+    """Some resamples hold one human score alone, and then its QWK is undefined."""
+    section = only([result("heat-1", [1, 1, 1, 2, 1, 1], student=found([1] * 6))])
+
+    assert row_of(section).figure == 0
+    assert np.isfinite(row_of(section).interval).all()
+
+
+def test_no_figure_at_all_is_no_failure() -> None:
+    """Every human score and every machine score of the only item is the same."""
+    assert only([result("heat-1", [1, 1, 1], student=found([1, 1, 1]))]).rows == 3

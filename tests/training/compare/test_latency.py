@@ -1,0 +1,97 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from app.scoring.decoding import Outputs
+from training.compare import latency
+from training.compare.latency import milliseconds
+
+NOTHING: Outputs = np.zeros((0, 1))
+
+
+class Clock:
+    """A clock that only scoring moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.calls: list[tuple[str, list[str]]] = []
+        self.threads: set[int] = set()
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def score(self, name: str, texts: Sequence[str], seconds: float) -> Outputs:
+        self.calls.append((name, list(texts)))
+        self.threads.add(torch.get_num_threads())
+        self.now += seconds
+        return NOTHING
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(latency, "time", made)
+    return made
+
+
+def test_a_response_alone_and_in_a_batch(clock: Clock) -> None:
+    scores = {
+        "quick": lambda texts: clock.score("quick", texts, 0.001 + 0.002 * len(texts)),
+        "slow": lambda texts: clock.score("slow", texts, 0.5),
+    }
+
+    found = milliseconds(scores, ["a", "b", "c"])
+
+    assert found["quick"] == pytest.approx((3, 2 + 1 / 32))
+    assert found["slow"] == pytest.approx((500, 500 / 32))
+
+
+def test_warming_up_and_a_slow_moment_do_not_count(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "ALONE", latency.WARM_UP + 3)
+
+    def score(texts: Sequence[str]) -> Outputs:
+        cold = len(clock.calls) < latency.WARM_UP
+        slow = len(clock.calls) == latency.WARM_UP + 1
+        return clock.score("any", texts, 9 if cold or slow else 0.001)
+
+    assert milliseconds({"any": score}, ["a"])["any"][0] == pytest.approx(1)
+
+
+def test_all_are_timed_in_turn_on_the_same_texts(clock: Clock) -> None:
+    texts = [str(number) for number in range(7)]
+    scores = {
+        "first": lambda own: clock.score("first", own, 0.1),
+        "second": lambda own: clock.score("second", own, 0.1),
+    }
+
+    milliseconds(scores, texts)
+
+    names, given = zip(*clock.calls, strict=True)
+    assert names == ("first", "second") * (len(names) // 2)
+    assert given[::2] == given[1::2]
+    assert {len(own) for own in given} == {1, latency.BATCH}
+    assert {text for own in given for text in own} == set(texts)
+
+
+def test_it_runs_on_one_thread_and_gives_the_others_back(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = [2]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+
+    milliseconds({"any": lambda texts: clock.score("any", texts, 0.1)}, ["a"])
+
+    assert clock.threads == {1}
+    assert threads[-1] == 2
+
+
+def test_the_wall_clock_is_read(tmp_path: Path) -> None:
+    def score(_: Sequence[str]) -> Outputs:
+        (tmp_path / "something").write_text("to do")
+        return NOTHING
+
+    alone, batched = milliseconds({"any": score}, ["a", "b"])["any"]
+
+    assert 0 < batched < alone < 1000

@@ -1,0 +1,138 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.training.compare.contests import texts_of
+from tests.training.compare.findings import found, result
+from tests.training.data import GRADES, ITEM, item_data, other_dev
+from training.compare.results import ItemResult, Seed, read_result, read_results, write_result
+from training.config import TrainingConfig
+from training.datasets import ItemData
+from training.errors import BadResults
+from training.splits import split
+
+
+def begun(data: ItemData) -> ItemResult:
+    return ItemResult.begun(split(data, TrainingConfig()), "a group")
+
+
+def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+    whole = result("heat-1", [0, 1, 3], raters=[(0, 0), (1, 2), (3, 3)], student=found([0, 1, 2], [1, 1, 3], timed=[0]))
+    whole.found["student"].seeds[2] = Seed(values=[0.1234], predictions=[[0.25, 0.75]])
+    grades = result("shade-6", [1.25, 6], "continuous", span=5, constant=found([3.1, 3.1], seconds=None))
+
+    for one in (grades, whole):
+        write_result(tmp_path, one)
+
+    assert read_results(tmp_path) == [whole, grades]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["heat-1.result.json", "shade-6.result.json"]
+
+
+@pytest.mark.parametrize("row_id", ["a},", 'a},"b', "a,", "found", 'say "air"', "línea\n", "\\"])
+def test_any_id_of_a_row_comes_back(tmp_path: Path, row_id: str) -> None:
+    data = item_data(20, 2)
+    whole = begun(replace(data, dev=(replace(data.dev[0], id=row_id), data.dev[1])))
+    whole.found["student"] = found([1, 2])
+
+    write_result(tmp_path, whole)
+
+    assert read_results(tmp_path) == [whole]
+
+
+def test_what_a_file_begins_with_is_the_items_own(tmp_path: Path) -> None:
+    data = item_data(20, 4, item=GRADES)
+    first = begun(data)
+
+    assert first.ids == [row.id for row in data.dev]
+    assert first.human == [row.value for row in data.dev]
+    assert first.raters == [row.raters for row in data.dev]
+    assert (first.bottom, first.span, first.train, first.group) == (1, 5, 20, "a group")
+    assert read_result(tmp_path, first) is first
+
+
+def test_raters_are_those_of_every_row_or_of_none() -> None:
+    data = item_data(20, 4)
+
+    assert begun(replace(data, dev=(replace(data.dev[0], raters=None), *data.dev[1:]))).raters is None
+
+
+def test_blank_rows_are_not_compared_on() -> None:
+    data = item_data(20, 4)
+
+    assert begun(replace(data, dev=(replace(data.dev[0], text=" \n"), *data.dev[1:]))).ids == [
+        row.id for row in data.dev[1:]
+    ]
+
+
+def test_no_file_holds_a_response(tmp_path: Path) -> None:
+    data = item_data(20, 10)
+
+    write_result(tmp_path, begun(data))
+
+    content = (tmp_path / "heat-1.result.json").read_text()
+    assert not any(text in content for text in texts_of(data))
+    assert ITEM.prompt not in content
+
+
+def test_what_was_found_on_the_same_rows_is_kept(tmp_path: Path) -> None:
+    kept = begun(item_data(20, 4))
+    kept.found["student"] = found([0, 1, 2, 3])
+    write_result(tmp_path, kept)
+
+    assert read_result(tmp_path, begun(item_data(20, 4))) == kept
+
+
+def test_what_was_found_on_other_rows_is_not_taken_for_this(tmp_path: Path) -> None:
+    data = item_data(20, 4)
+    kept = begun(data)
+    kept.found["student"] = found([0, 1, 2, 3])
+    write_result(tmp_path, kept)
+    labels = ITEM.model_copy(update={"scale": "ordinal", "max_score": None, "labels": ("a", "b", "c", "d")})
+
+    for other in (
+        other_dev(data),
+        replace(data, dev=data.dev[::-1]),
+        replace(data, dev=data.dev[:3]),
+        replace(data, dev=(replace(data.dev[0], value=1), *data.dev[1:])),
+        replace(data, dev=(replace(data.dev[0], id="another"), *data.dev[1:])),
+        replace(data, item=labels),
+    ):
+        assert read_result(tmp_path, begun(other)).found == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("train", lambda data: replace(data, train=data.train[:12])),
+        ("raters", lambda data: replace(data, dev=tuple(replace(row, raters=None) for row in data.dev))),
+        ("span", lambda data: replace(data, item=data.item.model_copy(update={"max_score": 5}))),
+    ],
+    ids=["train", "raters", "span"],
+)
+def test_what_the_file_says_of_the_item_is_as_the_data_now_has_it(
+    tmp_path: Path, name: str, changed: Callable[[ItemData], ItemData]
+) -> None:
+    kept = begun(item_data(20, 4))
+    kept.found["student"] = found([0, 1, 2, 3])
+    write_result(tmp_path, kept)
+    now = begun(changed(item_data(20, 4)))
+    assert getattr(now, name) != getattr(kept, name)
+
+    assert getattr(read_result(tmp_path, now), name) == getattr(now, name)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"item_id": "heat-1"}', "no json"])
+def test_a_file_that_is_no_result_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "strange.result.json").write_text(content)
+
+    with pytest.raises(BadResults, match=r"strange\.result\.json is no result of a comparison"):
+        read_results(tmp_path)
+
+
+def test_a_damaged_file_of_an_item_is_named(tmp_path: Path) -> None:
+    (tmp_path / "heat-1.result.json").write_text('{"item_id"')
+
+    with pytest.raises(BadResults, match=r"heat-1\.result\.json is no result of a comparison"):
+        read_result(tmp_path, begun(item_data(20, 4)))

@@ -1,0 +1,89 @@
+"""The order of a comparison, on contestants that cost nothing; test_main_compare.py runs the real ones."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.scoring.item import Item
+from tests.training.compare.contests import texts_of
+from tests.training.compare.fakes import A, B, Fakes, bytes_of, run
+from tests.training.conftest import shared
+from tests.training.data import GRADES, ITEM, item_data, other_dev, some_items
+from training.compare import run as run_module
+from training.compare.figures import sections
+from training.compare.run import CONTESTANTS, TITLES
+from training.config import TrainingConfig
+
+
+def test_every_contestant_has_its_seeds_and_times(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+    result = run(tmp_path, config, fakes, A)["a"]
+
+    assert {name: sorted(found.seeds) for name, found in result.found.items()} == {
+        "once": [0],
+        "seeded": [0, 1, 2],
+        "last": [0],
+    }
+    for found in result.found.values():
+        assert (found.parameters, found.seconds, list(found.timings)) == (7, 1.5, ["float32"])
+        assert found.timings["float32"].bytes == 99
+        assert found.timings["float32"].values == found.seeds[0].values
+        for seed in found.seeds.values():
+            assert len(seed.values) == len(seed.predictions) == len(result.ids) == 20
+            assert all(sum(row) == pytest.approx(1, abs=0.01) for row in seed.predictions)
+
+
+@pytest.mark.parametrize("item", [ITEM, GRADES], ids=["points", "grades"])
+def test_items_with_one_teacher_are_compared_together_and_the_first_are_timed(
+    tmp_path: Path, config: TrainingConfig, fakes: Fakes, item: Item, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last of the three has no dev rows."""
+    monkeypatch.setattr(run_module, "TIMED_ITEMS", 1)
+    items = some_items(item)
+
+    results = run(tmp_path, shared(config), fakes, *items)
+
+    assert fakes.making()[:2] == [("once", 0, "few-0"), ("seeded", 0, "few-0")]
+    assert {result.group for result in results.values()} == {"few-0 and 2 more"}
+    timed = {name: {bool(found.timings) for found in result.found.values()} for name, result in results.items()}
+    assert timed == {"few-0": {True}, "few-1": {False}, "few-2": {False}}
+    [section] = sections(list(results.values()), {"once": "the one"})
+    assert (section.items, section.rows) == (2, 24)
+    fakes.making()
+    run(tmp_path, shared(config), fakes, *items)
+    assert fakes.making() == []
+
+
+def test_an_item_without_dev_rows_is_no_obstacle(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+    results = run(tmp_path, config, fakes, replace(A, dev=()), B)
+
+    assert results["a"].ids == []
+    assert all(found.seeds[0].values == [] and not found.timings for found in results["a"].found.values())
+    [section] = sections(list(results.values()), {"once": "the one"})
+    assert list(section.contestants[0].items) == ["b"]
+
+
+def test_heads_are_chosen_without_dev_rows(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+    """One response has the same score whatever the other dev rows are."""
+    longer = replace(A, dev=(*A.dev, *other_dev(item_data(20, 12, 0, A.item)).dev))
+    longer = replace(longer, dev=tuple(replace(row, id=f"d{number}") for number, row in enumerate(longer.dev)))
+
+    first, second = (
+        run(tmp_path / name, config, fakes, data)["a"].found["seeded"].seeds[1].values
+        for name, data in (("first", A), ("second", longer))
+    )
+
+    assert second[: len(first)] == first
+    assert len(second) == 26
+
+
+def test_no_file_holds_a_response(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+    run(tmp_path, config, fakes, A)
+
+    content = b"".join(bytes_of(tmp_path).values()).decode()
+    assert not any(text in content for text in texts_of(A))
+
+
+def test_every_contestant_has_a_name_and_a_title_of_its_own() -> None:
+    assert len(TITLES) == len(set(TITLES.values())) == len(CONTESTANTS)
+    assert {"student", "teacher", "tiny_bert"} < set(TITLES)

@@ -1,0 +1,143 @@
+"""What was found before is not made again, and nothing else is taken for it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.training.compare.fakes import A, B, Fakes, bytes_of, run
+from tests.training.data import other_dev
+from training.compare import run as run_module
+from training.compare.baselines import constant
+from training.compare.contest import Contestant
+from training.compare.figures import sections
+from training.compare.run import SEEDS
+from training.config import TrainingConfig
+from training.datasets import ItemData
+
+
+def test_the_same_call_again_makes_nothing(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+    run(tmp_path, config, fakes, A, B)
+    fakes.making()
+    before = bytes_of(tmp_path)
+
+    run(tmp_path, config, fakes, A, B)
+
+    assert fakes.making() == []
+    assert bytes_of(tmp_path) == before
+
+
+def test_who_cannot_take_part_is_not_asked_again(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+    """As a TinyBERT of a teacher that is small itself."""
+    fakes.all.insert(1, fakes.of("absent", absent=True))
+    result = run(tmp_path, config, fakes, A)["a"]
+    assert result.found["absent"].seeds[0].values == []
+    fakes.making()
+
+    run(tmp_path, config, fakes, A)
+
+    assert fakes.making() == []
+    [section] = sections([result], {contestant.name: "any" for contestant in fakes.all})
+    assert [row.name for row in section.contestants] == ["once", "seeded", "last", "human"]
+
+
+def test_what_is_not_timed_is_not_missed(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+    fakes.all = [Contestant("constant", "the commonest score", False, constant, timed=False), fakes.of("once")]
+    result = run(tmp_path, config, fakes, A)["a"]
+    fakes.making()
+
+    run(tmp_path, config, fakes, A)
+
+    assert fakes.making() == []
+    assert (result.found["constant"].timings, list(result.found["once"].timings)) == ({}, ["float32"])
+
+
+def test_another_item_is_added_and_the_first_is_left_as_it_is(
+    tmp_path: Path, config: TrainingConfig, fakes: Fakes
+) -> None:
+    run(tmp_path, config, fakes, A)
+    fakes.making()
+    before = bytes_of(tmp_path)
+    written = (tmp_path / "results" / "a.result.json").stat().st_mtime_ns
+
+    results = run(tmp_path, config, fakes, A, B)
+
+    assert {item for _, _, item in fakes.making()} == {"b"}
+    assert bytes_of(tmp_path)["a.result.json"] == before["a.result.json"]
+    assert (tmp_path / "results" / "a.result.json").stat().st_mtime_ns == written
+    assert results["b"].found.keys() == results["a"].found.keys()
+
+
+def test_another_contestant_is_added(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+    first = run(tmp_path, config, fakes, A)["a"]
+    fakes.making()
+    fakes.all.append(fakes.of("new"))
+
+    second = run(tmp_path, config, fakes, A)["a"]
+
+    assert fakes.making()[0] == ("new", 0, "a")
+    assert list(second.found["new"].timings) == ["float32"]
+    assert {name: second.found[name].seeds for name in first.found} == {n: f.seeds for n, f in first.found.items()}
+
+
+def test_other_settings_make_all_anew(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+    first = run(tmp_path, config, fakes, A)["a"]
+    whole = fakes.making()
+
+    second = run(tmp_path, config.model_copy(update={"seed": 1}), fakes, A)["a"]
+
+    assert fakes.making() == whole
+    assert all(second.found[name].key != found.key for name, found in first.found.items())
+
+
+@pytest.mark.parametrize("other", [replace(A, train=A.train[:16]), replace(A, unlabelled=()), other_dev(A)])
+def test_other_data_make_all_anew(tmp_path: Path, config: TrainingConfig, fakes: Fakes, other: ItemData) -> None:
+    run(tmp_path, config, fakes, A)
+    whole = fakes.making()
+
+    result = run(tmp_path, config, fakes, other)["a"]
+
+    assert fakes.making() == whole
+    assert result.ids == [row.id for row in other.dev]
+    assert {len(seed.values) for found in result.found.values() for seed in found.seeds.values()} == {len(other.dev)}
+
+
+@pytest.mark.parametrize("dies", [("seeded", 0), ("seeded", 2), ("last", 0)])
+def test_killed_it_goes_on_where_it_was(
+    tmp_path: Path, config: TrainingConfig, fakes: Fakes, dies: tuple[str, int]
+) -> None:
+    whole = run(tmp_path / "whole", config, fakes, A)["a"]
+    everything = [("once", 0), *(("seeded", seed) for seed in range(SEEDS)), ("last", 0)]
+    fakes.making()
+    fakes.dies = dies
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, config, fakes, A)
+    before = [(name, seed) for name, seed, _ in fakes.making()]
+    fakes.dies = None
+
+    result = run(tmp_path, config, fakes, A)["a"]
+
+    after = [(name, seed) for name, seed, _ in fakes.making()]
+    assert before + after[: -len(fakes.all)] == everything  # at the end each is made once more, to be timed
+    assert {name: found.seeds for name, found in result.found.items()} == {
+        name: found.seeds for name, found in whole.found.items()
+    }
+    assert all(found.timings for found in result.found.values())
+
+
+def test_killed_while_timing_only_the_times_are_missing(
+    tmp_path: Path, config: TrainingConfig, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "milliseconds", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, config, fakes, A)
+    fakes.making()
+
+    result = run(tmp_path, config, fakes, A)["a"]
+
+    assert [(name, seed) for name, seed, _ in fakes.making()] == [("once", 0), ("seeded", 0), ("last", 0)]
+    assert all(found.timings for found in result.found.values())

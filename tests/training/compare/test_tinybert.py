@@ -1,0 +1,185 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoModel
+
+from app.scoring.decoding import softmax
+from tests.training.compare.contests import an_untaught_contest, dev_texts
+from tests.training.conftest import tiny_settings
+from tests.training.data import GRADES, ITEM, item_data
+from training.compare import tinybert
+from training.compare.contest import Contest
+from training.compare.pruning import pruned
+from training.compare.tinybert import _attention_scores, _reading, tiny_berts
+from training.config import TextConfig
+from training.datasets import ItemData
+from training.encoder import ScoringEncoder, load_base, tokenise
+from training.lesson import Lesson, texts_for
+from training.teacher import Member, Teacher
+from training.tokenizer import learn_tokenizer
+
+
+def a_contest(encoder: Path, cache: Path, *items: ItemData, key: str = "wide") -> Contest:
+    """Its teacher is not fine-tuned, but decided."""
+    config = tiny_settings(encoder).model_copy(update={"text": TextConfig(augmented_per_response=1)})
+    contest = an_untaught_contest(*items, config=config)
+    tokenizer, base = load_base(str(encoder))
+    torch.manual_seed(1)
+    network = ScoringEncoder(base, items[0].item, 0.1)
+    if not items[0].item.is_continuous:
+        with torch.no_grad():
+            network.head.weight.mul_(10)
+    teacher = Teacher(key, (Member(network, (0.0,), 1.0),), tokenizer, 64)
+    texts = tuple(texts_for(parts, config) for parts in contest.taught.parts)
+    tokenizers = tuple(learn_tokenizer(own.written, config.student.vocabulary) for own in texts)
+    taught = replace(contest.taught, texts=texts, tokenizers=tokenizers, teacher=teacher)
+    return Contest(taught, config, cache)
+
+
+@pytest.fixture(scope="module")
+def contest(tmp_path_factory: pytest.TempPathFactory, wide_encoder: Path) -> Contest:
+    return a_contest(wide_encoder, tmp_path_factory.mktemp("cache"), item_data(24, 8, 4))
+
+
+@torch.no_grad()
+def test_attention_scores_are_what_the_library_puts_into_its_softmax(contest: Contest, wide_encoder: Path) -> None:
+    assert contest.taught.teacher is not None
+    eager = AutoModel.from_pretrained(wide_encoder, attn_implementation="eager").eval()
+    small, _ = pruned(eager, [1, 2, 4, 5])
+    texts = ["the air gets warm", "so then it becomes lighter because cold air takes its place"]
+    tokens = tokenise(contest.taught.teacher.tokenizer, ["", ""], texts, 64)
+    mask = tokens["attention_mask"].bool()
+    assert not mask.all()
+
+    for encoder in (eager, small):
+        read = encoder(**tokens, output_hidden_states=True, output_attentions=True)
+        for layer, wanted in enumerate(read.attentions, start=1):
+            scores = _attention_scores(encoder, layer, read.hidden_states, mask)
+            assert (scores.masked_select(~both(mask).expand_as(scores)) == 0).all()
+            hidden = scores.masked_fill(~mask[:, None, None, :], -torch.inf)
+            real = mask[:, None, :, None].expand_as(wanted)
+            assert (hidden.softmax(dim=3) - wanted)[real].abs().max() < 1e-5
+
+
+def both(mask: Tensor) -> Tensor:
+    return mask[:, None, :, None] & mask[:, None, None, :]
+
+
+def distance(contest: Contest, outputs: Any) -> float:
+    """Mean cross-entropy to the teacher on what both read while learning, less its least."""
+    assert contest.taught.teacher is not None
+    texts = contest.taught.texts[0].all
+    wanted, given = softmax(contest.taught.teacher.outputs(texts)), softmax(outputs(texts))
+    return float((wanted * (np.log(wanted) - np.log(given))).sum(axis=1).mean())
+
+
+def test_learning_brings_it_nearer_to_the_teacher(contest: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tinybert, "PREDICTIONS_EPOCHS", 4)
+    monkeypatch.setattr(tinybert, "BATCH", 8)
+    starts: list[float] = []
+    learn = tinybert._learn_predictions
+
+    def watched(network: ScoringEncoder, teacher: Teacher, *arguments: Any) -> None:
+        start = Teacher("start", (Member(network, (), None),), teacher.tokenizer, 64)
+        starts.append(distance(contest, start.outputs))
+        learn(network, teacher, *arguments)
+
+    monkeypatch.setattr(tinybert, "_learn_predictions", watched)
+
+    [competitor] = tiny_berts(contest, 0)
+
+    assert distance(contest, competitor.outputs) < 0.5 * starts[0]
+    assert 4_500_000 < competitor.parameters < 5_000_000
+    assert competitor.seconds is not None
+
+
+def test_what_was_learnt_is_kept(contest: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = tiny_berts(contest, 0)[0].outputs(dev_texts(contest))
+
+    monkeypatch.setattr(tinybert, "_learn", lambda *_: pytest.fail("learnt again"))
+
+    assert (tiny_berts(contest, 0)[0].outputs(dev_texts(contest)) == first).all()
+
+
+def test_killed_after_the_first_stage_it_goes_on_from_it(
+    contest: Contest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tiny_berts(contest, 0)[0].outputs(dev_texts(contest))
+    fresh = replace(contest, cache=tmp_path)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tinybert, "_learn_predictions", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tiny_berts(fresh, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(tinybert, "_learn_states", lambda *_: pytest.fail("learnt again"))
+        [competitor] = tiny_berts(fresh, 0)
+
+    assert np.abs(competitor.outputs(dev_texts(contest)) - whole).max() < 1e-5
+
+
+def test_other_texts_or_another_teacher_make_another(contest: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_berts(contest, 0)
+    monkeypatch.setattr(tinybert, "_learn", lambda *_: pytest.fail("learnt"))
+    taught = contest.taught
+    assert taught.teacher is not None
+    fewer = replace(taught, texts=(replace(taught.texts[0], unlabelled=()),))
+
+    for other in (fewer, replace(taught, teacher=replace(taught.teacher, key="other"))):
+        with pytest.raises(pytest.fail.Exception):
+            tiny_berts(replace(contest, taught=other), 0)
+
+
+def test_items_that_share_a_teacher_share_a_network_and_its_time(wide_encoder: Path, tmp_path: Path) -> None:
+    """Grades, each item's responses read after its own question."""
+    items = [GRADES.model_copy(update={"item_id": f"shade-{n}", "prompt": "the air " * (n + 1)}) for n in range(2)]
+    contest = a_contest(wide_encoder, tmp_path, *(item_data(12, 4, 2, item, seed=n) for n, item in enumerate(items)))
+
+    first, second = tiny_berts(contest, 0)
+
+    seconds = [float(file.read_text()) for file in (tmp_path / "tinybert").glob("*/*.seconds")]
+    assert len(seconds) == 2
+    assert first.seconds == second.seconds == pytest.approx(sum(seconds) / 2)
+    text = ["it becomes lighter"]
+    assert first.outputs(text).shape == (1, 2)
+    assert np.abs(first.outputs(text) - second.outputs(text)).max() > 1e-4
+    assert (first.outputs(text)[:, 1] > 0).all()
+
+
+@pytest.mark.parametrize("most", [10, 1000])
+def test_contexts_texts_and_teacher_stay_in_step(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(tinybert, "MAX_TEXTS", most)
+    lessons = [
+        Lesson(
+            texts=tuple(f"{item} {row}" for row in range(rows)),
+            targets=np.zeros(rows),
+            teacher=np.array([[item, row] for row in range(rows)], float),
+        )
+        for item, rows in enumerate((7, 30, 5))
+    ]
+
+    drawn = [_reading(lessons, ["first", "second", "third"], seed) for seed in (0, 1, 0)]
+
+    for reading in drawn:
+        assert len(reading.texts) == len(set(reading.texts)) == min(most, 42)
+        for context, text, (item, row) in zip(reading.contexts, reading.texts, reading.teacher, strict=True):
+            assert text == f"{item:.0f} {row:.0f}"
+            assert context == ["first", "second", "third"][int(item)]
+    assert drawn[0].texts == drawn[2].texts
+    assert (drawn[0].texts == drawn[1].texts) == (most > 42)
+
+
+def test_a_teacher_that_is_small_itself_has_none(tiny_encoder: Path, tmp_path: Path) -> None:
+    assert tiny_berts(a_contest(tiny_encoder, tmp_path, item_data(12, 4, 2)), 0) == []
+
+
+def test_without_a_teacher_there_is_none() -> None:
+    assert tiny_berts(an_untaught_contest(item_data(12, 4, item=ITEM)), 0) == []

@@ -1,0 +1,24 @@
+"""An encoder wide enough to cut a TinyBERT-class model out of."""
+
+import shutil
+from pathlib import Path
+
+
+def write_wide_encoder(folder: Path, tiny_encoder: Path) -> Path:
+    """Of random weights, with the tokenizer of the tiny one."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    for file in tiny_encoder.glob("tokenizer*"):
+        shutil.copy(file, folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(AutoTokenizer.from_pretrained(tiny_encoder)),
+        hidden_size=384,
+        num_hidden_layers=6,
+        num_attention_heads=12,
+        intermediate_size=1536,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder

@@ -1,0 +1,213 @@
+"""`scorelet-train compare`: once as a whole, with a teacher that a TinyBERT can be cut out of."""
+
+import contextlib
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.programs import run
+from tests.training.compare.contests import texts_of
+from tests.training.compare.wide import write_wide_encoder
+from tests.training.data import ITEM, item_data
+from training.__main__ import main
+from training.datasets import ItemData
+
+DATA = item_data(24, 16, 4)
+CONFIG = """
+validation_share = 0.3
+[teacher]
+own_from = 1
+max_tokens = 64
+batch_size = 8
+members = 1
+max_epochs = 1
+min_steps = 1
+[text]
+augmented_per_response = 1
+[student]
+vocabulary = 60
+embedding = 8
+hidden = 8
+max_tokens = 48
+[distillation]
+epochs = 3
+min_steps = 20
+batch_size = 32
+"""
+REPORTS = ("report.html", "report.md", "report.json")
+WITHOUT_MATPLOTLIB = """
+import sys
+sys.modules["matplotlib"] = None
+from training.__main__ import main
+main()
+"""
+
+
+def write_data(folder: Path, data: ItemData) -> Path:
+    folder.mkdir()
+    item = data.item.model_dump(exclude_none=True)
+    (folder / "items.jsonl").write_text(json.dumps(item) + "\n")
+    for name, rows in (("train", data.train), ("dev", data.dev)):
+        lines = [
+            {"id": row.id, "item_id": row.item_id, "response": row.text, "score": row.value, "score_1": 1, "score_2": 2}
+            for row in rows
+        ]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    unlabelled = [{"id": row.id, "item_id": row.item_id, "response": row.text} for row in data.unlabelled]
+    (folder / "unlabelled.jsonl").write_text("".join(json.dumps(line) + "\n" for line in unlabelled))
+    return folder
+
+
+class Done(NamedTuple):
+    code: int
+    stdout: str
+    stderr: str
+
+
+def call(*arguments: object) -> Done:
+    """The program, in this process: torch is imported already."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.setattr(sys, "argv", ["scorelet-train", *map(str, arguments)])
+        for name, value in (("ALONE", 3), ("BATCHES", 1), ("BATCH", 4), ("WARM_UP", 1)):
+            patch.setattr(f"training.compare.latency.{name}", value)
+        patch.setattr("training.compare.figures.RESAMPLES", 200)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    code = ended.value.code
+    return Done(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
+
+
+class Compared(NamedTuple):
+    folder: Path
+    arguments: list[object]
+    done: Done
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Compared:
+    folder = tmp_path_factory.mktemp("compared")
+    (folder / "config.toml").write_text(CONFIG)
+    encoder = write_wide_encoder(tmp_path_factory.mktemp("wide"), tiny_encoder)
+    arguments: list[object] = ["compare", "--data", write_data(folder / "data", DATA), "--results", folder / "results"]
+    arguments += ["--config", folder / "config.toml", "--teacher", encoder, "--cache", folder / "cache"]
+    reports = [part for name in REPORTS for part in ("--report", folder / name)]
+    return Compared(folder, arguments, call(*arguments, *reports))
+
+
+def test_it_ends_in_a_table_of_all_contestants(compared: Compared) -> None:
+    assert compared.done.code == 0, compared.done.stderr
+    for title in ("the commonest score", "TF-IDF", "student, full recipe", "TinyBERT-class", "teacher", "human rater"):
+        assert title in compared.done.stdout
+    assert "QWK" in compared.done.stdout
+
+
+def test_every_contestant_took_part_and_was_timed(compared: Compared) -> None:
+    [section] = json.loads((compared.folder / "report.json").read_text())
+
+    rows = {row["name"]: row for row in section["contestants"]}
+    assert list(rows) == [
+        "constant",
+        "tf_idf",
+        "tf_idf_small",
+        "human_labels",
+        "published_loss",
+        "student",
+        "tiny_bert",
+        "teacher",
+        "human",
+    ]
+    assert {name for name, row in rows.items() if not row["costs"]} == {"constant", "human"}
+    assert [len(rows[name]["seeds"]) for name in ("student", "tiny_bert")] == [3, 1]
+    assert rows["student"]["parameters"] < 30_000 < rows["tiny_bert"]["parameters"] < rows["teacher"]["parameters"]
+    small, large = rows["student"]["costs"], rows["teacher"]["costs"]
+    for precision in ("float32", "int8"):
+        assert small[precision]["bytes"] < large[precision]["bytes"]
+        assert small[precision]["alone_ms"] < large[precision]["alone_ms"]
+    assert rows["human"]["figure"] == 0  # the raters here gave 1 and 2 throughout
+
+
+def test_the_other_reports_say_the_same(compared: Compared) -> None:
+    [section] = json.loads((compared.folder / "report.json").read_text())
+
+    for name in ("report.html", "report.md"):
+        content = (compared.folder / name).read_text()
+        for row in section["contestants"]:
+            assert row["title"] in content
+            assert f"{row['figure']:.3f}" in content
+
+
+def test_neither_results_nor_reports_hold_a_response(compared: Compared) -> None:
+    files = [*(compared.folder / "results").iterdir(), *(compared.folder / name for name in REPORTS)]
+
+    content = "\n".join(file.read_text() for file in files)
+
+    assert len(files) == 4
+    assert DATA.dev[0].id in content
+    assert not any(text in content for text in texts_of(DATA))
+
+
+def test_the_same_call_again_makes_nothing(compared: Compared) -> None:
+    files = [path for name in ("results", "cache") for path in (compared.folder / name).rglob("*")]
+    before = {path: path.stat().st_mtime_ns for path in files}
+
+    again = call(*compared.arguments)
+
+    assert (again.code, again.stdout) == (0, compared.done.stdout)
+    assert {path: path.stat().st_mtime_ns for path in files} == before
+
+
+@pytest.mark.parametrize("name", ["report.result.json", "heat-1.result.json"])
+def test_a_strange_file_among_the_results_is_named(compared: Compared, tmp_path: Path, name: str) -> None:
+    results = shutil.copytree(compared.folder / "results", tmp_path / "results")
+    (results / name).write_text("[]")
+    arguments = [results if value == compared.folder / "results" else value for value in compared.arguments]
+
+    done = call(*arguments)
+
+    assert done.code in (1, 2)
+    assert f"{name} is no result of a comparison" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("--item", "heat-9"), "no such item in {data}: heat-9"),
+        (("--report", "report.pdf"), "report.pdf: a report's name ends in .html, .md, .json"),
+        (("--report", "report.md", "--report", "report"), "report: a report's name ends in .html, .md, .json"),
+        (("--item", "heat-2"), "{data} has no dev rows"),
+        (("--config", "{data}/alone.toml"), "a comparison needs a teacher: distillation.soft_weight must be above 0"),
+        (("--config", "{data}/bad.toml"), "colour"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, arguments: tuple[str, ...], error: str) -> None:
+    data = write_data(tmp_path / "data", DATA)
+    other = ITEM.model_copy(update={"item_id": "heat-2"}).model_dump(exclude_none=True)
+    with (data / "items.jsonl").open("a") as file:
+        file.write(json.dumps(other) + "\n")
+    (data / "alone.toml").write_text("[distillation]\nsoft_weight = 0\n")
+    (data / "bad.toml").write_text('colour = "red"\n')
+    given = [argument.replace("{data}", str(data)) for argument in arguments]
+
+    done = run("scorelet-train", "compare", "--data", data, "--results", tmp_path / "r", "--teacher", data, *given)
+
+    assert done.returncode == 2
+    assert error.replace("{data}", str(data)) in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "r").exists()
+
+
+def test_what_is_not_installed_is_said(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", DATA)
+
+    done = run(
+        "python", "-c", WITHOUT_MATPLOTLIB, "compare", "--data", data, "--results", tmp_path / "r", "--teacher", data
+    )
+
+    assert done.returncode == 2
+    assert done.stderr == "scorelet-train: matplotlib is not installed: run `make training` in the project's folder\n"
