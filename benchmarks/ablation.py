@@ -71,7 +71,7 @@ def _mended(contest: Contest, taught: Taught, number: int, config: TrainingConfi
     lesson = mend(lesson_for(parts, taught.texts[number], taught.teacher, context, contest.cache))
     files = make_student(parts.item, lesson, taught.tokenizers[number], config, contest.cache)
     network = files.network(parts.item, config.student.max_tokens)
-    return Competitor(lambda texts: network.outputs(list(texts)), files.parameters, files.seconds, list)
+    return Competitor(network.outputs, files.parameters, files.seconds, list)
 
 
 def no_human_scores(lesson: Lesson) -> Lesson:

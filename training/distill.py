@@ -38,7 +38,7 @@ def _distilled(
 ) -> StudentNetwork:
     torch.manual_seed(seed)
     network = StudentNetwork(featurizer.vocabulary, item, student)
-    ids = torch.from_numpy(featurizer.ids(list(lesson.texts)))
+    ids = torch.from_numpy(featurizer.ids(lesson.texts))
     human = torch.from_numpy(lesson.targets)
     soft = None if lesson.teacher is None else torch.from_numpy(lesson.teacher)
     lengths: list[int] = (ids != 0).sum(1).tolist()

@@ -15,7 +15,6 @@ from app.scoring.agreement import Agreement
 from app.scoring.bundle import Bundle, Provenance
 from app.scoring.decoding import Outputs, decode
 from app.scoring.errors import BadBundle
-from app.scoring.network import Network
 from app.scoring.student import Student
 from training.card import card_of
 from training.config import TrainingConfig
@@ -76,9 +75,9 @@ def _make(
     networks = [
         own.network(parts.item, config.student.max_tokens) for own, parts in zip(files, taught.parts, strict=True)
     ]
-    unfitted = [_unfitted(parts, network) for parts, network in zip(taught.parts, networks, strict=True)]
-    head = pooled_head(unfitted)
-    threshold = pooled_threshold(unfitted, head, config)
+    outputs = [unfitted(parts, network.outputs) for parts, network in zip(taught.parts, networks, strict=True)]
+    head = pooled_head(outputs)
+    threshold = pooled_threshold(outputs, head, config)
     of_teacher = teacher_agreements(taught, cache)
     for number, data in enumerate(group.members):
         if (before := made[number]) is not None:
@@ -130,10 +129,6 @@ def student_of(taught: Taught, number: int, config: TrainingConfig, cache: Path)
     parts = taught.parts[number]
     lesson = lesson_for(parts, taught.texts[number], taught.teacher, taught.group.context(parts.item), cache)
     return make_student(parts.item, lesson, taught.tokenizers[number], config, cache)
-
-
-def _unfitted(parts: Parts, network: Network) -> Unfitted:
-    return unfitted(parts, lambda texts: network.outputs(list(texts)))
 
 
 def unfitted(parts: Parts, outputs: Callable[[Sequence[str]], Outputs]) -> Unfitted:

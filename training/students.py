@@ -68,8 +68,8 @@ def check_budget(item: Item, tokenizer: bytes, config: StudentConfig) -> int:
 def check_parity(trained: StudentNetwork, exported: Network, item: Item, texts: Sequence[str]) -> float:
     """The largest difference of a prediction over the texts.  Raises NoParity from MAX_DIFFERENCE."""
     with torch.inference_mode():
-        wanted = trained(torch.from_numpy(exported.featurizer.ids(list(texts)))).numpy()
-    difference = np.abs(distribution(wanted, item) - distribution(exported.outputs(list(texts)), item)).max()
+        wanted = trained(torch.from_numpy(exported.featurizer.ids(texts))).numpy()
+    difference = np.abs(distribution(wanted, item) - distribution(exported.outputs(texts), item)).max()
     if not difference < MAX_DIFFERENCE:
         raise NoParity(f"the exported student's predictions differ by {difference:.2g} (limit {MAX_DIFFERENCE})")
     return float(difference)

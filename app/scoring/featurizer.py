@@ -1,5 +1,7 @@
 """Text to tensors.  Training and serving both call this, so they cannot disagree."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
@@ -37,7 +39,7 @@ class Featurizer:
     def vocabulary(self) -> int:
         return self._tokenizer.get_vocab_size()
 
-    def ids(self, responses: list[str]) -> NDArray[np.int64]:
+    def ids(self, responses: Sequence[str]) -> NDArray[np.int64]:
         """(responses, tokens), padded at the end with 0 to the longest response."""
-        encodings = self._tokenizer.encode_batch_fast(responses)
+        encodings = self._tokenizer.encode_batch_fast(list(responses))
         return np.array([encoding.ids for encoding in encodings], dtype=np.int64)

@@ -1,6 +1,7 @@
 """A student's tokenizer and ONNX graph as one function of responses, checked and probed before it is trusted."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +37,13 @@ class Network:
         network._check()
         return network
 
-    def outputs(self, responses: list[str]) -> Outputs:
+    def outputs(self, responses: Sequence[str]) -> Outputs:
         """(responses, columns), in order."""
         chunks = [responses[start : start + CHUNK] for start in range(0, len(responses), CHUNK)]
         parts = [self._run(chunk) for chunk in chunks]
         return np.concatenate(parts) if parts else np.zeros((0, columns(self._item)), np.float32)
 
-    def _run(self, responses: list[str]) -> NDArray[np.float32]:
+    def _run(self, responses: Sequence[str]) -> NDArray[np.float32]:
         arrays = self._session.run(self._names, {"ids": self.featurizer.ids(responses)})
         outputs = np.stack(arrays, axis=1) if self._item.is_continuous else arrays[0]
         return np.asarray(outputs, dtype=np.float32)

@@ -1,12 +1,10 @@
 """The students: the full recipe, and what is left of it without extra text or without a teacher."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from app.scoring.decoding import Outputs
 from app.scoring.item import Item
 from app.scoring.network import Network
 from training.compare.contest import Competitor, Contest, Runtime
@@ -87,7 +85,7 @@ def competitor(contest: Contest, taught: Taught, number: int, config: TrainingCo
         labelling = labelling_seconds(taught.teacher, context, taught.texts[number].all, contest.cache)
         seconds = None if labelling is None else seconds + labelling
     return Competitor(
-        lambda texts: network.outputs(list(texts)),
+        network.outputs,
         files.parameters,
         seconds,
         partial(_runtimes, files, parts.item, config.student.max_tokens),
@@ -98,9 +96,5 @@ def _runtimes(files: StudentFiles, item: Item, max_tokens: int) -> list[Runtime]
     made = []
     for name, content in (("float32", files.student), ("int8", weights_int8(files.student))):
         network = Network.from_bytes(files.tokenizer, content, max_tokens, item)
-        made.append(Runtime(name, len(content) + len(files.tokenizer), partial(_outputs, network)))
+        made.append(Runtime(name, len(content) + len(files.tokenizer), network.outputs))
     return made
-
-
-def _outputs(network: Network, texts: Sequence[str]) -> Outputs:
-    return network.outputs(list(texts))
