@@ -20,7 +20,7 @@ from app.scoring.agreement import quadratic_weighted_kappa
 from app.scoring.bundle import Head
 from app.scoring.decoding import decode, expected_choice
 from app.scoring.item import Item
-from benchmarks.tf_idf import tf_idf
+from training.compare.baselines import tf_idf
 from training.datasets import ItemData, read_data
 from training.selection import choose_cuts
 
@@ -40,7 +40,7 @@ def linked(probabilities: NDArray[np.float64], item: Item, head: Head) -> NDArra
 def of_item(data: ItemData) -> dict[str, float]:
     human = np.array([row.value for row in data.train])
     texts = [row.text for row in data.train]
-    probabilities = cross_val_predict(tf_idf(), texts, human, cv=FOLDS, method="predict_proba")
+    probabilities = cross_val_predict(tf_idf(data.item, len(texts)), texts, human, cv=FOLDS, method="predict_proba")
     placing = np.random.default_rng(0).permutation(len(human)) < PLACING
     head = choose_cuts(data.item, human[placing].tolist(), np.log(probabilities[placing]))
     ways = {

@@ -88,22 +88,18 @@ def _section(kind: Kind, items: Sequence[ItemResult], titles: dict[str, str]) ->
     if (raters := _raters(items)) is not None and kind != "labels":
         entries[HUMAN] = raters
     drawn = [_resampled(kind, items, seed) for seed in range(RESAMPLES)]
-    student = entries.get(STUDENT)
+    resampled = {name: [_mean_figure(kind, entry, own) for own in drawn] for name, entry in entries.items()}
     rows = []
     for name, entry in entries.items():
-        row = _row(kind, items, name, titles.get(name, "one human rater against the other"), entry, drawn)
-        if student is not None and name not in (STUDENT, HUMAN):
-            row.student_less_this = _mean_figure(kind, student) - row.figure
-            differences = [_mean_figure(kind, student, rows) - _mean_figure(kind, entry, rows) for rows in drawn]
+        row = _row(kind, items, name, titles.get(name, "one human rater against the other"), entry, resampled[name])
+        if STUDENT in entries and name not in (STUDENT, HUMAN):
+            row.student_less_this = _mean_figure(kind, entries[STUDENT]) - row.figure
+            differences = np.subtract(resampled[STUDENT], resampled[name]).tolist()
             row.student_less_this_interval = _interval(row.student_less_this, differences)
         rows.append(row)
     metric = METRIC[kind]
     if kind == "grades":
-        metric += (
-            " as a share of the scale"
-            if len({item.span for item in items}) > 1
-            else f" on a scale of {items[0].span:g}"
-        )
+        metric += " as a share of the scale" if _as_shares(items) else f" on a scale of {items[0].span:g}"
     count = sum(len(item.ids) for item in items)
     settings = {found.settings for item in items for found in item.found.values()}
     return Section(kind=kind, metric=metric, items=len(items), rows=count, settings=len(settings), contestants=rows)
@@ -170,7 +166,9 @@ def _interval(figure: float, resampled: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _row(kind: Kind, items: Sequence[ItemResult], name: str, title: str, entry: _Entry, drawn: Sequence[Drawn]) -> Row:
+def _row(
+    kind: Kind, items: Sequence[ItemResult], name: str, title: str, entry: _Entry, resampled: Sequence[float]
+) -> Row:
     found = [item.found[name] for item in items if name in item.found]
     seconds = [own.seconds for own in found if own.seconds is not None]
     figure = _mean_figure(kind, entry)
@@ -178,7 +176,7 @@ def _row(kind: Kind, items: Sequence[ItemResult], name: str, title: str, entry: 
         name=name,
         title=title,
         figure=figure,
-        interval=_interval(figure, [_mean_figure(kind, entry, rows) for rows in drawn]),
+        interval=_interval(figure, resampled),
         seeds=[_figure(kind, entry.human, machine, None) for machine in entry.seeds],
         accuracy=None if kind == "grades" else _over_rows(entry, exact_agreement),
         macro_f1=None if kind == "grades" else _over_rows(entry, macro_f1),
