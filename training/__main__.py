@@ -116,7 +116,7 @@ def compare(
 ) -> None:
     """Compare distilled students with their teachers, with a TinyBERT, with what needs no teacher, and with raters.
 
-    It takes up to an hour an item; killed, it goes on when called again.
+    It takes long, for every item trains all of them; killed, it goes on when called again.
     """
     settings = _settings(config, teacher, seed)
     resolve(settings.teacher.base)
