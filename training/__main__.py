@@ -76,26 +76,12 @@ def run(
     cache: Cache = None,
 ) -> None:
     """Train a teacher, distil a student, export and measure it, item by item.  Killed, it goes on when called again."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other on shared cores
-    try:
+    with _training_installed():
         from training.run import train
-    except ModuleNotFoundError as error:
-        raise UsageFailure(f"{error.name} is not installed: run `make training` in the project's folder") from None
-    from training.datasets import read_data
-
-    settings = read_config(config) if config else TrainingConfig()
-    if teacher is not None:
-        settings = settings.model_copy(update={"teacher": settings.teacher.model_copy(update={"base": teacher})})
-    if seed is not None:
-        settings = settings.model_copy(update={"seed": seed})
+    settings = _settings(config, teacher, seed)
     if settings.distillation.soft_weight > 0:
         resolve(settings.teacher.base)  # what is missing is said before hours are spent
-    read = read_data(data)
-    if unknown := set(item or ()) - set(read.items):
-        raise UsageFailure(f"no such item in {data}: {', '.join(sorted(unknown))}")
-    for bundle in train(
-        [read.of(item_id) for item_id in item or read.items], models, settings, cache or default_folder()
-    ):
+    for bundle in train(_chosen(data, item), models, settings, cache or default_folder()):
         Console().print(
             f"{bundle.item.item_id}/{bundle.version}: {bundle.parameters} parameters, {_said(bundle.agreement)}"
         )

@@ -7,8 +7,12 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
+
+Made = TypeVar("Made")
 
 
 def default_folder() -> Path:
@@ -45,6 +49,16 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def keep(path: Path, make: Callable[[], Made], save: Callable[[Path, Made], object]) -> None:
+    """Makes what the file is to hold, and notes how long that took; nothing if the file is there."""
+    if path.is_file():
+        return
+    began = time.monotonic()
+    made = make()
+    note_seconds(path, time.monotonic() - began)
+    replace_file(path, lambda file: save(file, made))
 
 
 def note_seconds(path: Path, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -40,6 +41,10 @@ class TeacherConfig(Config):
         default=375, ge=1, description="Small data sets are passed over more often, to this many steps."
     )
     patience: int = Field(default=2, ge=1, description="Epochs without a better validation figure before stopping.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="Of matrix products.  bfloat16 is faster on hardware that has it, and slower on other.",
+    )
 
 
 class TextConfig(Config):

@@ -1,6 +1,7 @@
 """Any Hugging Face encoder as a scorer: loaded, given an output layer, fed with text."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from app.scoring.decoding import columns
 from app.scoring.item import Item
 from training.errors import NoWeights
+from training.hardware import matrix_products
 from training.losses import OutputLayer
 from training.weights import resolve
 
@@ -16,21 +18,33 @@ from training.weights import resolve
 class ScoringEncoder(nn.Module):
     """An encoder, the mean of its last hidden states, and a linear layer: tokens → outputs (batch, columns)."""
 
-    def __init__(self, encoder: nn.Module, item: Item, dropout: float) -> None:
+    def __init__(self, encoder: nn.Module, item: Item, dropout: float, in_bfloat16: bool = False) -> None:
         super().__init__()
         self.encoder = encoder
+        self.in_bfloat16 = in_bfloat16
         self.dropout = nn.Dropout(dropout)
         width = int(encoder.config.hidden_size)  # type: ignore[arg-type, union-attr]
         self.head = OutputLayer(width, columns(item), item.is_continuous)
 
-    def forward(self, tokens: dict[str, Tensor]) -> Tensor:
-        return self.read(self.encoder(**tokens).last_hidden_state, tokens["attention_mask"])
+    @property
+    def device(self) -> torch.device:
+        return self.head.weight.device
 
-    def read(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
-        """Hidden states (batch, tokens, width) → outputs (batch, columns)."""
-        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+    def forward(self, tokens: dict[str, Tensor]) -> Tensor:
+        """tokens may lie on any device; outputs lie on the network's, in float32."""
+        hidden = self._encoded(tokens).last_hidden_state.float()
+        mask = tokens["attention_mask"].to(self.device).unsqueeze(-1).to(hidden.dtype)
         outputs: Tensor = self.head(self.dropout((hidden * mask).sum(1) / mask.sum(1).clamp(min=1)))
         return outputs
+
+    def hidden_states(self, tokens: dict[str, Tensor]) -> list[Tensor]:
+        """Of the embeddings and of each layer: (batch, tokens, width), in float32."""
+        return [state.float() for state in self._encoded(tokens, output_hidden_states=True).hidden_states]
+
+    def _encoded(self, tokens: dict[str, Tensor], **options: bool) -> Any:
+        moved = {name: tensor.to(self.device) for name, tensor in tokens.items()}
+        with matrix_products(self.device, self.in_bfloat16):
+            return self.encoder(**moved, **options)
 
 
 def load_base(base: str) -> tuple[PreTrainedTokenizerBase, nn.Module]:

@@ -55,7 +55,9 @@ def fine_tune(
 
     A killed call goes on from the last whole epoch.  `item` stands for all that are read: they share a scale.
     """
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
     steps_an_epoch = -(-len(fit) // config.batch_size)
     epochs = max(config.max_epochs, -(-config.min_steps // steps_an_epoch))
     steps = epochs * steps_an_epoch
@@ -69,7 +71,7 @@ def fine_tune(
     history: list[float] = []
     seconds, began = 0.0, time.monotonic()
     if (folder / CHECKPOINT).is_file():
-        state: dict[str, Any] = torch.load(folder / CHECKPOINT, weights_only=True)
+        state: dict[str, Any] = torch.load(folder / CHECKPOINT, map_location=network.device, weights_only=True)
         network.load_state_dict(state["network"])
         mean.load_state_dict(state["mean"])
         optimizer.load_state_dict(state["optimizer"])
@@ -84,7 +86,8 @@ def fine_tune(
         for numbers in track(batches, f"{name}, epoch {epoch}/{epochs}", len(batches)):
             batch = [fit[number] for number in numbers]
             tokens = tokenise(tokenizer, [r.context for r in batch], [r.text for r in batch], config.max_tokens)
-            loss = human_loss(network(tokens), torch.tensor([row.target for row in batch]), item.is_continuous)
+            targets = torch.tensor([row.target for row in batch], device=network.device)
+            loss = human_loss(network(tokens), targets, item.is_continuous)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -118,7 +121,7 @@ def outputs_of(
         tokens = tokenise(tokenizer, [contexts[n] for n in numbers], [texts[n] for n in numbers], max_tokens)
         with torch.inference_mode():
             each = torch.stack([network.eval()(tokens) for network in networks])  # (networks, batch, columns)
-            outputs[numbers] = mixture(each, networks[0].head.continuous).numpy()
+            outputs[numbers] = mixture(each, networks[0].head.continuous).cpu().numpy()
     return outputs
 
 

@@ -41,7 +41,7 @@ def human_loss(outputs: Tensor, target: Tensor, continuous: bool) -> Tensor:
     if not known.any():
         return outputs.sum() * 0
     if continuous:
-        loss = _grade_loss(outputs[known], target[known].to(outputs.dtype), torch.zeros(1))
+        loss = _grade_loss(outputs[known], target[known].to(outputs.dtype), torch.zeros_like(target[:1]))
         return loss.sum() / len(outputs)
     return cross_entropy(outputs[known], target[known].long(), reduction="sum") / len(outputs)
 

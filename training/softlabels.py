@@ -4,14 +4,14 @@ Outputs, not probabilities: the temperature is chosen later.  Kept in chunks nam
 teacher's row can never meet another text.
 """
 
-import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from app.scoring.decoding import Outputs
-from training.cache import key_of_texts, note_seconds, replace_file, seconds_of
+from training.cache import keep, key_of_texts, seconds_of
 from training.progress import track
 from training.teacher import Teacher
 
@@ -23,11 +23,7 @@ def teacher_outputs(teacher: Teacher, context: str, texts: Sequence[str], descri
     files = _files(teacher, context, texts, cache)
     parts = []
     for file, chunk in track(files, description, len(files)):
-        if not file.is_file():
-            began = time.monotonic()
-            outputs = teacher.outputs(chunk, context)
-            note_seconds(file, time.monotonic() - began)
-            replace_file(file, lambda path, outputs=outputs: np.save(path, outputs))  # type: ignore[misc]
+        keep(file, partial(teacher.outputs, chunk, context), np.save)
         parts.append(np.load(file))
     return np.concatenate(parts) if parts else np.zeros((0, teacher.columns), np.float32)
 

@@ -1,6 +1,5 @@
 """A student's two model files, made from a lesson; kept by the hash of what made them."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from app.scoring.decoding import distribution
 from app.scoring.featurizer import Featurizer
 from app.scoring.item import Item
 from app.scoring.network import Network
-from training.cache import key_of, note_seconds, replace_file, seconds_of
+from training.cache import keep, key_of, seconds_of
 from training.config import StudentConfig, TrainingConfig
 from training.distill import distilled
 from training.errors import NoParity
@@ -47,15 +46,20 @@ def make_student(item: Item, lesson: Lesson, tokenizer: bytes, config: TrainingC
     settings = config.student.model_dump() | config.distillation.model_dump(exclude={"seed"})
     key = key_of("student", item.scale, item.choices, lesson.key, tokenizer.decode(), settings, seed)
     file = cache / "students" / key
-    if not file.is_file():
+
+    def exported() -> bytes:
         featurizer = Featurizer.from_bytes(tokenizer, config.student.max_tokens)
-        began = time.monotonic()
         network = distilled(lesson, featurizer, item, config.student, config.distillation, seed)
         content = to_onnx(network)
-        exported = Network.from_bytes(tokenizer, content, config.student.max_tokens, item)
-        check_parity(network, exported, item, lesson.texts[:CHECKED])
-        note_seconds(file, time.monotonic() - began)
-        replace_file(file, lambda path: path.write_bytes(content))
+        check_parity(
+            network,
+            Network.from_bytes(tokenizer, content, config.student.max_tokens, item),
+            item,
+            lesson.texts[:CHECKED],
+        )
+        return content
+
+    keep(file, exported, Path.write_bytes)
     return StudentFiles(tokenizer, file.read_bytes(), count, seconds_of([file]))
 
 

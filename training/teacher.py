@@ -16,6 +16,7 @@ from training.cache import key_of, seconds_of
 from training.config import TeacherConfig
 from training.encoder import ScoringEncoder, load_base
 from training.fine_tuning import HISTORY, WEIGHTS, Example, fine_tune, outputs_of
+from training.hardware import device
 from training.weights import fingerprint
 
 
@@ -59,14 +60,16 @@ def fine_tuned(
     """
     tokenizer, encoder = load_base(config.base)
     rows = [[(row.context, row.text, row.target) for row in part] for part in (fit, validation)]
-    settings = config.model_dump(exclude={"members", "own_from"}) | {"base": fingerprint(config.base)}
+    in_bfloat16 = config.precision == "bfloat16"
+    settings = config.model_dump(exclude={"members", "own_from", "precision"})
+    settings |= {"base": fingerprint(config.base)} | ({"precision": config.precision} if in_bfloat16 else {})
     members, keys = [], []
     for number in range(config.members):
         member_seed = 1000 * seed + number
         keys.append(key_of("teacher", item.scale, item.choices, rows, settings, member_seed))
         folder = cache / "teachers" / keys[-1]
         torch.manual_seed(member_seed)
-        network = ScoringEncoder(copy.deepcopy(encoder), item, config.dropout)
+        network = ScoringEncoder(copy.deepcopy(encoder), item, config.dropout, in_bfloat16).to(device())
         if not (folder / HISTORY).is_file():
             numbered = f"{name}: teacher {number + 1}/{config.members}"
             fine_tune(network, tokenizer, item, fit, validation, config, member_seed, folder, numbered)

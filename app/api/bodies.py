@@ -29,7 +29,7 @@ REQUEST_EXAMPLE: dict[str, JsonValue] = {
 REPLY_EXAMPLE: dict[str, JsonValue] = {
     "prediction_id": "0197a3c2-5e1b-7c44-9a57-3d1f6f0f2b11",
     "item_id": "demo-drying-towel",
-    "bundle_version": "20261121T115905Z-78c6e513",
+    "bundle_version": "20261121T145439Z-eae968c4",
     "scored_by": "student",
     "score": 3,
     "label": None,
@@ -61,7 +61,7 @@ ITEM_EXAMPLE: dict[str, JsonValue] = {
     "min_score": None,
     "max_score": 3,
     "labels": None,
-    "bundle_version": "20261121T115905Z-78c6e513",
+    "bundle_version": "20261121T145439Z-eae968c4",
     "mode": "auto",
     "released_by": "the scorelet maintainers",
     "released_at": "2026-11-21T12:02:18Z",

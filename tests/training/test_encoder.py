@@ -1,7 +1,9 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from app.scoring.item import Item
 from tests.training.data import GRADES, ITEM
@@ -71,3 +73,39 @@ def test_a_variance_is_above_its_floor(tiny_encoder: Path) -> None:
 def test_a_folder_that_holds_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(NoWeights, match=str(tmp_path)):
         load_base(str(tmp_path))
+
+
+def test_in_bfloat16_outputs_are_nearly_the_same_and_in_float32(tiny_encoder: Path) -> None:
+    tokenizer, encoder = load_base(str(tiny_encoder))
+    torch.manual_seed(0)
+    network = ScoringEncoder(encoder, ITEM, 0.1).eval()
+    tokens = tokenise(tokenizer, ["", ""], ["warm", "cold air takes its place"], 64)
+
+    with torch.inference_mode():
+        exact = network(tokens)
+        network.in_bfloat16 = True
+        near = network(tokens)
+
+    assert near.dtype == torch.float32
+    assert 0 < (near - exact).abs().max() < 0.05
+    assert {state.dtype for state in network.hidden_states(tokens)} == {torch.float32}
+
+
+class Embedding(nn.Embedding):
+    """The least that is an encoder."""
+
+    config = SimpleNamespace(hidden_size=8)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Tensor) -> SimpleNamespace:  # type: ignore[override]
+        return SimpleNamespace(last_hidden_state=super().forward(input_ids) * attention_mask.unsqueeze(2))
+
+
+def test_tokens_go_to_the_device_that_the_network_is_on(tiny_encoder: Path) -> None:
+    """torch's device without storage stands for a GPU: it too refuses tensors that lie elsewhere."""
+    tokenizer, _ = load_base(str(tiny_encoder))
+    network = ScoringEncoder(Embedding(len(tokenizer), 8), ITEM, 0.1).to("meta")
+
+    outputs = network(tokenise(tokenizer, ["", ""], ["warm", "cold air takes its place"], 64))
+
+    assert outputs.device.type == "meta"
+    assert outputs.shape == (2, 4)

@@ -128,3 +128,14 @@ def test_one_network_is_its_own_mixture() -> None:
 
 def test_an_examples_length_is_that_of_all_the_teacher_reads() -> None:
     assert Example("why?", "warm air", 1.0).length == 12
+
+
+def test_a_teacher_in_bfloat16_is_another_one_and_learns_as_well(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    narrow = tiny_config.teacher.model_copy(update={"precision": "bfloat16"})
+
+    exact = a_teacher(tiny_config, tmp_path)
+    near = a_teacher(tiny_config.model_copy(update={"teacher": narrow}), tmp_path)
+
+    assert near.key != exact.key
+    assert near.members[0].history[-1] == pytest.approx(exact.members[0].history[-1], abs=0.1)
+    assert {tensor.dtype for tensor in near.members[0].network.state_dict().values()} == {torch.float32}

@@ -51,8 +51,6 @@ class Found(Value):
 class ItemResult(Value):
     item_id: str
     scale: Scale
-    choices: int
-    bottom: Number | None
     span: Number
     group: str  # the items whose teacher this one shares
     train: int
@@ -68,8 +66,6 @@ class ItemResult(Value):
         return cls(
             item_id=item.item_id,
             scale=item.scale,
-            choices=item.choices,
-            bottom=item.bottom_score,
             span=item.span,
             group=group,
             train=len(parts.marked),

@@ -5,7 +5,6 @@ predictions, both on the text that the students learn from.
 """
 
 import copy
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from app.scoring.decoding import Outputs
 from training.batches import shuffled_batches
-from training.cache import key_of, note_seconds, replace_file, seconds_of
+from training.cache import keep, key_of, seconds_of
 from training.compare.contest import Competitor, Contest
 from training.compare.encoders import runtimes
 from training.compare.pruning import is_prunable, pruned
@@ -97,19 +96,24 @@ def _trained(teacher: Teacher, reading: Reading, seed: int, folder: Path, name: 
     matched = [int(number * count / LAYERS + 0.5) for number in range(1, LAYERS + 1)]  # the teacher's, from 1
     network = _small(large, matched)
     states, predictions = folder / "states", folder / "predictions"
-    if not states.is_file():
-        began = time.monotonic()
+
+    def with_states() -> dict[str, Tensor]:
         _learn_states(network, large, matched, teacher, reading, seed, name)
-        note_seconds(states, time.monotonic() - began)
-        replace_file(states, lambda path: save_file(network.state_dict(), path))
-    if not predictions.is_file():
+        return network.state_dict()
+
+    def with_predictions() -> dict[str, Tensor]:
         network.load_state_dict(load_file(states))
-        began = time.monotonic()
         _learn_predictions(network, teacher, reading, seed, name)
-        note_seconds(predictions, time.monotonic() - began)
-        replace_file(predictions, lambda path: save_file(network.state_dict(), path))
+        return network.state_dict()
+
+    keep(states, with_states, _save)
+    keep(predictions, with_predictions, _save)
     network.load_state_dict(load_file(predictions))
     return network.eval()
+
+
+def _save(path: Path, weights: dict[str, Tensor]) -> None:
+    save_file(weights, path)
 
 
 def _small(large: ScoringEncoder, matched: Sequence[int]) -> ScoringEncoder:
@@ -131,15 +135,15 @@ def _learn_states(
     name: str,
 ) -> None:
     """Mean squared error of embeddings, hidden states and attention scores against those of the matched layers."""
-    projection = nn.Linear(network.head.in_features, large.head.in_features, bias=False)
+    projection = nn.Linear(network.head.in_features, large.head.in_features, bias=False, device=network.device)
     wide = [*network.parameters(), *projection.parameters()]
     large.eval()
 
     def loss(tokens: dict[str, Tensor], _: Tensor) -> Tensor:
         with torch.no_grad():
-            wanted = large.encoder(**tokens, output_hidden_states=True).hidden_states
-        own = network.encoder(**tokens, output_hidden_states=True).hidden_states
-        mask = tokens["attention_mask"].bool()
+            wanted = large.hidden_states(tokens)
+        own = network.hidden_states(tokens)
+        mask = tokens["attention_mask"].to(network.device).bool()
         total = mse_loss(projection(own[0])[mask], wanted[0][mask])
         for layer, target in enumerate(matched, start=1):
             total = total + mse_loss(projection(own[layer])[mask], wanted[target][mask])
@@ -184,11 +188,11 @@ def _learn(
     lengths = [len(context) + len(text) for context, text in zip(reading.contexts, reading.texts, strict=True)]
     steps = epochs * -(-len(lengths) // BATCH)
     warmup = max(1, round(WARMUP * steps))
-    optimizer = torch.optim.AdamW(learnt, lr=LEARNING_RATE, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(learnt, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
     )
-    wanted = torch.from_numpy(reading.teacher)
+    wanted = torch.from_numpy(reading.teacher).to(network.device)
     network.train()
     for epoch in range(1, epochs + 1):
         torch.manual_seed(1000 * seed + epoch)

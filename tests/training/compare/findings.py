@@ -38,8 +38,6 @@ def result(
     return ItemResult(
         item_id=item_id,
         scale=scale,
-        choices=0 if scale == "continuous" else 4,
-        bottom=None if scale == "nominal" else 0,
         span=0 if scale == "nominal" else span,
         group=item_id,
         train=50,

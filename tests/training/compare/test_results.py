@@ -48,7 +48,7 @@ def test_what_a_file_begins_with_is_the_items_own(tmp_path: Path) -> None:
     assert first.ids == [row.id for row in data.dev]
     assert first.human == [row.value for row in data.dev]
     assert first.raters == [row.raters for row in data.dev]
-    assert (first.bottom, first.span, first.train, first.group) == (1, 5, 20, "a group")
+    assert (first.span, first.train, first.group) == (5, 20, "a group")
     assert read_result(tmp_path, first) is first
 
 

@@ -1,0 +1,15 @@
+"""Where encoders compute, and in which numbers."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+
+def device() -> torch.device:
+    """The first GPU that torch can use, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def matrix_products(on: torch.device, in_bfloat16: bool) -> AbstractContextManager[object]:
+    """In bfloat16 while the weights and all else stay in float32; or all in float32."""
+    return torch.autocast(on.type, torch.bfloat16) if in_bfloat16 else nullcontext()
