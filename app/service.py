@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from anyio import to_thread
-from pydantic import BaseModel, ConfigDict, TypeAdapter, computed_field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, computed_field
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -40,6 +40,7 @@ class Submission:
     learner_id: str | None = None
     attempt_id: str | None = None
     gradebook_max: float | None = None
+    feedback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,16 @@ class Once:
 
     idempotency_key: str
     body_sha256: str
+
+
+class Feedback(BaseModel):
+    """What a learner may be told about a response."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    source: Literal["bank"] = Field(description="`bank`: written by a teacher for this score.")
+    version: str = Field(description="Of the bundle that the bank came with.")
 
 
 class Prediction(BaseModel):
@@ -69,6 +80,10 @@ class Prediction(BaseModel):
     confidence: float | None
     decision: Decision
     condition: Condition | None
+    feedback: Feedback | None = Field(description="Null unless it was asked for and there is any.")
+    feedback_withheld: Literal["not_scored", "no_text"] | None = Field(
+        description="Why there is none although it was asked for."
+    )
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -166,6 +181,7 @@ class Scorer:
         self, submission: Submission, bundle: Bundle, judgement: Judgement, key_id: str | None
     ) -> LoggedPrediction:
         item, score = bundle.item, judgement.score
+        feedback = _feedback(bundle, judgement) if submission.feedback else None
         return LoggedPrediction(
             prediction_id=uuid7(),
             created_at=datetime.now(UTC),
@@ -184,6 +200,8 @@ class Scorer:
             confidence=score.confidence if score else None,
             decision=judgement.decision,
             condition=judgement.condition,
+            feedback=feedback.model_dump() if isinstance(feedback, Feedback) else None,
+            feedback_withheld=feedback if isinstance(feedback, str) else None,
             response=submission.response if self._settings.store_responses else None,
             learner_hash=self._pseudonym(submission.learner_id),
             attempt_id=submission.attempt_id,
@@ -195,6 +213,13 @@ class Scorer:
             return None
         secret = self._settings.learner_key.get_secret_value().encode()
         return hmac.new(secret, learner_id.encode(), hashlib.sha256).hexdigest()
+
+
+def _feedback(bundle: Bundle, judgement: Judgement) -> Feedback | Literal["not_scored", "no_text"]:
+    if judgement.score is None:
+        return "not_scored"
+    text = bundle.item.banked_feedback(judgement.score.value)
+    return "no_text" if text is None else Feedback(text=text, source="bank", version=bundle.version)
 
 
 def gradebook_score(item: Item, value: float, gradebook_max: float | None) -> float | None:

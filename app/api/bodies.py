@@ -25,11 +25,12 @@ REQUEST_EXAMPLE: dict[str, JsonValue] = {
     ),
     "attempt_id": "quiz-7/attempt-2",
     "gradebook_max": 10,
+    "feedback": True,
 }
 REPLY_EXAMPLE: dict[str, JsonValue] = {
     "prediction_id": "0197a3c2-5e1b-7c44-9a57-3d1f6f0f2b11",
     "item_id": "demo-drying-towel",
-    "bundle_version": "20261121T145439Z-eae968c4",
+    "bundle_version": "20261121T150027Z-5edb5da1",
     "scored_by": "student",
     "score": 3,
     "label": None,
@@ -41,6 +42,12 @@ REPLY_EXAMPLE: dict[str, JsonValue] = {
     "confidence": 0.62,
     "decision": "review",
     "condition": None,
+    "feedback": {
+        "text": "You explain all three: what warmth does, what wind does, and why being spread out helps.",
+        "source": "bank",
+        "version": "20261121T150027Z-5edb5da1",
+    },
+    "feedback_withheld": None,
     "grading_progress": "PendingManual",
 }
 
@@ -61,7 +68,7 @@ ITEM_EXAMPLE: dict[str, JsonValue] = {
     "min_score": None,
     "max_score": 3,
     "labels": None,
-    "bundle_version": "20261121T145439Z-eae968c4",
+    "bundle_version": "20261121T150027Z-5edb5da1",
     "mode": "auto",
     "released_by": "the scorelet maintainers",
     "released_at": "2026-11-21T12:02:18Z",
@@ -82,6 +89,7 @@ ITEM_EXAMPLE: dict[str, JsonValue] = {
         "human_exact": 0.92,
         "human_rmse": None,
     },
+    "feedback": "bank",
     "interval_coverage": None,
     "parameters": 23380,
 }
@@ -99,9 +107,12 @@ class ScoreRequest(BaseModel):
     gradebook_max: float | None = Field(
         default=None, strict=True, gt=0, le=1_000_000, allow_inf_nan=False, description="Top of the gradebook's scale."
     )
+    feedback: bool = Field(default=False, strict=True, description="Whether feedback is wanted beside the score.")
 
     def submission(self) -> Submission:
-        return Submission(self.item_id, self.response, self.learner_id, self.attempt_id, self.gradebook_max)
+        return Submission(
+            self.item_id, self.response, self.learner_id, self.attempt_id, self.gradebook_max, self.feedback
+        )
 
 
 class ScoreReply(Prediction):
@@ -164,6 +175,7 @@ class ItemReply(BaseModel):
     release_reason: str
     threshold: float | None = Field(description="Confidence from which a score may stand in mode auto.")
     agreement: Agreement | None
+    feedback: Literal["bank"] | None = Field(description="Where feedback comes from when it is asked for.")
     interval_coverage: float | None = Field(description="Share of human grades that intervals are made to hold.")
     parameters: int
 
@@ -185,6 +197,7 @@ class ItemReply(BaseModel):
             release_reason=active.reason,
             threshold=bundle.threshold,
             agreement=bundle.agreement,
+            feedback="bank" if item.feedback else None,
             interval_coverage=bundle.head.interval.coverage if bundle.head.interval else None,
             parameters=bundle.parameters,
         )

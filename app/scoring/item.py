@@ -1,9 +1,10 @@
 """An item: one question with its scale, rubric and references, and what a score on its scale means."""
 
+import math
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from app.scoring.text import checked_text
 
@@ -32,6 +33,19 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+FeedbackText = Annotated[
+    str, StringConstraints(min_length=1, max_length=5000, pattern=r"\S"), AfterValidator(checked_text)
+]
+
+
+def _keys_as_text(bank: object) -> object:
+    """YAML reads `0:` as a number, JSON has no such keys."""
+    return {str(key): text for key, text in bank.items()} if isinstance(bank, dict) else bank
+
+
+Bank = Annotated[dict[str, FeedbackText], BeforeValidator(_keys_as_text), Field(min_length=1)]
+
+
 class Item(BaseModel):
     """One question and its scale.
 
@@ -54,6 +68,11 @@ class Item(BaseModel):
     passage: Text | None = None
     subject: Text | None = None
     grade: int | Text | None = None
+    feedback: Bank | None = Field(
+        default=None,
+        description="The bank: what a learner is told, by score or label; by the lowest grade it is meant for, for "
+        "continuous.",
+    )
 
     @model_validator(mode="after")
     def _scale_is_whole(self) -> Self:
@@ -71,6 +90,17 @@ class Item(BaseModel):
                 raise ValueError("scale 'points' begins at 0")
         elif self.min_score is None or self.max_score is None or not self.min_score < self.max_score:
             raise ValueError("scale 'continuous' needs min_score and max_score, the first below the second")
+        return self
+
+    @model_validator(mode="after")
+    def _feedback_is_for_this_scale(self) -> Self:
+        known = [str(score) for score in range(self.choices)] if self.labels is None else list(self.labels)
+        for key in self.feedback or ():
+            if self.is_continuous:
+                if not _is_number(key) or not (self.min_score or 0) <= float(key) <= (self.max_score or 0):
+                    raise ValueError(f"feedback for {key!r}: not a grade from {self.min_score} to {self.max_score}")
+            elif key not in known:
+                raise ValueError(f"feedback for {key!r}: the scores are {', '.join(known)}")
         return self
 
     @property
@@ -111,6 +141,21 @@ class Item(BaseModel):
     def label(self, value: float) -> str | None:
         return self.labels[int(value)] if self.labels is not None else None
 
+    def banked_feedback(self, value: float) -> str | None:
+        """What the bank has for a score; for grades the text whose lowest grade is nearest below."""
+        bank = self.feedback or {}
+        if not self.is_continuous:
+            return bank.get(self.label(value) or str(int(value)))
+        reached = [key for key in bank if float(key) <= value]
+        return bank[max(reached, key=float)] if reached else None
+
     def score(self, value: float) -> int | float | None:
         """Points, the rank of an ordinal label from 0, or the grade; None for a nominal label."""
         return value if self.is_ordered else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

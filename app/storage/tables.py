@@ -69,6 +69,8 @@ class LoggedPrediction(Base):
     confidence: Mapped[float | None] = mapped_column(Float)
     decision: Mapped[str] = mapped_column(String(20))
     condition: Mapped[str | None] = mapped_column(String(40))
+    feedback: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
+    feedback_withheld: Mapped[str | None] = mapped_column(String(40))
     response: Mapped[str | None] = mapped_column(Text)  # None: this installation keeps no text
     learner_hash: Mapped[str | None] = mapped_column(String(64), index=True)
     attempt_id: Mapped[str | None] = mapped_column(String(200))

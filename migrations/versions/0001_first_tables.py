@@ -65,6 +65,8 @@ def upgrade() -> None:
         sa.Column("confidence", sa.Float(), nullable=True),
         sa.Column("decision", sa.String(length=20), nullable=False),
         sa.Column("condition", sa.String(length=40), nullable=True),
+        sa.Column("feedback", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("feedback_withheld", sa.String(length=40), nullable=True),
         sa.Column("response", sa.Text(), nullable=True),
         sa.Column("learner_hash", sa.String(length=64), nullable=True),
         sa.Column("attempt_id", sa.String(length=200), nullable=True),

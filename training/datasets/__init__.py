@@ -39,7 +39,7 @@ class ItemData:
     @property
     def sha256(self) -> str:
         """Of the item and all its rows as read: the same data, the same hash."""
-        digest = hashlib.sha256(self.item.model_dump_json().encode())
+        digest = hashlib.sha256(self.item.model_dump_json(exclude_none=True).encode())
         rows: Iterable[object] = (*self.train, "dev", *self.dev, "unlabelled", *self.unlabelled)
         for row in rows:
             digest.update(repr(row).encode())

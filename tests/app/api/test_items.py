@@ -32,6 +32,7 @@ def test_an_item_says_what_scores_it_and_how_well(client: TestClient) -> None:
         "release_reason": "to test",
         "threshold": 0.8,
         "agreement": AGREEMENT.model_dump(),
+        "feedback": None,
         "interval_coverage": None,
         "parameters": 1,
     }

@@ -45,6 +45,8 @@ def test_points_are_replied_with_every_field(client: TestClient) -> None:
         "confidence": pytest.approx(0.9094, abs=1e-4),
         "decision": "auto",
         "condition": None,
+        "feedback": None,
+        "feedback_withheld": None,
         "grading_progress": "FullyGraded",
     }
 

@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -58,6 +59,42 @@ def test_grades_may_be_below_zero() -> None:
 )
 def test_whole_numbers_are_shown_whole(fields: dict[str, Any], shown: str) -> None:
     assert shown in an_item(**fields).model_dump_json()
+
+
+def test_banked_feedback_is_found_by_points_label_or_nearest_grade_below() -> None:
+    points = an_item(scale="points", max_score=3, feedback={0: "Not yet.", "3": "All there."})  # YAML has numbers
+    labels = an_item(scale="nominal", labels=["1", "air moves"], feedback={"air moves": "Yes.", "1": "A number."})
+    grades = an_item(scale="continuous", min_score=-1, max_score=6, feedback={"4.5": "Good.", "-1": "Try.", "3": "So."})
+
+    assert [points.banked_feedback(value) for value in (0, 1, 2, 3)] == ["Not yet.", None, None, "All there."]
+    assert [labels.banked_feedback(value) for value in (0, 1)] == ["A number.", "Yes."]
+    wanted = {-1: "Try.", 2.99: "Try.", 3: "So.", 4.49: "So.", 4.5: "Good.", 6: "Good."}
+    assert {value: grades.banked_feedback(value) for value in wanted} == wanted
+    assert an_item(scale="points", max_score=3).banked_feedback(1) is None
+    assert an_item(scale="continuous", min_score=0, max_score=1, feedback={"0.5": "Good."}).banked_feedback(0.4) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"scale": "points", "max_score": 3, "feedback": {"4": "More than all."}}, "'4'"),
+        ({"scale": "points", "max_score": 3, "feedback": {"-1": "Less than nothing."}}, "'-1'"),
+        ({"scale": "points", "max_score": 3, "feedback": {"01": "Which?"}}, "'01'"),
+        ({"scale": "ordinal", "labels": ["bad", "good"], "feedback": {"god": "Misspelt."}}, "'god'"),
+        ({"scale": "nominal", "labels": ["bad", "good"], "feedback": {"0": "A rank."}}, "'0'"),
+        ({"scale": "continuous", "min_score": 1, "max_score": 6, "feedback": {"0.5": "Below."}}, "'0.5'"),
+        ({"scale": "continuous", "min_score": 1, "max_score": 6, "feedback": {"nan": "No grade."}}, "'nan'"),
+        ({"scale": "continuous", "min_score": 1, "max_score": 6, "feedback": {"good": "A word."}}, "'good'"),
+        ({"scale": "points", "max_score": 3, "feedback": {"0": "  "}}, "feedback.0"),
+        ({"scale": "points", "max_score": 3, "feedback": {"0": "a" * 5001}}, "feedback.0"),
+        ({"scale": "points", "max_score": 3, "feedback": {"0": "\x00"}}, "feedback.0"),
+        ({"scale": "points", "max_score": 3, "feedback": {}}, "feedback"),
+        ({"scale": "points", "max_score": 3, "feedback": ["Not yet."]}, "feedback"),
+    ],
+)
+def test_feedback_for_a_score_that_is_not_on_the_scale_is_refused(fields: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(named)):
+        an_item(**fields)
 
 
 @pytest.mark.parametrize(
