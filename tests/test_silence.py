@@ -69,7 +69,8 @@ def test_the_service_calls_nobody(tmp_path: Path) -> None:
         assert process.poll() is None
 
 
-def test_training_opens_no_socket(tmp_path: Path, tiny_encoder: Path) -> None:
+@pytest.mark.parametrize(("teacher", "base"), [("full", "tiny_encoder"), ("qlora", "tiny_decoder")])
+def test_training_opens_no_socket(tmp_path: Path, request: pytest.FixtureRequest, teacher: str, base: str) -> None:
     (tmp_path / "items.jsonl").write_text(
         '{"item_id": "heat-1", "prompt": "Why does heat rise?", "scale": "points", "max_score": 1}\n'
     )
@@ -82,7 +83,7 @@ def test_training_opens_no_socket(tmp_path: Path, tiny_encoder: Path) -> None:
 
     done = run(
         "scorelet-train", "run", "--data", tmp_path, "--models", tmp_path / "models", "--cache", tmp_path / "cache",
-        "--config", tmp_path / "quick.toml", "--teacher", tiny_encoder,
+        "--config", tmp_path / "quick.toml", "--teacher", teacher, "--base", request.getfixturevalue(base),
         prefix=NO_SOCKETS,
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from app.scoring.agreement import Agreement
 from app.scoring.errors import ScoringError
 from training.cache import default_folder
-from training.config import TrainingConfig, read_config
+from training.config import Adaptation, TrainingConfig, read_config
 from training.datasets import ItemData, read_data
 from training.errors import BadConfig, TrainingError
 from training.weights import resolve
@@ -27,7 +27,12 @@ Data = Annotated[Path, typer.Option("--data", help="Folder with items.*, train.*
 Items = Annotated[list[str] | None, typer.Option("--item", help="Only this item; may be repeated. Default: all.")]
 Models = Annotated[Path, typer.Option("--models", help="Folder of bundles: <item_id>/<version>/.")]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings; docs/training.md lists them.")]
-Base = Annotated[str | None, typer.Option("--teacher", help="Base model: minilm, a folder, or a hub id.")]
+Base = Annotated[
+    str | None, typer.Option(help="The teacher's base: minilm, smollm2, a folder, a .gguf file or hub id.")
+]
+Teacher = Annotated[
+    Adaptation | None, typer.Option(help="What of the teacher learns: all of it, or adapters (qlora: beside 4 bits).")
+]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of split, teacher, augmentation and student.")]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Where unfinished work is kept.")]
 
@@ -71,14 +76,15 @@ def run(
     models: Models,
     item: Items = None,
     config: Config = None,
-    teacher: Base = None,
+    teacher: Teacher = None,
+    base: Base = None,
     seed: Seed = None,
     cache: Cache = None,
 ) -> None:
     """Train a teacher, distil a student, export and measure it, item by item.  Killed, it goes on when called again."""
     with _training_installed():
         from training.run import train
-    settings = _settings(config, teacher, seed)
+    settings = _settings(config, teacher, base, seed)
     if settings.distillation.soft_weight > 0:
         resolve(settings.teacher.base)  # what is missing is said before hours are spent
     for bundle in train(_chosen(data, item), models, settings, cache or default_folder()):
@@ -96,7 +102,8 @@ def compare(
     ] = None,
     item: Items = None,
     config: Config = None,
-    teacher: Base = None,
+    teacher: Teacher = None,
+    base: Base = None,
     seed: Seed = None,
     cache: Cache = None,
 ) -> None:
@@ -104,7 +111,7 @@ def compare(
 
     It takes long, for every item trains all of them; killed, it goes on when called again.
     """
-    settings = _settings(config, teacher, seed)
+    settings = _settings(config, teacher, base, seed)
     resolve(settings.teacher.base)
     if settings.distillation.soft_weight == 0:
         raise UsageFailure("a comparison needs a teacher: distillation.soft_weight must be above 0")
@@ -184,10 +191,10 @@ def _training_installed() -> Iterator[None]:
         raise UsageFailure(f"{error.name} is not installed: run `make training` in the project's folder") from None
 
 
-def _settings(config: Path | None, teacher: str | None, seed: int | None) -> TrainingConfig:
+def _settings(config: Path | None, teacher: Adaptation | None, base: str | None, seed: int | None) -> TrainingConfig:
     settings = read_config(config) if config else TrainingConfig()
-    if teacher is not None:
-        settings = settings.model_copy(update={"teacher": settings.teacher.model_copy(update={"base": teacher})})
+    named = {name: value for name, value in (("adaptation", teacher), ("base", base)) if value is not None}
+    settings = settings.model_copy(update={"teacher": settings.teacher.model_copy(update=named)})
     return settings if seed is None else settings.model_copy(update={"seed": seed})
 
 

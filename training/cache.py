@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 Made = TypeVar("Made")
+CACHE = "SCORELET_CACHE"
 
 
 def default_folder() -> Path:
     """`$SCORELET_CACHE`, else the user's cache folder."""
-    if named := os.environ.get("SCORELET_CACHE"):
+    if named := os.environ.get(CACHE):
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scorelet"
 

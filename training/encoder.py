@@ -1,6 +1,8 @@
 """Any Hugging Face encoder as a scorer: loaded, given an output layer, fed with text."""
 
+import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,9 +11,11 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from app.scoring.decoding import columns
 from app.scoring.item import Item
+from training.adapters import load_in_4_bits, merged
 from training.errors import NoWeights
 from training.hardware import matrix_products
 from training.losses import OutputLayer
+from training.unpacking import unpacked
 from training.weights import resolve
 
 
@@ -37,6 +41,17 @@ class ScoringEncoder(nn.Module):
         outputs: Tensor = self.head(self.dropout((hidden * mask).sum(1) / mask.sum(1).clamp(min=1)))
         return outputs
 
+    @property
+    def learnt(self) -> dict[str, nn.Parameter]:
+        """The weights that learn: all, or those of adapters and output layer."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    def merged(self) -> "ScoringEncoder":
+        """A copy in float32 on the processor that computes the same without adapters."""
+        plain = copy.deepcopy(self)
+        plain.encoder, plain.in_bfloat16 = merged(self.encoder), False
+        return plain.cpu().eval()
+
     def hidden_states(self, tokens: dict[str, Tensor]) -> list[Tensor]:
         """Of the embeddings and of each layer: (batch, tokens, width), in float32."""
         return [state.float() for state in self._encoded(tokens, output_hidden_states=True).hidden_states]
@@ -47,11 +62,17 @@ class ScoringEncoder(nn.Module):
             return self.encoder(**moved, **options)
 
 
-def load_base(base: str) -> tuple[PreTrainedTokenizerBase, nn.Module]:
-    """Tokenizer and encoder in float32.  Raises NoWeights."""
+def load_base(base: str, in_4_bits: bool = False) -> tuple[PreTrainedTokenizerBase, nn.Module]:
+    """Tokenizer and encoder, in float32 or in 4 bits.  Raises NoWeights."""
     source = resolve(base)
     try:
-        return AutoTokenizer.from_pretrained(source), AutoModel.from_pretrained(source, dtype=torch.float32)
+        if source.endswith(".gguf"):
+            source = str(unpacked(Path(source)))
+        tokenizer = AutoTokenizer.from_pretrained(source, padding_side="right")
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        encoder = load_in_4_bits(source) if in_4_bits else AutoModel.from_pretrained(source, dtype=torch.float32)
+        return tokenizer, encoder
     except (OSError, ValueError) as error:  # what transformers raises for a hub out of reach and for a strange folder
         raise NoWeights(f"base model {base!r}: {str(error).partition(chr(10))[0]}") from None
 
@@ -60,6 +81,9 @@ def tokenise(
     tokenizer: PreTrainedTokenizerBase, contexts: Sequence[str], texts: Sequence[str], max_tokens: int
 ) -> dict[str, Tensor]:
     """Responses, each after its context where there is one; of the longer of the two the end is cut."""
-    both = (list(contexts), list(texts)) if any(contexts) else (list(texts),)
+    both: tuple[list[str], ...] = (list(texts),)
+    if any(contexts):
+        between = "" if tokenizer.sep_token else "\n"  # decoders have no mark for the end of a text's first part
+        both = (list(contexts), [between + text for text in texts])
     encoded = tokenizer(*both, padding=True, truncation="longest_first", max_length=max_tokens, return_tensors="pt")
     return dict(encoded)

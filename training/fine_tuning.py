@@ -3,15 +3,17 @@
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import PreTrainedTokenizerBase
 
@@ -55,9 +57,9 @@ def fine_tune(
 
     A killed call goes on from the last whole epoch.  `item` stands for all that are read: they share a scale.
     """
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
+    learnt = network.learnt
+    rate = config.adapter_learning_rate if config.has_adapters else config.learning_rate
+    optimizer = torch.optim.AdamW(learnt.values(), lr=rate, weight_decay=config.weight_decay, fused=True)
     steps_an_epoch = -(-len(fit) // config.batch_size)
     epochs = max(config.max_epochs, -(-config.min_steps // steps_an_epoch))
     steps = epochs * steps_an_epoch
@@ -67,12 +69,13 @@ def fine_tune(
     )
     # The running mean of recent weights generalises better and varies less between epochs than the last weights do.
     decay = 1 - 1 / max(1.0, config.averaging * steps)
-    mean = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+    own = nn.ParameterList(learnt.values())
+    mean = AveragedModel(own, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
     history: list[float] = []
     seconds, began = 0.0, time.monotonic()
     if (folder / CHECKPOINT).is_file():
         state: dict[str, Any] = torch.load(folder / CHECKPOINT, map_location=network.device, weights_only=True)
-        network.load_state_dict(state["network"])
+        own.load_state_dict(state["learnt"])
         mean.load_state_dict(state["mean"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
@@ -90,21 +93,44 @@ def fine_tune(
             loss = human_loss(network(tokens), targets, item.is_continuous)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            nn.utils.clip_grad_norm_(own.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-            mean.update_parameters(network)
-        history.append(_validate(cast("ScoringEncoder", mean.module), tokenizer, item, validation, config))
+            mean.update_parameters(own)
+        averaged = dict(zip(learnt, cast("nn.ParameterList", mean.module), strict=True))
+        with _in_place(learnt, averaged):
+            history.append(_validate(network, tokenizer, item, validation, config))
         console.print(f"{name}, epoch {epoch}: validation {history[-1]:.3f}")
         if history[-1] == max(history) and history.count(history[-1]) == 1:
-            replace_file(folder / WEIGHTS, lambda path: save_file(mean.module.state_dict(), path))
-        state = {"network": network.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
+            replace_file(folder / WEIGHTS, partial(_save, averaged))
+        state = {"learnt": own.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
         state |= {"schedule": schedule.state_dict(), "history": history}
         state |= {"seconds": seconds + time.monotonic() - began}
         replace_file(folder / CHECKPOINT, lambda path, state=state: torch.save(state, path))  # type: ignore[misc]
     note_seconds(folder / WEIGHTS, seconds + time.monotonic() - began)
     replace_file(folder / HISTORY, lambda path: path.write_text(json.dumps(history)))
     (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+@contextmanager
+def _in_place(learnt: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> Iterator[None]:
+    """The network with other weights for a while."""
+    kept = {name: weights.detach().clone() for name, weights in learnt.items()}
+    _copy(others, learnt)
+    try:
+        yield
+    finally:
+        _copy(kept, learnt)
+
+
+@torch.no_grad()
+def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
+    for name, weights in target.items():
+        weights.copy_(source[name])
+
+
+def _save(weights: Mapping[str, Tensor], path: Path) -> None:
+    save_file({name: tensor.detach().contiguous() for name, tensor in weights.items()}, path)
 
 
 def outputs_of(

@@ -1,6 +1,5 @@
 """A fine-tuned encoder as an ONNX graph, run by onnxruntime on one thread."""
 
-import copy
 import logging
 import warnings
 from collections.abc import Sequence
@@ -31,8 +30,7 @@ class _Positional(nn.Module):
 
 def to_onnx(network: ScoringEncoder, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> bytes:
     """The tokenizer's tensors: int64 (batch, tokens) → outputs: float (batch, columns), batch and tokens free."""
-    network = copy.deepcopy(network).cpu().eval()
-    network.in_bfloat16 = False
+    plain = network.merged()
     example = tokenise(tokenizer, ["", ""], ["two texts", "of different length"], max_tokens)
     names = tuple(example)
     free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=max_tokens)}
@@ -40,7 +38,7 @@ def to_onnx(network: ScoringEncoder, tokenizer: PreTrainedTokenizerBase, max_tok
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch about itself
         program = torch.onnx.export(
-            _Positional(network, names).eval(),
+            _Positional(plain, names).eval(),
             tuple(example.values()),
             dynamo=True,
             input_names=names,

@@ -173,12 +173,13 @@ def _counts(parts: Parts, texts: Texts) -> dict[str, int]:
 
 def _made_before(data: ItemData, group: Group, models: Path, config: TrainingConfig) -> Bundle | None:
     """The newest sound bundle made from the same data by the same settings, if any."""
-    folder, wanted = models / data.item.item_id, (group.data_sha256(data), config.model_dump())
+    folder = models / data.item.item_id
     for version in reversed(versions(folder)) if folder.is_dir() else ():
         try:
             bundle = Student.load(folder / version).bundle
         except BadBundle:
             continue
-        if (bundle.provenance.data_sha256, bundle.provenance.config) == wanted:
+        made = bundle.provenance
+        if made.data_sha256 == group.data_sha256(data) and config.is_kept_as(made.config):
             return bundle
     return None

@@ -1,6 +1,5 @@
 """The teacher: encoders fine-tuned on the marked responses of one item, or of all items that share it."""
 
-import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from app.scoring.decoding import Outputs
 from app.scoring.item import Item
+from training.adapters import with_adapters
 from training.cache import key_of, seconds_of
 from training.config import TeacherConfig
 from training.encoder import ScoringEncoder, load_base
@@ -58,22 +58,31 @@ def fine_tuned(
     `item` stands for all whose responses are read: they share a scale.  Checkpointed under `cache`: a killed run goes
     on from the last epoch, a finished member is only read.
     """
-    tokenizer, encoder = load_base(config.base)
     rows = [[(row.context, row.text, row.target) for row in part] for part in (fit, validation)]
-    in_bfloat16 = config.precision == "bfloat16"
-    settings = config.model_dump(exclude={"members", "own_from", "precision"})
-    settings |= {"base": fingerprint(config.base)} | ({"precision": config.precision} if in_bfloat16 else {})
+    adaptation = {"adaptation", "adapter_rank", "adapter_learning_rate"}
+    settings = config.model_dump(exclude={"members", "own_from", "precision"} | adaptation)
+    settings |= {"base": fingerprint(config.base)}
+    settings |= config.model_dump(include=adaptation) if config.has_adapters else {}
+    settings |= {"precision": config.precision} if config.precision != "float32" else {}
     members, keys = [], []
     for number in range(config.members):
         member_seed = 1000 * seed + number
         keys.append(key_of("teacher", item.scale, item.choices, rows, settings, member_seed))
         folder = cache / "teachers" / keys[-1]
-        torch.manual_seed(member_seed)
-        network = ScoringEncoder(copy.deepcopy(encoder), item, config.dropout, in_bfloat16).to(device())
+        tokenizer, network = _network(item, config, member_seed)
         if not (folder / HISTORY).is_file():
             numbered = f"{name}: teacher {number + 1}/{config.members}"
             fine_tune(network, tokenizer, item, fit, validation, config, member_seed, folder, numbered)
-        network.load_state_dict(load_file(folder / WEIGHTS))
+        network.load_state_dict(load_file(folder / WEIGHTS), strict=not config.has_adapters)
         history = tuple(json.loads((folder / HISTORY).read_text()))
         members.append(Member(network, history, seconds_of([folder / WEIGHTS])))
     return Teacher(key_of(keys), tuple(members), tokenizer, config.max_tokens)
+
+
+def _network(item: Item, config: TeacherConfig, seed: int) -> tuple[PreTrainedTokenizerBase, ScoringEncoder]:
+    tokenizer, encoder = load_base(config.base, in_4_bits=config.adaptation == "qlora")
+    torch.manual_seed(seed)
+    if config.has_adapters:
+        encoder = with_adapters(encoder, config.adapter_rank, config.dropout)
+    network = ScoringEncoder(encoder, item, config.dropout, in_bfloat16=config.precision == "bfloat16")
+    return tokenizer, network.to(device())

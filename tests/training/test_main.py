@@ -99,7 +99,7 @@ def test_check_summarises_grades(tmp_path: Path) -> None:
         (("run", "--data", "{data}", "--models", "m", "--item", "heat-9"), 2, "no such item in"),
         (("run", "--data", "{data}", "--models", "m", "--config", "{data}/bad.toml"), 2, "colour"),
         (("run", "--data", "{data}", "--models", "m", "--config", "{data}/broken.toml"), 2, "broken.toml"),
-        (("run", "--data", "{data}", "--models", "m", "--cache", "{data}/c", "--teacher", "/no/model"), 1, "/no/model"),
+        (("run", "--data", "{data}", "--models", "m", "--cache", "{data}/c", "--base", "/no/model"), 1, "/no/model"),
         (("evaluate", "--models", "{data}", "--responses", "{data}/train.jsonl"), 1, "no student for item 'heat-1'"),
         (("run", "--data", "{data}"), 2, "--models"),
     ],

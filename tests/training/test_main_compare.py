@@ -95,7 +95,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Co
     (folder / "config.toml").write_text(CONFIG)
     encoder = write_wide_encoder(tmp_path_factory.mktemp("wide"), tiny_encoder)
     arguments: list[object] = ["compare", "--data", write_data(folder / "data", DATA), "--results", folder / "results"]
-    arguments += ["--config", folder / "config.toml", "--teacher", encoder, "--cache", folder / "cache"]
+    arguments += ["--config", folder / "config.toml", "--base", encoder, "--cache", folder / "cache"]
     reports = [part for name in REPORTS for part in ("--report", folder / name)]
     return Compared(folder, arguments, call(*arguments, *reports))
 
@@ -194,7 +194,7 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, arguments: tupl
     (data / "bad.toml").write_text('colour = "red"\n')
     given = [argument.replace("{data}", str(data)) for argument in arguments]
 
-    done = run("scorelet-train", "compare", "--data", data, "--results", tmp_path / "r", "--teacher", data, *given)
+    done = run("scorelet-train", "compare", "--data", data, "--results", tmp_path / "r", "--base", data, *given)
 
     assert done.returncode == 2
     assert error.replace("{data}", str(data)) in done.stderr
@@ -206,7 +206,7 @@ def test_what_is_not_installed_is_said(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data", DATA)
 
     done = run(
-        "python", "-c", WITHOUT_MATPLOTLIB, "compare", "--data", data, "--results", tmp_path / "r", "--teacher", data
+        "python", "-c", WITHOUT_MATPLOTLIB, "compare", "--data", data, "--results", tmp_path / "r", "--base", data
     )
 
     assert done.returncode == 2

@@ -49,7 +49,7 @@ class Reading:
 def tiny_berts(contest: Contest, seed: int) -> list[Competitor]:
     """One network for the group, once for each item.  None where the teacher is not built like BERT."""
     taught, teacher = contest.taught, contest.taught.teacher
-    if teacher is None or not is_prunable(teacher.members[0].network.encoder, LAYERS):
+    if teacher is None or not is_prunable(teacher.members[0].network.merged().encoder, LAYERS):
         return []
     lessons = [
         lesson_for(parts, texts, teacher, taught.group.context(parts.item), contest.cache)
@@ -91,7 +91,8 @@ def _reading(lessons: Sequence[Lesson], contexts: Sequence[str], seed: int) -> R
 def _trained(teacher: Teacher, reading: Reading, seed: int, folder: Path, name: str) -> ScoringEncoder:
     """Both stages, each kept when it is done."""
     torch.manual_seed(seed)
-    large = teacher.members[0].network
+    first = teacher.members[0].network
+    large = first.merged().to(first.device)
     count = len(large.encoder.encoder.layer)  # type: ignore[union-attr, arg-type]
     matched = [int(number * count / LAYERS + 0.5) for number in range(1, LAYERS + 1)]  # the teacher's, from 1
     network = _small(large, matched)

@@ -1,0 +1,153 @@
+"""LoRA and QLoRA, on an encoder and on a language model."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from app.scoring.decoding import distribution
+from tests.training.data import GRADES, ITEM, marked
+from tests.training.teaching import a_teacher
+from training import fine_tuning
+from training.adapters import load_in_4_bits, merged, with_adapters
+from training.config import Adaptation, TrainingConfig
+from training.encoder import load_base, tokenise
+from training.fine_tuning import WEIGHTS
+from training.onnx_encoder import OnnxEncoder, to_onnx
+from training.teacher import Teacher
+
+TEXTS = [row.text for row in marked(20, seed=5)]
+
+
+class Case(NamedTuple):
+    base: Path
+    adaptation: Adaptation
+
+
+@pytest.fixture(params=["tiny_encoder lora", "tiny_decoder lora", "tiny_decoder qlora"])
+def case(request: pytest.FixtureRequest) -> Case:
+    """4 bits come in blocks of 64: the encoder is narrower."""
+    base, _, adaptation = request.param.partition(" ")
+    return Case(request.getfixturevalue(base), adaptation)
+
+
+def adapted(config: TrainingConfig, case: Case) -> TrainingConfig:
+    teacher = case._asdict() | {"base": str(case.base), "adapter_rank": 8, "adapter_learning_rate": 1e-2}
+    return config.model_copy(update={"teacher": config.teacher.model_copy(update=teacher)})
+
+
+def probabilities(teacher: Teacher) -> np.ndarray:
+    return distribution(teacher.outputs(TEXTS), ITEM)
+
+
+def test_only_adapters_and_output_layer_learn_and_are_kept(
+    tiny_config: TrainingConfig, tmp_path: Path, case: Case
+) -> None:
+    teacher = a_teacher(adapted(tiny_config, case), tmp_path)
+
+    network = teacher.members[0].network
+    assert teacher.members[0].history[-1] > 0.5  # by chance: 0
+    assert all("lora" in name or name.startswith("head.") for name in network.learnt)
+    [kept] = tmp_path.rglob(WEIGHTS)
+    assert load_file(kept).keys() == network.learnt.keys()
+    _, untouched = load_base(str(case.base), in_4_bits=case.adaptation == "qlora")
+    found = {name.replace(".base_layer", ""): tensor for name, tensor in network.encoder.state_dict().items()}
+    for name, tensor in untouched.state_dict().items():
+        assert torch.equal(found[f"base_model.model.{name}"], tensor), name
+
+
+def test_a_finished_one_is_read_again(
+    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case
+) -> None:
+    config = adapted(tiny_config, case)
+    made = a_teacher(config, tmp_path)
+    monkeypatch.setattr(fine_tuning, "human_loss", None)  # nothing is trained again
+
+    read = a_teacher(config, tmp_path)
+
+    assert read.key == made.key
+    assert np.abs(probabilities(read) - probabilities(made)).max() < 1e-5
+
+
+def test_full_lora_and_qlora_are_three_teachers(
+    tiny_config: TrainingConfig, tmp_path: Path, tiny_decoder: Path
+) -> None:
+    kinds: tuple[Adaptation, ...] = ("full", "lora", "qlora")
+
+    assert len({a_teacher(adapted(tiny_config, Case(tiny_decoder, kind)), tmp_path).key for kind in kinds}) == 3
+
+
+def test_killed_after_an_epoch_it_becomes_the_teacher_it_would_have_been(
+    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case
+) -> None:
+    config = adapted(tiny_config, case)
+    whole = a_teacher(config, tmp_path / "whole")
+    figures = iter([0.1])
+    with monkeypatch.context() as patch:
+        patch.setattr(fine_tuning, "_validate", lambda *_: next(figures))
+        with pytest.raises(StopIteration):  # as if it were killed in the second epoch
+            a_teacher(config, tmp_path / "killed")
+    monkeypatch.setattr(fine_tuning, "_stalled", lambda *_: False)
+
+    gone_on = a_teacher(config, tmp_path / "killed")
+
+    assert gone_on.members[0].history[1:] == pytest.approx(whole.members[0].history[1:])
+    assert np.abs(probabilities(gone_on) - probabilities(whole)).max() < 1e-5
+
+
+def test_merged_it_computes_the_same(tiny_config: TrainingConfig, tmp_path: Path, case: Case) -> None:
+    teacher = a_teacher(adapted(tiny_config, case), tmp_path)
+    network, tokens = teacher.members[0].network, tokenise(teacher.tokenizer, [""] * 20, TEXTS, 64)
+
+    plain = network.merged()
+
+    assert not [name for name, _ in plain.named_parameters() if "lora" in name]
+    assert {parameter.dtype for parameter in plain.parameters()} == {torch.float32}
+    with torch.inference_mode():
+        difference = (torch.softmax(plain(tokens), 1) - torch.softmax(network.eval()(tokens), 1)).abs().max()
+    assert difference < (1e-5 if case.adaptation == "lora" else 0.02)  # 4-bit products are rounded
+
+
+def test_an_exported_language_model_scores_the_same(
+    tiny_config: TrainingConfig, tmp_path: Path, tiny_decoder: Path
+) -> None:
+    teacher = a_teacher(adapted(tiny_config, Case(tiny_decoder, "lora")), tmp_path)
+    content = to_onnx(teacher.members[0].network, teacher.tokenizer, 64)
+
+    outputs = OnnxEncoder(content, teacher.tokenizer, 64).outputs([""] * 20, TEXTS)
+
+    assert np.abs(distribution(outputs, ITEM) - probabilities(teacher)).max() < 1e-4
+
+
+def test_grades_are_learnt_beside_4_bits(tiny_config: TrainingConfig, tmp_path: Path, tiny_decoder: Path) -> None:
+    teacher = a_teacher(adapted(tiny_config, Case(tiny_decoder, "qlora")), tmp_path, item=GRADES)
+
+    assert teacher.outputs(TEXTS).shape == (20, 2)
+    assert teacher.members[0].history[-1] > teacher.members[0].history[0]  # less RMSE
+
+
+def test_4_bits_take_a_quarter_of_the_memory_and_come_back_nearly_the_same(tiny_decoder: Path) -> None:
+    packed = load_in_4_bits(str(tiny_decoder))
+    _, exact = load_base(str(tiny_decoder))
+
+    name = "layers.0.mlp.up_proj.weight"
+    whole = dict(exact.named_parameters())[name]
+    assert dict(packed.named_parameters())[name].nbytes * 8 == whole.nbytes  # 4 of 32 bits
+    back = dict(merged(with_adapters(packed, 4, 0.0)).named_parameters())[name]
+    assert 0 < (back - whole).abs().max() < 0.02
+
+
+def test_adapters_of_every_layer_still_learn_after_a_validation(
+    tiny_config: TrainingConfig, tmp_path: Path, tiny_decoder: Path
+) -> None:
+    """bitsandbytes repacks 4-bit weights when they are first read without learning, on processors that like that."""
+    teacher = a_teacher(adapted(tiny_config, Case(tiny_decoder, "qlora")), tmp_path)
+    network, tokens = teacher.members[0].network, tokenise(teacher.tokenizer, [""] * 20, TEXTS, 64)
+    teacher.outputs(TEXTS)
+
+    network.train()(tokens).square().sum().backward()
+
+    assert [name for name, weights in network.learnt.items() if weights.grad is None] == []
