@@ -67,7 +67,7 @@ def mended(contest: Contest, seed: int, mend: Mend) -> list[Competitor]:
 
 def _mended(contest: Contest, taught: Taught, number: int, config: TrainingConfig, mend: Mend) -> Competitor:
     parts = taught.parts[number]
-    context = taught.group.context(parts.item)
+    context = taught.context(parts.item)
     lesson = mend(lesson_for(parts, taught.texts[number], taught.teacher, context, contest.cache))
     files = make_student(parts.item, lesson, taught.tokenizers[number], config, contest.cache)
     network = files.network(parts.item, config.student.max_tokens)

@@ -16,7 +16,7 @@ from rich.table import Table
 from app.scoring.agreement import Agreement
 from app.scoring.errors import ScoringError
 from training.cache import default_folder
-from training.config import Adaptation, TrainingConfig, read_config
+from training.config import TeacherKind, TrainingConfig, read_config
 from training.datasets import ItemData, read_data
 from training.errors import BadConfig, TrainingError
 from training.weights import resolve
@@ -31,7 +31,8 @@ Base = Annotated[
     str | None, typer.Option(help="The teacher's base: minilm, smollm2, a folder, a .gguf file or hub id.")
 ]
 Teacher = Annotated[
-    Adaptation | None, typer.Option(help="What of the teacher learns: all of it, or adapters (qlora: beside 4 bits).")
+    TeacherKind | None,
+    typer.Option(help="What of it learns: all, adapters (qlora: beside 4 bits), or nothing (api: docs/training.md)."),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of split, teacher, augmentation and student.")]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Where unfinished work is kept.")]
@@ -86,7 +87,7 @@ def run(
         from training.run import train
     settings = _settings(config, teacher, base, seed)
     if settings.distillation.soft_weight > 0:
-        resolve(settings.teacher.base)  # what is missing is said before hours are spent
+        _resolve_teacher(settings)
     for bundle in train(_chosen(data, item), models, settings, cache or default_folder()):
         Console().print(
             f"{bundle.item.item_id}/{bundle.version}: {bundle.parameters} parameters, {_said(bundle.agreement)}"
@@ -112,7 +113,7 @@ def compare(
     It takes long, for every item trains all of them; killed, it goes on when called again.
     """
     settings = _settings(config, teacher, base, seed)
-    resolve(settings.teacher.base)
+    _resolve_teacher(settings)
     if settings.distillation.soft_weight == 0:
         raise UsageFailure("a comparison needs a teacher: distillation.soft_weight must be above 0")
     for path in report or ():
@@ -191,11 +192,21 @@ def _training_installed() -> Iterator[None]:
         raise UsageFailure(f"{error.name} is not installed: run `make training` in the project's folder") from None
 
 
-def _settings(config: Path | None, teacher: Adaptation | None, base: str | None, seed: int | None) -> TrainingConfig:
+def _settings(config: Path | None, teacher: TeacherKind | None, base: str | None, seed: int | None) -> TrainingConfig:
     settings = read_config(config) if config else TrainingConfig()
-    named = {name: value for name, value in (("adaptation", teacher), ("base", base)) if value is not None}
+    named = {name: value for name, value in (("kind", teacher), ("base", base)) if value is not None}
     settings = settings.model_copy(update={"teacher": settings.teacher.model_copy(update=named)})
     return settings if seed is None else settings.model_copy(update={"seed": seed})
+
+
+def _resolve_teacher(settings: TrainingConfig) -> None:
+    """What is missing is said before hours are spent."""
+    if settings.teacher.kind != "api":
+        resolve(settings.teacher.base)
+    elif settings.teacher.api is None:
+        raise BadConfig("a teacher behind an API needs teacher.api in the settings file: its url and model")
+    else:
+        Console(stderr=True).print(f"learners' responses will be sent to {settings.teacher.api.url}")
 
 
 def _chosen(data: Path, items: list[str] | None) -> list[ItemData]:

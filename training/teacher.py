@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors.torch import load_file
@@ -27,8 +28,22 @@ class Member:
     seconds: float | None  # that its training took
 
 
+class Teacher(Protocol):
+    """Whatever gives every text a distribution over an item's scores, or mean and variance of a grade."""
+
+    @property
+    def key(self) -> str:
+        """A hash of all that made it."""
+
+    @property
+    def columns(self) -> int: ...
+
+    def outputs(self, texts: Sequence[str], context: str = "") -> Outputs:
+        """(texts, columns), in the order given; `context` is read before each text."""
+
+
 @dataclass(frozen=True, slots=True)
-class Teacher:
+class FineTuned:
     key: str  # the hash of all that made it
     members: tuple[Member, ...]
     tokenizer: PreTrainedTokenizerBase
@@ -52,15 +67,15 @@ def fine_tuned(
     seed: int,
     cache: Path,
     name: str,
-) -> Teacher:
+) -> FineTuned:
     """A teacher of members that differ in their seed alone.
 
     `item` stands for all whose responses are read: they share a scale.  Checkpointed under `cache`: a killed run goes
     on from the last epoch, a finished member is only read.
     """
     rows = [[(row.context, row.text, row.target) for row in part] for part in (fit, validation)]
-    adaptation = {"adaptation", "adapter_rank", "adapter_learning_rate"}
-    settings = config.model_dump(exclude={"members", "own_from", "precision"} | adaptation)
+    adaptation = {"kind", "adapter_rank", "adapter_learning_rate"}
+    settings = config.model_dump(exclude={"members", "own_from", "precision", "api"} | adaptation)
     settings |= {"base": fingerprint(config.base)}
     settings |= config.model_dump(include=adaptation) if config.has_adapters else {}
     settings |= {"precision": config.precision} if config.precision != "float32" else {}
@@ -76,11 +91,11 @@ def fine_tuned(
         network.load_state_dict(load_file(folder / WEIGHTS), strict=not config.has_adapters)
         history = tuple(json.loads((folder / HISTORY).read_text()))
         members.append(Member(network, history, seconds_of([folder / WEIGHTS])))
-    return Teacher(key_of(keys), tuple(members), tokenizer, config.max_tokens)
+    return FineTuned(key_of(keys), tuple(members), tokenizer, config.max_tokens)
 
 
 def _network(item: Item, config: TeacherConfig, seed: int) -> tuple[PreTrainedTokenizerBase, ScoringEncoder]:
-    tokenizer, encoder = load_base(config.base, in_4_bits=config.adaptation == "qlora")
+    tokenizer, encoder = load_base(config.base, in_4_bits=config.kind == "qlora")
     torch.manual_seed(seed)
     if config.has_adapters:
         encoder = with_adapters(encoder, config.adapter_rank, config.dropout)

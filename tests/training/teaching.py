@@ -10,7 +10,7 @@ from training.datasets.responses import MarkedResponse
 from training.fine_tuning import Example
 from training.splits import carve
 from training.targets import targets
-from training.teacher import Teacher, fine_tuned
+from training.teacher import FineTuned, fine_tuned
 
 
 def examples(rows: Sequence[MarkedResponse], item: Item = ITEM, context: str = "") -> list[Example]:
@@ -18,7 +18,9 @@ def examples(rows: Sequence[MarkedResponse], item: Item = ITEM, context: str = "
     return [Example(context, row.text, float(value)) for row, value in zip(rows, values, strict=True)]
 
 
-def a_teacher(config: TrainingConfig, cache: Path, *, rows: int = 120, item: Item = ITEM, context: str = "") -> Teacher:
+def a_teacher(
+    config: TrainingConfig, cache: Path, *, rows: int = 120, item: Item = ITEM, context: str = ""
+) -> FineTuned:
     fit, validation = carve(item, marked(rows, item=item), 0.3, seed=0)
     of = [examples(part, item, context) for part in (fit, validation)]
     return fine_tuned(item, of[0], of[1], config.teacher, config.seed, cache, "test")

@@ -13,25 +13,25 @@ from tests.training.data import GRADES, ITEM, marked
 from tests.training.teaching import a_teacher
 from training import fine_tuning
 from training.adapters import load_in_4_bits, merged, with_adapters
-from training.config import Adaptation, TrainingConfig
+from training.config import TeacherKind, TrainingConfig
 from training.encoder import load_base, tokenise
 from training.fine_tuning import WEIGHTS
 from training.onnx_encoder import OnnxEncoder, to_onnx
-from training.teacher import Teacher
+from training.teacher import FineTuned
 
 TEXTS = [row.text for row in marked(20, seed=5)]
 
 
 class Case(NamedTuple):
     base: Path
-    adaptation: Adaptation
+    kind: TeacherKind
 
 
 @pytest.fixture(params=["tiny_encoder lora", "tiny_decoder lora", "tiny_decoder qlora"])
 def case(request: pytest.FixtureRequest) -> Case:
     """4 bits come in blocks of 64: the encoder is narrower."""
-    base, _, adaptation = request.param.partition(" ")
-    return Case(request.getfixturevalue(base), adaptation)
+    base, _, kind = request.param.partition(" ")
+    return Case(request.getfixturevalue(base), kind)
 
 
 def adapted(config: TrainingConfig, case: Case) -> TrainingConfig:
@@ -39,7 +39,7 @@ def adapted(config: TrainingConfig, case: Case) -> TrainingConfig:
     return config.model_copy(update={"teacher": config.teacher.model_copy(update=teacher)})
 
 
-def probabilities(teacher: Teacher) -> np.ndarray:
+def probabilities(teacher: FineTuned) -> np.ndarray:
     return distribution(teacher.outputs(TEXTS), ITEM)
 
 
@@ -53,7 +53,7 @@ def test_only_adapters_and_output_layer_learn_and_are_kept(
     assert all("lora" in name or name.startswith("head.") for name in network.learnt)
     [kept] = tmp_path.rglob(WEIGHTS)
     assert load_file(kept).keys() == network.learnt.keys()
-    _, untouched = load_base(str(case.base), in_4_bits=case.adaptation == "qlora")
+    _, untouched = load_base(str(case.base), in_4_bits=case.kind == "qlora")
     found = {name.replace(".base_layer", ""): tensor for name, tensor in network.encoder.state_dict().items()}
     for name, tensor in untouched.state_dict().items():
         assert torch.equal(found[f"base_model.model.{name}"], tensor), name
@@ -75,7 +75,7 @@ def test_a_finished_one_is_read_again(
 def test_full_lora_and_qlora_are_three_teachers(
     tiny_config: TrainingConfig, tmp_path: Path, tiny_decoder: Path
 ) -> None:
-    kinds: tuple[Adaptation, ...] = ("full", "lora", "qlora")
+    kinds: tuple[TeacherKind, ...] = ("full", "lora", "qlora")
 
     assert len({a_teacher(adapted(tiny_config, Case(tiny_decoder, kind)), tmp_path).key for kind in kinds}) == 3
 
@@ -108,7 +108,7 @@ def test_merged_it_computes_the_same(tiny_config: TrainingConfig, tmp_path: Path
     assert {parameter.dtype for parameter in plain.parameters()} == {torch.float32}
     with torch.inference_mode():
         difference = (torch.softmax(plain(tokens), 1) - torch.softmax(network.eval()(tokens), 1)).abs().max()
-    assert difference < (1e-5 if case.adaptation == "lora" else 0.02)  # 4-bit products are rounded
+    assert difference < (1e-5 if case.kind == "lora" else 0.02)  # 4-bit products are rounded
 
 
 def test_an_exported_language_model_scores_the_same(

@@ -8,19 +8,19 @@ from tests.training.teaching import a_teacher
 from training import softlabels
 from training.config import TrainingConfig
 from training.softlabels import teacher_outputs
-from training.teacher import Teacher
+from training.teacher import FineTuned
 
 TEXTS = [row.text for row in marked(70, seed=6)]  # more than a batch, of mixed lengths
 
 
 @pytest.fixture
-def teacher(tiny_config: TrainingConfig, tmp_path: Path) -> Teacher:
+def teacher(tiny_config: TrainingConfig, tmp_path: Path) -> FineTuned:
     return a_teacher(tiny_config, tmp_path, rows=40)
 
 
 @pytest.mark.parametrize("chunk", [1024, 33, 1])
 def test_soft_labels_are_in_the_texts_order(
-    teacher: Teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+    teacher: FineTuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     monkeypatch.setattr(softlabels, "CHUNK", chunk)
 
@@ -30,15 +30,15 @@ def test_soft_labels_are_in_the_texts_order(
     assert np.abs(outputs - one_by_one).max() < 1e-5
 
 
-def test_they_are_kept(teacher: Teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_kept(teacher: FineTuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = teacher_outputs(teacher, "", TEXTS, "test", tmp_path)
 
-    monkeypatch.setattr(Teacher, "outputs", lambda *_: pytest.fail("asked again"))
+    monkeypatch.setattr(FineTuned, "outputs", lambda *_: pytest.fail("asked again"))
 
     assert (teacher_outputs(teacher, "", TEXTS, "test", tmp_path) == outputs).all()
 
 
-def test_what_is_kept_of_some_texts_is_given_to_no_others(teacher: Teacher, tmp_path: Path) -> None:
+def test_what_is_kept_of_some_texts_is_given_to_no_others(teacher: FineTuned, tmp_path: Path) -> None:
     kept = teacher_outputs(teacher, "", TEXTS[:2], "test", tmp_path)
 
     swapped = teacher_outputs(teacher, "", TEXTS[1::-1], "test", tmp_path)
@@ -51,7 +51,7 @@ def test_what_is_kept_of_some_texts_is_given_to_no_others(teacher: Teacher, tmp_
     assert np.abs(as_context - teacher.outputs(TEXTS[1:2], TEXTS[0])).max() < 1e-5
 
 
-def test_another_teacher_gives_its_own(teacher: Teacher, tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_another_teacher_gives_its_own(teacher: FineTuned, tiny_config: TrainingConfig, tmp_path: Path) -> None:
     other = a_teacher(tiny_config.model_copy(update={"seed": 1}), tmp_path, rows=40)
 
     outputs = [teacher_outputs(each, "", TEXTS[:4], "test", tmp_path) for each in (teacher, other)]
@@ -60,7 +60,7 @@ def test_another_teacher_gives_its_own(teacher: Teacher, tiny_config: TrainingCo
 
 
 def test_the_same_texts_again_have_their_rows_again(
-    teacher: Teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    teacher: FineTuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(softlabels, "CHUNK", 2)
 
@@ -70,5 +70,5 @@ def test_the_same_texts_again_have_their_rows_again(
     assert np.abs(outputs - np.tile(teacher.outputs(TEXTS[:2]), (3, 1))).max() < 1e-5
 
 
-def test_no_texts_have_no_rows(teacher: Teacher, tmp_path: Path) -> None:
+def test_no_texts_have_no_rows(teacher: FineTuned, tmp_path: Path) -> None:
     assert teacher_outputs(teacher, "", [], "test", tmp_path).shape == (0, 4)

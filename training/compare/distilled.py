@@ -81,7 +81,7 @@ def competitor(contest: Contest, taught: Taught, number: int, config: TrainingCo
     network = files.network(parts.item, config.student.max_tokens)
     seconds = files.seconds
     if taught.teacher is not None and seconds is not None:
-        context = taught.group.context(parts.item)
+        context = taught.context(parts.item)
         labelling = labelling_seconds(taught.teacher, context, taught.texts[number].all, contest.cache)
         seconds = None if labelling is None else seconds + labelling
     return Competitor(

@@ -15,7 +15,7 @@ from training.onnx_encoder import OnnxEncoder, to_onnx
 from training.quantise import dynamic_int8
 from training.softlabels import teacher_outputs
 from training.student import parameters
-from training.teacher import Teacher
+from training.teacher import FineTuned, Teacher
 
 
 def teachers(contest: Contest, _: int) -> list[Competitor]:
@@ -23,17 +23,20 @@ def teachers(contest: Contest, _: int) -> list[Competitor]:
     teacher = contest.taught.teacher
     if teacher is None:
         return []
-    seconds = [member.seconds for member in teacher.members]
-    networks = [member.network for member in teacher.members]
+    members = teacher.members if isinstance(teacher, FineTuned) else ()
+    seconds = [member.seconds for member in members]
+    networks = [member.network for member in members]
     made = []
     for parts in contest.taught.parts:
-        context, name = contest.taught.group.context(parts.item), f"{parts.item.item_id}: teacher"
+        context, name = contest.taught.context(parts.item), f"{parts.item.item_id}: teacher"
         made.append(
             Competitor(
                 partial(_labelled, teacher, context, name, contest),
                 sum(map(parameters, networks)),
                 None if None in seconds else sum(filter(None, seconds)) / len(contest.taught.parts),
-                partial(runtimes, networks, teacher.tokenizer, context, teacher.max_tokens),
+                partial(runtimes, networks, teacher.tokenizer, context, teacher.max_tokens)
+                if isinstance(teacher, FineTuned)
+                else list,
             )
         )
     return made

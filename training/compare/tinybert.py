@@ -30,7 +30,7 @@ from training.lesson import Lesson, lesson_for
 from training.losses import soft_loss
 from training.progress import track
 from training.student import parameters
-from training.teacher import Teacher
+from training.teacher import FineTuned
 
 LAYERS, BATCH, LEARNING_RATE, WARMUP = 4, 32, 1e-4, 0.1
 STATES_EPOCHS, PREDICTIONS_EPOCHS = 1, 2
@@ -49,20 +49,20 @@ class Reading:
 def tiny_berts(contest: Contest, seed: int) -> list[Competitor]:
     """One network for the group, once for each item.  None where the teacher is not built like BERT."""
     taught, teacher = contest.taught, contest.taught.teacher
-    if teacher is None or not is_prunable(teacher.members[0].network.merged().encoder, LAYERS):
+    if not isinstance(teacher, FineTuned) or not is_prunable(teacher.members[0].network.merged().encoder, LAYERS):
         return []
     lessons = [
-        lesson_for(parts, texts, teacher, taught.group.context(parts.item), contest.cache)
+        lesson_for(parts, texts, teacher, taught.context(parts.item), contest.cache)
         for parts, texts in zip(taught.parts, taught.texts, strict=True)
     ]
-    reading = _reading(lessons, [taught.group.context(parts.item) for parts in taught.parts], seed)
+    reading = _reading(lessons, [taught.context(parts.item) for parts in taught.parts], seed)
     settings = (STATES_EPOCHS, PREDICTIONS_EPOCHS, LAYERS, BATCH, LEARNING_RATE, MAX_TEXTS)
     folder = contest.cache / "tinybert" / key_of(teacher.key, [lesson.key for lesson in lessons], settings, seed)
     network = _trained(teacher, reading, seed, folder, taught.group.name)
     seconds = seconds_of([folder / "states", folder / "predictions"])
     made = []
     for parts in taught.parts:
-        context = taught.group.context(parts.item)
+        context = taught.context(parts.item)
         outputs = partial(_outputs, network, teacher.tokenizer, context, teacher.max_tokens)
         timed = partial(runtimes, [network], teacher.tokenizer, context, teacher.max_tokens)
         made.append(Competitor(outputs, parameters(network), seconds and seconds / len(taught.parts), timed))
@@ -88,7 +88,7 @@ def _reading(lessons: Sequence[Lesson], contexts: Sequence[str], seed: int) -> R
     )
 
 
-def _trained(teacher: Teacher, reading: Reading, seed: int, folder: Path, name: str) -> ScoringEncoder:
+def _trained(teacher: FineTuned, reading: Reading, seed: int, folder: Path, name: str) -> ScoringEncoder:
     """Both stages, each kept when it is done."""
     torch.manual_seed(seed)
     first = teacher.members[0].network
@@ -130,7 +130,7 @@ def _learn_states(
     network: ScoringEncoder,
     large: ScoringEncoder,
     matched: Sequence[int],
-    teacher: Teacher,
+    teacher: FineTuned,
     reading: Reading,
     seed: int,
     name: str,
@@ -168,7 +168,7 @@ def _attention_scores(encoder: Any, layer: int, states: Sequence[Tensor], mask: 
     return scores * (mask[:, None, :, None] & mask[:, None, None, :])
 
 
-def _learn_predictions(network: ScoringEncoder, teacher: Teacher, reading: Reading, seed: int, name: str) -> None:
+def _learn_predictions(network: ScoringEncoder, teacher: FineTuned, reading: Reading, seed: int, name: str) -> None:
     def loss(tokens: dict[str, Tensor], wanted: Tensor) -> Tensor:
         return soft_loss(network(tokens), wanted, 1.0, network.head.continuous)
 
@@ -180,7 +180,7 @@ def _learn(
     network: ScoringEncoder,
     learnt: list[nn.Parameter],
     loss: Any,
-    teacher: Teacher,
+    teacher: FineTuned,
     reading: Reading,
     epochs: int,
     seed: int,

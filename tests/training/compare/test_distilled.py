@@ -16,7 +16,7 @@ from training.compare.distilled import TIMES_EPOCHS, full_recipe, human_labels, 
 from training.config import PARAMETER_BUDGET, TrainingConfig
 from training.lesson import Lesson
 from training.students import StudentFiles, make_student
-from training.teacher import Teacher
+from training.teacher import FineTuned
 from training.tokenizer import learn_tokenizer
 
 EVERY_RECIPE = pytest.mark.parametrize("make", [full_recipe, published_loss, human_labels])
@@ -48,7 +48,7 @@ def fit_texts(contest: Contest) -> tuple[str, ...]:
 def test_without_a_teacher_none_is_asked(
     contest: Contest, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Teacher, "outputs", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr(FineTuned, "outputs", lambda *_: pytest.fail("asked"))
     monkeypatch.setattr("training.lesson.teacher_outputs", lambda *_: pytest.fail("asked"))
 
     human_labels(replace(contest, cache=tmp_path), 0)

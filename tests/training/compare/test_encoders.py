@@ -11,6 +11,7 @@ from tests.training.conftest import tiny_settings
 from tests.training.data import GRADES, item_data
 from training.compare.contest import Contest
 from training.compare.encoders import teachers
+from training.teacher import FineTuned
 
 ITEMS = [
     GRADES.model_copy(update={"item_id": f"shade-{n}", "prompt": f"How {how}?"})
@@ -39,7 +40,7 @@ def test_a_teacher_reads_each_item_in_its_context(contest: Contest) -> None:
 
 def test_its_members_count_and_its_time_is_shared_out(contest: Contest) -> None:
     teacher = contest.taught.teacher
-    assert teacher is not None
+    assert isinstance(teacher, FineTuned)
     one = sum(parameter.numel() for parameter in teacher.members[0].network.parameters())
     timed = replace(teacher, members=tuple(replace(own, seconds=60.0 + n) for n, own in enumerate(teacher.members)))
     unknown = replace(teacher, members=(replace(teacher.members[0], seconds=None), teacher.members[1]))

@@ -20,7 +20,7 @@ from training.config import TextConfig
 from training.datasets import ItemData
 from training.encoder import ScoringEncoder, load_base, tokenise
 from training.lesson import Lesson, texts_for
-from training.teacher import Member, Teacher
+from training.teacher import FineTuned, Member
 from training.tokenizer import learn_tokenizer
 
 
@@ -34,7 +34,7 @@ def a_contest(encoder: Path, cache: Path, *items: ItemData, key: str = "wide") -
     if not items[0].item.is_continuous:
         with torch.no_grad():
             network.head.weight.mul_(10)
-    teacher = Teacher(key, (Member(network, (0.0,), 1.0),), tokenizer, 64)
+    teacher = FineTuned(key, (Member(network, (0.0,), 1.0),), tokenizer, 64)
     texts = tuple(texts_for(parts, config) for parts in contest.taught.parts)
     tokenizers = tuple(learn_tokenizer(own.written, config.student.vocabulary) for own in texts)
     taught = replace(contest.taught, texts=texts, tokenizers=tokenizers, teacher=teacher)
@@ -48,7 +48,7 @@ def contest(tmp_path_factory: pytest.TempPathFactory, wide_encoder: Path) -> Con
 
 @torch.no_grad()
 def test_attention_scores_are_what_the_library_puts_into_its_softmax(contest: Contest, wide_encoder: Path) -> None:
-    assert contest.taught.teacher is not None
+    assert isinstance(contest.taught.teacher, FineTuned)
     eager = AutoModel.from_pretrained(wide_encoder, attn_implementation="eager").eval()
     small, _ = pruned(eager, [1, 2, 4, 5])
     texts = ["the air gets warm", "so then it becomes lighter because cold air takes its place"]
@@ -84,8 +84,8 @@ def test_learning_brings_it_nearer_to_the_teacher(contest: Contest, monkeypatch:
     starts: list[float] = []
     learn = tinybert._learn_predictions
 
-    def watched(network: ScoringEncoder, teacher: Teacher, *arguments: Any) -> None:
-        start = Teacher("start", (Member(network, (), None),), teacher.tokenizer, 64)
+    def watched(network: ScoringEncoder, teacher: FineTuned, *arguments: Any) -> None:
+        start = FineTuned("start", (Member(network, (), None),), teacher.tokenizer, 64)
         starts.append(distance(contest, start.outputs))
         learn(network, teacher, *arguments)
 
@@ -130,7 +130,7 @@ def test_other_texts_or_another_teacher_make_another(contest: Contest, monkeypat
     tiny_berts(contest, 0)
     monkeypatch.setattr(tinybert, "_learn", lambda *_: pytest.fail("learnt"))
     taught = contest.taught
-    assert taught.teacher is not None
+    assert isinstance(taught.teacher, FineTuned)
     fewer = replace(taught, texts=(replace(taught.texts[0], unlabelled=()),))
 
     for other in (fewer, replace(taught, teacher=replace(taught.teacher, key="other"))):

@@ -1,0 +1,337 @@
+"""A teacher behind an API: llama.cpp's own server with a real small model, and faults put in between."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.scoring.item import Item
+from app.scoring.student import Student
+from tests.programs import environment, free_port, run
+from tests.training.data import GRADES, ITEM, LABELS, item_data, marked
+from training import api_teacher
+from training.api_teacher import CERTAIN, KEY, ApiTeacher, _Pace, codes, question
+from training.config import ApiConfig, TrainingConfig
+from training.errors import BadConfig, TeacherFailed
+from training.run import train
+
+TEXTS = [row.text for row in marked(6, seed=5)]
+Fault = Callable[[BaseHTTPRequestHandler], bool]  # whether it has answered in the server's place
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.training.api_server", str(port)],
+        env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        assert process.poll() is None
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=5):  # noqa: S310  # our own address
+                break
+        except OSError:
+            time.sleep(0.1)
+    yield address
+    process.terminate()
+    process.wait(timeout=30)
+
+
+class Between(ThreadingHTTPServer):
+    """Passes requests on to the server, but for those that a fault answers."""
+
+    daemon_threads = True
+
+    def __init__(self, server: str) -> None:
+        super().__init__(("127.0.0.1", 0), Passing)
+        self.passed_on_to = server
+        self.faults: list[Fault] = []  # one a request, in turn
+        self.always: Fault | None = None
+        self.bodies: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class Passing(BaseHTTPRequestHandler):
+    server: Between
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.keys.append(self.headers["Authorization"])
+        fault = self.server.faults.pop(0) if self.server.faults else self.server.always
+        if fault is not None and fault(self):
+            return
+        self.server.bodies.append(json.loads(body))
+        request = urllib.request.Request(  # noqa: S310  # our own address
+            f"{self.server.passed_on_to}{self.path}", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
+            answer(self, 200, reply.read())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def answer(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> bool:
+    handler.send_response(status)
+    for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(body)
+    return True
+
+
+def dropped(handler: BaseHTTPRequestHandler) -> bool:
+    handler.connection.close()
+    return True
+
+
+def too_many(handler: BaseHTTPRequestHandler) -> bool:
+    return answer(handler, 429, b'{"error": {"message": "slow down"}}', Retry_After="0")
+
+
+def unwell(handler: BaseHTTPRequestHandler) -> bool:
+    return answer(handler, 503, b"{}")
+
+
+def unknown_key(handler: BaseHTTPRequestHandler) -> bool:
+    return answer(handler, 401, b'{"error": {"message": "the canary sings"}}')
+
+
+def says(text: object, logprobs: object = None) -> Fault:
+    choice = {
+        "index": 0,
+        "finish_reason": "stop",
+        "logprobs": logprobs,
+        "message": {"role": "assistant", "content": text},
+    }
+    reply = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    return lambda handler: answer(handler, 200, json.dumps(reply).encode())
+
+
+def sends(body: bytes) -> Fault:
+    return lambda handler: answer(handler, 200, body)
+
+
+def likely(*tokens: tuple[str, float]) -> dict[str, Any]:
+    top = [{"token": token, "logprob": logprob, "bytes": None} for token, logprob in tokens]
+    return {"content": [top[0] | {"top_logprobs": top}]}
+
+
+@pytest.fixture
+def between(server: str) -> Iterator[Between]:
+    made = Between(server)
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+    thread.join()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KEY, raising=False)
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
+
+
+def a_teacher(between: Between, cache: Path, item: Item = ITEM, **settings: Any) -> ApiTeacher:
+    config = ApiConfig.model_validate(
+        {"url": between.url, "model": "smollm2", "requests_per_minute": 60_000} | settings
+    )
+    return ApiTeacher(item, config, cache)
+
+
+@pytest.mark.parametrize("item", [ITEM, LABELS])
+def test_a_real_models_log_probabilities_become_soft_labels(between: Between, tmp_path: Path, item: Item) -> None:
+    teacher = a_teacher(between, tmp_path, item)
+
+    outputs = teacher.outputs(TEXTS, question(item))
+
+    assert outputs.shape == (len(TEXTS), item.choices)
+    assert np.exp(outputs).sum(1) == pytest.approx(1)
+    assert (outputs.max(1) - outputs.min(1) > 0.1).all()  # it has an opinion
+    assert len({row.tobytes() for row in outputs}) > 1  # that depends on the text
+    assert teacher.counts["calls"] == len(TEXTS)
+    assert teacher.counts["tokens"] > 50 * len(TEXTS)
+    asked = between.bodies[0]["messages"][1]["content"]
+    assert item.prompt in asked
+    assert sum(text in asked for text in TEXTS) == 1
+
+
+def test_no_text_is_asked_for_twice(between: Between, tmp_path: Path) -> None:
+    first = a_teacher(between, tmp_path).outputs([*TEXTS, TEXTS[0]], question(ITEM))
+    asked = len(between.bodies)
+    between.always = unwell
+
+    again = a_teacher(between, tmp_path)
+    outputs = again.outputs([TEXTS[0], *TEXTS[::-1]], question(ITEM))
+
+    assert asked == len(TEXTS)
+    assert np.array_equal(outputs, np.stack([first[0], *first[:6][::-1]]))
+    assert again.counts["calls"] == 0
+
+
+@pytest.mark.parametrize("fault", [dropped, too_many, unwell])
+def test_what_passes_is_survived(between: Between, tmp_path: Path, fault: Fault) -> None:
+    wanted = a_teacher(between, tmp_path / "whole").outputs(TEXTS, question(ITEM))
+    between.faults = [fault, fault]
+
+    assert np.abs(a_teacher(between, tmp_path / "faulty").outputs(TEXTS, question(ITEM)) - wanted).max() < 0.2
+
+
+@pytest.mark.parametrize("fault", [dropped, too_many, unwell, unknown_key])
+def test_what_does_not_pass_ends_the_call_and_the_next_goes_on(
+    between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    monkeypatch.setattr(api_teacher, "RETRIES", 1)
+    passed: Fault = lambda _: False  # noqa: E731
+    between.faults, between.always = [passed, passed, passed], fault
+
+    with pytest.raises(TeacherFailed, match=f"{between.url}.*call again to go on") as failed:
+        a_teacher(between, tmp_path, parallel=1).outputs(TEXTS, question(ITEM))
+    between.always = None
+    rest = a_teacher(between, tmp_path)
+    rest.outputs(TEXTS, question(ITEM))
+
+    assert "3 answers" in str(failed.value)
+    assert not [word for word in ("canary", *TEXTS) if word in str(failed.value)]
+    assert rest.counts["calls"] == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "what"),
+    [
+        (says("I think", likely((" I", -0.1), ("The", -2.0))), "answers without a score"),
+        (says("seven"), "answers without a score"),
+        (says(None), "answers without a score"),
+        (sends(b'{"choices": []}'), "malformed answers"),
+        (sends(b"{}"), "malformed answers"),
+        (sends(b'"just text"'), "malformed answers"),
+        (sends(b"[1, 2]"), "malformed answers"),
+        (sends(b'{"choices": [{"message": {"content": 3}}]}'), "malformed answers"),
+        (sends(b"<html>"), "malformed answers"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_is_counted_and_has_no_opinion(
+    between: Between, tmp_path: Path, fault: Fault, what: str
+) -> None:
+    between.faults = [fault]
+    teacher = a_teacher(between, tmp_path, parallel=1)
+
+    outputs = np.exp(teacher.outputs(TEXTS, question(ITEM)))
+
+    assert teacher.counts[what] == 1
+    assert [row.tolist() == pytest.approx([0.25] * 4) for row in outputs].count(True) == 1
+
+
+def test_without_log_probabilities_the_score_it_names_is_taken(between: Between, tmp_path: Path) -> None:
+    between.always = says(" 2")
+    teacher = a_teacher(between, tmp_path)
+
+    outputs = np.exp(teacher.outputs(TEXTS, question(ITEM)))
+
+    assert outputs[0] == pytest.approx([(1 - CERTAIN) / 3] * 2 + [CERTAIN] + [(1 - CERTAIN) / 3])
+    assert teacher.counts["answers without probabilities"] == len(TEXTS)
+
+
+def test_tokens_that_mean_the_same_score_add_up_and_a_missing_one_is_no_likelier_than_the_last(
+    between: Between, tmp_path: Path
+) -> None:
+    log = np.log
+    between.always = says("2", likely(("2", log(0.4)), (" 2", log(0.2)), ("1", log(0.2)), ("The", log(0.1))))
+
+    outputs = np.exp(a_teacher(between, tmp_path).outputs(TEXTS[:1], question(ITEM)))
+
+    assert outputs[0] == pytest.approx(np.array([0.1, 0.2, 0.6, 0.1]))
+
+
+def test_a_model_that_gives_no_scores_is_no_teacher(between: Between, tmp_path: Path) -> None:
+    between.always = says("Well done!")
+
+    with pytest.raises(
+        TeacherFailed, match=r"smollm2 gave no usable score for 6 of 6 texts: .*6 answers without a score"
+    ):
+        a_teacher(between, tmp_path).outputs(TEXTS, question(ITEM))
+
+
+def test_the_key_comes_from_the_environment_alone(
+    between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY, "a-secret")
+
+    a_teacher(between, tmp_path).outputs(TEXTS[:1], question(ITEM))
+
+    assert between.keys == ["Bearer a-secret"]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"a-secret" in path.read_bytes()]
+
+
+def test_calls_are_spread_over_the_minute() -> None:
+    pace = _Pace(6000)
+    began = time.monotonic()
+
+    for _ in range(21):
+        pace.wait()
+
+    assert time.monotonic() - began >= 0.2
+
+
+def test_every_score_is_one_character_and_is_explained() -> None:
+    ten = ITEM.model_copy(update={"max_score": 10})
+
+    assert codes(ITEM) == ("0", "1", "2", "3")
+    assert codes(ten)[-1] == "K"
+    assert codes(LABELS)[0] == "A"
+    assert "3 = 3 of 3 points" in question(ITEM)
+    assert f"A = {(LABELS.labels or ('',))[0]}" in question(LABELS)
+    with_guide = ITEM.model_copy(update={"rubric": "One each.", "references": ("It rises.",), "passage": "On heat."})
+    assert all(text in question(with_guide) for text in ("One each.", "It rises.", "On heat.", ITEM.prompt))
+
+
+@pytest.mark.parametrize("item", [GRADES, ITEM.model_copy(update={"max_score": 26})])
+def test_grades_and_very_long_scales_are_refused(item: Item) -> None:
+    with pytest.raises(BadConfig, match=item.item_id):
+        codes(item)
+
+
+def test_from_a_prompted_model_to_a_bundle(between: Between, tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    teacher = {"kind": "api", "api": ApiConfig(url=between.url, model="smollm2", requests_per_minute=60_000)}
+    config = tiny_config.model_copy(
+        update={
+            "teacher": tiny_config.teacher.model_copy(update=teacher),
+            "text": tiny_config.text.model_copy(update={"augmented_per_response": 1}),
+        }
+    )
+
+    [bundle] = train([item_data(24, 6)], tmp_path / "models", config, tmp_path / "cache")
+
+    assert bundle.provenance.teacher == "smollm2"
+    assert bundle.provenance.teacher_agreement is not None
+    student = Student.load(tmp_path / "models" / bundle.item.item_id / bundle.version)
+    assert student.score(["the air gets warm"])[0].confidence > 0
+    asked = len(between.bodies)
+    assert len({body["messages"][1]["content"] for body in between.bodies}) == asked
+
+
+def test_a_teacher_behind_an_api_must_be_told_where(tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_text('{"item_id": "a", "prompt": "Why?", "scale": "points", "max_score": 1}\n')
+    (tmp_path / "train.jsonl").write_text('{"item_id": "a", "response": "So.", "score": 1}\n')
+
+    done = run("scorelet-train", "run", "--data", tmp_path, "--models", tmp_path / "m", "--teacher", "api")
+
+    assert done.returncode == 2
+    assert "teacher.api" in done.stderr
