@@ -15,10 +15,11 @@ from rich.table import Table
 
 from app.scoring.agreement import Agreement
 from app.scoring.errors import ScoringError
+from app.scoring.item import Item
 from training.cache import default_folder
 from training.config import TeacherKind, TrainingConfig, read_config
 from training.datasets import ItemData, read_data
-from training.errors import BadConfig, TrainingError
+from training.errors import BadConfig, TeacherTooLarge, TrainingError
 from training.weights import resolve
 
 REPORTS = (".html", ".md", ".json")
@@ -81,11 +82,17 @@ def run(
     base: Base = None,
     seed: Seed = None,
     cache: Cache = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Train nothing: say what memory the teacher needs; takes no weights.")
+    ] = False,
 ) -> None:
     """Train a teacher, distil a student, export and measure it, item by item.  Killed, it goes on when called again."""
     with _training_installed():
         from training.run import train
     settings = _settings(config, teacher, base, seed)
+    if dry_run:
+        _say_need(settings, _chosen(data, item)[0].item)
+        return
     if settings.distillation.soft_weight > 0:
         _resolve_teacher(settings)
     for bundle in train(_chosen(data, item), models, settings, cache or default_folder()):
@@ -207,6 +214,27 @@ def _resolve_teacher(settings: TrainingConfig) -> None:
         raise BadConfig("a teacher behind an API needs teacher.api in the settings file: its url and model")
     else:
         Console(stderr=True).print(f"learners' responses will be sent to {settings.teacher.api.url}")
+
+
+def _say_need(settings: TrainingConfig, item: Item) -> None:
+    from training.memory import available, need
+
+    if settings.teacher.kind == "api" or settings.distillation.soft_weight == 0:
+        raise UsageFailure("no teacher is trained under these settings")
+    needed, gib = need(settings.teacher, item), 2**30
+    table = Table("one teacher in training", "weights", "GiB", box=SIMPLE)
+    table.add_row("frozen", f"{needed.frozen:,}", f"{needed.weights / gib:.2f}")
+    table.add_row("learnt, with gradients, moments, mean", f"{needed.learnt:,}", f"{needed.learning / gib:.2f}")
+    lengths = f"{settings.teacher.batch_size} x {settings.teacher.max_tokens} tokens"
+    table.add_row(f"kept of a step of {lengths}", "", f"{needed.activations / gib:.2f}")
+    table.add_row("the largest layer, unpacked", "", f"{needed.unpacking / gib:.2f}")
+    table.add_row("in all", "", f"{needed.total / gib:.2f}")
+    table.add_row("there is", "", f"{available() / gib:.2f}")
+    _print(table)
+    if needed.adapted:
+        Console().print(f"adapters at {', '.join(f'{count} {name}' for name, count in needed.adapted.items())}")
+    if needed.total > available():
+        raise TeacherTooLarge("it does not fit: fewer responses a step, or checkpointing, or --teacher qlora need less")
 
 
 def _chosen(data: Path, items: list[str] | None) -> list[ItemData]:

@@ -15,17 +15,17 @@ from transformers import AutoModel, BitsAndBytesConfig
 
 from training.hardware import device
 
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names a faster kernel that we do not need
 ALPHA = 2  # times the rank: what an adapter adds is multiplied by this
 
 
-def load_in_4_bits(source: str) -> nn.Module:
-    """On the device where it stays."""
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names a faster kernel that we do not need
+def load_in_4_bits(source: str, compute: torch.dtype = torch.float32) -> nn.Module:
+    """On the device where it stays; `compute`: what its products are computed in."""
     settings = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.float32,
+        bnb_4bit_compute_dtype=compute,
     )
     model: nn.Module = AutoModel.from_pretrained(
         source, dtype=torch.float32, quantization_config=settings, device_map={"": device()}

@@ -64,6 +64,9 @@ class TeacherConfig(Config):
         default=375, ge=1, description="Small data sets are passed over more often, to this many steps."
     )
     patience: int = Field(default=2, ge=1, description="Epochs without a better validation figure before stopping.")
+    checkpointing: bool = Field(
+        default=False, description="Compute each layer again for its gradients instead of keeping it: less memory."
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",
         description="Of matrix products.  bfloat16 is faster on hardware that has it, and slower on other.",

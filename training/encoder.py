@@ -37,7 +37,7 @@ class ScoringEncoder(nn.Module):
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
         """tokens may lie on any device; outputs lie on the network's, in float32."""
         hidden = self._encoded(tokens).last_hidden_state.float()
-        mask = tokens["attention_mask"].to(self.device).unsqueeze(-1).to(hidden.dtype)
+        mask = tokens.get("attention_mask", torch.ones(hidden.shape[:2])).to(self.device).unsqueeze(-1).to(hidden.dtype)
         outputs: Tensor = self.head(self.dropout((hidden * mask).sum(1) / mask.sum(1).clamp(min=1)))
         return outputs
 
@@ -62,8 +62,10 @@ class ScoringEncoder(nn.Module):
             return self.encoder(**moved, **options)
 
 
-def load_base(base: str, in_4_bits: bool = False) -> tuple[PreTrainedTokenizerBase, nn.Module]:
-    """Tokenizer and encoder, in float32 or in 4 bits.  Raises NoWeights."""
+def load_base(
+    base: str, in_4_bits: bool = False, in_bfloat16: bool = False
+) -> tuple[PreTrainedTokenizerBase, nn.Module]:
+    """Tokenizer and encoder; its weights in float32 or in 4 bits.  Raises NoWeights."""
     source = resolve(base)
     try:
         if source.endswith(".gguf"):
@@ -71,10 +73,17 @@ def load_base(base: str, in_4_bits: bool = False) -> tuple[PreTrainedTokenizerBa
         tokenizer = AutoTokenizer.from_pretrained(source, padding_side="right")
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
-        encoder = load_in_4_bits(source) if in_4_bits else AutoModel.from_pretrained(source, dtype=torch.float32)
-        return tokenizer, encoder
+        if in_4_bits:
+            return tokenizer, load_in_4_bits(source, torch.bfloat16 if in_bfloat16 else torch.float32)
+        return tokenizer, AutoModel.from_pretrained(source, dtype=torch.float32)
     except (OSError, ValueError) as error:  # what transformers raises for a hub out of reach and for a strange folder
         raise NoWeights(f"base model {base!r}: {str(error).partition(chr(10))[0]}") from None
+
+
+def keep_less(encoder: nn.Module) -> None:
+    """Each layer is computed again when its gradients are wanted, and only its input kept until then."""
+    encoder.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    encoder.config.use_cache = False  # type: ignore[union-attr]
 
 
 def tokenise(

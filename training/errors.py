@@ -4,6 +4,7 @@ TrainingError
 ├── BadConfig     a settings file that cannot be understood
 ├── NoWeights     the base model of a teacher cannot be had as asked
 ├── TeacherFailed a model behind an API that cannot be had, or gives no scores
+├── TeacherTooLarge  more memory than there is
 ├── TooFewRows    not enough marked responses to train on and to choose by
 ├── BadResults    a file among a comparison's results that is none
 ├── OverBudget    a student with more learned parameters than it may have
@@ -24,6 +25,10 @@ class NoWeights(TrainingError):
 
 
 class TeacherFailed(TrainingError):
+    pass
+
+
+class TeacherTooLarge(TrainingError):
     pass
 
 

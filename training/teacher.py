@@ -15,7 +15,7 @@ from app.scoring.item import Item
 from training.adapters import with_adapters
 from training.cache import key_of, seconds_of
 from training.config import TeacherConfig
-from training.encoder import ScoringEncoder, load_base
+from training.encoder import ScoringEncoder, keep_less, load_base
 from training.fine_tuning import HISTORY, WEIGHTS, Example, fine_tune, outputs_of
 from training.hardware import device
 from training.weights import fingerprint
@@ -75,7 +75,7 @@ def fine_tuned(
     """
     rows = [[(row.context, row.text, row.target) for row in part] for part in (fit, validation)]
     adaptation = {"kind", "adapter_rank", "adapter_learning_rate"}
-    settings = config.model_dump(exclude={"members", "own_from", "precision", "api"} | adaptation)
+    settings = config.model_dump(exclude={"members", "own_from", "precision", "checkpointing", "api"} | adaptation)
     settings |= {"base": fingerprint(config.base)}
     settings |= config.model_dump(include=adaptation) if config.has_adapters else {}
     settings |= {"precision": config.precision} if config.precision != "float32" else {}
@@ -95,9 +95,12 @@ def fine_tuned(
 
 
 def _network(item: Item, config: TeacherConfig, seed: int) -> tuple[PreTrainedTokenizerBase, ScoringEncoder]:
-    tokenizer, encoder = load_base(config.base, in_4_bits=config.kind == "qlora")
+    in_bfloat16 = config.precision == "bfloat16"
+    tokenizer, encoder = load_base(config.base, config.kind == "qlora", in_bfloat16)
+    if config.checkpointing:
+        keep_less(encoder)
     torch.manual_seed(seed)
     if config.has_adapters:
         encoder = with_adapters(encoder, config.adapter_rank, config.dropout)
-    network = ScoringEncoder(encoder, item, config.dropout, in_bfloat16=config.precision == "bfloat16")
+    network = ScoringEncoder(encoder, item, config.dropout, in_bfloat16)
     return tokenizer, network.to(device())
