@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -93,9 +93,10 @@ def run(
     if dry_run:
         _say_need(settings, _chosen(data, item)[0].item)
         return
+    chosen = _chosen(data, item)
     if settings.distillation.soft_weight > 0:
-        _resolve_teacher(settings)
-    for bundle in train(_chosen(data, item), models, settings, cache or default_folder()):
+        _resolve_teacher(settings, chosen)
+    for bundle in train(chosen, models, settings, cache or default_folder()):
         Console().print(
             f"{bundle.item.item_id}/{bundle.version}: {bundle.parameters} parameters, {_said(bundle.agreement)}"
         )
@@ -120,7 +121,6 @@ def compare(
     It takes long, for every item trains all of them; killed, it goes on when called again.
     """
     settings = _settings(config, teacher, base, seed)
-    _resolve_teacher(settings)
     if settings.distillation.soft_weight == 0:
         raise UsageFailure("a comparison needs a teacher: distillation.soft_weight must be above 0")
     for path in report or ():
@@ -129,6 +129,7 @@ def compare(
         if not path.absolute().parent.is_dir():
             raise UsageFailure(f"{path}: there is no such folder")
     chosen = _chosen(data, item)
+    _resolve_teacher(settings, chosen)
     if not any(own.dev for own in chosen):
         raise UsageFailure(f"{data} has no dev rows of these items to compare on")
     with _training_installed():
@@ -206,13 +207,17 @@ def _settings(config: Path | None, teacher: TeacherKind | None, base: str | None
     return settings if seed is None else settings.model_copy(update={"seed": seed})
 
 
-def _resolve_teacher(settings: TrainingConfig) -> None:
-    """What is missing is said before hours are spent."""
+def _resolve_teacher(settings: TrainingConfig, chosen: Sequence[ItemData]) -> None:
+    """What is missing is said before hours, or calls, are spent."""
     if settings.teacher.kind != "api":
         resolve(settings.teacher.base)
     elif settings.teacher.api is None:
         raise BadConfig("a teacher behind an API needs teacher.api in the settings file: its url and model")
     else:
+        from training.api_teacher import codes
+
+        for data in chosen:
+            codes(data.item)
         Console(stderr=True).print(f"learners' responses will be sent to {settings.teacher.api.url}")
 
 

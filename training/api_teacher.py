@@ -13,7 +13,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,18 @@ from training.progress import console
 KEY = "SCORELET_TEACHER_KEY"  # a secret: no setting, for settings are kept in bundles
 MAX_CODES = 26
 CERTAIN = 0.95  # of the score it named, where a server gives no log-probabilities
+LEAST_TOLD = 0.01  # of the probability must be on marks: else the model is talking, and an article passes for an A
 MAX_UNUSABLE = 0.2  # of the answers to one call's texts
 RETRIES, TIMEOUT = 6, 120.0  # of dropped connections, rate limits (their Retry-After kept) and 5xx; seconds
 FORMAT = 1  # of the question: raised when its words change
 SYSTEM = "You mark learners' short answers as a fair, strict teacher does. Reply with one {code} and nothing else."
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    row: list[float] | None  # log-probabilities of the codes; None if there is no telling
+    wrong: str | None  # what was wrong with it, if anything
+    tokens: int = 0
 
 
 class ApiTeacher:
@@ -45,8 +54,16 @@ class ApiTeacher:
         self._config = config
         self.key = key_of("api", FORMAT, config.url, config.model, self.codes, item.labels)
         self._answers = cache / "api" / f"{self.key}.sqlite"
+        key = os.environ.get(KEY) or "none"
+        if not key.isascii():
+            raise BadConfig(f"{KEY} holds a character that no key has")
         self._client = openai.OpenAI(
-            base_url=config.url, api_key=os.environ.get(KEY) or "none", max_retries=RETRIES, timeout=TIMEOUT
+            base_url=config.url,
+            api_key=key,
+            max_retries=RETRIES,
+            timeout=TIMEOUT,
+            # Else these come from the environment, and go to whatever server is named.
+            default_headers={"OpenAI-Organization": openai.omit, "OpenAI-Project": openai.omit},  # type: ignore[dict-item]
         )
         self._pace = _Pace(config.requests_per_minute)
         self.counts: Counter[str] = Counter()  # calls, tokens, and answers by what was wrong with them
@@ -60,43 +77,52 @@ class ApiTeacher:
         with self._kept() as kept:
             known = {key: json.loads(row) for key, row in kept.execute("SELECT key, row FROM answers") if key in wanted}
             missing = {key: text for key, text in wanted.items() if key not in known}
-            if missing:
-                known |= self._ask_all(missing, context, kept)
-        unusable = sum(row is None for row in known.values())
-        if unusable > max(1, MAX_UNUSABLE * len(wanted)):
+            answers = self._ask_all(missing, context, kept) if missing else {}
+        known |= {key: answer.row for key, answer in answers.items() if answer.row is not None}
+        if (unusable := len(wanted) - len(known)) > max(1, MAX_UNUSABLE * len(wanted)):
+            wrong = Counter(answer.wrong for answer in answers.values() if answer.row is None)
             raise TeacherFailed(
-                f"{self._config.model} gave no usable score for {unusable} of {len(wanted)} texts: "
-                f"{', '.join(f'{count} {what}' for what, count in sorted(self.counts.items()))}"
+                f"{self._config.model} gave no usable score for {unusable} of {len(wanted)} texts: {_listed(wrong)}"
             )
         indifferent = [-math.log(self.columns)] * self.columns
-        return np.array([known[key_of(context, text)] or indifferent for text in texts], np.float32)
+        return np.array([known.get(key_of(context, text), indifferent) for text in texts], np.float32)
 
-    def _ask_all(
-        self, missing: Mapping[str, str], context: str, kept: sqlite3.Connection
-    ) -> dict[str, list[float] | None]:
-        answers: dict[str, list[float] | None] = {}
-        with ThreadPoolExecutor(self._config.parallel) as pool:
-            asked = {pool.submit(self._ask, text, context): key for key, text in missing.items()}
-            try:
-                for answer in as_completed(asked):
-                    answers[asked[answer]] = answer.result()
-                    row = json.dumps(answers[asked[answer]])
-                    kept.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (asked[answer], row))
-                    kept.commit()
-            except openai.OpenAIError as error:
-                pool.shutdown(cancel_futures=True)
-                status = getattr(error, "status_code", None)
-                raise TeacherFailed(
-                    f"{self._config.url}: {type(error).__name__}{f' (status {status})' if status else ''}; "
-                    f"{len(answers)} answers of this call are kept: call again to go on"
-                ) from None
-        console.print(", ".join(f"{what}: {count}" for what, count in sorted(self.counts.items())))
+    def _ask_all(self, missing: Mapping[str, str], context: str, kept: sqlite3.Connection) -> "dict[str, Answer]":
+        """Usable answers are kept as they come; however the call ends, none that was paid for is lost."""
+        answers: dict[str, Answer] = {}
+        pool = ThreadPoolExecutor(self._config.parallel)
+        asked = {pool.submit(self._ask, text, context): key for key, text in missing.items()}
+        try:
+            for future in as_completed(asked):
+                self._note(asked[future], future.result(), answers, kept)
+        except BaseException as error:
+            pool.shutdown(cancel_futures=True)
+            for future, key in asked.items():
+                if key not in answers and not future.cancelled() and future.exception() is None:
+                    self._note(key, future.result(), answers, kept)
+            if not isinstance(error, openai.OpenAIError):
+                raise
+            status = getattr(error, "status_code", None)
+            raise TeacherFailed(
+                f"{self._config.url}: {type(error).__name__}{f' (status {status})' if status else ''}; "
+                f"{len(answers)} answers of this call are kept: call again to go on"
+            ) from None
+        pool.shutdown()
+        console.print(_listed(self.counts))
         return answers
 
-    def _ask(self, text: str, context: str) -> list[float] | None:
+    def _note(self, key: str, answer: "Answer", answers: "dict[str, Answer]", kept: sqlite3.Connection) -> None:
+        answers[key] = answer
+        self.counts.update({"calls": 1, "tokens": answer.tokens})
+        if answer.wrong:
+            self.counts[answer.wrong] += 1
+        if answer.row is not None:  # what could not be used is asked for again another time
+            kept.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, json.dumps(answer.row)))
+            kept.commit()
+
+    def _ask(self, text: str, context: str) -> "Answer":
         self._pace.wait()
-        reply: ChatCompletion | None = None
-        with suppress(json.JSONDecodeError):
+        try:
             reply = self._client.chat.completions.create(
                 model=self._config.model,
                 messages=[
@@ -108,13 +134,9 @@ class ApiTeacher:
                 logprobs=True,
                 top_logprobs=20,
             )
-        self.counts["calls"] += 1
-        row, wrong = read_reply(reply, self.codes)
-        if wrong:
-            self.counts[wrong] += 1
-        else:
-            self.counts["tokens"] += reply.usage.total_tokens if reply and reply.usage else 0
-        return row
+            return read_reply(reply, self.codes)
+        except (AttributeError, IndexError, TypeError, ValueError):  # the library passes on whatever a server sends
+            return Answer(None, "malformed answers")
 
     @contextmanager
     def _kept(self) -> Iterator[sqlite3.Connection]:
@@ -160,26 +182,31 @@ def question(item: Item) -> str:
     return "\n\n".join(lines)
 
 
-def read_reply(reply: ChatCompletion | None, known: Sequence[str]) -> tuple[list[float] | None, str | None]:
-    """Log-probabilities of the codes, None if there is no telling; and what was wrong, if anything.
-
-    A code that is not among the likeliest tokens is as likely as the last of them, which is the most it can be.
-    """
-    if reply is None:
-        return None, "malformed answers"
-    try:
-        choice = reply.choices[0]
-        tokens = choice.logprobs.content[0].top_logprobs if choice.logprobs and choice.logprobs.content else []
-        seen = [(token.token.strip().upper(), token.logprob) for token in tokens]
-        said = (choice.message.content or "").strip().upper()[:1]
-    except (AttributeError, IndexError, TypeError):  # the library passes on what a server sends, whatever it is
-        return None, "malformed answers"
-    found = {code: [math.exp(logprob) for token, logprob in seen if token == code] for code in known}
-    if any(found.values()):
-        least = math.exp(min(logprob for _, logprob in seen))
-        chances = [sum(of_code) or least for of_code in found.values()]
-        return [math.log(max(chance, 1e-9) / sum(chances)) for chance in chances], None
-    if seen or said not in known:
-        return None, "answers without a score"
+def read_reply(reply: ChatCompletion, known: Sequence[str]) -> Answer:
+    """A code that is not among the likeliest tokens is as likely as the last of them, which is the most it can be."""
+    choice = reply.choices[0]
+    tokens = int(reply.usage.total_tokens or 0) if reply.usage else 0
+    likeliest = choice.logprobs.content[0].top_logprobs if choice.logprobs and choice.logprobs.content else []
+    seen = [(_bare(token.token), float(token.logprob)) for token in likeliest]
+    logs = {code: [log for token, log in seen if token == code] for code in known}
+    if seen:
+        told = np.logaddexp.reduce([log for of_code in logs.values() for log in of_code] or [-np.inf])
+        if told < math.log(LEAST_TOLD):
+            return Answer(None, "answers without a score", tokens)
+        last = min(log for _, log in seen)
+        row = np.array([np.logaddexp.reduce(of_code) if of_code else last for of_code in logs.values()])
+        return Answer((row - np.logaddexp.reduce(row)).tolist(), None, tokens)
+    said = _bare(choice.message.content or "")
+    if said not in known:
+        return Answer(None, "answers without a score", tokens)
     rest = (1 - CERTAIN) / (len(known) - 1)
-    return [math.log(CERTAIN if code == said else rest) for code in known], "answers without probabilities"
+    row = np.log([CERTAIN if code == said else rest for code in known])
+    return Answer(row.tolist(), "answers without probabilities", tokens)
+
+
+def _bare(text: str) -> str:
+    return text.strip(" \t\r\n.▁Ġ").upper()
+
+
+def _listed(counts: Mapping[str | None, int] | Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(counts.items(), key=str))

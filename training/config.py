@@ -3,9 +3,9 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter, ValidationError
 
 from training.errors import BadConfig
 
@@ -18,10 +18,15 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _checked_url(url: str) -> str:
+    TypeAdapter(HttpUrl).validate_python(url)
+    return url
+
+
 class ApiConfig(Config):
     """A language model behind an OpenAI-compatible API.  Its key, if it needs one, is in SCORELET_TEACHER_KEY."""
 
-    url: str = Field(pattern=r"^https?://", description="Up to the version: http://127.0.0.1:8080/v1")
+    url: Annotated[str, AfterValidator(_checked_url)] = Field(description="Up to the version: http://127.0.0.1:8080/v1")
     model: str = Field(min_length=1)
     requests_per_minute: float = Field(default=600, gt=0)
     parallel: int = Field(default=4, ge=1, le=64)

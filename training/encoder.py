@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from app.scoring.decoding import columns
 from app.scoring.item import Item
 from training.adapters import load_in_4_bits, merged
-from training.errors import NoWeights
+from training.errors import BadConfig, NoWeights
 from training.hardware import matrix_products
 from training.losses import OutputLayer
 from training.unpacking import unpacked
@@ -80,8 +80,20 @@ def load_base(
         raise NoWeights(f"base model {base!r}: {str(error).partition(chr(10))[0]}") from None
 
 
+def check_length(settings: Any, max_tokens: int) -> None:
+    """Raises BadConfig when a base has fewer places than responses may have tokens."""
+    places = getattr(settings, "max_position_embeddings", None)
+    if places is not None and max_tokens > places:
+        raise BadConfig(f"teacher.max_tokens is {max_tokens}, but its base reads {places} at most")
+
+
 def keep_less(encoder: nn.Module) -> None:
-    """Each layer is computed again when its gradients are wanted, and only its input kept until then."""
+    """Each layer is computed again when its gradients are wanted, and only its input kept until then.
+
+    Raises BadConfig for a base that cannot.
+    """
+    if not getattr(encoder, "supports_gradient_checkpointing", False):
+        raise BadConfig(f"teacher.checkpointing: {type(encoder).__name__} cannot compute its layers again")
     encoder.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
     encoder.config.use_cache = False  # type: ignore[union-attr]
 

@@ -18,10 +18,9 @@ from transformers import AutoConfig, AutoModel
 from app.scoring.item import Item
 from training.adapters import with_adapters
 from training.config import TeacherConfig
-from training.encoder import ScoringEncoder, keep_less
+from training.encoder import ScoringEncoder, check_length, keep_less
 from training.errors import NoWeights
 from training.hardware import device
-from training.unpacking import unpacked
 from training.weights import resolve
 
 FLOAT = 4
@@ -74,9 +73,11 @@ def available() -> int:
 def _without_content(config: TeacherConfig, item: Item) -> ScoringEncoder:
     source = resolve(config.base)
     try:
-        settings = AutoConfig.from_pretrained(str(unpacked(Path(source))) if source.endswith(".gguf") else source)
+        packed = Path(source) if source.endswith(".gguf") else None
+        settings = AutoConfig.from_pretrained(packed.parent if packed else source, gguf_file=packed and packed.name)
     except (OSError, ValueError) as error:
         raise NoWeights(f"base model {config.base!r}: {str(error).partition(chr(10))[0]}") from None
+    check_length(settings, config.max_tokens)
     with torch.device("meta"):
         encoder: nn.Module = AutoModel.from_config(settings, dtype=torch.float32)  # type: ignore[no-untyped-call]
         if config.checkpointing:

@@ -15,7 +15,8 @@ from app.scoring.item import Item
 from training.adapters import with_adapters
 from training.cache import key_of, seconds_of
 from training.config import TeacherConfig
-from training.encoder import ScoringEncoder, keep_less, load_base
+from training.encoder import ScoringEncoder, check_length, keep_less, load_base
+from training.errors import NoWeights
 from training.fine_tuning import HISTORY, WEIGHTS, Example, fine_tune, outputs_of
 from training.hardware import device
 from training.weights import fingerprint
@@ -88,7 +89,9 @@ def fine_tuned(
         if not (folder / HISTORY).is_file():
             numbered = f"{name}: teacher {number + 1}/{config.members}"
             fine_tune(network, tokenizer, item, fit, validation, config, member_seed, folder, numbered)
-        network.load_state_dict(load_file(folder / WEIGHTS), strict=not config.has_adapters)
+        found = network.load_state_dict(load_file(folder / WEIGHTS), strict=False)  # what is frozen is not kept
+        if found.unexpected_keys or network.learnt.keys() & set(found.missing_keys):
+            raise NoWeights(f"{folder} holds another network's weights: delete it")
         history = tuple(json.loads((folder / HISTORY).read_text()))
         members.append(Member(network, history, seconds_of([folder / WEIGHTS])))
     return FineTuned(key_of(keys), tuple(members), tokenizer, config.max_tokens)
@@ -97,6 +100,7 @@ def fine_tuned(
 def _network(item: Item, config: TeacherConfig, seed: int) -> tuple[PreTrainedTokenizerBase, ScoringEncoder]:
     in_bfloat16 = config.precision == "bfloat16"
     tokenizer, encoder = load_base(config.base, config.kind == "qlora", in_bfloat16)
+    check_length(encoder.config, config.max_tokens)
     if config.checkpointing:
         keep_less(encoder)
     torch.manual_seed(seed)

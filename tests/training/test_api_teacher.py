@@ -6,20 +6,22 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, as_completed
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from app.scoring.item import Item
 from app.scoring.student import Student
 from tests.programs import environment, free_port, run
 from tests.training.data import GRADES, ITEM, LABELS, item_data, marked
 from training import api_teacher
-from training.api_teacher import CERTAIN, KEY, ApiTeacher, _Pace, codes, question
+from training.api_teacher import CERTAIN, KEY, Answer, ApiTeacher, _Pace, codes, question
 from training.config import ApiConfig, TrainingConfig
 from training.errors import BadConfig, TeacherFailed
 from training.run import train
@@ -59,7 +61,7 @@ class Between(ThreadingHTTPServer):
         self.faults: list[Fault] = []  # one a request, in turn
         self.always: Fault | None = None
         self.bodies: list[dict[str, Any]] = []
-        self.keys: list[str | None] = []
+        self.headers: list[dict[str, str]] = []
 
     @property
     def url(self) -> str:
@@ -71,7 +73,7 @@ class Passing(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.keys.append(self.headers["Authorization"])
+        self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
         fault = self.server.faults.pop(0) if self.server.faults else self.server.always
         if fault is not None and fault(self):
             return
@@ -273,11 +275,84 @@ def test_the_key_comes_from_the_environment_alone(
     between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(KEY, "a-secret")
+    monkeypatch.setenv("OPENAI_ORG_ID", "somebody")  # the library's own, which is not for other servers
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "something")
 
     a_teacher(between, tmp_path).outputs(TEXTS[:1], question(ITEM))
 
-    assert between.keys == ["Bearer a-secret"]
+    [headers] = between.headers
+    assert headers["authorization"] == "Bearer a-secret"
+    assert not [name for name in headers if name.startswith("openai")]
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"a-secret" in path.read_bytes()]
+
+
+def test_what_cannot_be_a_key_or_an_address_is_refused(
+    between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValidationError):
+        ApiConfig(url="http://localhost:port/v1", model="m")
+    monkeypatch.setenv(KEY, "ключ")
+
+    with pytest.raises(BadConfig, match=KEY):
+        a_teacher(between, tmp_path)
+
+
+def test_an_answer_that_could_not_be_used_is_asked_for_again(between: Between, tmp_path: Path) -> None:
+    between.always = sends(b"<html>")
+    for _ in range(2):
+        with pytest.raises(TeacherFailed, match="6 malformed answers"):
+            a_teacher(between, tmp_path).outputs(TEXTS, question(ITEM))
+    between.always = None
+
+    outputs = a_teacher(between, tmp_path).outputs(TEXTS, question(ITEM))
+
+    assert (outputs.max(1) - outputs.min(1) > 0.1).all()
+
+
+def test_stopped_by_hand_it_asks_no_more_and_keeps_what_it_has(
+    between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(asked: Iterable[Future[Answer]]) -> Iterator[Future[Answer]]:
+        for number, future in enumerate(as_completed(asked)):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield future
+
+    with monkeypatch.context() as patch:
+        patch.setattr(api_teacher, "as_completed", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            a_teacher(between, tmp_path, parallel=1).outputs(TEXTS, question(ITEM))
+    asked = len(between.bodies)
+    a_teacher(between, tmp_path).outputs(TEXTS, question(ITEM))
+
+    assert 3 <= asked < len(TEXTS)
+    assert len(between.bodies) == len(TEXTS)  # none twice
+
+
+@pytest.mark.parametrize(
+    ("fault", "row"),
+    [
+        (says("0", likely(("Sure", 0.0), ("0", -9999.0), ("1", -9999.0))), None),
+        (says("B", likely(("The", -0.001), ("I", -7.0), ("A", -8.0))), None),  # an article is no mark
+        (says("0", likely(("0", -21.0), ("The", 0.0))), None),
+        (says("1", likely(("1", -0.1), (" 1.", -3.0), ("0", -9999.0))), [0, 1, 0, 0]),
+        (says("0", [{"token": "0", "logprob": None}]), None),
+        (says("Correct"), None),
+        (says("2.\n"), [0.0167, 0.0167, 0.95, 0.0167]),
+    ],
+)
+def test_only_marks_are_believed(between: Between, tmp_path: Path, fault: Fault, row: list[float] | None) -> None:
+    between.faults = [fault]
+
+    [found] = np.exp(a_teacher(between, tmp_path).outputs(TEXTS[:1], question(ITEM)))
+
+    assert found == pytest.approx(row or [0.25] * 4, abs=1e-3)
+
+
+def test_usage_that_says_nothing_is_taken(between: Between, tmp_path: Path) -> None:
+    between.always = sends(b'{"choices": [{"message": {"content": "1"}}], "usage": {}}')
+
+    assert a_teacher(between, tmp_path).outputs(TEXTS[:1], question(ITEM)).argmax() == 1
 
 
 def test_calls_are_spread_over_the_minute() -> None:

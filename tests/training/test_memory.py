@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
+from transformers import MPNetConfig
 
 from tests.programs import run
 from tests.training.data import GRADES, ITEM, marked
 from tests.training.teaching import a_teacher
+from training.cache import CACHE
 from training.config import TeacherConfig, TrainingConfig
-from training.errors import NoWeights
+from training.errors import BadConfig, NoWeights
 from training.memory import LEARNT, available, need
 from training.teacher import _network
 
@@ -80,6 +82,33 @@ def test_a_configuration_is_enough(tiny_decoder: Path, tmp_path: Path) -> None:
 def test_without_one_it_is_named(tmp_path: Path) -> None:
     with pytest.raises(NoWeights, match=str(tmp_path)):
         need(config(tmp_path), ITEM)
+
+
+def test_of_a_gguf_file_only_the_description_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE, str(tmp_path))
+
+    found = need(TeacherConfig(base="smollm2", kind="lora"), ITEM)
+
+    assert found.frozen == 134_515_008
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_tokens_than_a_base_can_read_are_refused(
+    tiny_config: TrainingConfig, tmp_path: Path, tiny_decoder: Path
+) -> None:
+    long = config(tiny_decoder, max_tokens=65)
+
+    with pytest.raises(BadConfig, match=r"65.*64"):
+        need(long, ITEM)
+    with pytest.raises(BadConfig, match=r"65.*64"):
+        a_teacher(tiny_config.model_copy(update={"teacher": long}), tmp_path)
+
+
+def test_a_base_that_cannot_compute_its_layers_again_is_named(tmp_path: Path) -> None:
+    MPNetConfig(vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=2).save_pretrained(tmp_path)
+
+    with pytest.raises(BadConfig, match="MPNetModel"):
+        need(config(tmp_path, checkpointing=True), ITEM)
 
 
 def test_a_layer_computed_again_learns_the_same(

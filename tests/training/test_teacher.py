@@ -3,11 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, RoFormerConfig, RoFormerModel
 
 from app.scoring.agreement import quadratic_weighted_kappa, root_mean_squared_error
 from tests.training.data import GRADES, marked
 from tests.training.teaching import a_teacher
 from training.config import TrainingConfig
+from training.errors import NoWeights
 from training.fine_tuning import CHECKPOINT, HISTORY, WEIGHTS
 from training.targets import targets
 
@@ -97,3 +100,35 @@ def test_training_does_not_depend_on_torchs_global_state(tiny_config: TrainingCo
     other = a_teacher(tiny_config, tmp_path / "other")
 
     assert one.members[0].history == other.members[0].history
+
+
+def test_a_base_with_weights_that_never_learn_is_read_again(
+    tiny_config: TrainingConfig, tmp_path: Path, tiny_encoder: Path
+) -> None:
+    """RoFormer's table of sines, say."""
+    AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(tmp_path / "base")
+    settings = RoFormerConfig(
+        vocab_size=300,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    RoFormerModel(settings).save_pretrained(tmp_path / "base")
+    teacher = tiny_config.teacher.model_copy(update={"base": str(tmp_path / "base")})
+    config = tiny_config.model_copy(update={"teacher": teacher})
+
+    made, read = a_teacher(config, tmp_path), a_teacher(config, tmp_path)
+
+    texts = [row.text for row in marked(20, seed=5)]
+    assert np.abs(made.outputs(texts) - read.outputs(texts)).max() < 1e-5
+
+
+def test_weights_of_another_network_are_refused(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    a_teacher(tiny_config, tmp_path)
+    [kept] = tmp_path.rglob(WEIGHTS)
+    save_file({"head.weight": load_file(kept)["head.weight"]}, kept)
+
+    with pytest.raises(NoWeights, match=str(kept.parent)):
+        a_teacher(tiny_config, tmp_path)

@@ -33,7 +33,7 @@ def teachers(contest: Contest, _: int) -> list[Competitor]:
             Competitor(
                 partial(_labelled, teacher, context, name, contest),
                 sum(map(parameters, networks)),
-                None if None in seconds else sum(filter(None, seconds)) / len(contest.taught.parts),
+                sum(filter(None, seconds)) / len(contest.taught.parts) if seconds and None not in seconds else None,
                 partial(runtimes, networks, teacher.tokenizer, context, teacher.max_tokens)
                 if isinstance(teacher, FineTuned)
                 else list,
