@@ -77,7 +77,7 @@ def test_training_opens_no_socket(tmp_path: Path, request: pytest.FixtureRequest
     rows = [{"item_id": "heat-1", "response": f"warm air {n} " * (n % 2 + 1), "score": n % 2} for n in range(40)]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "quick.toml").write_text(
-        "[teacher]\nmembers = 1\nmax_epochs = 1\nmin_steps = 1\n"
+        "[teacher]\nmembers = 1\nmax_epochs = 1\nmin_steps = 1\nmax_tokens = 64\n"
         "[text]\naugmented_per_response = 1\n[distillation]\nepochs = 1\n"
     )
 
