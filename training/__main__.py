@@ -90,10 +90,10 @@ def run(
     with _training_installed():
         from training.run import train
     settings = _settings(config, teacher, base, seed)
-    if dry_run:
-        _say_need(settings, _chosen(data, item)[0].item)
-        return
     chosen = _chosen(data, item)
+    if dry_run:
+        _say_need(settings, chosen[0].item)
+        return
     if settings.distillation.soft_weight > 0:
         _resolve_teacher(settings, chosen)
     for bundle in train(chosen, models, settings, cache or default_folder()):

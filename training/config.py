@@ -82,6 +82,10 @@ class TeacherConfig(Config):
         return self.kind in ("lora", "qlora")
 
     @property
+    def in_bfloat16(self) -> bool:
+        return self.precision == "bfloat16"
+
+    @property
     def model(self) -> str:
         """What teaches, by name."""
         return self.api.model if self.kind == "api" and self.api else self.base

@@ -12,11 +12,11 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from app.scoring.decoding import columns
 from app.scoring.item import Item
 from training.adapters import load_in_4_bits, merged
-from training.errors import BadConfig, NoWeights
+from training.errors import BadConfig
 from training.hardware import matrix_products
 from training.losses import OutputLayer
 from training.unpacking import unpacked
-from training.weights import resolve
+from training.weights import naming, resolve
 
 
 class ScoringEncoder(nn.Module):
@@ -37,7 +37,8 @@ class ScoringEncoder(nn.Module):
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
         """tokens may lie on any device; outputs lie on the network's, in float32."""
         hidden = self._encoded(tokens).last_hidden_state.float()
-        mask = tokens.get("attention_mask", torch.ones(hidden.shape[:2])).to(self.device).unsqueeze(-1).to(hidden.dtype)
+        mask = tokens["attention_mask"] if "attention_mask" in tokens else torch.ones(hidden.shape[:2])
+        mask = mask.to(self.device).unsqueeze(-1).to(hidden.dtype)
         outputs: Tensor = self.head(self.dropout((hidden * mask).sum(1) / mask.sum(1).clamp(min=1)))
         return outputs
 
@@ -48,8 +49,8 @@ class ScoringEncoder(nn.Module):
 
     def merged(self) -> "ScoringEncoder":
         """A copy in float32 on the processor that computes the same without adapters."""
-        plain = copy.deepcopy(self)
-        plain.encoder, plain.in_bfloat16 = merged(self.encoder), False
+        plain = copy.deepcopy(self, {id(self.encoder): merged(self.encoder)})  # the encoder itself is copied there
+        plain.in_bfloat16 = False
         return plain.cpu().eval()
 
     def hidden_states(self, tokens: dict[str, Tensor]) -> list[Tensor]:
@@ -67,7 +68,7 @@ def load_base(
 ) -> tuple[PreTrainedTokenizerBase, nn.Module]:
     """Tokenizer and encoder; its weights in float32 or in 4 bits.  Raises NoWeights."""
     source = resolve(base)
-    try:
+    with naming(base):
         if source.endswith(".gguf"):
             source = str(unpacked(Path(source)))
         tokenizer = AutoTokenizer.from_pretrained(source, padding_side="right")
@@ -76,8 +77,6 @@ def load_base(
         if in_4_bits:
             return tokenizer, load_in_4_bits(source, torch.bfloat16 if in_bfloat16 else torch.float32)
         return tokenizer, AutoModel.from_pretrained(source, dtype=torch.float32)
-    except (OSError, ValueError) as error:  # what transformers raises for a hub out of reach and for a strange folder
-        raise NoWeights(f"base model {base!r}: {str(error).partition(chr(10))[0]}") from None
 
 
 def check_length(settings: Any, max_tokens: int) -> None:

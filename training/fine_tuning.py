@@ -63,10 +63,7 @@ def fine_tune(
     steps_an_epoch = -(-len(fit) // config.batch_size)
     epochs = max(config.max_epochs, -(-config.min_steps // steps_an_epoch))
     steps = epochs * steps_an_epoch
-    warmup = max(1, round(config.warmup * steps))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
-    )
+    schedule = warmed_up(optimizer, steps, config.warmup)
     # The running mean of recent weights generalises better and varies less between epochs than the last weights do.
     decay = 1 - 1 / max(1.0, config.averaging * steps)
     own = nn.ParameterList(learnt.values())
@@ -110,6 +107,14 @@ def fine_tune(
     note_seconds(folder / WEIGHTS, seconds + time.monotonic() - began)
     replace_file(folder / HISTORY, lambda path: path.write_text(json.dumps(history)))
     (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def warmed_up(optimizer: torch.optim.Optimizer, steps: int, share: float) -> torch.optim.lr_scheduler.LambdaLR:
+    """The rate rises over that share of the steps, then falls to nothing."""
+    warmup = max(1, round(share * steps))
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
+    )
 
 
 @contextmanager

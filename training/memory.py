@@ -16,12 +16,11 @@ from torch.autograd.graph import saved_tensors_hooks
 from transformers import AutoConfig, AutoModel
 
 from app.scoring.item import Item
-from training.adapters import with_adapters
 from training.config import TeacherConfig
-from training.encoder import ScoringEncoder, check_length, keep_less
-from training.errors import NoWeights
+from training.encoder import ScoringEncoder
 from training.hardware import device
-from training.weights import resolve
+from training.teacher import as_teacher
+from training.weights import naming, resolve
 
 FLOAT = 4
 LEARNT = 5 * FLOAT  # a weight, its gradient, two moments of AdamW, its running mean
@@ -72,19 +71,12 @@ def available() -> int:
 
 def _without_content(config: TeacherConfig, item: Item) -> ScoringEncoder:
     source = resolve(config.base)
-    try:
-        packed = Path(source) if source.endswith(".gguf") else None
+    packed = Path(source) if source.endswith(".gguf") else None
+    with naming(config.base):
         settings = AutoConfig.from_pretrained(packed.parent if packed else source, gguf_file=packed and packed.name)
-    except (OSError, ValueError) as error:
-        raise NoWeights(f"base model {config.base!r}: {str(error).partition(chr(10))[0]}") from None
-    check_length(settings, config.max_tokens)
     with torch.device("meta"):
         encoder: nn.Module = AutoModel.from_config(settings, dtype=torch.float32)  # type: ignore[no-untyped-call]
-        if config.checkpointing:
-            keep_less(encoder)
-        if config.has_adapters:
-            encoder = with_adapters(encoder, config.adapter_rank, config.dropout)
-        return ScoringEncoder(encoder, item, config.dropout, in_bfloat16=config.precision == "bfloat16").train()
+        return as_teacher(encoder, item, config).train()
 
 
 def _of_a_layer(config: TeacherConfig, item: Item) -> int:

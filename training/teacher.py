@@ -8,6 +8,7 @@ from typing import Protocol
 
 import torch
 from safetensors.torch import load_file
+from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from app.scoring.decoding import Outputs
@@ -98,13 +99,16 @@ def fine_tuned(
 
 
 def _network(item: Item, config: TeacherConfig, seed: int) -> tuple[PreTrainedTokenizerBase, ScoringEncoder]:
-    in_bfloat16 = config.precision == "bfloat16"
-    tokenizer, encoder = load_base(config.base, config.kind == "qlora", in_bfloat16)
+    tokenizer, encoder = load_base(config.base, config.kind == "qlora", config.in_bfloat16)
+    torch.manual_seed(seed)
+    return tokenizer, as_teacher(encoder, item, config).to(device())
+
+
+def as_teacher(encoder: nn.Module, item: Item, config: TeacherConfig) -> ScoringEncoder:
+    """What will be trained: adapters, if any, and an output layer put to a base.  Raises BadConfig."""
     check_length(encoder.config, config.max_tokens)
     if config.checkpointing:
         keep_less(encoder)
-    torch.manual_seed(seed)
     if config.has_adapters:
         encoder = with_adapters(encoder, config.adapter_rank, config.dropout)
-    network = ScoringEncoder(encoder, item, config.dropout, in_bfloat16)
-    return tokenizer, network.to(device())
+    return ScoringEncoder(encoder, item, config.dropout, config.in_bfloat16)

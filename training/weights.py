@@ -2,6 +2,8 @@
 
 import hashlib
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,15 @@ def resolve(base: str) -> str:
     if base.startswith((".", "/", "~")) or path.suffix == ".gguf":
         raise NoWeights(f"no folder or .gguf file {base} to take a base model from")
     return base
+
+
+@contextmanager
+def naming(base: str) -> Iterator[None]:
+    """What transformers raises for a hub out of reach or a strange folder, as NoWeights with the base's name."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise NoWeights(f"base model {base!r}: {str(error).partition(chr(10))[0]}") from None
 
 
 def _packaged(base: str, known: Packaged) -> Path:

@@ -71,7 +71,7 @@ ITEM_EXAMPLE: dict[str, JsonValue] = {
     "bundle_version": "20261121T150027Z-5edb5da1",
     "mode": "auto",
     "released_by": "the scorelet maintainers",
-    "released_at": "2026-11-21T12:02:18Z",
+    "released_at": "2026-11-21T15:00:31Z",
     "release_reason": "a demonstration on synthetic responses",
     "threshold": None,
     "agreement": {

@@ -25,7 +25,7 @@ from training.compare.contest import Competitor, Contest
 from training.compare.encoders import runtimes
 from training.compare.pruning import is_prunable, pruned
 from training.encoder import ScoringEncoder, tokenise
-from training.fine_tuning import outputs_of
+from training.fine_tuning import outputs_of, warmed_up
 from training.lesson import Lesson, lesson_for
 from training.losses import soft_loss
 from training.progress import track
@@ -49,7 +49,11 @@ class Reading:
 def tiny_berts(contest: Contest, seed: int) -> list[Competitor]:
     """One network for the group, once for each item.  None where the teacher is not built like BERT."""
     taught, teacher = contest.taught, contest.taught.teacher
-    if not isinstance(teacher, FineTuned) or not is_prunable(teacher.members[0].network.merged().encoder, LAYERS):
+    if not isinstance(teacher, FineTuned):
+        return []
+    first = teacher.members[0].network
+    large = first.merged().to(first.device)
+    if not is_prunable(large.encoder, LAYERS):
         return []
     lessons = [
         lesson_for(parts, texts, teacher, taught.context(parts.item), contest.cache)
@@ -58,7 +62,7 @@ def tiny_berts(contest: Contest, seed: int) -> list[Competitor]:
     reading = _reading(lessons, [taught.context(parts.item) for parts in taught.parts], seed)
     settings = (STATES_EPOCHS, PREDICTIONS_EPOCHS, LAYERS, BATCH, LEARNING_RATE, MAX_TEXTS)
     folder = contest.cache / "tinybert" / key_of(teacher.key, [lesson.key for lesson in lessons], settings, seed)
-    network = _trained(teacher, reading, seed, folder, taught.group.name)
+    network = _trained(large, teacher, reading, seed, folder, taught.group.name)
     seconds = seconds_of([folder / "states", folder / "predictions"])
     made = []
     for parts in taught.parts:
@@ -88,11 +92,11 @@ def _reading(lessons: Sequence[Lesson], contexts: Sequence[str], seed: int) -> R
     )
 
 
-def _trained(teacher: FineTuned, reading: Reading, seed: int, folder: Path, name: str) -> ScoringEncoder:
+def _trained(
+    large: ScoringEncoder, teacher: FineTuned, reading: Reading, seed: int, folder: Path, name: str
+) -> ScoringEncoder:
     """Both stages, each kept when it is done."""
     torch.manual_seed(seed)
-    first = teacher.members[0].network
-    large = first.merged().to(first.device)
     count = len(large.encoder.encoder.layer)  # type: ignore[union-attr, arg-type]
     matched = [int(number * count / LAYERS + 0.5) for number in range(1, LAYERS + 1)]  # the teacher's, from 1
     network = _small(large, matched)
@@ -188,11 +192,8 @@ def _learn(
 ) -> None:
     lengths = [len(context) + len(text) for context, text in zip(reading.contexts, reading.texts, strict=True)]
     steps = epochs * -(-len(lengths) // BATCH)
-    warmup = max(1, round(WARMUP * steps))
     optimizer = torch.optim.AdamW(learnt, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
-    )
+    schedule = warmed_up(optimizer, steps, WARMUP)
     wanted = torch.from_numpy(reading.teacher).to(network.device)
     network.train()
     for epoch in range(1, epochs + 1):
