@@ -11,8 +11,11 @@
 
 # Any Debian with python3 (3.11 or newer) and python3-venv does as well.
 ARG BASE=python:3.11-slim-bookworm
+# `feedback`: llama.cpp as well, for feedback by a language model (docs/feedback.md).
+ARG EXTRAS=
 
 FROM ${BASE} AS builder
+ARG EXTRAS
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 # pip and hatchling stay in /build; what ships in /opt/scorelet has neither.
@@ -21,7 +24,7 @@ RUN python3 -m venv /build \
  && python3 -m venv --without-pip /opt/scorelet
 # Dependencies before code, so that a change of code does not install them again.
 COPY pyproject.toml constraints.txt ./
-RUN /build/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > dependencies.txt \
+RUN /build/bin/python -c "import sys, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *(d for extra in sys.argv[1:] for d in p['optional-dependencies'][extra]), sep='\n')" ${EXTRAS} > dependencies.txt \
  && /build/bin/pip --python /opt/scorelet/bin/python install --constraint constraints.txt --requirement dependencies.txt
 COPY README.md LICENSE ./
 COPY migrations migrations

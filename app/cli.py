@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from pydantic import ValidationError
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,8 +15,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.cli_feedback import feedback
+from app.console import BadUsage, Models, WorkFailed, models_or_fail, say, settings_or_fail
 from app.doctor import examine
-from app.scoring.active import activate, item_folder, item_ids, read_active, versions
+from app.scoring.active import activate, item_folder, read_active, versions
 from app.scoring.errors import BadBundle, ScoringError
 from app.scoring.registry import Registry
 from app.scoring.rows import read_rows
@@ -32,19 +33,11 @@ bundle = typer.Typer(no_args_is_help=True, help="Check bundles; make one live; g
 key = typer.Typer(no_args_is_help=True, help="API keys: shown once, stored as a hash.")
 db = typer.Typer(no_args_is_help=True, help="The database.")
 cli.add_typer(bundle, name="bundle")
+cli.add_typer(feedback, name="feedback")
 cli.add_typer(key, name="keys")
 cli.add_typer(db, name="db")
 
-Models = Annotated[Path | None, typer.Option("--models", help="Folder of bundles. Default: SCORELET_MODELS_DIR.")]
 ItemId = Annotated[str, typer.Argument(metavar="ITEM", help="The item's id.")]
-
-
-class WorkFailed(Exception):
-    """Exit code 1, with these words."""
-
-
-class BadUsage(Exception):
-    """Exit code 2, with these words."""
 
 
 @cli.command()
@@ -58,7 +51,7 @@ def serve(
     from app.main import OpenToTheNetwork, create_app, refuse_to_be_open
 
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    settings = _settings().model_copy(update=given)
+    settings = settings_or_fail().model_copy(update=given)
     engine = _engine(settings)
     if not schema_problem(engine, head_revision()):
         try:
@@ -81,7 +74,7 @@ def score(
     models: Models = None,
 ) -> None:
     """Score a file of responses.  Writes nothing to the database; a bad row stops all before anything is written."""
-    registry = Registry.from_folder(_models(models))
+    registry = Registry.from_folder(models_or_fail(models))
     rows = read_rows(file)
     check_rows(registry, rows)
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -89,13 +82,13 @@ def score(
         task = progress.add_task("", total=len(rows))
         judgements = judge_rows(registry, rows, lambda done: progress.advance(task, done))
     write_table(out, registry, rows, judgements)
-    _say(f"{len(rows)} responses scored to {out}")
+    say(f"{len(rows)} responses scored to {out}")
 
 
 @cli.command()
 def items(models: Models = None) -> None:
     """List the items, what is live of each, and which are refused."""
-    folder = _models(models)
+    folder = models_or_fail(models)
     registry = Registry.from_folder(folder)
     table = Table("item", "version", "mode", "threshold", "QWK", "exact", "parameters", box=SIMPLE)
     for item_id, live in sorted(registry.live.items()):
@@ -105,7 +98,7 @@ def items(models: Models = None) -> None:
         table.add_row(item_id, b.version, live.active.mode, *shown, str(b.parameters))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     for item_id, reason in registry.refused.items():
-        _say(f"refused: {item_id}: {reason}")
+        say(f"refused: {item_id}: {reason}")
     if registry.refused or not registry.live:
         raise WorkFailed(f"{len(registry.live)} items ready, {len(registry.refused)} refused in {folder}")
 
@@ -113,9 +106,9 @@ def items(models: Models = None) -> None:
 @cli.command()
 def doctor() -> None:
     """Say what is wrong with this installation, and how to mend it."""
-    findings = examine(_settings())
+    findings = examine(settings_or_fail())
     for finding in findings:
-        _say(
+        say(
             f"{'ok  ' if finding.good else 'BAD '} {finding.what}"
             + (f"\n     → {finding.mend}" if finding.mend else "")
         )
@@ -126,16 +119,16 @@ def doctor() -> None:
 @bundle.command("check")
 def bundle_check(item_id: ItemId, models: Models = None) -> None:
     """Load every version of an item as the service would, and say which are sound."""
-    folder = item_folder(_models(models), item_id)
+    folder = item_folder(models_or_fail(models), item_id)
     bad = 0
     for version in versions(folder):
         try:
             Student.load(folder / version)
-            _say(f"sound    {item_id}/{version}")
+            say(f"sound    {item_id}/{version}")
         except BadBundle as error:
             bad += 1
-            _say(f"refused  {item_id}/{version}: {error}")
-    _say(f"active   {read_active(folder).version}")
+            say(f"refused  {item_id}/{version}: {error}")
+    say(f"active   {read_active(folder).version}")
     if bad:
         raise WorkFailed(f"{bad} bundle(s) refused")
 
@@ -157,9 +150,9 @@ def bundle_activate(
         raise BadUsage("--auto needs a named person and a reason: --by NAME --reason TEXT")
     if not by.strip():
         raise BadUsage("--by needs a name")
-    newest = versions(item_folder(_models(models), item_id))[-1:]
+    newest = versions(item_folder(models_or_fail(models), item_id))[-1:]
     chosen = version or "".join(newest)
-    _activate(_models(models), item_id, chosen, mode="auto" if auto else "suggest", by=by, reason=reason)
+    _activate(models_or_fail(models), item_id, chosen, mode="auto" if auto else "suggest", by=by, reason=reason)
 
 
 @bundle.command("rollback")
@@ -175,11 +168,11 @@ def bundle_rollback(
     """
     if not by.strip():
         raise BadUsage("--by needs a name")
-    folder = item_folder(_models(models), item_id)
+    folder = item_folder(models_or_fail(models), item_id)
     previous = read_active(folder).previous
     if previous is None:
         raise WorkFailed(f"item {item_id!r} has no version to go back to")
-    _activate(_models(models), item_id, previous, mode="suggest", by=by, reason=reason)
+    _activate(models_or_fail(models), item_id, previous, mode="suggest", by=by, reason=reason)
 
 
 @key.command("create")
@@ -195,7 +188,7 @@ def keys_create(
         made, secret = keys.create(session, name, scope, datetime.now(UTC) + timedelta(days=days) if days else None)
         created = made.id
     sys.stderr.write(f"key {created} for {name}; keep what follows, it is not stored:\n")
-    _say(secret)
+    say(secret)
 
 
 @key.command("list")
@@ -220,7 +213,7 @@ def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `ke
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Make the tables, or bring them to this version."""
-    upgrade(_engine(_settings()))
+    upgrade(_engine(settings_or_fail()))
 
 
 def _activate(
@@ -231,24 +224,7 @@ def _activate(
         raise WorkFailed(f"item {item_id!r} has no version {version!r}; it has {', '.join(versions(folder)) or 'none'}")
     Student.load(folder / version)
     active = activate(folder, version, mode=mode, by=by, reason=reason)
-    _say(f"{item_id}: {active.version} is active in mode {active.mode}; restart a running service to use it")
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        wrong = [
-            f"SCORELET_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False)
-        ]
-        raise BadUsage("; ".join(wrong)) from None
-
-
-def _models(given: Path | None) -> Path:
-    folder = given or _settings().models_dir
-    if not item_ids(folder):
-        raise WorkFailed(f"no items in {folder}: name the folder of bundles by --models or SCORELET_MODELS_DIR")
-    return folder
+    say(f"{item_id}: {active.version} is active in mode {active.mode}; restart a running service to use it")
 
 
 def _engine(settings: Settings) -> Engine:
@@ -259,14 +235,10 @@ def _engine(settings: Settings) -> Engine:
 
 
 def _ready_engine() -> Engine:
-    engine = _engine(_settings())
+    engine = _engine(settings_or_fail())
     if trouble := schema_problem(engine, head_revision()):
         raise WorkFailed(trouble)
     return engine
-
-
-def _say(line: str) -> None:
-    typer.echo(line)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
+from app.feedback.desk import live_feedback
 from app.scoring.registry import Registry
 from app.settings import Settings, is_loopback
 from app.storage import keys
@@ -21,7 +22,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Every finding, the good ones too."""
-    return [*_bundles(settings), *_database(settings), *_privacy(settings)]
+    return [*_bundles(settings), *_feedback(settings), *_database(settings), *_privacy(settings)]
 
 
 def _bundles(settings: Settings) -> Iterator[Finding]:
@@ -41,6 +42,15 @@ def _bundles(settings: Settings) -> Iterator[Finding]:
     for item_id, live in sorted(registry.live.items()):
         if live.active.mode == "auto" and live.bundle.threshold is None:
             yield Finding(True, f"item {item_id} is in mode auto but has no threshold: every score goes to a reviewer")
+
+
+def _feedback(settings: Settings) -> Iterator[Finding]:
+    live, refused = live_feedback(settings.models_dir)
+    for files, active in live:
+        yield Finding(True, f"feedback model {files.bundle.name} writes for {len(files.items)} items, by {active.by}")
+    for name, reason in refused.items():
+        mend = f"scorelet feedback check {name}; until then the bank speaks"
+        yield Finding(False, f"feedback model {name} is refused: {reason}", mend)
 
 
 def _database(settings: Settings) -> Iterator[Finding]:

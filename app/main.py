@@ -3,7 +3,9 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
+from anyio import to_thread
 from fastapi import FastAPI
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -12,14 +14,18 @@ from app.api import docs, items, predictions, probes, problems, score
 from app.api.limits import BodyLimit
 from app.api.state import State
 from app.api.unforeseen import Unforeseen
+from app.feedback.desk import Desk
+from app.feedback.writer import Outcome, Task
+from app.prediction import Feedback, told
+from app.scoring.feedback.bundle import FOLDER
 from app.scoring.registry import Registry
 from app.service import Scorer
 from app.settings import Settings, is_loopback
 from app.storage import keys
 from app.storage.database import connect, head_revision, schema_problem
 from app.storage.log import PredictionLog
-from app.storage.predictions import note_activations
-from app.storage.tables import SeenActivation
+from app.storage.predictions import add_feedback, note_activations
+from app.storage.tables import GeneratedFeedback, SeenActivation
 
 log = logging.getLogger("scorelet")
 
@@ -43,19 +49,21 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             registry = Registry.from_folder(settings.models_dir)
             for item_id, reason in registry.refused.items():
                 log.error("item %s is refused: %s", item_id, reason)
+            desk = _desk(settings, engine)
             if trouble := schema_problem(engine, head):
                 log.error("not ready: %s", trouble)
             else:
                 refuse_to_be_open(engine, settings.host)
-                note_activations(engine, _activations(registry))
-            scorer = Scorer(registry, PredictionLog(engine), engine, settings)
-            yield {
-                "settings": settings,
-                "engine": engine,
-                "registry": registry,
-                "scorer": scorer,
-                "schema_head": head,
-            }
+                note_activations(engine, _activations(registry, desk))
+            scorer = Scorer(registry, PredictionLog(engine), engine, settings, desk)
+            async with desk.at_work():
+                yield {
+                    "settings": settings,
+                    "engine": engine,
+                    "registry": registry,
+                    "scorer": scorer,
+                    "schema_head": head,
+                }
         finally:
             engine.dispose()
 
@@ -84,15 +92,46 @@ def refuse_to_be_open(engine: Engine, host: str) -> None:
     log.warning("OPEN: no key is made yet, so whoever is on this machine may do everything")
 
 
-def _activations(registry: Registry) -> list[SeenActivation]:
+def _desk(settings: Settings, engine: Engine) -> Desk:
+    """The feedback models, which write down what comes of every text."""
+
+    async def deliver(task: Task, outcome: Outcome) -> None:
+        said = told(task, outcome)
+        row = GeneratedFeedback(
+            prediction_id=task.prediction_id,
+            created_at=datetime.now(UTC),
+            feedback=said.model_dump() if isinstance(said, Feedback) else None,
+            feedback_withheld=None if isinstance(said, Feedback) else said,
+            model=outcome.model,
+            tokens=outcome.tokens,
+            seconds=outcome.seconds,
+        )
+        await to_thread.run_sync(add_feedback, engine, row)
+
+    desk = Desk.from_folder(
+        settings.models_dir,
+        deliver,
+        limit=settings.feedback_queue,
+        timeout=settings.feedback_timeout,
+        threads=settings.feedback_threads,
+    )
+    for name, reason in desk.refused.items():
+        log.error("feedback model %s is refused: %s", name, reason)
+    return desk
+
+
+def _activations(registry: Registry, desk: Desk) -> list[SeenActivation]:
+    """Of items, and of feedback models as `_feedback/<name>`."""
+    named = {item_id: live.active for item_id, live in registry.live.items()}
+    named |= {f"{FOLDER}/{name}": active for name, active in desk.actives.items()}
     return [
         SeenActivation(
-            item_id=item_id,
-            version=live.active.version,
-            mode=live.active.mode,
-            by=live.active.by,
-            reason=live.active.reason,
-            at=live.active.at,
+            item_id=name,
+            version=active.version,
+            mode=active.mode,
+            by=active.by,
+            reason=active.reason,
+            at=active.at,
         )
-        for item_id, live in registry.live.items()
+        for name, active in named.items()
     ]

@@ -1,22 +1,35 @@
 """The use case: score responses, record every score, answer only when the record is kept."""
 
+import asyncio
 import hashlib
 import hmac
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 from anyio import to_thread
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, computed_field
+from pydantic import TypeAdapter
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from app.feedback.desk import Desk
+from app.feedback.writer import Task, Writer
+from app.prediction import (
+    Feedback,
+    Once,
+    Prediction,
+    Refusal,
+    Result,
+    Submission,
+    Withheld,
+    banked,
+    gradebook_score,
+    told,
+    with_feedback,
+)
 from app.scoring.bundle import Bundle
 from app.scoring.errors import ScoringError
-from app.scoring.item import Item, Number
-from app.scoring.judgement import Condition, Decision, Judgement
+from app.scoring.judgement import Judgement
 from app.scoring.registry import Registry
 from app.settings import Settings
 from app.storage import predictions
@@ -31,96 +44,33 @@ class IdempotencyConflict(ScoringError):
     """The Idempotency-Key was used before with another body."""
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """One response to be scored, already checked."""
-
-    item_id: str
-    response: str
-    learner_id: str | None = None
-    attempt_id: str | None = None
-    gradebook_max: float | None = None
-    feedback: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Once:
-    """What a caller sends to have a request done once: its key, and a hash of the body."""
-
-    idempotency_key: str
-    body_sha256: str
-
-
-class Feedback(BaseModel):
-    """What a learner may be told about a response."""
-
-    model_config = ConfigDict(frozen=True)
-
-    text: str
-    source: Literal["bank"] = Field(description="`bank`: written by a teacher for this score.")
-    version: str = Field(description="Of the bundle that the bank came with.")
-
-
-class Prediction(BaseModel):
-    """A scored, logged response: what POST /score replies."""
-
-    model_config = ConfigDict(frozen=True, from_attributes=True)
-
-    prediction_id: str
-    item_id: str
-    bundle_version: str
-    scored_by: Literal["student", "rule"]
-    score: Number | None
-    label: str | None
-    expected_score: float | None
-    max_score: Number | None
-    gradebook_score: float | None
-    probabilities: list[float] | None
-    interval: tuple[float, float] | None
-    confidence: float | None
-    decision: Decision
-    condition: Condition | None
-    feedback: Feedback | None = Field(description="Null unless it was asked for and there is any.")
-    feedback_withheld: Literal["not_scored", "no_text"] | None = Field(
-        description="Why there is none although it was asked for."
-    )
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def grading_progress(self) -> Literal["FullyGraded", "PendingManual"]:
-        """The words of LTI Assignment and Grade Services."""
-        return "FullyGraded" if self.decision == "auto" else "PendingManual"
-
-
-class Refusal(BaseModel):
-    """A response that was not scored, by the name of the error and its words."""
-
-    model_config = ConfigDict(frozen=True)
-
-    error: str
-    detail: str
-
-
-Result = Prediction | Refusal
 _RESULTS: TypeAdapter[list[Result]] = TypeAdapter(list[Result])
 
 
 class Scorer:
     """Scores submissions and records them."""
 
-    def __init__(self, registry: Registry, log: PredictionLog, engine: Engine, settings: Settings) -> None:
+    def __init__(
+        self, registry: Registry, log: PredictionLog, engine: Engine, settings: Settings, desk: Desk | None = None
+    ) -> None:
         self.registry = registry
+        self.desk = desk or Desk([], {}, {})
         self._log = log
         self._engine = engine
         self._settings = settings
 
     async def score(
-        self, submissions: Sequence[Submission | Refusal], key_id: str | None, once: Once | None = None
+        self,
+        submissions: Sequence[Submission | Refusal],
+        key_id: str | None,
+        once: Once | None = None,
+        wait: float = 0.0,
     ) -> list[Result]:
         """One result a submission, in order, when all are committed; what is refused already is passed on.
 
-        With `once`, a repeated call gets the stored results and writes nothing.  Raises IdempotencyConflict when its
-        key stands for another body, and SQLAlchemyError when the log cannot be kept.
+        With `once`, a repeated call gets the stored results and writes nothing.  `wait`: seconds that the caller would
+        wait for generated feedback, after the commit.  Raises IdempotencyConflict when its key stands for another body,
+        and SQLAlchemyError when the log cannot be kept.
         """
         caller = key_id or OPEN
         if once and (stored := await to_thread.run_sync(self._stored, caller, once)):
@@ -129,10 +79,11 @@ class Scorer:
             judged = await to_thread.run_sync(self._judge, submissions)
         else:
             judged = self._judge(submissions)  # one student run costs less than the way to a thread and back
+        wanted: dict[str, tuple[Writer, Task]] = {}
         rows = [
             judgement
             if isinstance(judgement, Refusal) or isinstance(submission, Refusal)
-            else self._row(submission, *judgement, key_id)
+            else self._row(submission, *judgement, key_id, wanted)
             for submission, judgement in zip(submissions, judged, strict=True)
         ]
         results: list[Result] = [row if isinstance(row, Refusal) else Prediction.model_validate(row) for row in rows]
@@ -142,11 +93,24 @@ class Scorer:
             claim = Claim(caller, once.idempotency_key, once.body_sha256, kept)
         try:
             await self._log.record([row for row in rows if isinstance(row, LoggedPrediction)], claim)
-        except AlreadyClaimed:
-            if once and (stored := await to_thread.run_sync(self._stored, caller, once)):
+        except BaseException as error:
+            for writer, _ in wanted.values():
+                writer.release()
+            repeated = isinstance(error, AlreadyClaimed) and once
+            if repeated and (stored := await to_thread.run_sync(self._stored, caller, repeated)):
                 return stored
             raise
-        return results
+        writing = {prediction_id: writer.submit(task) for prediction_id, (writer, task) in wanted.items()}
+        if not writing or wait <= 0:
+            return results
+        written, _ = await asyncio.wait(writing.values(), timeout=wait)
+        in_time = {number: future.result() for number, future in writing.items() if future in written}
+        return [
+            with_feedback(result, told(wanted[result.prediction_id][1], in_time[result.prediction_id]))
+            if isinstance(result, Prediction) and result.prediction_id in in_time
+            else result
+            for result in results
+        ]
 
     def _stored(self, caller: str, once: Once) -> list[Result] | None:
         with Session(self._engine) as session:
@@ -178,12 +142,20 @@ class Scorer:
         return [judged[number] for number in range(len(submissions))]
 
     def _row(
-        self, submission: Submission, bundle: Bundle, judgement: Judgement, key_id: str | None
+        self,
+        submission: Submission,
+        bundle: Bundle,
+        judgement: Judgement,
+        key_id: str | None,
+        wanted: dict[str, tuple[Writer, Task]],
     ) -> LoggedPrediction:
-        item, score = bundle.item, judgement.score
-        feedback = _feedback(bundle, judgement) if submission.feedback else None
+        """What a feedback model has taken on is added to `wanted`."""
+        item, score, prediction_id = bundle.item, judgement.score, uuid7()
+        feedback: Feedback | Withheld | None = None
+        if submission.feedback:
+            feedback = self._feedback(prediction_id, submission, bundle, judgement, wanted)
         return LoggedPrediction(
-            prediction_id=uuid7(),
+            prediction_id=prediction_id,
             created_at=datetime.now(UTC),
             key_id=key_id,
             item_id=item.item_id,
@@ -207,24 +179,28 @@ class Scorer:
             attempt_id=submission.attempt_id,
         )
 
+    def _feedback(
+        self,
+        prediction_id: str,
+        submission: Submission,
+        bundle: Bundle,
+        judgement: Judgement,
+        wanted: dict[str, tuple[Writer, Task]],
+    ) -> Feedback | Withheld:
+        if judgement.score is None:
+            return "not_scored"
+        item, value = bundle.item, judgement.score.value
+        writer = self.desk.writer_for(item)
+        if writer is None:
+            return banked(item, value, bundle.version)
+        if not writer.reserve():
+            return banked(item, value, bundle.version, "queue_full")
+        wanted[prediction_id] = (writer, Task(prediction_id, item, bundle.version, submission.response, value))
+        return "pending"
+
     def _pseudonym(self, learner_id: str | None) -> str | None:
         """HMAC-SHA256 under the installation's key.  Without a key nothing is kept: a plain hash can be guessed."""
         if learner_id is None or self._settings.learner_key is None:
             return None
         secret = self._settings.learner_key.get_secret_value().encode()
         return hmac.new(secret, learner_id.encode(), hashlib.sha256).hexdigest()
-
-
-def _feedback(bundle: Bundle, judgement: Judgement) -> Feedback | Literal["not_scored", "no_text"]:
-    if judgement.score is None:
-        return "not_scored"
-    text = bundle.item.banked_feedback(judgement.score.value)
-    return "no_text" if text is None else Feedback(text=text, source="bank", version=bundle.version)
-
-
-def gradebook_score(item: Item, value: float, gradebook_max: float | None) -> float | None:
-    """The score on the gradebook's own scale, 0..gradebook_max, to two decimals; None for nominal items."""
-    score, bottom = item.score(value), item.bottom_score
-    if gradebook_max is None or score is None or bottom is None:
-        return None
-    return min(gradebook_max, max(0.0, round(gradebook_max * (score - bottom) / item.span, 2)))

@@ -1,6 +1,7 @@
 """What the documentation says of the programs is what they say themselves."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from typer.main import get_command
 
 from app.cli import cli as scorelet
 from training.__main__ import cli as scorelet_train
-from training.config import TrainingConfig
+from training.config import Config, TrainingConfig
+from training.feedback.config import FeedbackConfig
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (ROOT / "docs" / "commands.md").read_text()
@@ -45,20 +47,19 @@ def test_no_command_is_documented_that_is_not_there() -> None:
     assert set(re.findall(r"^## (.*)$", COMMANDS, re.MULTILINE)) == set(ALL)
 
 
-def test_the_settings_shown_for_training_are_the_defaults() -> None:
-    import tomllib
-
-    [block] = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "training.md").read_text(), re.DOTALL)
+@pytest.mark.parametrize(("page", "config"), [("training", TrainingConfig()), ("feedback", FeedbackConfig())])
+def test_the_settings_shown_are_the_defaults(page: str, config: Config) -> None:
+    [block] = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL)
 
     shown = tomllib.loads(block)
 
-    defaults = TrainingConfig().model_dump()
+    defaults = config.model_dump()
     for name, value in shown.items():
         assert (value.items() <= defaults[name].items()) if isinstance(value, dict) else value == defaults[name]
 
 
 def test_the_map_names_every_module_of_the_scoring_core() -> None:
     architecture = (ROOT / "docs" / "architecture.md").read_text()
-    modules = [path.stem for path in (ROOT / "app" / "scoring").glob("*.py") if path.stem != "__init__"]
+    modules = [path.stem for path in (ROOT / "app" / "scoring").rglob("*.py") if path.stem != "__init__"]
 
     assert [name for name in modules if name not in architecture] == []

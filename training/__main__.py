@@ -1,10 +1,8 @@
 """`scorelet-train …`: check data, train bundles, evaluate them.  `check` and `evaluate` need no torch."""
 
 import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,23 +18,25 @@ from training.cache import default_folder
 from training.config import TeacherKind, TrainingConfig, read_config
 from training.datasets import ItemData, read_data
 from training.errors import BadConfig, TeacherTooLarge, TrainingError
+from training.feedback.command import feedback
+from training.options import (
+    Base,
+    Cache,
+    Config,
+    Data,
+    Items,
+    Models,
+    Seed,
+    Teacher,
+    UsageFailure,
+    print_table,
+    training_installed,
+)
 from training.weights import resolve
 
 REPORTS = (".html", ".md", ".json")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-Data = Annotated[Path, typer.Option("--data", help="Folder with items.*, train.*, optional dev.* and unlabelled.*.")]
-Items = Annotated[list[str] | None, typer.Option("--item", help="Only this item; may be repeated. Default: all.")]
-Models = Annotated[Path, typer.Option("--models", help="Folder of bundles: <item_id>/<version>/.")]
-Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings; docs/training.md lists them.")]
-Base = Annotated[
-    str | None, typer.Option(help="The teacher's base: minilm, smollm2, a folder, a .gguf file or hub id.")
-]
-Teacher = Annotated[
-    TeacherKind | None,
-    typer.Option(help="What of it learns: all, adapters (qlora: beside 4 bits), or nothing (api: docs/training.md)."),
-]
-Seed = Annotated[int | None, typer.Option("--seed", help="Of split, teacher, augmentation and student.")]
-Cache = Annotated[Path | None, typer.Option("--cache", help="Where unfinished work is kept.")]
+cli.command()(feedback)
 
 
 @cli.command()
@@ -67,7 +67,7 @@ def check(
         qwk = "-" if s.human_qwk is None else f"{s.human_qwk:.3f}"
         counts = (s.blank, s.duplicates, s.conflicts, s.leaks, s.seen)
         table.add_row(s.item_id, str(s.train), str(s.dev), str(s.unlabelled), scores, qwk, *map(str, counts))
-    _print(table)
+    print_table(table)
     if report:
         report.write_text(json.dumps([s.as_dict() for s in summaries], indent=2) + "\n", encoding="utf-8")
 
@@ -87,7 +87,7 @@ def run(
     ] = False,
 ) -> None:
     """Train a teacher, distil a student, export and measure it, item by item.  Killed, it goes on when called again."""
-    with _training_installed():
+    with training_installed():
         from training.run import train
     settings = _settings(config, teacher, base, seed)
     chosen = _chosen(data, item)
@@ -132,7 +132,7 @@ def compare(
     _resolve_teacher(settings, chosen)
     if not any(own.dev for own in chosen):
         raise UsageFailure(f"{data} has no dev rows of these items to compare on")
-    with _training_installed():
+    with training_installed():
         from training.compare.figures import sections
         from training.compare.report import write_report
         from training.compare.results import read_results
@@ -147,7 +147,7 @@ def compare(
             weights = "-" if row.parameters is None else f"{row.parameters:,.0f}"
             low, high = row.interval
             table.add_row(row.title, f"{row.figure:.3f}", f"{low:.3f} to {high:.3f}", weights, alone)
-        _print(table)
+        print_table(table)
     for path in report or ():
         write_report(path, found)
 
@@ -181,27 +181,13 @@ def evaluate(
             f"{accepted / e.responses:.0%}",
             _figure(e.accepted, "qwk"),
         )
-    _print(table)
+    print_table(table)
     if report:
         write_json(report, evaluations)
 
 
-class UsageFailure(Exception):
-    """The call cannot be carried out as given: exit code 2."""
-
-
-@contextmanager
-def _training_installed() -> Iterator[None]:
-    """For the imports of what only the training extra brings."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other on shared cores
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise UsageFailure(f"{error.name} is not installed: run `make training` in the project's folder") from None
-
-
 def _settings(config: Path | None, teacher: TeacherKind | None, base: str | None, seed: int | None) -> TrainingConfig:
-    settings = read_config(config) if config else TrainingConfig()
+    settings = read_config(config, TrainingConfig) if config else TrainingConfig()
     named = {name: value for name, value in (("kind", teacher), ("base", base)) if value is not None}
     settings = settings.model_copy(update={"teacher": settings.teacher.model_copy(update=named)})
     return settings if seed is None else settings.model_copy(update={"seed": seed})
@@ -235,7 +221,7 @@ def _say_need(settings: TrainingConfig, item: Item) -> None:
     table.add_row("the largest layer, unpacked", "", f"{needed.unpacking / gib:.2f}")
     table.add_row("in all", "", f"{needed.total / gib:.2f}")
     table.add_row("there is", "", f"{available() / gib:.2f}")
-    _print(table)
+    print_table(table)
     if needed.adapted:
         Console().print(f"adapters at {', '.join(f'{count} {name}' for name, count in needed.adapted.items())}")
     if needed.total > available():
@@ -247,11 +233,6 @@ def _chosen(data: Path, items: list[str] | None) -> list[ItemData]:
     if unknown := set(items or ()) - set(read.items):
         raise UsageFailure(f"no such item in {data}: {', '.join(sorted(unknown))}")
     return [read.of(item_id) for item_id in items or read.items]
-
-
-def _print(table: Table) -> None:
-    """To a terminal at its width; into a pipe or file whole."""
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def _said(figures: Agreement | None) -> str:

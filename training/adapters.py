@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModel, BitsAndBytesConfig
+from transformers import AutoModel, AutoModelForCausalLM, BitsAndBytesConfig
 
 from training.hardware import device
 
@@ -19,7 +19,9 @@ logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names a faster k
 ALPHA = 2  # times the rank: what an adapter adds is multiplied by this
 
 
-def load_in_4_bits(source: str, compute: torch.dtype = torch.float32) -> nn.Module:
+def load_in_4_bits(
+    source: str, compute: torch.dtype = torch.float32, kind: type[AutoModel | AutoModelForCausalLM] = AutoModel
+) -> nn.Module:
     """On the device where it stays; `compute`: what its products are computed in."""
     settings = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
@@ -27,7 +29,7 @@ def load_in_4_bits(source: str, compute: torch.dtype = torch.float32) -> nn.Modu
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=compute,
     )
-    model: nn.Module = AutoModel.from_pretrained(
+    model: nn.Module = kind.from_pretrained(
         source, dtype=torch.float32, quantization_config=settings, device_map={"": device()}
     )
     modules: Iterator[Any] = model.modules()

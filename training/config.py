@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter, ValidationError
 
@@ -141,10 +141,13 @@ class TrainingConfig(Config):
             return False
 
 
-def read_config(path: Path) -> TrainingConfig:
+C = TypeVar("C", bound=Config)
+
+
+def read_config(path: Path, kind: type[C]) -> C:
     """From TOML.  Raises BadConfig naming the file and every setting that is wrong."""
     try:
-        return TrainingConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
         raise BadConfig(f"{path}: {'; '.join(wrong)}") from None

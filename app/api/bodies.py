@@ -1,19 +1,20 @@
 """Request bodies and the replies that are not predictions."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, WithJsonSchema
 
 from app.api.problems import Problem
+from app.prediction import Feedback, Prediction, Submission, Withheld, with_feedback
 from app.scoring.agreement import Agreement
 from app.scoring.item import Name, Number, Scale
 from app.scoring.judgement import LiveItem
 from app.scoring.text import MAX_CHARACTERS, checked_text
-from app.service import Prediction, Submission
-from app.storage.tables import LoggedPrediction
+from app.storage.tables import GeneratedFeedback, LoggedPrediction
 
 MAX_BATCH = 1000
+_FEEDBACK: TypeAdapter[Feedback | Withheld] = TypeAdapter(Feedback | Withheld)
 Checked = Annotated[str, AfterValidator(checked_text)]
 Reference = Annotated[Checked, Field(min_length=1, max_length=200)]
 
@@ -46,6 +47,7 @@ REPLY_EXAMPLE: dict[str, JsonValue] = {
         "text": "You explain all three: what warmth does, what wind does, and why being spread out helps.",
         "source": "bank",
         "version": "20261121T150027Z-5edb5da1",
+        "instead_because": None,
     },
     "feedback_withheld": None,
     "grading_progress": "PendingManual",
@@ -149,8 +151,15 @@ class LoggedReply(ScoreReply):
     gradebook_max: float | None
 
     @classmethod
-    def of(cls, row: LoggedPrediction) -> "LoggedReply":
-        return cls.model_validate(row)
+    def of(cls, row: LoggedPrediction, later: GeneratedFeedback | None, overdue: timedelta) -> "LoggedReply":
+        """`later`: what came of pending feedback; what has been pending for longer than `overdue` will not come."""
+        reply = cls.model_validate(row)
+        if later is not None:
+            said = later.feedback or later.feedback_withheld
+            return with_feedback(reply, _FEEDBACK.validate_python(said))
+        if row.feedback_withheld == "pending" and datetime.now(UTC) - row.created_at > overdue:
+            return with_feedback(reply, "failed")
+        return reply
 
 
 class LogPage(BaseModel):
@@ -175,12 +184,13 @@ class ItemReply(BaseModel):
     release_reason: str
     threshold: float | None = Field(description="Confidence from which a score may stand in mode auto.")
     agreement: Agreement | None
-    feedback: Literal["bank"] | None = Field(description="Where feedback comes from when it is asked for.")
+    feedback: Literal["bank", "model"] | None = Field(description="Where feedback comes from when it is asked for.")
     interval_coverage: float | None = Field(description="Share of human grades that intervals are made to hold.")
     parameters: int
 
     @classmethod
-    def of(cls, live: LiveItem) -> "ItemReply":
+    def of(cls, live: LiveItem, has_model: bool) -> "ItemReply":
+        """`has_model`: whether a language model writes feedback on it."""
         bundle, item, active = live.bundle, live.bundle.item, live.active
         return cls(
             item_id=item.item_id,
@@ -197,7 +207,7 @@ class ItemReply(BaseModel):
             release_reason=active.reason,
             threshold=bundle.threshold,
             agreement=bundle.agreement,
-            feedback="bank" if item.feedback else None,
+            feedback="model" if has_model else "bank" if item.feedback else None,
             interval_coverage=bundle.head.interval.coverage if bundle.head.interval else None,
             parameters=bundle.parameters,
         )
@@ -219,6 +229,8 @@ class Readiness(BaseModel):
     database: str = Field(description="`ok`, or what is wrong with it.")
     items: list[str]
     refused: dict[str, str] = Field(description="Item → why its bundle was refused.")
+    feedback_models: list[str] = Field(description="Those that write feedback, by name and version.")
+    refused_feedback_models: dict[str, str] = Field(description="Name → why it was refused; the bank speaks instead.")
 
 
 EXAMPLES: dict[type[BaseModel], JsonValue] = {
@@ -231,5 +243,13 @@ EXAMPLES: dict[type[BaseModel], JsonValue] = {
     ItemReply: ITEM_EXAMPLE,
     ItemsReply: {"items": [ITEM_EXAMPLE]},
     Liveness: {"status": "alive"},
-    Readiness: {"status": "ready", "open": False, "database": "ok", "items": ["demo-drying-towel"], "refused": {}},
+    Readiness: {
+        "status": "ready",
+        "open": False,
+        "database": "ok",
+        "items": ["demo-drying-towel"],
+        "refused": {},
+        "feedback_models": [],
+        "refused_feedback_models": {},
+    },
 }

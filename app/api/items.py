@@ -5,7 +5,8 @@ from fastapi import APIRouter
 from app.api.access import ScoreCaller
 from app.api.bodies import ItemReply, ItemsReply
 from app.api.problems import documented
-from app.api.state import StateDep
+from app.api.state import State, StateDep
+from app.scoring.judgement import LiveItem
 
 router = APIRouter(tags=["items"])
 
@@ -14,10 +15,14 @@ router = APIRouter(tags=["items"])
 async def items(_: ScoreCaller, state: StateDep) -> ItemsReply:
     """All items that can be scored, with version, mode, agreement and threshold."""
     live = state["registry"].live
-    return ItemsReply(items=[ItemReply.of(live[item_id]) for item_id in sorted(live)])
+    return ItemsReply(items=[_reply(live[item_id], state) for item_id in sorted(live)])
 
 
 @router.get("/items/{item_id}", responses=documented(401, 403, 404, 422, 503))
 async def item(item_id: str, _: ScoreCaller, state: StateDep) -> ItemReply:
     """One item."""
-    return ItemReply.of(state["registry"].get(item_id))
+    return _reply(state["registry"].get(item_id), state)
+
+
+def _reply(live: LiveItem, state: State) -> ItemReply:
+    return ItemReply.of(live, has_model=state["scorer"].desk.writer_for(live.bundle.item) is not None)

@@ -23,7 +23,7 @@ async def livez() -> Liveness:
 def readyz(state: StateDep, response: Response) -> Readiness:
     """Whether scores can be given and recorded; which item is not ready, and why."""
     trouble = schema_problem(state["engine"], state["schema_head"])
-    registry = state["registry"]
+    registry, desk = state["registry"], state["scorer"].desk
     ready = trouble is None and bool(registry.live)
     if not ready:
         response.status_code = 503
@@ -33,6 +33,8 @@ def readyz(state: StateDep, response: Response) -> Readiness:
         database=trouble or "ok",
         items=sorted(registry.live),
         refused=registry.refused,
+        feedback_models=[writer.name for writer in desk.writers],
+        refused_feedback_models=desk.refused,
     )
 
 

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
+from app.prediction import Refusal
 from app.scoring.errors import ItemNotReady, ScoringError, UnknownItem
-from app.service import IdempotencyConflict, Refusal
+from app.service import IdempotencyConflict
 
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("scorelet")

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import re
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
@@ -12,7 +13,7 @@ from app.api.access import ScoreCaller
 from app.api.bodies import BatchReply, BatchRequest, ScoreReply, ScoreRequest
 from app.api.problems import documented, invalid, problem_of, reply
 from app.api.state import StateDep
-from app.service import Once, Prediction, Refusal, Submission
+from app.prediction import Once, Prediction, Refusal, Submission
 
 router = APIRouter(tags=["score"])
 IdempotencyKey = Annotated[
@@ -25,16 +26,32 @@ IdempotencyKey = Annotated[
         description="Same key and body: the stored reply again, nothing scored twice. Same key, other body: 409.",
     ),
 ]
+Prefer = Annotated[
+    str | None,
+    Header(
+        max_length=255,
+        description="RFC 7240: `wait=10` waits up to so many seconds (30 at most) for generated feedback. Without it "
+        "the reply does not wait, and the text is on GET /predictions/{id} when it is written.",
+    ),
+]
+MAX_WAIT = 30
 ERRORS = documented(400, 401, 403, 404, 409, 413, 422, 503)
 
 
 @router.post("/score", responses=ERRORS, response_model=ScoreReply)
 async def score(
-    request: ScoreRequest, caller: ScoreCaller, state: StateDep, idempotency_key: IdempotencyKey = None
+    request: ScoreRequest,
+    caller: ScoreCaller,
+    state: StateDep,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
 ) -> Prediction | JSONResponse:
     """Score one response to one item.  The reply is sent when the score is committed to the log."""
-    once = _once(idempotency_key, "score", request.model_dump_json())
-    [result] = await state["scorer"].score([request.submission()], caller.key_id, once)
+    once, wait = _once(idempotency_key, "score", request.model_dump_json()), _wait(prefer)
+    if wait:
+        response.headers["Preference-Applied"] = f"wait={wait}"
+    [result] = await state["scorer"].score([request.submission()], caller.key_id, once, wait)
     return reply(problem_of(result)) if isinstance(result, Refusal) else result
 
 
@@ -62,6 +79,12 @@ def _submission(body: object) -> Submission | Refusal:
         reasons = invalid(error.errors(include_input=False, include_url=False))
         detail = "; ".join(f"{reason.where}: {reason.reason}" for reason in reasons)
         return Refusal(error="InvalidRequest", detail=detail)
+
+
+def _wait(prefer: str | None) -> int:
+    """Whole seconds; 0 for whatever else was preferred."""
+    found = re.search(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?:$|[,;])", prefer or "", re.ASCII | re.IGNORECASE)
+    return min(MAX_WAIT, int(found[1])) if found else 0
 
 
 def _once(idempotency_key: str | None, route: str, body: str) -> Once | None:

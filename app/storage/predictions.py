@@ -7,7 +7,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from app.storage.database import insert_if_new
-from app.storage.tables import IdempotencyClaim, LoggedPrediction, SeenActivation
+from app.storage.tables import GeneratedFeedback, IdempotencyClaim, LoggedPrediction, SeenActivation
 
 
 def find(session: Session, prediction_id: str) -> LoggedPrediction | None:
@@ -26,6 +26,20 @@ def page(
     if decision is not None:
         query = query.where(LoggedPrediction.decision == decision)
     return session.scalars(query).all()
+
+
+def add_feedback(engine: Engine, row: GeneratedFeedback) -> None:
+    with Session(engine) as session, session.begin():
+        session.add(row)
+
+
+def feedback_on(session: Session, rows: Sequence[LoggedPrediction]) -> dict[str, GeneratedFeedback]:
+    """What has been written since for those that were pending, by prediction."""
+    pending = [row.prediction_id for row in rows if row.feedback_withheld == "pending"]
+    if not pending:
+        return {}
+    query = select(GeneratedFeedback).where(GeneratedFeedback.prediction_id.in_(pending))
+    return {row.prediction_id: row for row in session.scalars(query)}
 
 
 def find_claim(session: Session, caller: str, idempotency_key: str) -> IdempotencyClaim | None:

@@ -78,6 +78,20 @@ class LoggedPrediction(Base):
     __table_args__ = (Index(None, "item_id", "prediction_id"),)
 
 
+class GeneratedFeedback(Base):
+    """What came of a prediction's `pending` feedback, later than the prediction; this is not changed either."""
+
+    __tablename__ = "generated_feedback"
+
+    prediction_id: Mapped[str] = mapped_column(ForeignKey("predictions.prediction_id"), primary_key=True)
+    created_at: Mapped[datetime]
+    feedback: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
+    feedback_withheld: Mapped[str | None] = mapped_column(String(40))
+    model: Mapped[str] = mapped_column(String(260))  # name/version, also where another text stands in its place
+    tokens: Mapped[int]
+    seconds: Mapped[float] = mapped_column(Float)
+
+
 class IdempotencyClaim(Base):
     """An Idempotency-Key a caller has used, and the results it got.  The primary key settles who came first."""
 

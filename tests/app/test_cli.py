@@ -4,10 +4,12 @@ import pytest
 
 from app.scoring.active import read_active
 from app.scoring.bundle import STUDENT
+from app.scoring.item import Item
 from app.scoring.rows import read_rows
 from app.settings import Settings
 from tests.programs import run
 from tests.tiny import write_tiny_bundle
+from tests.tiny_feedback import write_tiny_feedback
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -174,6 +176,20 @@ def test_the_doctor_names_a_refused_bundle_and_how_to_mend_it(settings: Set, tmp
     assert code == 1
     assert "BAD  item heat-2 is refused: student.onnx does not have the checksum" in said
     assert "scorelet bundle check heat-2" in said
+
+
+def test_the_doctor_names_feedback_models_good_and_bad(settings: Set, tmp_path: Path) -> None:
+    scorelet(settings, "db", "upgrade")
+    heat = Item(item_id="heat-1", prompt="Why does heat rise?", scale="points", max_score=3)
+    write_tiny_feedback(tmp_path / "models", [heat], name="good")
+    (write_tiny_feedback(tmp_path / "models", [heat], name="bad") / "base.gguf").write_bytes(b"x")
+
+    code, said, _ = scorelet(settings, "doctor")
+
+    assert code == 1
+    assert "ok   feedback model good writes for 1 items, by a test" in said
+    assert "BAD  feedback model bad is refused: base.gguf does not have the checksum in feedback.json" in said
+    assert "scorelet feedback check bad" in said
 
 
 def test_the_doctor_is_content_with_a_good_installation(settings: Set) -> None:

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.prediction import Once, Prediction, Refusal, Result, Submission, gradebook_score
 from app.scoring.decoding import Score
 from app.scoring.item import Item
 from app.scoring.judgement import LiveItem
 from app.scoring.registry import Registry, load_item
-from app.service import IdempotencyConflict, Once, Prediction, Refusal, Result, Scorer, Submission, gradebook_score
+from app.service import IdempotencyConflict, Scorer
 from app.settings import Settings
 from app.storage.log import PredictionLog
 from tests.app.conftest import Logged, Sql
@@ -115,7 +116,7 @@ def test_a_key_used_for_another_body_is_a_conflict(scorer: Scorer, logged: Logge
 
 
 def test_a_score_that_is_not_recorded_is_not_returned(scorer: Scorer, sql: Sql) -> None:
-    sql("DROP TABLE predictions")
+    sql("ALTER TABLE predictions RENAME TO gone")
 
     with pytest.raises(SQLAlchemyError):
         score(scorer, Submission("heat-1", "warm air"), once=ONCE)

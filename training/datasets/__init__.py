@@ -51,11 +51,11 @@ def read_data(folder: Path) -> DataSet:
 
     Raises FileNotFoundError, or BadRows naming every bad row of every file.
     """
-    items_file = _find(folder, "items", (".jsonl", ".yaml", ".yml"))
-    train_file = _find(folder, "train")
+    items_file = find_file(folder, "items", (".jsonl", ".yaml", ".yml"))
+    train_file = find_file(folder, "train")
     if items_file is None or train_file is None:
         raise FileNotFoundError(f"{folder} needs items.jsonl (or .yaml) and train.jsonl (or .csv)")
-    dev_file, unlabelled_file = _find(folder, "dev"), _find(folder, "unlabelled")
+    dev_file, unlabelled_file = find_file(folder, "dev"), find_file(folder, "unlabelled")
     errors: list[RowError] = []
     items = read_items(items_file)  # without items no row can be understood: its errors end the reading
     train = read_marked(train_file, items, errors)
@@ -66,7 +66,8 @@ def read_data(folder: Path) -> DataSet:
     return DataSet(items, train, dev, unlabelled)
 
 
-def _find(folder: Path, stem: str, suffixes: tuple[str, ...] = (".jsonl", ".csv")) -> Path | None:
+def find_file(folder: Path, stem: str, suffixes: tuple[str, ...] = (".jsonl", ".csv")) -> Path | None:
+    """The one file of that name.  Raises FileExistsError where there are two."""
     found = [folder / f"{stem}{suffix}" for suffix in suffixes if (folder / f"{stem}{suffix}").is_file()]
     if len(found) > 1:
         raise FileExistsError(f"{folder} has both {found[0].name} and {found[1].name}: which one counts?")

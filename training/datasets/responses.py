@@ -90,15 +90,20 @@ def _identified(rows: Sequence[Row], items: Mapping[str, Item], errors: list[Row
     lines: dict[str, int] = {}
     for row in rows:
         item_id = row.fields.get("item_id")
-        row_id = _optional(row, "id") or f"{row.file.stem}-{row.line}"
+        own_id = row_id(row)
         if not isinstance(item_id, str) or item_id not in items:
             errors.append(row.error(f"item_id {_shown(item_id)} is not in the items file"))
-        elif row_id in lines:
-            errors.append(row.error(f"id {row_id!r} stands already on line {lines[row_id]}"))
+        elif own_id in lines:
+            errors.append(row.error(f"id {own_id!r} stands already on line {lines[own_id]}"))
         else:
-            good.append((row, item_id, row_id))
-        lines.setdefault(row_id, row.line)
+            good.append((row, item_id, own_id))
+        lines.setdefault(own_id, row.line)
     return good
+
+
+def row_id(row: Row) -> str:
+    """Its own id, or else where it stands."""
+    return _optional(row, "id") or f"{row.file.stem}-{row.line}"
 
 
 def _shown(item_id: object) -> str:

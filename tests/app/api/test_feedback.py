@@ -48,7 +48,7 @@ def test_the_banks_text_for_the_score_is_given_and_kept(
 ) -> None:
     reply = score(client, item_id, response)
 
-    assert reply["feedback"] == {"text": text, "source": "bank", "version": VERSION}
+    assert reply["feedback"] == {"text": text, "source": "bank", "version": VERSION, "instead_because": None}
     assert reply["feedback_withheld"] is None
     assert client.get(f"/predictions/{reply['prediction_id']}").json()["feedback"] == reply["feedback"]
     [row] = logged()

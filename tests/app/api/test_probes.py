@@ -25,6 +25,8 @@ def test_a_ready_service_names_its_items(client: TestClient) -> None:
         "database": "ok",
         "items": sorted(ITEMS),
         "refused": {},
+        "feedback_models": [],
+        "refused_feedback_models": {},
     }
 
 

@@ -332,7 +332,7 @@ def test_a_malformed_idempotency_key_is_refused(client: TestClient, logged: Logg
 def test_a_score_that_cannot_be_recorded_is_not_given(
     client: TestClient, sql: Sql, path: str, headers: dict[str, str]
 ) -> None:
-    sql("DROP TABLE predictions")
+    sql("ALTER TABLE predictions RENAME TO gone")
 
     reply = client.post(path, json=body() if path == "/score" else batch(body(), body()), headers=headers)
 
@@ -346,7 +346,7 @@ def test_a_score_that_cannot_be_recorded_is_not_given(
 def test_an_idempotency_key_is_free_again_after_a_failure(
     client: TestClient, sql: Sql, logged: Logged, outside: Engine
 ) -> None:
-    sql("DROP TABLE predictions")
+    sql("ALTER TABLE predictions RENAME TO gone")
     failed = client.post("/score", json=body(), headers=ONCE)
     Base.metadata.create_all(outside)
 

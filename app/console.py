@@ -1,0 +1,41 @@
+"""What the commands of `scorelet` have in common: settings, the folder of bundles, how they speak and fail."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from app.scoring.active import item_ids
+from app.settings import Settings
+
+Models = Annotated[Path | None, typer.Option("--models", help="Folder of bundles. Default: SCORELET_MODELS_DIR.")]
+
+
+class WorkFailed(Exception):
+    """Exit code 1, with these words."""
+
+
+class BadUsage(Exception):
+    """Exit code 2, with these words."""
+
+
+def settings_or_fail() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [
+            f"SCORELET_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False)
+        ]
+        raise BadUsage("; ".join(wrong)) from None
+
+
+def models_or_fail(given: Path | None) -> Path:
+    folder = given or settings_or_fail().models_dir
+    if not item_ids(folder):
+        raise WorkFailed(f"no items in {folder}: name the folder of bundles by --models or SCORELET_MODELS_DIR")
+    return folder
+
+
+def say(line: str) -> None:
+    typer.echo(line)

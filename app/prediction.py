@@ -1,0 +1,125 @@
+"""What goes into scoring and what comes out: submissions, predictions, refusals, feedback."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from app.feedback.writer import Failure, Outcome, Task
+from app.scoring.item import Item, Number
+from app.scoring.judgement import Condition, Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One response to be scored, already checked."""
+
+    item_id: str
+    response: str
+    learner_id: str | None = None
+    attempt_id: str | None = None
+    gradebook_max: float | None = None
+    feedback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What a caller sends to have a request done once: its key, and a hash of the body."""
+
+    idempotency_key: str
+    body_sha256: str
+
+
+Withheld = Failure | Literal["not_scored", "no_text", "pending"]
+
+
+class Feedback(BaseModel):
+    """What a learner may be told about a response."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    source: Literal["bank", "model"] = Field(
+        description="`bank`: written by a teacher for this score; `model`: by a language model for this response."
+    )
+    version: str = Field(description="Of the bundle that the bank came with, or of the feedback model.")
+    instead_because: Failure | None = Field(
+        default=None, description="Why the bank speaks where a language model should have."
+    )
+
+
+class Prediction(BaseModel):
+    """A scored, logged response: what POST /score replies."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    prediction_id: str
+    item_id: str
+    bundle_version: str
+    scored_by: Literal["student", "rule"]
+    score: Number | None
+    label: str | None
+    expected_score: float | None
+    max_score: Number | None
+    gradebook_score: float | None
+    probabilities: list[float] | None
+    interval: tuple[float, float] | None
+    confidence: float | None
+    decision: Decision
+    condition: Condition | None
+    feedback: Feedback | None = Field(description="Null unless it was asked for and there is any.")
+    feedback_withheld: Withheld | None = Field(
+        description="Why there is none although it was asked for. `pending`: it is on GET /predictions/{id} when it is "
+        "written."
+    )
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def grading_progress(self) -> Literal["FullyGraded", "PendingManual"]:
+        """The words of LTI Assignment and Grade Services."""
+        return "FullyGraded" if self.decision == "auto" else "PendingManual"
+
+
+class Refusal(BaseModel):
+    """A response that was not scored, by the name of the error and its words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    error: str
+    detail: str
+
+
+Result = Prediction | Refusal
+PredictionT = TypeVar("PredictionT", bound=Prediction)
+
+
+def banked(
+    item: Item, value: float, bundle_version: str, instead_because: Failure | None = None
+) -> Feedback | Withheld:
+    """The bank's text for a score; where it has none, why nothing is said."""
+    text = item.banked_feedback(value)
+    if text is None:
+        return instead_because or "no_text"
+    return Feedback(text=text, source="bank", version=bundle_version, instead_because=instead_because)
+
+
+def told(task: Task, outcome: Outcome) -> Feedback | Withheld:
+    """What comes of generated feedback: the text, or the bank's in its place, or why there is none."""
+    if outcome.text is not None:
+        return Feedback(text=outcome.text, source="model", version=outcome.model)
+    return banked(task.item, task.value, task.bundle_version, outcome.failure)
+
+
+def with_feedback(prediction: PredictionT, feedback: Feedback | Withheld) -> PredictionT:
+    """The same prediction with what came of its feedback since."""
+    is_text = isinstance(feedback, Feedback)
+    update = {"feedback": feedback if is_text else None, "feedback_withheld": None if is_text else feedback}
+    return prediction.model_copy(update=update)
+
+
+def gradebook_score(item: Item, value: float, gradebook_max: float | None) -> float | None:
+    """The score on the gradebook's own scale, 0..gradebook_max, to two decimals; None for nominal items."""
+    score, bottom = item.score(value), item.bottom_score
+    if gradebook_max is None or score is None or bottom is None:
+        return None
+    return min(gradebook_max, max(0.0, round(gradebook_max * (score - bottom) / item.span, 2)))

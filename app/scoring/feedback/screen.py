@@ -1,0 +1,67 @@
+"""Which generated texts a learner may see: none that is empty, repeats the response, or speaks against the score."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from app.scoring.decoding import distribution
+from app.scoring.item import Item
+from app.scoring.network import Network
+
+Objection = Literal["empty", "repeats_response", "contradicts_score"]
+LOWEST, BETWEEN, HIGHEST = "lowest", "between", "highest"
+RUN = 8  # words in a row that count as repeated
+REPEATED = 0.5  # share of a text's words in such runs from which it only repeats the response
+_WORD = re.compile(r"\w+")
+
+
+def verdict(item: Item, value: float) -> str:
+    """What a score says of a response: the label of a nominal item; lowest, between or highest on ordered scales."""
+    if not item.is_ordered:
+        return str(item.label(value))
+    near = item.tolerance / 2 + 1e-9 * item.span  # the second against rounding at the very line
+    if value - (item.bottom_score or 0) <= near:
+        return LOWEST
+    return HIGHEST if (item.top_score or 0) - value <= near else BETWEEN
+
+
+def verdicts(item: Item, value: float) -> set[str]:
+    """What may be said of it: of a grade near the line between two verdicts either."""
+    return {verdict(item, value + step) for step in (-item.tolerance / 2, 0, item.tolerance / 2)}
+
+
+class Screen:
+    """Reads generated texts as a learner would.
+
+    Whether a text speaks for its score is judged by a tiny student that has learnt to read the verdict from human
+    feedback, in whatever language that was written.
+    """
+
+    def __init__(self, reader: Network, verdicts: Item, threshold: float) -> None:
+        self._reader, self._verdicts, self._threshold = reader, verdicts, threshold
+
+    def objection(self, text: str, response: str, item: Item, value: float) -> Objection | None:
+        """Why a learner may not see the text, if so."""
+        if not _WORD.search(text):
+            return "empty"
+        if repeated(text, response) >= REPEATED:
+            return "repeats_response"
+        [agreeing] = self.agreement([text], [verdicts(item, value)])
+        return "contradicts_score" if agreeing < self._threshold else None
+
+    def agreement(self, texts: Sequence[str], wanted: Sequence[set[str]]) -> list[float]:
+        """The probability, for each text, that it was written under one of its verdicts."""
+        read = distribution(self._reader.outputs(texts), self._verdicts)
+        columns = [[label in own for label in self._verdicts.labels or ()] for own in wanted]
+        return [float(row[own].sum()) for row, own in zip(read, columns, strict=True)]
+
+
+def repeated(text: str, response: str) -> float:
+    """Share of the text's words that stand in runs of RUN words or more which the response has too."""
+    words, theirs = _WORD.findall(text.lower()), _WORD.findall(response.lower())
+    runs = {tuple(theirs[start : start + RUN]) for start in range(len(theirs) - RUN + 1)}
+    inside: set[int] = set()
+    for start in range(len(words) - RUN + 1):
+        if tuple(words[start : start + RUN]) in runs:
+            inside.update(range(start, start + RUN))
+    return len(inside) / len(words) if words else 0.0

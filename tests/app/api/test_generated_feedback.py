@@ -1,0 +1,339 @@
+"""Feedback by a language model: a real llama.cpp in a real process, saying one thing (tests/tiny_feedback.py)."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.scoring.active import ACTIVE
+from app.scoring.feedback.bundle import FOLDER
+from app.scoring.item import Item
+from tests.app.api.claims import BOTH
+from tests.app.conftest import Serve, Sql
+from tests.tiny import write_tiny_bundle
+from tests.tiny_feedback import VERSION, write_tiny_feedback
+
+RAIN: dict[str, Any] = {"scale": "points", "max_score": 3, "feedback": {"1": "Say where it rises.", "2": "Nearly so."}}
+MODEL = f"tiny/{VERSION}"
+
+
+def item(item_id: str, **fields: Any) -> Item:
+    scale = {"scale": "points", "max_score": 3}
+    return Item.model_validate({"item_id": item_id, "prompt": "Why does heat rise?"} | scale | fields)
+
+
+@pytest.fixture
+def models(models: Path) -> Path:
+    """heat-1 has no bank, rain-7 has one for 1 and 2 points."""
+    write_tiny_bundle(models, "rain-7", item=RAIN)
+    return models
+
+
+@pytest.fixture
+def both() -> tuple[Item, Item]:
+    return item("heat-1"), item("rain-7", **RAIN)
+
+
+def ask(client: TestClient, item_id: str, response: str, prefer: str | None = "wait=20", **more: Any) -> dict[str, Any]:
+    headers = {"Prefer": prefer} if prefer else {}
+    body = {"item_id": item_id, "response": response, "feedback": True} | more
+    reply = client.post("/score", json=body, headers=headers)
+    assert reply.status_code == 200, reply.text
+    scored: dict[str, Any] = reply.json()
+    return scored
+
+
+def read(client: TestClient, prediction_id: str) -> dict[str, Any]:
+    reply = client.get(f"/predictions/{prediction_id}")
+    assert reply.status_code == 200, reply.text
+    found: dict[str, Any] = reply.json()
+    return found
+
+
+def until(client: TestClient, prediction_id: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    deadline = time.monotonic() + 20
+    while not wanted(found := read(client, prediction_id)):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+    return found
+
+
+def is_settled(prediction: dict[str, Any]) -> bool:
+    return bool(prediction["feedback_withheld"] != "pending")
+
+
+def workers() -> list[int]:
+    """This process's own children that run a language model."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"app.feedback.worker" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+@BOTH
+def test_who_waits_gets_the_text_with_the_score(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
+    write_tiny_feedback(models, both, text="Nearly")
+    client = serve()
+
+    reply = ask(client, "heat-1", "warm air")
+
+    assert reply["score"] == 2
+    assert reply["feedback"] == {"text": "Nearly", "source": "model", "version": MODEL, "instead_because": None}
+    assert reply["feedback_withheld"] is None
+    assert read(client, reply["prediction_id"]) | reply == read(client, reply["prediction_id"])
+
+
+@BOTH
+def test_who_does_not_wait_finds_it_in_the_log(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
+    write_tiny_feedback(models, both, text="Nearly")
+    client = serve()
+
+    reply = ask(client, "heat-1", "warm air", prefer=None)
+
+    assert (reply["score"], reply["feedback"], reply["feedback_withheld"]) == (2, None, "pending")
+    later = until(client, reply["prediction_id"], is_settled)
+    assert later["feedback"] == {"text": "Nearly", "source": "model", "version": MODEL, "instead_because": None}
+    assert client.get("/predictions").json()["predictions"] == [later]
+
+
+@pytest.mark.parametrize(
+    ("prefer", "applied"),
+    [("wait=3", "wait=3"), ("respond-async, Wait = 4", "wait=4"), ("wait=999999", "wait=30"), ("waiting=3", None)],
+)
+def test_a_preference_that_is_kept_is_named(
+    serve: Serve, models: Path, both: tuple[Item, Item], prefer: str, applied: str | None
+) -> None:
+    write_tiny_feedback(models, both, text="Nearly")
+    body = {"item_id": "heat-1", "response": "warm air", "feedback": True}
+
+    reply = serve().post("/score", json=body, headers={"Prefer": prefer})
+
+    assert reply.headers.get("Preference-Applied") == applied
+    assert (reply.json()["feedback"] is None) == (applied is None)
+
+
+@pytest.mark.parametrize(
+    ("text", "response", "objection"),
+    [
+        ("Quite right", "warm air", "contradicts_score"),  # two words are read as full marks
+        ("...", "warm air", "empty"),
+        ("warm air rises since it is so light", "warm air rises since it is so light", "repeats_response"),
+    ],
+)
+def test_a_text_that_no_learner_may_see_is_replaced_by_the_bank_and_counted(
+    serve: Serve, models: Path, both: tuple[Item, Item], sql: Sql, text: str, response: str, objection: str
+) -> None:
+    write_tiny_feedback(models, both, text=text)
+    client = serve()
+
+    replaced, withheld = ask(client, "rain-7", response), ask(client, "heat-1", response)
+
+    if objection == "repeats_response":  # three points, for which the bank has nothing
+        assert (replaced["feedback"], replaced["feedback_withheld"]) == (None, objection)
+    else:
+        version = replaced["bundle_version"]
+        banked = {"text": "Nearly so.", "source": "bank", "version": version, "instead_because": objection}
+        assert (replaced["feedback"], replaced["feedback_withheld"]) == (banked, None)
+    assert (withheld["feedback"], withheld["feedback_withheld"]) == (None, objection)
+    assert sql("SELECT model, count(*) AS texts FROM generated_feedback GROUP BY model") == [
+        {"model": MODEL, "texts": 2}
+    ]
+
+
+def test_a_text_under_its_own_score_is_shown(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
+    write_tiny_feedback(models, both, text="Quite right")
+
+    assert ask(serve(), "rain-7", "warm air rises")["feedback"]["text"] == "Quite right"
+
+
+def test_what_is_cut_off_ends_with_a_whole_sentence(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
+    write_tiny_feedback(models, both, text="Good. And so on", endless=True)
+
+    text = ask(serve(), "rain-7", "warm air rises")["feedback"]["text"]
+
+    assert text.startswith("Good. And so on Good. And so on")
+    assert text.endswith("on Good.")
+
+
+def test_a_model_that_hangs_delays_no_score_and_is_started_anew(
+    serve: Serve, models: Path, both: tuple[Item, Item]
+) -> None:
+    write_tiny_feedback(models, both, text="Nearly")
+    client = serve(feedback_timeout=2, feedback_queue=2)
+    ask(client, "heat-1", "warm air")
+    [worker] = workers()
+    os.kill(worker, signal.SIGSTOP)
+
+    began = time.monotonic()
+    held = [ask(client, "rain-7", "warm air", prefer=None) for _ in range(2)]
+    refused, without_bank = ask(client, "rain-7", "warm air"), ask(client, "heat-1", "warm air")
+    took = time.monotonic() - began
+
+    assert took < 2
+    assert [reply["feedback_withheld"] for reply in held] == ["pending", "pending"]
+    assert refused["feedback"]["text"] == "Nearly so."
+    assert refused["feedback"]["instead_because"] == "queue_full"
+    assert (without_bank["feedback"], without_bank["feedback_withheld"]) == (None, "queue_full")
+    first, second = (until(client, reply["prediction_id"], is_settled)["feedback"] for reply in held)
+    assert (first["source"], first["instead_because"]) == ("bank", "failed")
+    assert (second["source"], second["text"]) == ("model", "Nearly")  # by the process started in its place
+    assert worker not in workers()
+
+
+def test_a_model_that_dies_is_started_anew(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
+    write_tiny_feedback(models, both, text="Nearly")
+    client = serve()
+    ask(client, "heat-1", "warm air")
+    for worker in workers():
+        os.kill(worker, signal.SIGKILL)
+
+    died, after = ask(client, "heat-1", "warm air"), ask(client, "heat-1", "warm air")
+
+    assert (died["score"], died["feedback_withheld"]) == (2, "failed")
+    assert after["feedback"]["text"] == "Nearly"
+
+
+def test_the_end_of_the_service_ends_the_model_and_settles_what_waits(
+    serve: Serve, models: Path, both: tuple[Item, Item]
+) -> None:
+    write_tiny_feedback(models, both, text="Nearly")
+    client = serve()
+    ask(client, "heat-1", "warm air")
+    for worker in workers():
+        os.kill(worker, signal.SIGSTOP)
+    waiting = [ask(client, item_id, "warm air", prefer=None) for item_id in ("rain-7", "heat-1")]
+
+    client.__exit__()
+
+    assert workers() == []
+    (models / FOLDER / "tiny" / ACTIVE).unlink()
+    again = serve()
+    banked, withheld = (read(again, reply["prediction_id"]) for reply in waiting)
+    assert banked["feedback"]["instead_because"] == "failed"
+    assert (withheld["feedback"], withheld["feedback_withheld"]) == (None, "failed")
+
+
+def test_what_was_lost_with_a_killed_service_is_not_pending_for_ever(
+    serve: Serve, models: Path, both: tuple[Item, Item], sql: Sql
+) -> None:
+    write_tiny_feedback(models, both, text="Nearly")
+    client = serve()
+    reply = ask(client, "heat-1", "warm air")
+    sql("DELETE FROM generated_feedback")
+    assert read(client, reply["prediction_id"])["feedback_withheld"] == "pending"
+
+    sql("UPDATE predictions SET created_at = '2026-01-01 00:00:00+00:00'")
+
+    assert read(client, reply["prediction_id"])["feedback_withheld"] == "failed"
+
+
+def test_a_batch_is_written_for_one_after_another(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
+    write_tiny_feedback(models, both, text="Nearly")
+    client = serve()
+    rows = [{"item_id": "heat-1", "response": words, "feedback": True} for words in ("warm", "", "warm air", "x" * 30)]
+
+    results = client.post("/score/batch", json={"responses": rows}).json()["results"]
+
+    assert [row["feedback_withheld"] for row in results] == ["pending", "not_scored", "pending", "pending"]
+    told = [until(client, row["prediction_id"], is_settled)["feedback"] for row in results]
+    assert [text and text["text"] for text in told] == ["Nearly", None, "Nearly", "Nearly"]
+
+
+def test_only_what_it_learnt_is_asked_of_a_model(serve: Serve, models: Path) -> None:
+    write_tiny_feedback(models, [item("heat-1", prompt="Another question?"), item("plants-2", max_score=5)])
+    client = serve()
+
+    assert [ask(client, i, "warm air")["feedback_withheld"] for i in ("heat-1", "plants-2")] == ["no_text", "no_text"]
+    assert workers() == []
+    feedback = {own["item_id"]: own["feedback"] for own in client.get("/items").json()["items"]}
+    assert (feedback["heat-1"], feedback["rain-7"]) == (None, "bank")
+
+
+def test_nobody_is_told_anything_by_a_model_that_no_person_has_made_live(
+    serve: Serve, models: Path, both: tuple[Item, Item]
+) -> None:
+    write_tiny_feedback(models, both, live=False)
+    client = serve()
+
+    assert ask(client, "rain-7", "warm air")["feedback"]["source"] == "bank"
+    assert client.get("/readyz").json()["refused_feedback_models"] == {}
+
+
+def test_a_live_model_is_named_and_its_release_is_logged(
+    serve: Serve, models: Path, both: tuple[Item, Item], sql: Sql
+) -> None:
+    write_tiny_feedback(models, both)
+    client = serve()
+
+    ready = client.get("/readyz").json()
+
+    assert (ready["feedback_models"], ready["refused_feedback_models"]) == ([MODEL], {})
+    assert client.get("/items/heat-1").json()["feedback"] == "model"
+    seen = sql("SELECT version, by FROM seen_activations WHERE item_id = '_feedback/tiny'")
+    assert seen == [{"version": VERSION, "by": "a test"}]
+
+
+def test_a_damaged_model_is_refused_by_name_and_the_bank_speaks(
+    serve: Serve, models: Path, both: tuple[Item, Item]
+) -> None:
+    folder = write_tiny_feedback(models, both)
+    (folder / "base.gguf").write_bytes(b"GGUF")
+    client = serve()
+
+    ready = client.get("/readyz").json()
+
+    assert ready["status"] == "ready"
+    assert ready["refused_feedback_models"] == {"tiny": "base.gguf does not have the checksum in feedback.json"}
+    assert ask(client, "rain-7", "warm air")["feedback"]["text"] == "Nearly so."
+
+
+def test_no_score_fails_because_its_feedback_cannot_be_kept(
+    serve: Serve, models: Path, both: tuple[Item, Item], sql: Sql, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_tiny_feedback(models, both)
+    client = serve()
+    sql("ALTER TABLE generated_feedback RENAME TO gone")
+
+    reply = ask(client, "heat-1", "warm secret air")
+
+    assert reply["score"] == 3
+    assert "is lost (OperationalError)" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_repeated_call_is_not_written_for_again(
+    serve: Serve, models: Path, both: tuple[Item, Item], sql: Sql
+) -> None:
+    write_tiny_feedback(models, both)
+    client = serve()
+    body = {"item_id": "heat-1", "response": "warm air", "feedback": True}
+
+    replies = [client.post("/score", json=body, headers={"Idempotency-Key": "a"}).json() for _ in range(2)]
+
+    assert replies[0] == replies[1]
+    until(client, replies[0]["prediction_id"], is_settled)
+    assert sql("SELECT count(*) AS texts FROM generated_feedback") == [{"texts": 1}]
+
+
+def test_no_place_in_the_queue_is_lost_by_scores_that_could_not_be_kept(
+    serve: Serve, models: Path, both: tuple[Item, Item], sql: Sql
+) -> None:
+    write_tiny_feedback(models, both)
+    client = serve(feedback_queue=1)
+    sql("ALTER TABLE predictions RENAME TO gone")
+    body = {"item_id": "heat-1", "response": "warm air", "feedback": True}
+    assert [client.post("/score", json=body).status_code for _ in range(3)] == [503] * 3
+
+    sql("ALTER TABLE gone RENAME TO predictions")
+
+    assert ask(client, "heat-1", "warm air")["feedback"]["text"] == "Nearly"

@@ -1,0 +1,98 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.scoring.errors import BadBundle, UnknownItem
+from app.scoring.feedback.bundle import feedback_folder, feedback_names, load_feedback
+from app.scoring.feedback.model import LanguageModel
+from app.scoring.item import Item
+from tests.tiny_feedback import VERSION, write_tiny_feedback
+
+HEAT = Item(item_id="heat-1", prompt="Why does heat rise?", scale="points", max_score=3)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_tiny_feedback(tmp_path, [HEAT], text="Quite right, warm air rises.")
+
+
+def test_a_bundle_is_read_whole_and_its_model_writes(folder: Path) -> None:
+    files = load_feedback(folder)
+
+    written = LanguageModel(files.base, files.adapter, files.bundle.prompt).write(files.prompter.ids(HEAT, "warm", 3))
+
+    assert (written.text, written.tokens) == ("Quite right, warm air rises.", 6)
+    assert files.screen.objection(written.text, "warm", HEAT, 3) is None
+
+
+def test_a_question_is_known_by_all_that_the_model_learnt_of_it(folder: Path) -> None:
+    files = load_feedback(folder)
+
+    assert files.knows(HEAT)
+    assert files.knows(HEAT.model_copy(update={"title": "Heat", "feedback": {"0": "No."}}))
+    changes = ({"prompt": "Why?"}, {"max_score": 4}, {"references": ("air",)}, {"item_id": "heat-2"})
+    assert not any(files.knows(HEAT.model_copy(update=change)) for change in changes)
+
+
+def edit(**fields: object) -> Callable[[Path], object]:
+    def write(folder: Path) -> None:
+        metadata = folder / "feedback.json"
+        metadata.write_text(json.dumps(json.loads(metadata.read_text()) | fields))
+
+    return write
+
+
+def rename(folder: Path) -> None:
+    folder.rename(folder.with_name("20260101T000000Z-00000000"))
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (lambda folder: (folder / "feedback.json").unlink(), "feedback.json cannot be read: No such file or directory"),
+        (lambda folder: (folder / "feedback.json").write_text("{"), "feedback.json: the file: Invalid JSON"),
+        (edit(more=1), "feedback.json: more: Extra inputs are not permitted"),
+        (edit(items=[]), "feedback.json: items: Tuple should have at least 1 item"),
+        (edit(sha256={}), "feedback.json has no checksum of .'base.gguf', 'card.md'"),
+        (edit(name="other"), "feedback.json is of other/.*, not of tiny/"),
+        (lambda folder: (folder / "base.gguf").write_bytes(b"GGUF"), "base.gguf does not have the checksum"),
+        (lambda folder: (folder / "verdict.onnx").unlink(), "verdict.onnx is missing or not a plain file"),
+        (lambda folder: (folder / "card.md").write_text(""), "card.md does not have the checksum"),
+    ],
+)
+def test_a_bad_bundle_is_refused_with_its_reason(folder: Path, harm: Callable[[Path], object], reason: str) -> None:
+    harm(folder)
+
+    with pytest.raises(BadBundle, match=reason):
+        load_feedback(folder)
+
+
+def test_what_has_the_right_checksum_may_still_be_no_tokenizer(folder: Path) -> None:
+    from app.scoring.feedback.bundle import checksum
+
+    (folder / "tokenizer.json").write_text("{}")
+    sums = json.loads((folder / "feedback.json").read_text())["sha256"]
+    edit(sha256=sums | {"tokenizer.json": checksum(folder / "tokenizer.json")})(folder)
+
+    with pytest.raises(BadBundle):
+        load_feedback(folder)
+
+
+def test_a_file_that_is_no_model_is_refused_by_name(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "other.gguf").write_bytes(b"no model")
+
+    with pytest.raises(BadBundle, match=r"llama.cpp cannot load other\.gguf"):
+        LanguageModel(tmp_path / "other.gguf", None, load_feedback(folder).bundle.prompt)
+
+
+def test_models_are_found_by_name(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "_feedback" / ".staged-x").mkdir()
+
+    assert feedback_names(tmp_path) == ["tiny"]
+    assert feedback_folder(tmp_path, "tiny") / VERSION == folder
+    assert feedback_names(tmp_path / "nothing") == []
+    for name in ("other", "../tiny", ".staged-x", ""):
+        with pytest.raises(UnknownItem):
+            feedback_folder(tmp_path, name)

@@ -1,0 +1,106 @@
+from typing import Any
+
+import pytest
+
+from app.scoring.feedback.screen import Screen, repeated, verdict, verdicts
+from app.scoring.item import Item
+from app.scoring.network import Network
+from tests.tiny import word_count_onnx, word_tokenizer
+from tests.tiny_feedback import VERDICTS
+
+POINTS: dict[str, Any] = {"scale": "points", "max_score": 3}
+GRADE: dict[str, Any] = {"scale": "continuous", "min_score": 1, "max_score": 5}
+LABELS: dict[str, Any] = {"scale": "nominal", "labels": ["yes", "no"]}
+RANKS: dict[str, Any] = {"scale": "ordinal", "labels": ["bad", "fair", "good"]}
+
+
+def item(scale: dict[str, Any]) -> Item:
+    return Item.model_validate({"item_id": "a", "prompt": "Why?"} | scale)
+
+
+@pytest.fixture
+def screen() -> Screen:
+    """Reads one word as `between`, two or more as `highest`."""
+    return Screen(Network.from_bytes(word_tokenizer(), word_count_onnx(3), 64, VERDICTS), VERDICTS, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("scale", "value", "said"),
+    [
+        (POINTS, 0, "lowest"),
+        (POINTS, 1, "between"),
+        (POINTS, 2, "between"),
+        (POINTS, 3, "highest"),
+        (RANKS, 0, "lowest"),
+        (RANKS, 1, "between"),
+        (RANKS, 2, "highest"),
+        (GRADE, 1.2, "lowest"),
+        (GRADE, 1.21, "between"),
+        (GRADE, 4.79, "between"),
+        (GRADE, 4.8, "highest"),
+        (LABELS, 1, "no"),
+    ],
+)
+def test_what_a_score_says(scale: dict[str, Any], value: float, said: str) -> None:
+    assert verdict(item(scale), value) == said
+
+
+@pytest.mark.parametrize(
+    ("scale", "value", "said"),
+    [
+        (POINTS, 3, {"highest"}),
+        (GRADE, 1, {"lowest"}),  # under the worst grade nothing is half right
+        (GRADE, 1.3, {"lowest", "between"}),
+        (GRADE, 3, {"between"}),
+        (GRADE, 4.7, {"between", "highest"}),
+        (GRADE, 5, {"highest"}),
+        (LABELS, 0, {"yes"}),
+    ],
+)
+def test_of_a_grade_near_a_line_either_may_be_said(scale: dict[str, Any], value: float, said: set[str]) -> None:
+    assert verdicts(item(scale), value) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "objection"),
+    [
+        ("Nearly", 1, None),
+        ("Nearly", 3, "contradicts_score"),
+        ("Nearly", 0, "contradicts_score"),
+        ("Quite right", 3, None),
+        ("Quite right", 0, "contradicts_score"),
+        ("", 3, "empty"),
+        (" \n- …", 3, "empty"),
+        ("warm air goes up and cold air sinks down", 3, "repeats_response"),
+    ],
+)
+def test_what_is_objected_to(screen: Screen, text: str, value: float, objection: str | None) -> None:
+    response = "I think warm air goes up and cold air sinks down, or so"
+
+    assert screen.objection(text, response, item(POINTS), value) == objection
+
+
+def test_a_verdict_that_was_never_learnt_agrees_with_nothing(screen: Screen) -> None:
+    assert screen.objection("Quite right", "warm", item(LABELS), 0) == "contradicts_score"
+
+
+def test_agreement_is_a_probability_of_each_text(screen: Screen) -> None:
+    both = screen.agreement(["Nearly", "Nearly", "Nearly"], [{"between"}, {"highest", "lowest"}, {"lowest", "between"}])
+
+    assert both[0] + both[1] == pytest.approx(1)
+    assert both[0] > 0.9
+    assert both[2] > both[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "response", "share"),
+    [
+        ("a b c d e f g h", "x a b c d e f g h y", 1.0),
+        ("You say A, B; c d e f g h!", "a b c d e f g h", 0.8),
+        ("a b c d e f g", "a b c d e f g", 0.0),  # fewer words than count as repeated
+        ("one two three four five six seven eight", "", 0.0),
+        ("", "a", 0.0),
+    ],
+)
+def test_how_much_of_a_text_the_response_has_too(text: str, response: str, share: float) -> None:
+    assert repeated(text, response) == pytest.approx(share)

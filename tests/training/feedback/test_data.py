@@ -1,0 +1,86 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.scoring.errors import BadRows
+from tests.training.feedback.told import ITEM, OTHER, as_row, told, write_data
+from training.errors import TooFewRows
+from training.feedback.data import read_feedback, says_more
+
+
+def test_rows_with_feedback_are_read_and_none_is_in_two_parts(tmp_path: Path) -> None:
+    data = read_feedback(write_data(tmp_path), (), 0.2, 0)
+
+    assert (len(data.fit) + len(data.validation), len(data.dev)) == (180, 24)
+    assert 25 <= len(data.validation) <= 45
+    ids = [row.marked.id for part in (data.fit, data.validation, data.dev) for row in part]
+    assert len(set(ids)) == len(ids)
+    assert {row.feedback for row in data.dev} <= {told(n, i).feedback for n in range(102) for i in (ITEM, OTHER)}
+    assert all(row.feedback == told(int(row.marked.id.split("-")[-1]), row.item).feedback for row in data.fit)
+    assert data.items == (ITEM, OTHER)
+
+
+def test_only_the_items_named_are_read(tmp_path: Path) -> None:
+    data = read_feedback(write_data(tmp_path), ["cold-2"], 0.2, 0)
+
+    assert data.items == (OTHER,)
+    assert {row.item.item_id for row in data.dev} == {"cold-2"}
+
+
+def test_the_hash_is_of_all_that_decides(tmp_path: Path) -> None:
+    folder = write_data(tmp_path)
+    first = read_feedback(folder, (), 0.2, 0).sha256
+    assert read_feedback(folder, (), 0.2, 0).sha256 == first
+
+    train = folder / "train.jsonl"
+    train.write_text(train.read_text().replace("Wrong: heat is not named here.", "Wrong.", 1))
+
+    assert read_feedback(folder, (), 0.2, 0).sha256 != first
+
+
+def test_rows_without_feedback_or_words_are_not_learnt_from(tmp_path: Path) -> None:
+    folder = write_data(tmp_path, rows=30)
+    rows = [as_row(told(number)) for number in range(30)]
+    rows[0]["feedback"], rows[1]["feedback"], rows[2]["response"] = "", None, "  "
+    del rows[3]["feedback"]
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    data = read_feedback(folder, (), 0.2, 0)
+
+    assert len(data.fit) + len(data.validation) == 26
+
+
+@pytest.mark.parametrize("feedback", [5, ["Good."], "a\0b"])
+def test_feedback_that_is_no_text_is_named_by_file_and_line(tmp_path: Path, feedback: Any) -> None:
+    folder = write_data(tmp_path)
+    rows = [as_row(told(number)) | ({"feedback": feedback} if number == 4 else {}) for number in range(30)]
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    with pytest.raises(BadRows, match=r"train\.jsonl:5: 'feedback'"):
+        read_feedback(folder, (), 0.2, 0)
+
+
+def test_without_feedback_there_is_nothing_to_learn(tmp_path: Path) -> None:
+    folder = write_data(tmp_path)
+    rows = [{k: v for k, v in as_row(told(number)).items() if k != "feedback"} for number in range(30)]
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    with pytest.raises(TooFewRows, match="0 rows with feedback to learn from"):
+        read_feedback(folder, (), 0.2, 0)
+
+
+def test_what_is_said_of_several_responses_says_nothing_of_one() -> None:
+    long = "The response names the cause but not the effect."
+    known = [replace(told(1), feedback=long), replace(told(2), feedback="You forgot what makes air rise at all.")]
+    asked = [
+        replace(told(3), feedback=long),  # as of another response
+        replace(told(4), feedback="Nothing is said here of the sun's own warmth."),
+        replace(told(5), feedback="Correct and complete."),  # too short to say more
+        replace(told(6, OTHER), feedback="You forgot what makes air rise at all."),  # of another item
+    ]
+
+    assert says_more(asked, known) == [False, True, False, True]
+    assert says_more(known, known) == [True, True]

@@ -1,0 +1,151 @@
+"""A whole feedback model from rows to a bundle that the service would take, on a tiny language model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from app.scoring.feedback.bundle import load_feedback
+from app.scoring.feedback.model import LanguageModel
+from tests.training.conftest import tiny_settings
+from tests.training.feedback.told import ITEM, SAID, write_data
+from tests.training.tiny_gguf import write_tiny_gguf
+from training.__main__ import cli
+from training.cache import CACHE
+from training.errors import NoWeights
+from training.feedback.config import FeedbackConfig
+from training.feedback.run import Made, make_feedback
+from training.options import UsageFailure
+
+LIMITS = {"question_tokens": 32, "reference_tokens": 24, "response_tokens": 32, "feedback_tokens": 48}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def config(tmp_path: Path, tiny_encoder: Path) -> FeedbackConfig:
+    base = write_tiny_gguf(tmp_path / "base.gguf")
+    reader = tiny_settings(tiny_encoder)
+    longer = {  # verdicts must be read well enough to tell good feedback from bad
+        "teacher": reader.teacher.model_copy(update={"min_steps": 150}),
+        "distillation": reader.distillation.model_copy(update={"min_steps": 300}),
+    }
+    reader = reader.model_copy(update=longer)
+    return FeedbackConfig.model_validate(
+        {"base": str(base), "adapter_rank": 4, "learning_rate": 1e-2, "epochs": 1, "max_steps": 4, **LIMITS}
+        | {"reader": reader.model_dump()}
+    )
+
+
+def make(tmp_path: Path, config: FeedbackConfig) -> Made:
+    data = write_data(tmp_path / "data")
+    return make_feedback(data, tmp_path / "models", "school", (), config, tmp_path / "cache")
+
+
+def test_a_bundle_is_made_that_loads_and_writes(tmp_path: Path, config: FeedbackConfig) -> None:
+    made = make(tmp_path, config)
+
+    [folder] = (tmp_path / "models" / "_feedback" / "school").iterdir()
+    files = load_feedback(folder)
+    assert files.bundle == made.files.bundle
+    assert [item.item_id for item in files.bundle.items] == ["heat-1", "cold-2"]
+    assert files.adapter is not None
+    model = LanguageModel(files.base, files.adapter, files.bundle.prompt)
+    assert model.write(files.prompter.ids(ITEM, "warm air", 1)).tokens > 0
+    assert files.bundle.prompt.before.startswith("<|im_start|>user\nTell the learner")
+    assert files.bundle.prompt.after == "<|im_end|>\n<|im_start|>assistant\n"
+    # The screen has learnt from the raters what a text says.
+    assert [files.screen.objection(said, "warm", ITEM, value) for value, said in enumerate(SAID)] == [None] * 3
+    assert files.screen.objection(SAID[2], "warm", ITEM, 0) == "contradicts_score"
+    assert not (folder.parent / "ACTIVE").exists()  # a person decides that
+
+
+def test_the_figures_are_of_the_files_and_of_what_they_are_held_against(tmp_path: Path, config: FeedbackConfig) -> None:
+    made = make(tmp_path, config)
+
+    own, shown, common, near, raters = made.figures
+    assert raters.all.rouge_l == 1
+    assert min(common.agreement, near.agreement) > own.agreement
+    assert common.all.rouge_l > own.all.rouge_l  # a random model says nothing
+    assert shown.agreement > own.agreement
+    assert sum(own.objections.values()) > 0
+    assert made.files.bundle.figures == own.as_dict()
+    card = (made.files.folder / "card.md").read_text()
+    assert f"| commonest of item and score | {common.all.bleu:.1f} |" in card
+    assert "The screen objected to" in card
+
+
+def test_a_second_call_trains_and_writes_nothing_anew(
+    tmp_path: Path, config: FeedbackConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make(tmp_path, config)
+    for name in ("training.feedback.tuning._trainer", "training.feedback.run.LanguageModel"):
+        monkeypatch.setattr(name, None)
+
+    again = make(tmp_path, config)
+
+    assert again.figures == first.figures
+    assert again.files.bundle.version != first.files.bundle.version
+
+
+def test_versions_share_the_bytes_of_their_base(tmp_path: Path, config: FeedbackConfig) -> None:
+    files = make(tmp_path, config).files
+
+    assert files.base.stat().st_ino == (tmp_path / "base.gguf").stat().st_ino
+
+
+def test_a_base_as_it_is_has_no_adapter(tmp_path: Path, config: FeedbackConfig) -> None:
+    files = make(tmp_path, config.model_copy(update={"tuning": "none"})).files
+
+    assert files.adapter is None
+
+
+def test_a_base_without_a_chat_template_is_asked_plainly(tmp_path: Path, config: FeedbackConfig) -> None:
+    plain = write_tiny_gguf(tmp_path / "plain.gguf", template=None)
+
+    files = make(tmp_path, config.model_copy(update={"base": str(plain), "tuning": "none"})).files
+
+    assert files.bundle.prompt.before.startswith("<|im_start|>Tell the learner")  # after the mark of a text's beginning
+    assert files.bundle.prompt.after == "\n"
+
+
+def test_what_the_service_cannot_run_is_refused(tmp_path: Path, config: FeedbackConfig) -> None:
+    with pytest.raises(NoWeights, match=r"feedback needs smollm2 or a \.gguf file"):
+        make(tmp_path, config.model_copy(update={"base": "minilm"}))
+
+
+def command(tmp_path: Path, *more: object) -> Any:
+    data = write_data(tmp_path / "data")
+    given = ["feedback", "--data", data, "--models", tmp_path / "models", "--name", "school", *more]
+    return CliRunner().invoke(cli, list(map(str, given)))
+
+
+def test_the_command_prints_and_writes_the_figures(tmp_path: Path, config: FeedbackConfig) -> None:
+    settings = tmp_path / "settings.toml"
+    reader = json.loads(config.reader.model_dump_json(exclude_none=True))
+    lines = [f"base = {json.dumps(config.base)}", 'tuning = "none"', *(f"{k} = {v}" for k, v in LIMITS.items())]
+    for part, values in reader.items():
+        if isinstance(values, dict):
+            lines += [f"[reader.{part}]", *(f"{k} = {json.dumps(v)}" for k, v in values.items())]
+    lines.insert(len(LIMITS) + 2, "[reader]\nvalidation_share = 0.3")
+    settings.write_text("\n".join(lines))
+
+    done = command(tmp_path, "--config", settings, "--json", tmp_path / "found.json")
+
+    assert done.exception is None, done.output
+    assert "nearest response's" in done.output
+    assert "`scorelet feedback activate` makes it live" in done.output
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["raters' own"]["rouge_l"] == 1
+    assert found["generated"]["rows"] == 24
+
+
+def test_a_name_that_is_no_folder_is_bad_usage(tmp_path: Path) -> None:
+    done = command(tmp_path, "--name", "../school")
+
+    assert isinstance(done.exception, UsageFailure)

@@ -1,0 +1,98 @@
+"""Marked responses with what a rater wrote to the learner."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.scoring.errors import BadRows, BadText, RowError
+from app.scoring.item import Item
+from app.scoring.rows import read_rows
+from app.scoring.text import is_blank
+from training.cache import key_of
+from training.datasets import find_file, read_data
+from training.datasets.responses import MarkedResponse, row_id
+from training.errors import TooFewRows
+from training.splits import carve
+
+FEW_WORDS = 6  # fewer say no more than a verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one learner wrote, got, and was told."""
+
+    item: Item
+    marked: MarkedResponse
+    feedback: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackData:
+    fit: tuple[Told, ...]
+    validation: tuple[Told, ...]
+    dev: tuple[Told, ...]
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """Those there is feedback on, in the order of their first row."""
+        return tuple({row.item.item_id: row.item for row in (*self.fit, *self.validation)}.values())
+
+    @property
+    def sha256(self) -> str:
+        rows = [(part, row.item.model_dump_json(), repr(row.marked), row.feedback) for part, row in self._rows]
+        return key_of(rows)
+
+    @property
+    def _rows(self) -> list[tuple[str, Told]]:
+        named = (("fit", self.fit), ("validation", self.validation), ("dev", self.dev))
+        return [(name, row) for name, part in named for row in part]
+
+
+def read_feedback(folder: Path, item_ids: Sequence[str], validation_share: float, seed: int) -> FeedbackData:
+    """Rows with a score and feedback, of the items named or of all.  Blank responses get no feedback from a model.
+
+    Raises BadRows, and TooFewRows where there is none to learn from or to choose by.
+    """
+    read = read_data(folder)
+    train, dev = (_told(folder, part, rows, read.items) for part, rows in (("train", read.train), ("dev", read.dev)))
+    wanted = set(item_ids or read.items)
+    by_item: dict[str, list[Told]] = defaultdict(list)
+    for row in train:
+        if row.item.item_id in wanted:
+            by_item[row.item.item_id].append(row)
+    fit: list[Told] = []
+    validation: list[Told] = []
+    for rows in by_item.values():
+        told = {row.marked.id: row for row in rows}
+        parts = carve(rows[0].item, [row.marked for row in rows], validation_share, seed)
+        for part, chosen in zip((fit, validation), parts, strict=True):
+            part += [told[row.id] for row in chosen]
+    if not fit or not validation:
+        raise TooFewRows(f"{len(fit)} rows with feedback to learn from in {folder}, {len(validation)} to choose by")
+    return FeedbackData(tuple(fit), tuple(validation), tuple(row for row in dev if row.item.item_id in wanted))
+
+
+def _told(folder: Path, part: str, marked: Sequence[MarkedResponse], items: dict[str, Item]) -> list[Told]:
+    file = find_file(folder, part)
+    texts: dict[str, str] = {}
+    errors: list[RowError] = []
+    for row in read_rows(file) if file else ():
+        if row.fields.get("feedback") in (None, ""):
+            continue
+        try:
+            texts[row_id(row)] = row.text("feedback").strip()
+        except BadText as error:
+            errors.append(row.error(str(error)))
+    if errors:
+        raise BadRows(errors)
+    return [Told(items[m.item_id], m, texts[m.id]) for m in marked if texts.get(m.id) and not is_blank(m.text)]
+
+
+def says_more(rows: Sequence[Told], known: Sequence[Told]) -> list[bool]:
+    """For each row whether its feedback is more than a bare verdict.
+
+    What raters wrote under several responses to an item, word for word, says nothing of any one of them.
+    """
+    written = Counter((row.item.item_id, row.feedback) for row in {id(row): row for row in (*known, *rows)}.values())
+    return [written[row.item.item_id, row.feedback] == 1 and len(row.feedback.split()) >= FEW_WORDS for row in rows]

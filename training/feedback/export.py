@@ -1,0 +1,68 @@
+"""From what was learnt to a feedback bundle on disk, in one move."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from torch import Tensor
+
+from app.scoring.feedback.bundle import (
+    ADAPTER,
+    BASE,
+    CARD,
+    FOLDER,
+    METADATA,
+    READER,
+    READER_TOKENIZER,
+    TOKENIZER,
+    FeedbackBundle,
+    FeedbackFiles,
+    checksum,
+    load_feedback,
+)
+from training.feedback.adapter_file import write_adapter
+from training.feedback.verdicts import Reader
+
+
+def write_parts(
+    folder: Path, base: Path, tokenizer: bytes, adapter: Mapping[str, Tensor] | None, reader: Reader
+) -> None:
+    """All but feedback.json and the card."""
+    link_or_copy(base, folder / BASE)
+    (folder / TOKENIZER).write_bytes(tokenizer)
+    if adapter is not None:
+        write_adapter(folder / ADAPTER, base, adapter)
+    (folder / READER).write_bytes(reader.files.student)
+    (folder / READER_TOKENIZER).write_bytes(reader.files.tokenizer)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """A second name of one file where the file system has that: versions with one base take its bytes once."""
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def finish(staged: Path, models: Path, bundle: FeedbackBundle, card: str) -> FeedbackFiles:
+    """Writes feedback.json and the card, loads all as the service will, and gives the folder its name."""
+    (staged / CARD).write_text(card, encoding="utf-8")
+    files = [file for file in sorted(staged.iterdir()) if file.name != METADATA]
+    bundle = bundle.model_copy(update={"sha256": {file.name: checksum(file) for file in files}})
+    home = models / FOLDER / bundle.name
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home, prefix=".staged-") as temporary:
+        folder = Path(temporary) / bundle.name / bundle.version
+        shutil.copytree(staged, folder, copy_function=lambda s, t: link_or_copy(Path(s), Path(t)))
+        (folder / METADATA).write_text(bundle.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        load_feedback(folder)
+        folder.rename(home / bundle.version)
+    return load_feedback(home / bundle.version)
+
+
+def version_now(content: str) -> tuple[str, datetime]:
+    made = datetime.now(UTC)
+    return f"{made:%Y%m%dT%H%M%SZ}-{content[:8]}", made

@@ -1,0 +1,151 @@
+"""One feedback model in order: data → verdict reader → adapter → texts for dev by the files that serve → bundle."""
+
+import importlib.metadata
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from app.scoring.active import write_atomically
+from app.scoring.feedback.bundle import (
+    ADAPTER,
+    BASE,
+    FeedbackBundle,
+    FeedbackFiles,
+    FeedbackProvenance,
+)
+from app.scoring.feedback.model import LanguageModel
+from app.scoring.feedback.prompt import Prompter, PromptSettings
+from app.scoring.feedback.screen import Screen
+from training.cache import key_of
+from training.errors import NoWeights
+from training.feedback.baselines import commonest, nearest
+from training.feedback.config import FeedbackConfig
+from training.feedback.data import FeedbackData, Told, read_feedback, says_more
+from training.feedback.export import finish, version_now, write_parts
+from training.feedback.figures import Figures, card_of, figures_of
+from training.feedback.tuning import tuned
+from training.feedback.verdicts import Reader, verdict_reader
+from training.progress import console, track
+from training.unpacking import unpacked
+from training.weights import fingerprint, resolve
+
+INSTRUCTION = "Tell the learner in one or two sentences what is right and what is wrong in the answer."
+SOFTWARE = ("scorelet", "torch", "transformers", "peft", "gguf", "xllamacpp")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    files: FeedbackFiles
+    figures: list[Figures]  # of what was made first, of those it is held against after it; empty without dev rows
+
+
+def make_feedback(
+    folder: Path, models: Path, name: str, item_ids: Sequence[str], config: FeedbackConfig, cache: Path
+) -> Made:
+    """`models/_feedback/<name>/<version>` from rows with feedback.  Killed, it goes on when called again."""
+    data = read_feedback(folder, item_ids, config.validation_share, config.seed)
+    base = _gguf(config.base)
+    source = unpacked(base)
+    tokenizer = (source / "tokenizer.json").read_bytes()
+    prompter = Prompter(tokenizer, _prompt_settings(source, config))
+    reader = verdict_reader((*data.fit, *data.validation), config.reader, cache)
+    console.print(f"verdicts are read rightly from {reader.accuracy:.1%} of raters' feedback not learnt from")
+    key = key_of(data.sha256, config.model_dump(), fingerprint(config.base), prompter.settings.model_dump())
+    adapter = None
+    if config.tuning != "none":
+        adapter = tuned(str(source), (*data.fit, *data.validation), prompter, config, key, cache)
+    with tempfile.TemporaryDirectory() as temporary:
+        staged = Path(temporary)
+        write_parts(staged, base, tokenizer, adapter, reader)
+        figures = (
+            _measured(staged, data, prompter, reader, cache / "feedback" / key_of("texts", key)) if data.dev else []
+        )
+        version, made = version_now(key)
+        bundle = FeedbackBundle(
+            name=name,
+            version=version,
+            items=data.items,
+            prompt=prompter.settings,
+            verdict=reader.settings,
+            figures=figures[0].as_dict() if figures else {},
+            provenance=FeedbackProvenance(
+                created_at=made,
+                data_sha256=data.sha256,
+                base=config.base,
+                config=config.model_dump(),
+                software={name: importlib.metadata.version(name) for name in SOFTWARE},
+            ),
+            sha256={},
+        )
+        return Made(finish(staged, models, bundle, card_of(bundle, data, reader, figures)), figures)
+
+
+def _gguf(base: str) -> Path:
+    """Raises NoWeights for what is no GGUF file: the service runs the very file that was learnt beside."""
+    source = resolve(base)
+    if not source.endswith(".gguf"):
+        raise NoWeights(f"base model {base!r}: feedback needs smollm2 or a .gguf file, which the service can run")
+    return Path(source)
+
+
+def _prompt_settings(source: Path, config: FeedbackConfig) -> PromptSettings:
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    mark = "\x1a"
+    before, after = f"{tokenizer.bos_token or ''}{INSTRUCTION}\n", "\n"
+    if tokenizer.chat_template:
+        said = [{"role": "user", "content": f"{INSTRUCTION}\n{mark}"}]
+        filled = str(tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True))
+        before, _, after = filled.partition(mark)
+    return PromptSettings(
+        before=before,
+        after=after,
+        end=tokenizer.eos_token_id,
+        question_tokens=config.question_tokens,
+        reference_tokens=config.reference_tokens,
+        response_tokens=config.response_tokens,
+        feedback_tokens=config.feedback_tokens,
+    )
+
+
+def _measured(staged: Path, data: FeedbackData, prompter: Prompter, reader: Reader, kept: Path) -> list[Figures]:
+    """Of the model's texts as they come, of what a learner would see, and of the two baselines."""
+    known, more = (*data.fit, *data.validation), says_more(data.dev, (*data.fit, *data.validation))
+    texts = _texts(staged, data.dev, prompter, kept)
+    screen = Screen(reader.network(), reader.settings.item, reader.settings.threshold)
+    bank = commonest(known, data.dev)
+    objections = [
+        screen.objection(text, row.marked.text, row.item, row.marked.value)
+        for text, row in zip(texts, data.dev, strict=True)
+    ]
+    shown = [own if why is None else instead for own, why, instead in zip(texts, objections, bank, strict=True)]
+    named = {
+        "generated": texts,
+        "shown (the commonest where the screen objects)": shown,
+        "commonest of item and score": bank,
+        "nearest response's": nearest(known, data.dev),
+        "raters' own": [row.feedback for row in data.dev],
+    }
+    counted: dict[str, int] = Counter(why for why in objections if why is not None)
+    return [
+        figures_of(title, data.dev, texts, more, reader, counted if title == "generated" else {})
+        for title, texts in named.items()
+    ]
+
+
+def _texts(staged: Path, rows: Sequence[Told], prompter: Prompter, kept: Path) -> list[str]:
+    """What the model writes for each row; kept as it comes."""
+    found: dict[str, str] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    missing = [row for row in rows if row.marked.id not in found]
+    if missing:
+        adapter = staged / ADAPTER
+        model = LanguageModel(staged / BASE, adapter if adapter.is_file() else None, prompter.settings)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        for row in track(missing, "feedback for dev", len(missing)):
+            found[row.marked.id] = model.write(prompter.ids(row.item, row.marked.text, row.marked.value)).text
+            write_atomically(kept, json.dumps(found, ensure_ascii=False))
+    return [found[row.marked.id] for row in rows]

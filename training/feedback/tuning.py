@@ -1,0 +1,121 @@
+"""A causal language model learns by LoRA or QLoRA what raters wrote; transformers' own trainer does the work."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils.logging import disable_progress_bar
+
+from app.scoring.feedback.prompt import Prompter
+from training.adapters import load_in_4_bits, with_adapters
+from training.cache import key_of, note_seconds, replace_file
+from training.feedback.config import FeedbackConfig
+from training.feedback.data import Told
+from training.progress import console
+
+NO_LABEL = -100  # tokens that the loss leaves out: those of the prompt, and padding
+SAVED_EVERY = 20  # steps
+
+
+class Examples(Dataset[dict[str, list[int]]]):
+    """Prompt and feedback as ids; only the feedback is learnt."""
+
+    def __init__(self, rows: Sequence[Told], prompter: Prompter) -> None:
+        self._pairs = [
+            (
+                prompter.ids(row.item, row.marked.text, row.marked.value),
+                prompter.feedback_ids(row.feedback),
+            )
+            for row in rows
+        ]
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __getitem__(self, number: int) -> dict[str, list[int]]:
+        prompt, feedback = self._pairs[number]
+        return {"input_ids": prompt + feedback, "labels": [NO_LABEL] * len(prompt) + feedback}
+
+
+def collate(rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Any]:
+    """(batch, tokens), padded at the start: what is learnt stands at the end, and logits are made for it alone."""
+    longest = max(len(row["input_ids"]) for row in rows)
+    kept = 1 + max(len(row["labels"]) - row["labels"].count(NO_LABEL) for row in rows)
+
+    def padded(values: Sequence[Sequence[int]], filler: int) -> Tensor:
+        return torch.tensor([[*[filler] * (longest - len(own)), *own] for own in values])
+
+    return {
+        "input_ids": padded([row["input_ids"] for row in rows], 0),
+        "attention_mask": padded([[1] * len(row["input_ids"]) for row in rows], 0),
+        "labels": padded([row["labels"] for row in rows], NO_LABEL)[:, -kept:],
+        "logits_to_keep": kept,
+    }
+
+
+def tuned(
+    source: str, fit: Sequence[Told], prompter: Prompter, config: FeedbackConfig, key: str, cache: Path
+) -> dict[str, Tensor]:
+    """The adapter's weights by peft's names.  A killed call goes on from the last saved step."""
+    file = cache / "feedback" / key_of("adapter", key) / "adapter.safetensors"
+    if not file.is_file():
+        trainer = _trainer(source, Examples(fit, prompter), config, file.parent / "steps")
+        last = _last(file.parent / "steps")
+        if last:
+            console.print(f"goes on from {Path(last).name}")
+        found = trainer.train(resume_from_checkpoint=last)
+        learnt = {name: p.detach().cpu().contiguous() for name, p in _adapters(trainer.model).items()}
+        note_seconds(file, float(found.metrics["train_runtime"]))
+        replace_file(file, partial(save_file, learnt))
+    return load_file(file)
+
+
+def _last(folder: Path) -> str | None:
+    found: str | None = get_last_checkpoint(str(folder)) if folder.is_dir() else None  # type: ignore[no-untyped-call]
+    return found
+
+
+def _adapters(model: Any) -> dict[str, nn.Parameter]:
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def _trainer(source: str, examples: Examples, config: FeedbackConfig, folder: Path) -> Trainer:
+    logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    compute = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+    model: Any
+    if config.tuning == "qlora":
+        model = load_in_4_bits(source, compute, AutoModelForCausalLM)
+    else:
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    torch.manual_seed(config.seed)
+    if config.checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    steps = config.max_steps or config.epochs * -(-len(examples) // config.batch_size)
+    settings = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=config.batch_size,
+        num_train_epochs=config.epochs,
+        max_steps=config.max_steps or -1,
+        learning_rate=config.learning_rate,
+        warmup_steps=round(config.warmup * steps),
+        weight_decay=0.01,
+        bf16=config.precision == "bfloat16",
+        train_sampling_strategy="group_by_length",
+        save_steps=SAVED_EVERY,
+        save_total_limit=1,
+        logging_steps=SAVED_EVERY,
+        seed=config.seed,
+        use_cpu=not torch.cuda.is_available(),
+        remove_unused_columns=False,
+    )
+    adapted = with_adapters(model, config.adapter_rank, config.dropout)
+    return Trainer(adapted, settings, data_collator=collate, train_dataset=examples)
