@@ -8,7 +8,7 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
-from app.api.bodies import EXAMPLES
+from app.api.examples import EXAMPLES
 
 FILES = Path(__file__).with_name("static")  # its README says where they come from
 # The browser is told to ask nobody but us, whatever the pages' scripts may come to want.

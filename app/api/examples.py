@@ -1,0 +1,115 @@
+"""An example of every body, for the OpenAPI document.  A test holds that each fits its schema."""
+
+from pydantic import BaseModel, JsonValue
+
+from app.api.bodies import (
+    BatchReply,
+    BatchRequest,
+    ItemReply,
+    ItemsReply,
+    Liveness,
+    LoggedReply,
+    LogPage,
+    Readiness,
+    ScoreReply,
+    ScoreRequest,
+)
+
+REQUEST_EXAMPLE: dict[str, JsonValue] = {
+    "item_id": "demo-drying-towel",
+    "response": (
+        "The warm air makes the water evaporate faster. The wind blows the wet air away so drier air comes. "
+        "And it is spread out so more of it touches the air."
+    ),
+    "attempt_id": "quiz-7/attempt-2",
+    "gradebook_max": 10,
+    "feedback": True,
+}
+REPLY_EXAMPLE: dict[str, JsonValue] = {
+    "prediction_id": "0197a3c2-5e1b-7c44-9a57-3d1f6f0f2b11",
+    "item_id": "demo-drying-towel",
+    "bundle_version": "20261121T150027Z-5edb5da1",
+    "scored_by": "student",
+    "score": 3,
+    "label": None,
+    "expected_score": 2.62,
+    "max_score": 3,
+    "gradebook_score": 10.0,
+    "probabilities": [0.0, 0.01, 0.37, 0.62],
+    "interval": None,
+    "confidence": 0.62,
+    "decision": "review",
+    "condition": None,
+    "feedback": {
+        "text": "You explain all three: what warmth does, what wind does, and why being spread out helps.",
+        "source": "bank",
+        "version": "20261121T150027Z-5edb5da1",
+        "instead_because": None,
+    },
+    "feedback_withheld": None,
+    "grading_progress": "PendingManual",
+}
+
+LOGGED_EXAMPLE: dict[str, JsonValue] = REPLY_EXAMPLE | {
+    "created_at": "2026-11-21T09:30:12.345678Z",
+    "response": REQUEST_EXAMPLE["response"],
+    "attempt_id": REQUEST_EXAMPLE["attempt_id"],
+    "learner_hash": None,
+    "gradebook_max": 10,
+}
+ITEM_EXAMPLE: dict[str, JsonValue] = {
+    "item_id": "demo-drying-towel",
+    "title": "The drying towel (synthetic demo)",
+    "prompt": "Sami hangs his wet towel, spread out, on a washing line in the garden. The day is warm and "
+    "windy. His sister leaves the same kind of wet towel in a heap on the floor of a cool shed. "
+    "Explain why Sami's towel dries first. Give three reasons.",
+    "scale": "points",
+    "min_score": None,
+    "max_score": 3,
+    "labels": None,
+    "bundle_version": "20261121T150027Z-5edb5da1",
+    "mode": "auto",
+    "released_by": "the scorelet maintainers",
+    "released_at": "2026-11-21T15:00:31Z",
+    "release_reason": "a demonstration on synthetic responses",
+    "threshold": None,
+    "agreement": {
+        "n": 150,
+        "exact": 0.66,
+        "adjacent": 0.96,
+        "qwk": 0.799,
+        "smd": -0.012,
+        "macro_f1": 0.66,
+        "rmse": None,
+        "mae": None,
+        "pearson": None,
+        "coverage": None,
+        "human_qwk": 0.965,
+        "human_exact": 0.92,
+        "human_rmse": None,
+    },
+    "feedback": "bank",
+    "interval_coverage": None,
+    "parameters": 23380,
+}
+
+EXAMPLES: dict[type[BaseModel], JsonValue] = {
+    ScoreRequest: REQUEST_EXAMPLE,
+    ScoreReply: REPLY_EXAMPLE,
+    BatchRequest: {"responses": [REQUEST_EXAMPLE]},
+    BatchReply: {"results": [REPLY_EXAMPLE]},
+    LoggedReply: LOGGED_EXAMPLE,
+    LogPage: {"predictions": [LOGGED_EXAMPLE], "next": None},
+    ItemReply: ITEM_EXAMPLE,
+    ItemsReply: {"items": [ITEM_EXAMPLE]},
+    Liveness: {"status": "alive"},
+    Readiness: {
+        "status": "ready",
+        "open": False,
+        "database": "ok",
+        "items": ["demo-drying-towel"],
+        "refused": {},
+        "feedback_models": [],
+        "refused_feedback_models": {},
+    },
+}
