@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 from app.feedback.writer import Failure, Outcome, Task
 from app.scoring.item import Item, Number
 from app.scoring.judgement import Condition, Decision
+from app.storage.tables import HumanMark
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Once:
     body_sha256: str
 
 
+GradingProgress = Literal["FullyGraded", "PendingManual"]
 Withheld = Failure | Literal["not_scored", "no_text", "pending"]
 
 
@@ -75,7 +77,7 @@ class Prediction(BaseModel):
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def grading_progress(self) -> Literal["FullyGraded", "PendingManual"]:
+    def grading_progress(self) -> GradingProgress:
         """The words of LTI Assignment and Grade Services."""
         return "FullyGraded" if self.decision == "auto" else "PendingManual"
 
@@ -115,6 +117,26 @@ def with_feedback(prediction: PredictionT, feedback: Feedback | Withheld) -> Pre
     is_text = isinstance(feedback, Feedback)
     update = {"feedback": feedback if is_text else None, "feedback_withheld": None if is_text else feedback}
     return prediction.model_copy(update=update)
+
+
+class Final(BaseModel):
+    """What stands: the newest human mark, else a score that may stand alone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    by: Literal["human", "machine"]
+    score: Number | None
+    label: str | None
+    gradebook_score: float | None
+
+
+def final(prediction: Prediction, mark: HumanMark | None) -> Final | None:
+    """A human mark always wins; without one only a score with decision `auto` stands."""
+    stands = mark or (prediction if prediction.decision == "auto" else None)
+    if stands is None:
+        return None
+    by: Literal["human", "machine"] = "machine" if mark is None else "human"
+    return Final(by=by, score=stands.score, label=stands.label, gradebook_score=stands.gradebook_score)
 
 
 def gradebook_score(item: Item, value: float, gradebook_max: float | None) -> float | None:

@@ -3,15 +3,17 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema, computed_field
 
 from app.api.problems import Problem
-from app.prediction import Feedback, Prediction, Submission, Withheld, with_feedback
+from app.marking import Mark
+from app.prediction import Feedback, Final, GradingProgress, Prediction, Submission, Withheld, final, with_feedback
 from app.scoring.agreement import Agreement
 from app.scoring.item import Name, Number, Scale
 from app.scoring.judgement import LiveItem
 from app.scoring.text import MAX_CHARACTERS, checked_text
-from app.storage.tables import GeneratedFeedback, LoggedPrediction
+from app.storage.predictions import Since
+from app.storage.tables import LoggedPrediction
 
 MAX_BATCH = 1000
 _FEEDBACK: TypeAdapter[Feedback | Withheld] = TypeAdapter(Feedback | Withheld)
@@ -63,6 +65,33 @@ class BatchReply(BaseModel):
     results: list[ScoreReply | Problem]
 
 
+class ReviewRequest(BaseModel):
+    """A human mark: a score, or a label of ordinal and nominal items."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    score: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = None
+    label: Annotated[Checked, Field(max_length=200)] | None = None
+    reviewer: Annotated[Checked, Field(min_length=1, max_length=200, pattern=r"\S")] = Field(
+        description="Who gives it, in words of yours."
+    )
+    reason: Annotated[Checked, Field(max_length=5000)] | None = None
+
+    def mark(self) -> Mark:
+        return Mark(self.score, self.label, self.reviewer, self.reason)
+
+
+class HumanMarkReply(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    score: Number | None
+    label: str | None
+    gradebook_score: float | None
+    reviewer: str
+    reason: str | None
+    marked_at: datetime
+
+
 class LoggedReply(ScoreReply):
     """A prediction as it stands in the log."""
 
@@ -71,17 +100,30 @@ class LoggedReply(ScoreReply):
     attempt_id: str | None
     learner_hash: str | None
     gradebook_max: float | None
+    human_marks: list[HumanMarkReply] = Field(default=[], description="Newest first; the newest counts.")
+    final: Final | None = Field(
+        default=None, description="What stands: the newest human mark, else a score with decision `auto`; else null."
+    )
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def grading_progress(self) -> GradingProgress:
+        """The words of LTI Assignment and Grade Services."""
+        return "FullyGraded" if self.final is not None else "PendingManual"
 
     @classmethod
-    def of(cls, row: LoggedPrediction, later: GeneratedFeedback | None, overdue: timedelta) -> "LoggedReply":
-        """`later`: what came of pending feedback; what has been pending for longer than `overdue` will not come."""
+    def of(cls, row: LoggedPrediction, since: Since, overdue: timedelta) -> "LoggedReply":
+        """Feedback that has been pending for longer than `overdue` will not come."""
         reply = cls.model_validate(row)
-        if later is not None:
-            said = later.feedback or later.feedback_withheld
-            return with_feedback(reply, _FEEDBACK.validate_python(said))
-        if row.feedback_withheld == "pending" and datetime.now(UTC) - row.created_at > overdue:
-            return with_feedback(reply, "failed")
-        return reply
+        if since.feedback is not None:
+            said = since.feedback.feedback or since.feedback.feedback_withheld
+            reply = with_feedback(reply, _FEEDBACK.validate_python(said))
+        elif row.feedback_withheld == "pending" and datetime.now(UTC) - row.created_at > overdue:
+            reply = with_feedback(reply, "failed")
+        marks = [HumanMarkReply.model_validate(mark) for mark in since.marks]
+        return reply.model_copy(
+            update={"human_marks": marks, "final": final(reply, since.marks[0] if since.marks else None)}
+        )
 
 
 class LogPage(BaseModel):

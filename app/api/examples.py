@@ -11,6 +11,7 @@ from app.api.bodies import (
     LoggedReply,
     LogPage,
     Readiness,
+    ReviewRequest,
     ScoreReply,
     ScoreRequest,
 )
@@ -56,6 +57,23 @@ LOGGED_EXAMPLE: dict[str, JsonValue] = REPLY_EXAMPLE | {
     "attempt_id": REQUEST_EXAMPLE["attempt_id"],
     "learner_hash": None,
     "gradebook_max": 10,
+    "human_marks": [
+        {
+            "score": 2,
+            "label": None,
+            "gradebook_score": 6.67,
+            "reviewer": "A. Teacher",
+            "reason": "The third reason is not there.",
+            "marked_at": "2026-11-21T10:02:41.120391Z",
+        }
+    ],
+    "final": {"by": "human", "score": 2, "label": None, "gradebook_score": 6.67},
+    "grading_progress": "FullyGraded",
+}
+REVIEW_EXAMPLE: dict[str, JsonValue] = {
+    "score": 2,
+    "reviewer": "A. Teacher",
+    "reason": "The third reason is not there.",
 }
 ITEM_EXAMPLE: dict[str, JsonValue] = {
     "item_id": "demo-drying-towel",
@@ -98,6 +116,7 @@ EXAMPLES: dict[type[BaseModel], JsonValue] = {
     ScoreReply: REPLY_EXAMPLE,
     BatchRequest: {"responses": [REQUEST_EXAMPLE]},
     BatchReply: {"results": [REPLY_EXAMPLE]},
+    ReviewRequest: REVIEW_EXAMPLE,
     LoggedReply: LOGGED_EXAMPLE,
     LogPage: {"predictions": [LOGGED_EXAMPLE], "next": None},
     ItemReply: ITEM_EXAMPLE,

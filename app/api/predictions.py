@@ -1,4 +1,4 @@
-"""GET /predictions and /predictions/{id}: the log."""
+"""GET /predictions and /predictions/{id}: the log.  POST /predictions/{id}/review: a human mark."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy.orm import Session
 
 from app.api.access import ReadingCaller, ReviewCaller
-from app.api.bodies import LoggedReply, LogPage
+from app.api.bodies import LoggedReply, LogPage, ReviewRequest
 from app.api.problems import UnknownPrediction, documented
 from app.api.state import State, StateDep
+from app.marking import add_mark
 from app.scoring.item import Name
 from app.scoring.judgement import Decision
 from app.storage import predictions
@@ -41,7 +42,21 @@ def prediction(prediction_id: UUID, caller: ReadingCaller, session: SessionDep, 
     row = predictions.find(session, str(prediction_id))
     if row is None or not (Scope.REVIEW in caller.scopes or row.key_id == caller.key_id):
         raise UnknownPrediction(f"no prediction {prediction_id}")  # another key's is not told from none
-    return LoggedReply.of(row, predictions.feedback_on(session, [row]).get(row.prediction_id), _overdue(state))
+    [since] = predictions.since(session, [row])
+    return LoggedReply.of(row, since, _overdue(state))
+
+
+@router.post("/predictions/{prediction_id}/review", status_code=201, responses=documented(401, 403, 404, 422, 503))
+def review(prediction_id: UUID, request: ReviewRequest, caller: ReviewCaller, state: StateDep) -> LoggedReply:
+    """A human mark.  It always wins; the machine's score and earlier marks are kept beside it."""
+    with Session(state["engine"]) as session:
+        row = predictions.find(session, str(prediction_id))
+        if row is None:
+            raise UnknownPrediction(f"no prediction {prediction_id}")
+        add_mark(session, state["registry"], row, request.mark(), caller.key_id)
+        session.commit()
+        [since] = predictions.since(session, [row])
+        return LoggedReply.of(row, since, _overdue(state))
 
 
 @router.get("/predictions", responses=documented(401, 403, 422, 503))
@@ -51,16 +66,19 @@ def log(
     state: StateDep,
     item_id: Annotated[Name | None, Query()] = None,
     decision: Decision | None = None,
+    marked: Annotated[bool | None, Query(description="By a person, or not yet.")] = None,
     cursor: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> LogPage:
     """The log, newest first."""
-    rows = predictions.page(
-        session, before=str(cursor) if cursor else None, limit=limit + 1, item_id=item_id, decision=decision
-    )
+    before = str(cursor) if cursor else None
+    rows = predictions.page(session, before=before, limit=limit + 1, item_id=item_id, decision=decision, marked=marked)
     shown = rows[:limit]
-    later, overdue = predictions.feedback_on(session, shown), _overdue(state)
+    overdue = _overdue(state)
     return LogPage(
-        predictions=[LoggedReply.of(row, later.get(row.prediction_id), overdue) for row in shown],
+        predictions=[
+            LoggedReply.of(row, since, overdue)
+            for row, since in zip(shown, predictions.since(session, shown), strict=True)
+        ],
         next=shown[-1].prediction_id if len(rows) > limit else None,
     )

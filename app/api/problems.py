@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from app.prediction import Refusal
-from app.scoring.errors import ItemNotReady, ScoringError, UnknownItem
+from app.scoring.errors import BadMark, ItemNotReady, ScoringError, UnknownItem
 from app.service import IdempotencyConflict
 
 MEDIA_TYPE = "application/problem+json"
@@ -40,6 +40,7 @@ class UnknownPrediction(ApiError):
 
 
 STATUS: dict[str, int] = {
+    BadMark.__name__: 422,
     UnknownItem.__name__: 404,
     ItemNotReady.__name__: 503,
     IdempotencyConflict.__name__: 409,

@@ -2,6 +2,7 @@
 
 ScoringError
 ├── BadText        a response that no model and no database can take
+├── BadMark        a human mark that is none of the item's scores
 ├── BadRows        rows of a file that cannot be read, each named by file, line and reason
 ├── BadBundle      a bundle that failed a check
 ├── UnknownItem    no bundle for this item
@@ -20,6 +21,10 @@ class ScoringError(Exception):
 
 class BadText(ScoringError, ValueError):  # ValueError: pydantic turns it into a validation error
     """A response that cannot be scored or stored; the message never holds the text."""
+
+
+class BadMark(ScoringError):
+    pass
 
 
 @dataclass(frozen=True, slots=True)

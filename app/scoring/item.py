@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from app.scoring.errors import BadMark
 from app.scoring.text import checked_text
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
@@ -137,6 +138,19 @@ class Item(BaseModel):
     def tolerance(self) -> float:
         """How far apart two scores may be and still count as equal: not at all, or a tenth of the span for grades."""
         return GRADE_TOLERANCE * self.span if self.is_continuous else 0.0
+
+    def value(self, score: float | None, label: str | None) -> int | float:
+        """The value of a human score or label, of which one is given.  Raises BadMark."""
+        if self.labels is not None:
+            if score is not None or label not in self.labels:
+                raise BadMark(f"give a label, one of {list(self.labels)}, and no score")
+            return self.labels.index(label)
+        bottom, top = self.bottom_score or 0, self.top_score or 0
+        on_scale = score is not None and bottom <= score <= top and (self.is_continuous or float(score).is_integer())
+        if score is None or not on_scale or label is not None:
+            kind = "number" if self.is_continuous else "whole number"
+            raise BadMark(f"give a score, a {kind} from {bottom} to {top}, and no label")
+        return whole_if_whole(score)
 
     def label(self, value: float) -> str | None:
         return self.labels[int(value)] if self.labels is not None else None

@@ -1,13 +1,15 @@
 """Reading the log."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session
 
 from app.storage.database import insert_if_new
-from app.storage.tables import GeneratedFeedback, IdempotencyClaim, LoggedPrediction, SeenActivation
+from app.storage.tables import GeneratedFeedback, HumanMark, IdempotencyClaim, LoggedPrediction, SeenActivation
 
 
 def find(session: Session, prediction_id: str) -> LoggedPrediction | None:
@@ -15,9 +17,15 @@ def find(session: Session, prediction_id: str) -> LoggedPrediction | None:
 
 
 def page(
-    session: Session, *, before: str | None, limit: int, item_id: str | None, decision: str | None
+    session: Session,
+    *,
+    before: str | None,
+    limit: int,
+    item_id: str | None,
+    decision: str | None,
+    marked: bool | None = None,
 ) -> Sequence[LoggedPrediction]:
-    """At most `limit` predictions, newest first, older than the prediction `before`."""
+    """At most `limit` predictions, newest first, older than the prediction `before`.  `marked`: by a person, or not."""
     query = select(LoggedPrediction).order_by(LoggedPrediction.prediction_id.desc()).limit(limit)
     if before is not None:
         query = query.where(LoggedPrediction.prediction_id < before)
@@ -25,6 +33,9 @@ def page(
         query = query.where(LoggedPrediction.item_id == item_id)
     if decision is not None:
         query = query.where(LoggedPrediction.decision == decision)
+    if marked is not None:
+        has_mark = exists().where(HumanMark.prediction_id == LoggedPrediction.prediction_id)
+        query = query.where(has_mark if marked else ~has_mark)
     return session.scalars(query).all()
 
 
@@ -33,13 +44,25 @@ def add_feedback(engine: Engine, row: GeneratedFeedback) -> None:
         session.add(row)
 
 
-def feedback_on(session: Session, rows: Sequence[LoggedPrediction]) -> dict[str, GeneratedFeedback]:
-    """What has been written since for those that were pending, by prediction."""
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What came after a prediction was logged."""
+
+    feedback: GeneratedFeedback | None
+    marks: tuple[HumanMark, ...]  # newest first
+
+
+def since(session: Session, rows: Sequence[LoggedPrediction]) -> list[Since]:
+    """One a row, in order."""
+    ids = [row.prediction_id for row in rows]
     pending = [row.prediction_id for row in rows if row.feedback_withheld == "pending"]
-    if not pending:
-        return {}
     query = select(GeneratedFeedback).where(GeneratedFeedback.prediction_id.in_(pending))
-    return {row.prediction_id: row for row in session.scalars(query)}
+    feedback = {row.prediction_id: row for row in session.scalars(query)} if pending else {}
+    marks: dict[str, list[HumanMark]] = defaultdict(list)
+    newest_first = select(HumanMark).where(HumanMark.prediction_id.in_(ids)).order_by(HumanMark.id.desc())
+    for mark in session.scalars(newest_first):
+        marks[mark.prediction_id].append(mark)
+    return [Since(feedback.get(own), tuple(marks[own])) for own in ids]
 
 
 def find_claim(session: Session, caller: str, idempotency_key: str) -> IdempotencyClaim | None:

@@ -92,6 +92,24 @@ class GeneratedFeedback(Base):
     seconds: Mapped[float] = mapped_column(Float)
 
 
+class HumanMark(Base):
+    """What a person gave a response.  Marks are added, never changed: the newest counts."""
+
+    __tablename__ = "human_marks"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)  # UUIDv7: sorts by time
+    prediction_id: Mapped[str] = mapped_column(ForeignKey("predictions.prediction_id"))
+    marked_at: Mapped[datetime]
+    key_id: Mapped[str | None] = mapped_column(ForeignKey("api_keys.id"))  # None: the service was open
+    reviewer: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str | None] = mapped_column(Text)
+    score: Mapped[float | None] = mapped_column(Float)
+    label: Mapped[str | None] = mapped_column(String(200))
+    gradebook_score: Mapped[float | None] = mapped_column(Float)
+
+    __table_args__ = (Index(None, "prediction_id", "id"),)
+
+
 class IdempotencyClaim(Base):
     """An Idempotency-Key a caller has used, and the results it got.  The primary key settles who came first."""
 

@@ -1,0 +1,40 @@
+"""The use case: a person gives a response its score.  What the machine gave is kept beside it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from app.prediction import gradebook_score
+from app.scoring.registry import Registry
+from app.storage.ids import uuid7
+from app.storage.tables import HumanMark, LoggedPrediction
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A score, or a label, as a person gives it."""
+
+    score: float | None
+    label: str | None
+    reviewer: str
+    reason: str | None
+
+
+def add_mark(session: Session, registry: Registry, row: LoggedPrediction, mark: Mark, key_id: str | None) -> HumanMark:
+    """Raises BadMark for what the item's scale does not have, and UnknownItem or ItemNotReady without the item."""
+    item = registry.get(row.item_id).bundle.item
+    value = item.value(mark.score, mark.label)
+    made = HumanMark(
+        id=uuid7(),
+        prediction_id=row.prediction_id,
+        marked_at=datetime.now(UTC),
+        key_id=key_id,
+        reviewer=mark.reviewer,
+        reason=mark.reason,
+        score=item.score(value),
+        label=item.label(value),
+        gradebook_score=gradebook_score(item, value, row.gradebook_max),
+    )
+    session.add(made)
+    return made

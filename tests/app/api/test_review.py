@@ -1,0 +1,215 @@
+"""Human marks: they always win, and nothing that was there before is lost."""
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.app.api.claims import BOTH, CANARY, assert_problem, body
+from tests.app.conftest import MakeKey, Serve, Sql
+from tests.tiny import write_tiny_bundle
+
+TEACHER = {"reviewer": "A. Teacher"}
+
+
+def scored(client: TestClient, **fields: Any) -> dict[str, Any]:
+    reply: dict[str, Any] = client.post("/score", json=body(**fields)).json()
+    return reply
+
+
+def review(client: TestClient, prediction: dict[str, Any], **mark: Any) -> Any:
+    return client.post(f"/predictions/{prediction['prediction_id']}/review", json=TEACHER | mark)
+
+
+def read(client: TestClient, prediction: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = client.get(f"/predictions/{prediction['prediction_id']}").json()
+    return found
+
+
+@BOTH
+def test_a_human_mark_wins_and_both_are_kept(client: TestClient) -> None:
+    prediction = scored(client, response="warm air goes", gradebook_max=10)
+
+    reply = review(client, prediction, score=1, reason="Only one idea.")
+
+    assert reply.status_code == 201
+    marked = reply.json()
+    assert (marked["score"], marked["gradebook_score"]) == (3, 10.0)  # the machine's own
+    assert marked["final"] == {"by": "human", "score": 1, "label": None, "gradebook_score": 3.33}
+    [mark] = marked["human_marks"]
+    assert mark["marked_at"] > marked["created_at"]
+    assert mark | {"marked_at": None} == {
+        "score": 1, "label": None, "gradebook_score": 3.33, "reviewer": "A. Teacher", "reason": "Only one idea.",
+        "marked_at": None,
+    }  # fmt: skip
+    assert marked["grading_progress"] == "FullyGraded"
+    assert read(client, prediction) == marked
+    assert client.get("/predictions").json()["predictions"] == [marked]
+
+
+@BOTH
+def test_the_newest_mark_counts_and_none_is_lost(client: TestClient) -> None:
+    prediction = scored(client, response="warm air goes")
+
+    for score in (1, 2, 0):
+        review(client, prediction, score=score)
+
+    found = read(client, prediction)
+    assert [mark["score"] for mark in found["human_marks"]] == [0, 2, 1]
+    assert found["final"]["score"] == 0
+
+
+@pytest.mark.parametrize(
+    ("item_id", "response", "by", "progress"),
+    [
+        ("heat-1", "warm air", "machine", "FullyGraded"),  # decision auto
+        ("tides-4", "warm air", None, "PendingManual"),  # a suggestion
+        ("heat-1", " ", None, "PendingManual"),  # blank
+    ],
+)
+def test_without_a_mark_only_what_may_stand_alone_is_final(
+    client: TestClient, item_id: str, response: str, by: str | None, progress: str
+) -> None:
+    found = read(client, scored(client, item_id=item_id, response=response))
+
+    assert found["final"] == (by and {"by": by, "score": 2, "label": None, "gradebook_score": None})
+    assert found["grading_progress"] == progress
+    assert found["human_marks"] == []
+
+
+def test_what_no_model_scored_a_person_can(client: TestClient) -> None:
+    prediction = scored(client, response=" ", gradebook_max=10)
+
+    marked = review(client, prediction, score=0).json()
+
+    assert (marked["score"], marked["decision"]) == (None, "not_scorable")
+    assert marked["final"] == {"by": "human", "score": 0, "label": None, "gradebook_score": 0.0}
+    assert marked["grading_progress"] == "FullyGraded"
+
+
+@pytest.mark.parametrize(
+    ("item_id", "mark", "final"),
+    [
+        ("heat-1", {"score": 3.0}, (3, None)),
+        ("plants-2", {"label": "partial"}, (1, "partial")),  # ordinal: the rank as well
+        ("belief-3", {"label": "air moves"}, (None, "air moves")),
+        ("shade-6", {"score": 2.35}, (2.35, None)),
+    ],
+)
+def test_every_scale_is_marked_in_its_own_terms(
+    client: TestClient, item_id: str, mark: dict[str, Any], final: tuple[Any, Any]
+) -> None:
+    found = review(client, scored(client, item_id=item_id), **mark).json()["final"]
+
+    assert (found["score"], found["label"]) == final
+
+
+@pytest.mark.parametrize(
+    ("item_id", "mark", "reason"),
+    [
+        ("heat-1", {"score": 4}, "a whole number from 0 to 3"),
+        ("heat-1", {"score": 1.5}, "a whole number from 0 to 3"),
+        ("heat-1", {"score": -1}, "a whole number from 0 to 3"),
+        ("heat-1", {"label": "good"}, "a whole number from 0 to 3"),
+        ("heat-1", {"score": 1, "label": "good"}, "and no label"),
+        ("heat-1", {}, "a whole number from 0 to 3"),
+        ("shade-6", {"score": 0.5}, "a number from 1 to 6"),
+        ("plants-2", {"score": 1}, "one of .'missing', 'partial', 'complete'.*and no score"),
+        ("belief-3", {"label": CANARY}, "one of .'no idea'"),
+    ],
+)
+def test_what_the_scale_does_not_have_is_refused_by_name(
+    client: TestClient, sql: Sql, item_id: str, mark: dict[str, Any], reason: str
+) -> None:
+    import re
+
+    reply = review(client, scored(client, item_id=item_id), **mark)
+
+    assert_problem(reply, 422, "bad-mark")
+    assert re.search(reason, reply.json()["detail"])
+    assert CANARY not in reply.text
+    assert sql("SELECT * FROM human_marks") == []
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"score": "1"},
+        {"score": True},
+        {"score": 1, "reviewer": ""},
+        {"score": 1, "reviewer": "  "},
+        {"score": 1, "reviewer": "a\0b"},
+        {"score": 1, "reviewer": "x" * 201},
+        {"score": 1, "reason": "\ud800"},
+        {"score": 1, "final": True},
+        {"score": 1e400},
+        {"score": 10**400},
+    ],
+)
+def test_a_mark_that_is_none_is_refused(client: TestClient, mark: dict[str, Any]) -> None:
+    prediction = scored(client)
+    path = f"/predictions/{prediction['prediction_id']}/review"
+    import json
+
+    reply = client.post(path, content=json.dumps(TEACHER | mark), headers={"Content-Type": "application/json"})
+
+    assert_problem(reply, 422, "invalid-request")
+
+
+def test_a_mark_needs_a_reviewer(client: TestClient) -> None:
+    path = f"/predictions/{scored(client)['prediction_id']}/review"
+
+    assert_problem(client.post(path, json={"score": 1}), 422, "invalid-request")
+
+
+def test_a_prediction_that_is_none_cannot_be_marked(client: TestClient) -> None:
+    assert_problem(review(client, {"prediction_id": uuid.uuid4()}, score=1), 404, "unknown-prediction")
+
+
+@BOTH
+def test_only_a_reviewer_may_mark_but_the_scorer_sees_it(serve: Serve, make_key: MakeKey, sql: Sql) -> None:
+    scorer, other, reviewer = make_key("score"), make_key("score"), make_key("review")
+    client = serve()
+    prediction = client.post("/score", json=body(), headers=scorer.headers).json()
+    path = f"/predictions/{prediction['prediction_id']}"
+    mark = TEACHER | {"score": 0}
+
+    assert_problem(client.post(f"{path}/review", json=mark), 401, "unauthorized")
+    assert_problem(client.post(f"{path}/review", json=mark, headers=scorer.headers), 403, "forbidden")
+    assert client.post(f"{path}/review", json=mark, headers=reviewer.headers).status_code == 201
+
+    assert client.get(path, headers=scorer.headers).json()["final"]["by"] == "human"
+    assert_problem(client.get(path, headers=other.headers), 404, "unknown-prediction")
+    assert sql("SELECT key_id FROM human_marks") == [{"key_id": reviewer.id}]
+
+
+@BOTH
+def test_what_still_needs_a_person_can_be_listed(client: TestClient) -> None:
+    waiting, done, alone = (scored(client, item_id=item_id) for item_id in ("tides-4", "tides-4", "heat-1"))
+    review(client, done, score=1)
+
+    def listed(**query: Any) -> list[str]:
+        return [row["prediction_id"] for row in client.get("/predictions", params=query).json()["predictions"]]
+
+    ids = [prediction["prediction_id"] for prediction in (waiting, done, alone)]
+    assert listed(decision="review", marked=False) == [ids[0]]
+    assert listed(marked=True) == [ids[1]]
+    assert listed(marked=False) == [ids[2], ids[0]]
+    assert listed() == ids[::-1]
+
+
+def test_a_mark_on_an_item_that_is_no_longer_served_is_refused_by_name(serve: Serve, models: Path) -> None:
+    write_tiny_bundle(models, "gone-9")
+    prediction = scored(serve(), item_id="gone-9")
+    (models / "gone-9").rename(models / ".gone-9")
+
+    assert_problem(review(serve(), prediction, score=1), 404, "unknown-item")
+
+
+def test_a_mark_that_cannot_be_kept_is_not_given(client: TestClient, sql: Sql) -> None:
+    prediction = scored(client)
+    sql("ALTER TABLE human_marks RENAME TO gone")
+
+    assert_problem(review(client, prediction, score=1), 503, "database-unavailable")
