@@ -21,9 +21,13 @@ def feedback_list(models: Models = None) -> None:
     folder = models_or_fail(models)
     for name in feedback_names(folder):
         home = feedback_folder(folder, name)
-        live = read_active(home).version if (home / ACTIVE).exists() else None
+        live, trouble = None, ""
+        try:
+            live = read_active(home).version if (home / ACTIVE).exists() else None
+        except BadBundle as error:
+            trouble = f"  refused: {error}"
         for version in versions(home):
-            say(f"{name}/{version}{'  live' if version == live else ''}")
+            say(f"{name}/{version}{'  live' if version == live else trouble}")
 
 
 @feedback.command("check")

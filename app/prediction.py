@@ -1,13 +1,14 @@
 """What goes into scoring and what comes out: submissions, predictions, refusals, feedback."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, computed_field
 
 from app.feedback.writer import Failure, Outcome, Task
+from app.scoring.conditions import Condition, Flag
 from app.scoring.item import Item, Number
-from app.scoring.judgement import Condition, Decision
+from app.scoring.judgement import Decision
 from app.storage.tables import HumanMark
 
 
@@ -68,7 +69,10 @@ class Prediction(BaseModel):
     interval: tuple[float, float] | None
     confidence: float | None
     decision: Decision
-    condition: Condition | None
+    condition: Condition | None = Field(description="Why no model was asked.")
+    flags: Annotated[list[Flag], BeforeValidator(lambda flags: flags or [])] = Field(
+        description="Why a person should look at the score."
+    )
     feedback: Feedback | None = Field(description="Null unless it was asked for and there is any.")
     feedback_withheld: Withheld | None = Field(
         description="Why there is none although it was asked for. `pending`: it is on GET /predictions/{id} when it is "
@@ -112,8 +116,12 @@ def told(task: Task, outcome: Outcome) -> Feedback | Withheld:
     return banked(task.item, task.value, task.bundle_version, outcome.failure)
 
 
-def with_feedback(prediction: PredictionT, feedback: Feedback | Withheld) -> PredictionT:
-    """The same prediction with what came of its feedback since."""
+_FEEDBACK: TypeAdapter[Feedback | Withheld] = TypeAdapter(Feedback | Withheld)
+
+
+def with_feedback(prediction: PredictionT, since: Feedback | dict[str, Any] | str) -> PredictionT:
+    """The same prediction with what came of its feedback since, as it was told or as it is kept."""
+    feedback = _FEEDBACK.validate_python(since)
     is_text = isinstance(feedback, Feedback)
     update = {"feedback": feedback if is_text else None, "feedback_withheld": None if is_text else feedback}
     return prediction.model_copy(update=update)

@@ -80,20 +80,9 @@ class Scorer:
         else:
             judged = self._judge(submissions)  # one student run costs less than the way to a thread and back
         wanted: dict[str, tuple[Writer, Task]] = {}
-        rows = [
-            judgement
-            if isinstance(judgement, Refusal) or isinstance(submission, Refusal)
-            else self._row(submission, *judgement, key_id, wanted)
-            for submission, judgement in zip(submissions, judged, strict=True)
-        ]
-        results: list[Result] = [row if isinstance(row, Refusal) else Prediction.model_validate(row) for row in rows]
-        claim = None
-        if once and any(isinstance(row, LoggedPrediction) for row in rows):  # what was all refused may be tried again
-            kept = _RESULTS.dump_python(results, mode="json")
-            claim = Claim(caller, once.idempotency_key, once.body_sha256, kept)
         try:
-            await self._log.record([row for row in rows if isinstance(row, LoggedPrediction)], claim)
-        except BaseException as error:
+            results = await self._record(submissions, judged, key_id, once, wanted)
+        except BaseException as error:  # cancelled calls too give their places in queues back
             for writer, _ in wanted.values():
                 writer.release()
             repeated = isinstance(error, AlreadyClaimed) and once
@@ -112,6 +101,29 @@ class Scorer:
             for result in results
         ]
 
+    async def _record(
+        self,
+        submissions: Sequence[Submission | Refusal],
+        judged: Sequence[tuple[Bundle, Judgement] | Refusal],
+        key_id: str | None,
+        once: Once | None,
+        wanted: dict[str, tuple[Writer, Task]],
+    ) -> list[Result]:
+        """The results, when their rows are committed; what feedback models have taken on is added to `wanted`."""
+        rows = [
+            judgement
+            if isinstance(judgement, Refusal) or isinstance(submission, Refusal)
+            else self._row(submission, *judgement, key_id, wanted)
+            for submission, judgement in zip(submissions, judged, strict=True)
+        ]
+        results: list[Result] = [row if isinstance(row, Refusal) else Prediction.model_validate(row) for row in rows]
+        claim = None
+        if once and any(isinstance(row, LoggedPrediction) for row in rows):  # what was all refused may be tried again
+            kept = _RESULTS.dump_python(results, mode="json")
+            claim = Claim(key_id or OPEN, once.idempotency_key, once.body_sha256, kept)
+        await self._log.record([row for row in rows if isinstance(row, LoggedPrediction)], claim)
+        return results
+
     def _stored(self, caller: str, once: Once) -> list[Result] | None:
         with Session(self._engine) as session:
             claim = predictions.find_claim(session, caller, once.idempotency_key)
@@ -119,7 +131,15 @@ class Scorer:
                 return None
             if claim.body_sha256 != once.body_sha256:
                 raise IdempotencyConflict("this Idempotency-Key was used before with another body")
-            return _RESULTS.validate_python(claim.results)
+            results = _RESULTS.validate_python(claim.results)
+            ids = [result.prediction_id for result in results if isinstance(result, Prediction)]
+            since = predictions.generated(session, ids)
+            return [
+                with_feedback(result, since[result.prediction_id])
+                if isinstance(result, Prediction) and result.prediction_id in since
+                else result
+                for result in results
+            ]
 
     def _judge(self, submissions: Sequence[Submission | Refusal]) -> list[tuple[Bundle, Judgement] | Refusal]:
         """Each item's submissions go to its student in one list."""
@@ -172,6 +192,7 @@ class Scorer:
             confidence=score.confidence if score else None,
             decision=judgement.decision,
             condition=judgement.condition,
+            flags=list(judgement.flags),
             feedback=feedback.model_dump() if isinstance(feedback, Feedback) else None,
             feedback_withheld=feedback if isinstance(feedback, str) else None,
             response=submission.response if self._settings.store_responses else None,
@@ -190,7 +211,7 @@ class Scorer:
         if judgement.score is None:
             return "not_scored"
         item, value = bundle.item, judgement.score.value
-        writer = self.desk.writer_for(item)
+        writer = self.desk.writer_for(bundle)
         if writer is None:
             return banked(item, value, bundle.version)
         if not writer.reserve():

@@ -24,10 +24,13 @@ class Settings(BaseSettings):
     )
     store_responses: bool = Field(default=True, description="Keep the text of responses, for a person to review.")
     feedback_queue: int = Field(
-        default=32, ge=1, description="Generated feedback: texts of one model that may wait; beyond it the bank speaks."
+        default=32,
+        ge=1,
+        le=10_000,
+        description="Generated feedback: texts of one model that may wait; beyond it the bank speaks.",
     )
     feedback_timeout: float = Field(
-        default=60.0, gt=0, description="Seconds that a language model may take for a text."
+        default=60.0, gt=0, le=3600, description="Seconds that a language model may take for a text."
     )
     feedback_threads: int = Field(default=1, ge=1, description="Processor threads of a language model.")
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Larger request bodies get 413.")

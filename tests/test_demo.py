@@ -12,6 +12,7 @@ from app.scoring.active import read_active
 from app.scoring.registry import Registry
 from app.scoring.student import Student
 from app.settings import Settings
+from training.conditions import shares
 from training.config import TrainingConfig
 from training.datasets import DataSet, read_data
 from training.demo.generator import generate, write
@@ -46,10 +47,13 @@ def test_the_agreement_in_the_bundle_was_measured_on_its_files(item_id: str, dat
     """Promise 3: measured again here, on the rows the generator makes."""
     student, dev = a_student(item_id), data.of(item_id).dev
 
-    found = agreement_on(student.bundle.item, dev, student.score([row.text for row in dev]))
+    looked = [student.examiner.examine(row.text) for row in dev]
+    scored = [row for row, finding in zip(dev, looked, strict=True) if finding.condition is None]
+    found = agreement_on(student.bundle.item, scored, student.score([row.text for row in scored]))
 
     assert found is not None
     assert student.bundle.agreement is not None
+    assert student.bundle.flagged == shares(looked)
     assert found.model_dump() == pytest.approx(student.bundle.agreement.model_dump(), abs=1e-9)
 
 

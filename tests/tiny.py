@@ -18,8 +18,10 @@ from tokenizers.models import WordLevel
 from app.scoring.active import activate
 from app.scoring.agreement import Agreement
 from app.scoring.bundle import CARD, METADATA, STUDENT, TOKENIZER, Bundle, Head, Interval, Provenance, sha256
+from app.scoring.conditions import Finding, Limits
 from app.scoring.featurizer import SPECIAL, START, UNKNOWN
 from app.scoring.item import Item
+from app.scoring.text import is_blank
 
 WORDS = ["heat rises because warm air is lighter than cold air", "warm air goes up and cold air sinks"]
 AGREEMENT = Agreement(n=40, exact=0.9, adjacent=1.0, qwk=0.9, smd=0.01, macro_f1=0.88, human_qwk=0.95, human_exact=0.93)
@@ -31,6 +33,16 @@ NINE_TENTHS = Interval(coverage=0.9, deviations=NormalDist().inv_cdf(0.95))  # a
 FULL_MARKS = 4  # words of a response that earns a continuous item's best grade
 
 
+NO_LIMITS = Limits()
+
+
+class BlanksOnly:
+    """Holds back what is blank, and nothing else."""
+
+    def examine(self, response: str) -> Finding:
+        return Finding("blank" if is_blank(response) else None)
+
+
 def write_tiny_bundle(
     models: Path,
     item_id: str = "heat-1",
@@ -40,6 +52,7 @@ def write_tiny_bundle(
     threshold: float | None = 0.8,
     item: dict[str, Any] | None = None,
     student: bytes | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> Path:
     """Write and activate it; the folder.  `item` replaces the scale, `student` the model file."""
     described = Item.model_validate(
@@ -56,6 +69,8 @@ def write_tiny_bundle(
         item=described,
         head=Head(cuts=None, interval=NINE_TENTHS if described.is_continuous else None),
         max_tokens=64,
+        limits=limits,
+        flagged={},
         threshold=threshold,
         parameters=1,
         agreement=GRADE_AGREEMENT if described.is_continuous else AGREEMENT,

@@ -47,8 +47,8 @@ def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
         f"- {use}",
         f"- {_decoding(bundle)}",
         f"- Responses are read up to {bundle.max_tokens} tokens.",
-        "- It scores answers to this question only, by learners like those it learnt from. It does not know cheating, "
-        "copied text or other languages.",
+        "- It scores answers to this question only, by learners like those it learnt from. It does not know cheating.",
+        f"- Before the student is asked: {_held_back(bundle)}.",
         "",
         "## Made from",
         "",
@@ -58,6 +58,13 @@ def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _held_back(bundle: Bundle) -> str:
+    if not bundle.flagged:
+        return "blank responses, refusals and what is far from all that was seen are held back or flagged; none on dev"
+    shares = ", ".join(f"{name.replace('_', ' ')} {share:.1%}" for name, share in bundle.flagged.items())
+    return f"of the dev responses were held back or flagged: {shares}"
 
 
 def _decoding(bundle: Bundle) -> str:

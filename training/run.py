@@ -13,14 +13,17 @@ from pathlib import Path
 from app.scoring.active import activate, read_active, versions
 from app.scoring.agreement import Agreement
 from app.scoring.bundle import Bundle, Provenance
+from app.scoring.conditions import Examiner
 from app.scoring.decoding import Outputs, decode
 from app.scoring.errors import BadBundle
 from app.scoring.item import Item
 from app.scoring.student import Student
 from training.api_teacher import ApiTeacher, question
 from training.card import card_of
+from training.conditions import learn_limits, shares
 from training.config import TrainingConfig
 from training.datasets import ItemData
+from training.datasets.responses import MarkedResponse
 from training.errors import BadConfig, TooFewRows
 from training.export import version_of, write_bundle
 from training.groups import Group, groups
@@ -84,22 +87,33 @@ def _make(
     outputs = [unfitted(parts, network.outputs) for parts, network in zip(taught.parts, networks, strict=True)]
     head = pooled_head(outputs)
     threshold = pooled_threshold(outputs, head, config)
-    of_teacher = teacher_agreements(taught, cache)
+    limits = learn_limits(taught.parts, [own.tokenizer for own in files], config.student.max_tokens)
+    examined = [
+        [Examiner(own, parts.item, network.featurizer).examine(row.text) for row in parts.dev]
+        for own, parts, network in zip(limits, taught.parts, networks, strict=True)
+    ]
+    scored = [
+        [row for row, own in zip(parts.dev, found, strict=True) if own.condition is None]
+        for parts, found in zip(taught.parts, examined, strict=True)
+    ]
+    of_teacher = teacher_agreements(taught, scored, cache)
     for number, data in enumerate(group.members):
         if (before := made[number]) is not None:
             yield before
             continue
         parts = taught.parts[number]
         provenance = _provenance(group.data_sha256(data), config, of_teacher[number])
-        scores = decode(networks[number].outputs([row.text for row in parts.dev]), data.item, head)
+        scores = decode(networks[number].outputs([row.text for row in scored[number]]), data.item, head)
         bundle = Bundle(
             version=version_of(files[number], provenance.created_at),
             item=data.item,
             head=head,
             max_tokens=config.student.max_tokens,
+            limits=limits[number],
+            flagged=shares(examined[number]),
             threshold=threshold,
             parameters=files[number].parameters,
-            agreement=agreement_on(data.item, parts.dev, scores),
+            agreement=agreement_on(data.item, scored[number], scores),
             provenance=provenance,
             sha256={},
         )
@@ -145,8 +159,8 @@ def unfitted(parts: Parts, outputs: Callable[[Sequence[str]], Outputs]) -> Unfit
     return Unfitted(parts, outputs([row.text for row in parts.validation]), outputs(parts.unlabelled))
 
 
-def teacher_agreements(taught: Taught, cache: Path) -> list[Agreement | None]:
-    """The teacher on each item's dev rows, decoded like the students."""
+def teacher_agreements(taught: Taught, rows: Sequence[Sequence[MarkedResponse]], cache: Path) -> list[Agreement | None]:
+    """The teacher on these rows of each item, decoded like the students."""
     teacher = taught.teacher
     if teacher is None:
         return [None] * len(taught.parts)
@@ -157,10 +171,8 @@ def teacher_agreements(taught: Taught, cache: Path) -> list[Agreement | None]:
 
     head = pooled_head([unfitted(parts, outputs_for(parts)) for parts in taught.parts])
     return [
-        agreement_on(
-            parts.item, parts.dev, decode(outputs_for(parts)([row.text for row in parts.dev]), parts.item, head)
-        )
-        for parts in taught.parts
+        agreement_on(parts.item, own, decode(outputs_for(parts)([row.text for row in own]), parts.item, head))
+        for parts, own in zip(taught.parts, rows, strict=True)
     ]
 
 

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema, computed_field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, computed_field
 
 from app.api.problems import Problem
 from app.marking import Mark
-from app.prediction import Feedback, Final, GradingProgress, Prediction, Submission, Withheld, final, with_feedback
+from app.prediction import Final, GradingProgress, Prediction, Submission, final, with_feedback
 from app.scoring.agreement import Agreement
 from app.scoring.item import Name, Number, Scale
 from app.scoring.judgement import LiveItem
@@ -16,7 +16,6 @@ from app.storage.predictions import Since
 from app.storage.tables import LoggedPrediction
 
 MAX_BATCH = 1000
-_FEEDBACK: TypeAdapter[Feedback | Withheld] = TypeAdapter(Feedback | Withheld)
 Checked = Annotated[str, AfterValidator(checked_text)]
 Reference = Annotated[Checked, Field(min_length=1, max_length=200)]
 
@@ -116,8 +115,7 @@ class LoggedReply(ScoreReply):
         """Feedback that has been pending for longer than `overdue` will not come."""
         reply = cls.model_validate(row)
         if since.feedback is not None:
-            said = since.feedback.feedback or since.feedback.feedback_withheld
-            reply = with_feedback(reply, _FEEDBACK.validate_python(said))
+            reply = with_feedback(reply, since.feedback)
         elif row.feedback_withheld == "pending" and datetime.now(UTC) - row.created_at > overdue:
             reply = with_feedback(reply, "failed")
         marks = [HumanMarkReply.model_validate(mark) for mark in since.marks]

@@ -25,4 +25,4 @@ async def item(item_id: str, _: ScoreCaller, state: StateDep) -> ItemReply:
 
 
 def _reply(live: LiveItem, state: State) -> ItemReply:
-    return ItemReply.of(live, has_model=state["scorer"].desk.writer_for(live.bundle.item) is not None)
+    return ItemReply.of(live, has_model=state["scorer"].desk.writer_for(live.bundle) is not None)

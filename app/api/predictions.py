@@ -19,6 +19,7 @@ from app.storage import predictions
 from app.storage.keys import Scope
 
 router = APIRouter(tags=["predictions"])
+STARTING = 30  # seconds that a process may take to start, or a database to answer
 
 
 def get_session(state: StateDep) -> Iterator[Session]:
@@ -30,7 +31,7 @@ def get_session(state: StateDep) -> Iterator[Session]:
 def _overdue(state: State) -> timedelta:
     """After which a text that is still pending was lost with a process that ended."""
     settings = state["settings"]
-    return timedelta(seconds=settings.feedback_timeout * settings.feedback_queue)
+    return timedelta(seconds=(settings.feedback_timeout + STARTING) * (settings.feedback_queue + 1))
 
 
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]

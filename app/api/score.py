@@ -29,7 +29,6 @@ IdempotencyKey = Annotated[
 Prefer = Annotated[
     str | None,
     Header(
-        max_length=255,
         description="RFC 7240: `wait=10` waits up to so many seconds (30 at most) for generated feedback. Without it "
         "the reply does not wait, and the text is on GET /predictions/{id} when it is written.",
     ),
@@ -83,8 +82,8 @@ def _submission(body: object) -> Submission | Refusal:
 
 def _wait(prefer: str | None) -> int:
     """Whole seconds; 0 for whatever else was preferred."""
-    found = re.search(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?:$|[,;])", prefer or "", re.ASCII | re.IGNORECASE)
-    return min(MAX_WAIT, int(found[1])) if found else 0
+    found = re.search(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d+)\"?\s*(?:$|[,;])", prefer or "", re.ASCII | re.IGNORECASE)
+    return min(MAX_WAIT, int(found[1][:9])) if found else 0
 
 
 def _once(idempotency_key: str | None, route: str, body: str) -> Once | None:

@@ -1,17 +1,17 @@
 """All live feedback models of an installation: which of them writes for an item, and those that were refused."""
 
 import asyncio
-import contextlib
 import importlib.util
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from app.feedback.writer import Deliver, Writer
 from app.scoring.active import ACTIVE, Active, read_active
+from app.scoring.bundle import Bundle
 from app.scoring.errors import BadBundle
 from app.scoring.feedback.bundle import FeedbackFiles, feedback_folder, feedback_names, load_feedback
-from app.scoring.item import Item
 
 
 class Desk:
@@ -19,6 +19,7 @@ class Desk:
         self.writers = list(writers)
         self.refused = dict(refused)
         self.actives = dict(actives)
+        self._found: dict[tuple[str, str], Writer | None] = {}
 
     @classmethod
     def from_folder(cls, models: Path, deliver: Deliver, *, limit: int, timeout: float, threads: int) -> "Desk":
@@ -27,9 +28,13 @@ class Desk:
         writers = [Writer(files, deliver, limit=limit, timeout=timeout, threads=threads) for files, _ in live]
         return cls(writers, refused, {files.bundle.name: active for files, active in live})
 
-    def writer_for(self, item: Item) -> Writer | None:
+    def writer_for(self, bundle: Bundle) -> Writer | None:
         """The first, by name, that learnt this very question."""
-        return next((writer for writer in self.writers if writer.files.knows(item)), None)
+        key = (bundle.item.item_id, bundle.version)
+        if key not in self._found:
+            knowing = (writer for writer in self.writers if writer.files.knows(bundle.item))
+            self._found[key] = next(knowing, None)
+        return self._found[key]
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
@@ -40,9 +45,7 @@ class Desk:
         finally:
             for task in tasks:
                 task.cancel()
-            for task in tasks:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def live_feedback(models: Path) -> tuple[list[tuple[FeedbackFiles, Active]], dict[str, str]]:
@@ -52,14 +55,14 @@ def live_feedback(models: Path) -> tuple[list[tuple[FeedbackFiles, Active]], dic
     """
     live, refused = [], {}
     for name in feedback_names(models):
-        folder = feedback_folder(models, name)
-        if not (folder / ACTIVE).exists():
-            continue
         try:
+            folder = feedback_folder(models, name)
+            if not os.path.lexists(folder / ACTIVE):
+                continue
             active = read_active(folder)
             files = load_feedback(folder / active.version)
-        except BadBundle as error:
-            refused[name] = str(error)
+        except (BadBundle, OSError) as error:
+            refused[name] = str(error) if isinstance(error, BadBundle) else f"cannot be read: {error.strerror}"
             continue
         if importlib.util.find_spec("xllamacpp") is None:
             refused[name] = "llama.cpp is not installed: pip install 'scorelet[feedback]'"

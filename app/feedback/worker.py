@@ -21,17 +21,26 @@ def main(base: str, adapter: str, settings: str, threads: str) -> None:
     os.nice(NICENESS)
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whatever the library prints is no reply
-    limits = PromptSettings.model_validate_json(settings)
-    model = LanguageModel(Path(base), Path(adapter) if adapter else None, limits, int(threads))
-    for line in sys.stdin:
-        try:
-            written = model.write(json.loads(line))
-        except RuntimeError:
-            reply: dict[str, object] = {"text": None, "tokens": 0}
-        else:
-            reply = {"text": written.text, "tokens": written.tokens}
-        replies.write(json.dumps(reply) + "\n")
+
+    def reply(**fields: object) -> None:
+        replies.write(json.dumps(fields) + "\n")
         replies.flush()
+
+    try:
+        limits = PromptSettings.model_validate_json(settings)
+        model = LanguageModel(Path(base), Path(adapter) if adapter else None, limits, int(threads))
+    except Exception as error:  # whatever it is, the service says it: nobody reads this process's log
+        reply(error=str(error).partition("\n")[0] or type(error).__name__)
+        return
+    reply()
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            written = model.write(asked["prompt"])
+        except RuntimeError:
+            reply(job=asked["job"])
+        else:
+            reply(job=asked["job"], text=written.text, tokens=written.tokens)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,23 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
+
+import app
 from app.scoring.feedback.bundle import FeedbackFiles
 from app.scoring.feedback.screen import Objection
 from app.scoring.item import Item
 
 log = logging.getLogger("scorelet")
+PACKAGES = Path(app.__file__ or "").resolve().parents[1]
 Failure = Objection | Literal["failed", "queue_full"]
 """Why a learner may not see, or cannot get, a generated text."""
 
@@ -44,6 +50,21 @@ class Outcome:
 Deliver = Callable[[Task, Outcome], Awaitable[None]]
 
 
+class Reply(BaseModel):
+    """A line from the worker: the first says that it is ready, or why it cannot be; the others have texts."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    job: int = 0
+    text: str | None = None
+    tokens: int = 0
+    error: str | None = None
+
+
+class Unusable(Exception):
+    """The model cannot be run at all, with the reason in words."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     task: Task
@@ -61,6 +82,7 @@ class Writer:
         self._taken = 0
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
         self._process: asyncio.subprocess.Process | None = None
+        self._asked = 0
 
     @property
     def name(self) -> str:
@@ -84,13 +106,17 @@ class Writer:
 
     async def run(self) -> None:
         """Until cancelled; what is still waiting then is delivered as failed."""
-        job = None
+        job: _Job | None = None
+        finishing: asyncio.Future[None] | None = None
         try:
             while True:
                 job = await self._jobs.get()
-                await self._finish(job, await self._outcome(job.task))
-                job = None
+                outcome = await self._outcome(job.task)
+                finishing, job = asyncio.ensure_future(self._finish(job, outcome)), None
+                await asyncio.shield(finishing)  # what is written is delivered, whatever ends meanwhile
         finally:
+            if finishing is not None:
+                await finishing
             await self._end()
             left = [job] if job is not None else []
             while not self._jobs.empty():
@@ -108,34 +134,50 @@ class Writer:
             job.delivered.set_result(outcome)
 
     async def _outcome(self, task: Task) -> Outcome:
+        """Whatever goes wrong here costs this one text, never the queue."""
         began = time.monotonic()
         try:
-            text, tokens = await asyncio.wait_for(self._ask(task), self._timeout)
-        except (TimeoutError, OSError, ValueError) as error:
+            async with asyncio.timeout(self._timeout):
+                written = await self._ask(task)
+            seconds = time.monotonic() - began
+            if written.text is None:
+                return Outcome(None, "failed", self.name, written.tokens, seconds)
+            objection = self.files.screen.objection(written.text, task.response, task.item, task.value)
+        except Unusable as error:
+            log.error("feedback model %s cannot be used: %s", self.name, error)
+        except Exception as error:  # a pipe's, uvloop's, a library's own: all of them end the process
             log.error("feedback model %s failed (%s); it is started anew", self.name, type(error).__name__)
-            await self._end()
-            return Outcome(None, "failed", self.name)
-        seconds = time.monotonic() - began
-        if text is None:
-            return Outcome(None, "failed", self.name, tokens, seconds)
-        objection = self.files.screen.objection(text, task.response, task.item, task.value)
-        return Outcome(None if objection else text, objection, self.name, tokens, seconds)
+        else:
+            return Outcome(None if objection else written.text, objection, self.name, written.tokens, seconds)
+        await self._end()
+        return Outcome(None, "failed", self.name)
 
-    async def _ask(self, task: Task) -> tuple[str | None, int]:
-        """Raises OSError or ValueError when the process is gone or talks nonsense."""
+    async def _ask(self, task: Task) -> Reply:
+        """Raises whatever a process that is gone or talks nonsense makes pipes and parsers raise."""
+        prompt = await asyncio.to_thread(self.files.prompter.ids, task.item, task.response, task.value)
+        if self._process is not None and self._process.returncode is not None:
+            await self._end()  # it died since; this text need not
         process = self._process or await self._start()
-        if process.stdin is None or process.stdout is None:
-            raise OSError("no pipes")
-        prompt = self.files.prompter.ids(task.item, task.response, task.value)
-        process.stdin.write(json.dumps(prompt).encode() + b"\n")
+        assert process.stdin is not None  # noqa: S101  # made with pipes
+        self._asked += 1
+        process.stdin.write(json.dumps({"job": self._asked, "prompt": prompt}).encode() + b"\n")
         await process.stdin.drain()
-        reply = json.loads(await process.stdout.readline())
-        return reply["text"], reply["tokens"]
+        reply = await self._read(process)
+        if reply.job != self._asked:
+            raise ValueError("a reply to another prompt")
+        return reply
+
+    async def _read(self, process: asyncio.subprocess.Process) -> Reply:
+        assert process.stdout is not None  # noqa: S101
+        line = await process.stdout.readline()
+        return Reply.model_validate_json(line)
 
     async def _start(self) -> asyncio.subprocess.Process:
+        """Raises Unusable when the process says why it cannot."""
         files = self.files
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # nothing is imported from the folder that the service happens to stand in
             "-m",
             "app.feedback.worker",
             str(files.base),
@@ -144,8 +186,12 @@ class Writer:
             str(self._threads),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,  # llama.cpp's own log; what fails is named here
+            stderr=asyncio.subprocess.DEVNULL,  # llama.cpp's own log
+            env=os.environ | {"PYTHONPATH": str(PACKAGES)},
         )
+        first = await self._read(self._process)
+        if first.error is not None:
+            raise Unusable(first.error)
         return self._process
 
     async def _end(self) -> None:
@@ -155,4 +201,8 @@ class Writer:
                 process.kill()
             if process.stdin is not None:
                 process.stdin.close()
+            if process.stdout is not None:
+                with contextlib.suppress(Exception):  # to its end: a pipe that is full keeps `wait` waiting
+                    while await process.stdout.read(2**16):
+                        pass
             await process.wait()

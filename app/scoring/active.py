@@ -61,9 +61,12 @@ def versions(folder: Path) -> list[str]:
 def read_active(folder: Path) -> Active:
     """Raises BadBundle when no version is active or the file cannot be understood."""
     try:
-        return Active.model_validate_json((folder / ACTIVE).read_bytes())
-    except FileNotFoundError:
-        raise BadBundle(f"no version is active: {ACTIVE} is missing") from None
+        path = folder / ACTIVE
+        if not path.exists():
+            raise BadBundle(f"no version is active: {ACTIVE} is missing")
+        if not path.is_file():  # a pipe would be waited on for ever
+            raise BadBundle(f"{ACTIVE} is no file")
+        return Active.model_validate_json(path.read_bytes())
     except OSError as error:
         raise BadBundle(f"{ACTIVE} cannot be read: {error.strerror}") from None
     except ValidationError as error:

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.scoring.agreement import Agreement
+from app.scoring.conditions import Limits
 from app.scoring.errors import BadBundle
 from app.scoring.item import Item, Name
 
@@ -65,6 +66,8 @@ class Bundle(Value):
     item: Item
     head: Head
     max_tokens: int = Field(ge=2, le=4096, description="Longer responses are cut, the start kept.")
+    limits: Limits = Field(description="Of the conditions and flags.")
+    flagged: dict[str, float] = Field(description="Share of dev responses under each condition or flag that held.")
     threshold: float | None = Field(
         ge=0, le=1, description="Confidence from which a score may stand; None: no confidence is enough."
     )
@@ -103,7 +106,7 @@ def sha256(content: bytes) -> str:
 def read_bundle(folder: Path) -> BundleFiles:
     """Every file read and checked against bundle.json.  Raises BadBundle with the reason."""
     try:
-        bundle = Bundle.model_validate_json(_read(folder, METADATA))
+        bundle = Bundle.model_validate_json(read_plain(folder, METADATA))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
@@ -113,14 +116,15 @@ def read_bundle(folder: Path) -> BundleFiles:
         raise BadBundle(f"{METADATA} is of {named}, not of {stands}")
     if missing := set(FILES) - set(bundle.sha256):
         raise BadBundle(f"{METADATA} has no checksum of {sorted(missing)}")
-    contents = {name: _read(folder, name) for name in FILES}
+    contents = {name: read_plain(folder, name) for name in FILES}
     for name, content in contents.items():
         if sha256(content) != bundle.sha256[name]:  # type: ignore[index]  # name is one of FILES
             raise BadBundle(f"{name} does not have the checksum in {METADATA}")
     return BundleFiles(bundle, contents[TOKENIZER], contents[STUDENT])
 
 
-def _read(folder: Path, name: str) -> bytes:
+def read_plain(folder: Path, name: str) -> bytes:
+    """Raises BadBundle for a link, for what is no file, and from MAX_BYTES."""
     path = folder / name
     try:
         if path.is_symlink() or not path.is_file():

@@ -22,6 +22,7 @@ class Featurizer:
         if isinstance(tokenizer.model, BPE | Unigram):
             tokenizer.model._resize_cache(0)  # it keeps up to 10,000 words it has met, 100 MB of strange ones
         self._tokenizer = tokenizer
+        self.max_tokens = max_tokens
 
     @classmethod
     def from_bytes(cls, content: bytes, max_tokens: int) -> "Featurizer":

@@ -5,11 +5,10 @@ from typing import Literal, Protocol
 
 from app.scoring.active import Active
 from app.scoring.bundle import Bundle
+from app.scoring.conditions import Condition, Finding, Flag
 from app.scoring.decoding import Score
-from app.scoring.text import is_blank
 
 Decision = Literal["auto", "review", "not_scorable"]
-Condition = Literal["blank"]
 
 
 class Scorer(Protocol):
@@ -18,12 +17,17 @@ class Scorer(Protocol):
     def score(self, responses: list[str]) -> list[Score]: ...
 
 
+class Examiner(Protocol):
+    def examine(self, response: str) -> Finding: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """Either a score with a decision, or the condition for which no model may score the response."""
 
     score: Score | None
     condition: Condition | None
+    flags: tuple[Flag, ...]
     decision: Decision
 
     @property
@@ -34,28 +38,27 @@ class Judgement:
 class LiveItem:
     """An item as it is served: its student, and what ACTIVE says of it."""
 
-    def __init__(self, bundle: Bundle, student: Scorer, active: Active) -> None:
+    def __init__(self, bundle: Bundle, student: Scorer, examiner: Examiner, active: Active) -> None:
         self.bundle = bundle
         self.active = active
         self._student = student
+        self._examiner = examiner
 
     def judge(self, responses: list[str]) -> list[Judgement]:
         """One judgement a response, in order; the student sees all that no condition holds back in one call."""
-        conditions = [condition_of(text) for text in responses]
-        scorable = [text for text, condition in zip(responses, conditions, strict=True) if condition is None]
+        found = [self._examiner.examine(text) for text in responses]
+        scorable = [text for text, own in zip(responses, found, strict=True) if own.condition is None]
         scores = iter(self._student.score(scorable) if scorable else [])
         return [
-            Judgement(None, condition, "not_scorable") if condition else self._decided(next(scores))
-            for condition in conditions
+            Judgement(None, own.condition, (), "not_scorable")
+            if own.condition
+            else self._decided(next(scores), own.flags)
+            for own in found
         ]
 
-    def _decided(self, score: Score) -> Judgement:
-        return Judgement(score, None, decide(score.confidence, self.bundle.threshold, self.active.mode))
-
-
-def condition_of(response: str) -> Condition | None:
-    """Why the response cannot be scored by a model, if so."""
-    return "blank" if is_blank(response) else None
+    def _decided(self, score: Score, flags: tuple[Flag, ...]) -> Judgement:
+        decision = decide(score.confidence, self.bundle.threshold, self.active.mode)
+        return Judgement(score, None, flags, "review" if flags else decision)
 
 
 def decide(confidence: float, threshold: float | None, mode: Literal["auto", "suggest"]) -> Decision:

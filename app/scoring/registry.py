@@ -44,4 +44,4 @@ def load_item(models: Path, item_id: str) -> LiveItem:
     folder = item_folder(models, item_id)
     active = read_active(folder)
     student = Student.load(folder / active.version)
-    return LiveItem(student.bundle, student, active)
+    return LiveItem(student.bundle, student, student.examiner, active)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from app.scoring.bundle import Bundle, read_bundle
+from app.scoring.conditions import Examiner
 from app.scoring.decoding import Score, decode
 from app.scoring.network import Network
 
@@ -13,6 +14,7 @@ class Student:
     def __init__(self, bundle: Bundle, network: Network) -> None:
         self.bundle = bundle
         self.network = network
+        self.examiner = Examiner(bundle.limits, bundle.item, network.featurizer)
 
     @classmethod
     def load(cls, folder: Path) -> "Student":

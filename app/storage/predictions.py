@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session
@@ -48,21 +49,27 @@ def add_feedback(engine: Engine, row: GeneratedFeedback) -> None:
 class Since:
     """What came after a prediction was logged."""
 
-    feedback: GeneratedFeedback | None
+    feedback: dict[str, Any] | str | None  # the text and where it is from, or why there is none
     marks: tuple[HumanMark, ...]  # newest first
 
 
 def since(session: Session, rows: Sequence[LoggedPrediction]) -> list[Since]:
     """One a row, in order."""
     ids = [row.prediction_id for row in rows]
-    pending = [row.prediction_id for row in rows if row.feedback_withheld == "pending"]
-    query = select(GeneratedFeedback).where(GeneratedFeedback.prediction_id.in_(pending))
-    feedback = {row.prediction_id: row for row in session.scalars(query)} if pending else {}
+    feedback = generated(session, [row.prediction_id for row in rows if row.feedback_withheld == "pending"])
     marks: dict[str, list[HumanMark]] = defaultdict(list)
     newest_first = select(HumanMark).where(HumanMark.prediction_id.in_(ids)).order_by(HumanMark.id.desc())
     for mark in session.scalars(newest_first):
         marks[mark.prediction_id].append(mark)
     return [Since(feedback.get(own), tuple(marks[own])) for own in ids]
+
+
+def generated(session: Session, prediction_ids: Sequence[str]) -> dict[str, Any]:
+    """What came of pending feedback, where it is known: the text and where it is from, or why there is none."""
+    if not prediction_ids:
+        return {}
+    query = select(GeneratedFeedback).where(GeneratedFeedback.prediction_id.in_(prediction_ids))
+    return {row.prediction_id: row.feedback or row.feedback_withheld for row in session.scalars(query)}
 
 
 def find_claim(session: Session, caller: str, idempotency_key: str) -> IdempotencyClaim | None:

@@ -69,6 +69,7 @@ class LoggedPrediction(Base):
     confidence: Mapped[float | None] = mapped_column(Float)
     decision: Mapped[str] = mapped_column(String(20))
     condition: Mapped[str | None] = mapped_column(String(40))
+    flags: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))  # None: logged before there were any
     feedback: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     feedback_withheld: Mapped[str | None] = mapped_column(String(40))
     response: Mapped[str | None] = mapped_column(Text)  # None: this installation keeps no text
@@ -128,7 +129,7 @@ class SeenActivation(Base):
     __tablename__ = "seen_activations"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    item_id: Mapped[str] = mapped_column(String(128))
+    item_id: Mapped[str] = mapped_column(String(140))  # or `_feedback/` and the name of a feedback model
     version: Mapped[str] = mapped_column(String(128))
     mode: Mapped[str] = mapped_column(String(20))
     by: Mapped[str] = mapped_column(Text)

@@ -12,6 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    with op.batch_alter_table("seen_activations", schema=None) as batch_op:  # `_feedback/` and a name
+        batch_op.alter_column("item_id", type_=sa.String(length=140), existing_type=sa.String(length=128))
     op.create_table(
         "generated_feedback",
         sa.Column("prediction_id", sa.String(length=36), nullable=False),
@@ -32,3 +34,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("generated_feedback")
+    with op.batch_alter_table("seen_activations", schema=None) as batch_op:
+        batch_op.alter_column("item_id", type_=sa.String(length=128), existing_type=sa.String(length=140))

@@ -64,7 +64,13 @@ def serve(models: Path, database_url: str) -> Iterator[Serve]:
 
         def start(*, caller: str = "127.0.0.1", base_url: str = "http://127.0.0.1", **settings: Any) -> TestClient:
             app = create_app(Settings.model_validate({"models_dir": models, "database_url": database_url} | settings))
-            client = TestClient(app, base_url=base_url, client=(caller, 50000), raise_server_exceptions=False)
+            client = TestClient(
+                app,
+                base_url=base_url,
+                client=(caller, 50000),
+                raise_server_exceptions=False,
+                backend_options={"use_uvloop": True},  # as `scorelet serve` runs
+            )
             return stack.enter_context(client)
 
         yield start

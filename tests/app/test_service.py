@@ -19,6 +19,7 @@ from app.service import IdempotencyConflict, Scorer
 from app.settings import Settings
 from app.storage.log import PredictionLog
 from tests.app.conftest import Logged, Sql
+from tests.tiny import BlanksOnly
 
 ONCE = Once("quiz-7/attempt-2", "0" * 64)
 
@@ -47,7 +48,8 @@ def students() -> dict[str, WordCountStudent]:
 @pytest.fixture
 def registry(tiny_models: Path, students: dict[str, WordCountStudent]) -> Registry:
     loaded = {item_id: load_item(tiny_models, item_id) for item_id in students}
-    live = {item_id: LiveItem(item.bundle, students[item_id], item.active) for item_id, item in loaded.items()}
+    blanks = BlanksOnly()
+    live = {name: LiveItem(own.bundle, students[name], blanks, own.active) for name, own in loaded.items()}
     return Registry(live, {"moon-5": "student.onnx does not have the checksum in bundle.json"})
 
 

@@ -15,7 +15,6 @@ class FeedbackConfig(Config):
         default="lora", description="Adapters beside the frozen layers, or beside 4 bits of each; none: as it is."
     )
     seed: int = 0
-    validation_share: float = Field(default=0.1, gt=0, lt=0.5, description="Of train, for every choice.")
     adapter_rank: int = Field(default=16, ge=1)
     dropout: float = Field(default=0.05, ge=0, lt=1)
     learning_rate: float = Field(default=5e-4, gt=0)

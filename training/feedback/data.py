@@ -1,6 +1,6 @@
 """Marked responses with what a rater wrote to the learner."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ from training.cache import key_of
 from training.datasets import find_file, read_data
 from training.datasets.responses import MarkedResponse, row_id
 from training.errors import TooFewRows
-from training.splits import carve
 
 FEW_WORDS = 6  # fewer say no more than a verdict
 
@@ -29,48 +28,39 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackData:
-    fit: tuple[Told, ...]
-    validation: tuple[Told, ...]
+    train: tuple[Told, ...]
     dev: tuple[Told, ...]
 
     @property
     def items(self) -> tuple[Item, ...]:
         """Those there is feedback on, in the order of their first row."""
-        return tuple({row.item.item_id: row.item for row in (*self.fit, *self.validation)}.values())
+        return tuple({row.item.item_id: row.item for row in self.train}.values())
+
+    @property
+    def train_sha256(self) -> str:
+        return _sha256(self.train)
 
     @property
     def sha256(self) -> str:
-        rows = [(part, row.item.model_dump_json(), repr(row.marked), row.feedback) for part, row in self._rows]
-        return key_of(rows)
-
-    @property
-    def _rows(self) -> list[tuple[str, Told]]:
-        named = (("fit", self.fit), ("validation", self.validation), ("dev", self.dev))
-        return [(name, row) for name, part in named for row in part]
+        return key_of(self.train_sha256, _sha256(self.dev))
 
 
-def read_feedback(folder: Path, item_ids: Sequence[str], validation_share: float, seed: int) -> FeedbackData:
+def _sha256(rows: Sequence[Told]) -> str:
+    return key_of([(row.item.model_dump_json(), repr(row.marked), row.feedback) for row in rows])
+
+
+def read_feedback(folder: Path, item_ids: Sequence[str]) -> FeedbackData:
     """Rows with a score and feedback, of the items named or of all.  Blank responses get no feedback from a model.
 
-    Raises BadRows, and TooFewRows where there is none to learn from or to choose by.
+    Raises BadRows, and TooFewRows where there is none to learn from.
     """
     read = read_data(folder)
     train, dev = (_told(folder, part, rows, read.items) for part, rows in (("train", read.train), ("dev", read.dev)))
     wanted = set(item_ids or read.items)
-    by_item: dict[str, list[Told]] = defaultdict(list)
-    for row in train:
-        if row.item.item_id in wanted:
-            by_item[row.item.item_id].append(row)
-    fit: list[Told] = []
-    validation: list[Told] = []
-    for rows in by_item.values():
-        told = {row.marked.id: row for row in rows}
-        parts = carve(rows[0].item, [row.marked for row in rows], validation_share, seed)
-        for part, chosen in zip((fit, validation), parts, strict=True):
-            part += [told[row.id] for row in chosen]
-    if not fit or not validation:
-        raise TooFewRows(f"{len(fit)} rows with feedback to learn from in {folder}, {len(validation)} to choose by")
-    return FeedbackData(tuple(fit), tuple(validation), tuple(row for row in dev if row.item.item_id in wanted))
+    known = tuple(row for row in train if row.item.item_id in wanted)
+    if not known:
+        raise TooFewRows(f"no rows with feedback to learn from in {folder}")
+    return FeedbackData(known, tuple(row for row in dev if row.item.item_id in wanted))
 
 
 def _told(folder: Path, part: str, marked: Sequence[MarkedResponse], items: dict[str, Item]) -> list[Told]:

@@ -70,7 +70,7 @@ def card_of(bundle: FeedbackBundle, data: FeedbackData, reader: Reader, found: S
     lines = [
         f"# Feedback model {bundle.name}/{bundle.version}",
         "",
-        f"{made.base}, tuning {made.config['tuning']}, on {len(data.fit) + len(data.validation)} responses with "
+        f"{made.base}, tuning {made.config['tuning']}, on {len(data.train)} responses with "
         f"raters' feedback to {len(bundle.items)} items.",
         "",
         "It writes what raters would be likely to write, and can be wrong in what it says. A text is replaced by the "

@@ -48,24 +48,24 @@ def make_feedback(
     folder: Path, models: Path, name: str, item_ids: Sequence[str], config: FeedbackConfig, cache: Path
 ) -> Made:
     """`models/_feedback/<name>/<version>` from rows with feedback.  Killed, it goes on when called again."""
-    data = read_feedback(folder, item_ids, config.validation_share, config.seed)
+    data = read_feedback(folder, item_ids)
     base = _gguf(config.base)
     source = unpacked(base)
     tokenizer = (source / "tokenizer.json").read_bytes()
     prompter = Prompter(tokenizer, _prompt_settings(source, config))
-    reader = verdict_reader((*data.fit, *data.validation), config.reader, cache)
+    reader = verdict_reader(data.train, config.reader, cache)
     console.print(f"verdicts are read rightly from {reader.accuracy:.1%} of raters' feedback not learnt from")
-    key = key_of(data.sha256, config.model_dump(), fingerprint(config.base), prompter.settings.model_dump())
+    settings = config.model_dump(exclude={"reader"}), fingerprint(config.base), prompter.settings.model_dump()
+    key = key_of(data.train_sha256, settings)
     adapter = None
     if config.tuning != "none":
-        adapter = tuned(str(source), (*data.fit, *data.validation), prompter, config, key, cache)
+        adapter = tuned(str(source), data.train, prompter, config, key, cache)
     with tempfile.TemporaryDirectory() as temporary:
         staged = Path(temporary)
         write_parts(staged, base, tokenizer, adapter, reader)
-        figures = (
-            _measured(staged, data, prompter, reader, cache / "feedback" / key_of("texts", key)) if data.dev else []
-        )
-        version, made = version_now(key)
+        texts = cache / "feedback" / key_of("texts", key, data.sha256)
+        figures = _measured(staged, data, prompter, reader, texts) if data.dev else []
+        version, made = version_now(key_of(key, reader.files.student.hex()))
         bundle = FeedbackBundle(
             name=name,
             version=version,
@@ -114,7 +114,7 @@ def _prompt_settings(source: Path, config: FeedbackConfig) -> PromptSettings:
 
 def _measured(staged: Path, data: FeedbackData, prompter: Prompter, reader: Reader, kept: Path) -> list[Figures]:
     """Of the model's texts as they come, of what a learner would see, and of the two baselines."""
-    known, more = (*data.fit, *data.validation), says_more(data.dev, (*data.fit, *data.validation))
+    known, more = data.train, says_more(data.dev, data.train)
     texts = _texts(staged, data.dev, prompter, kept)
     screen = Screen(reader.network(), reader.settings.item, reader.settings.threshold)
     bank = commonest(known, data.dev)

@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils.logging import disable_progress_bar
 
 from app.scoring.feedback.prompt import Prompter
@@ -53,9 +52,11 @@ def collate(rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Any]:
     def padded(values: Sequence[Sequence[int]], filler: int) -> Tensor:
         return torch.tensor([[*[filler] * (longest - len(own)), *own] for own in values])
 
+    mask = padded([[1] * len(row["input_ids"]) for row in rows], 0)
     return {
         "input_ids": padded([row["input_ids"] for row in rows], 0),
-        "attention_mask": padded([[1] * len(row["input_ids"]) for row in rows], 0),
+        "attention_mask": mask,
+        "position_ids": (mask.cumsum(1) - 1).clamp(min=0),  # for bases that learnt where each place is
         "labels": padded([row["labels"] for row in rows], NO_LABEL)[:, -kept:],
         "logits_to_keep": kept,
     }
@@ -79,8 +80,9 @@ def tuned(
 
 
 def _last(folder: Path) -> str | None:
-    found: str | None = get_last_checkpoint(str(folder)) if folder.is_dir() else None  # type: ignore[no-untyped-call]
-    return found
+    """The newest whole checkpoint: its state is written last."""
+    whole = {int(state.parent.name.rpartition("-")[2]): state.parent for state in folder.glob("*/trainer_state.json")}
+    return str(whole[max(whole)]) if whole else None
 
 
 def _adapters(model: Any) -> dict[str, nn.Parameter]:

@@ -9,10 +9,11 @@ One bundle serves many items.  `models/_feedback/<name>/ACTIVE` names the versio
 import hashlib
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from app.scoring.bundle import read_plain
 from app.scoring.errors import BadBundle, UnknownItem
 from app.scoring.feedback.prompt import Prompter, PromptSettings
 from app.scoring.feedback.screen import Screen
@@ -35,10 +36,16 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _nominal(item: Item) -> Item:
+    if item.is_ordered:
+        raise ValueError("verdicts are labels without an order")
+    return item
+
+
 class VerdictSettings(Value):
     """The tiny student that reads from a text what it says of the response."""
 
-    item: Item = Field(description="Its labels are the verdicts.")
+    item: Annotated[Item, AfterValidator(_nominal)] = Field(description="Its labels are the verdicts.")
     max_tokens: int = Field(ge=2, le=4096)
     threshold: float = Field(ge=0, le=1, description="A text agrees with its score from this probability.")
 
@@ -71,11 +78,12 @@ class FeedbackFiles:
     def __init__(self, folder: Path, bundle: FeedbackBundle) -> None:
         self.folder, self.bundle = folder, bundle
         self.items = {item.item_id: item for item in bundle.items}
-        self.prompter = Prompter((folder / TOKENIZER).read_bytes(), bundle.prompt)
+        self.prompter = Prompter(read_plain(folder, TOKENIZER), bundle.prompt)
+        self.prompter.ids(bundle.items[0], "a probe", bundle.items[0].bottom_score or 0)
         self.screen = Screen(
             Network.from_bytes(
-                (folder / READER_TOKENIZER).read_bytes(),
-                (folder / READER).read_bytes(),
+                read_plain(folder, READER_TOKENIZER),
+                read_plain(folder, READER),
                 bundle.verdict.max_tokens,
                 bundle.verdict.item,
             ),
@@ -101,9 +109,7 @@ class FeedbackFiles:
 def load_feedback(folder: Path) -> FeedbackFiles:
     """Every file checked against feedback.json, then read.  Raises BadBundle with the reason."""
     try:
-        bundle = FeedbackBundle.model_validate_json((folder / METADATA).read_bytes())
-    except OSError as error:
-        raise BadBundle(f"{METADATA} cannot be read: {error.strerror}") from None
+        bundle = FeedbackBundle.model_validate_json(read_plain(folder, METADATA))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
@@ -119,10 +125,14 @@ def load_feedback(folder: Path) -> FeedbackFiles:
             raise BadBundle(f"{name} does not have the checksum in {METADATA}")
     try:
         return FeedbackFiles(folder, bundle)
-    except OSError as error:
-        raise BadBundle(f"{folder.name} cannot be read: {error.strerror}") from None
+    except BadBundle:
+        raise
     except Exception as error:  # what tokenizers raises derives from Exception directly
-        raise BadBundle(str(error).partition("\n")[0]) from None
+        raise BadBundle(f"{TOKENIZER} cannot be used: {str(error).partition(chr(10))[0]}") from None
+    except BaseException as error:  # its panics not even from that
+        if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+            raise
+        raise BadBundle(f"{TOKENIZER} cannot be used: {str(error).partition(chr(10))[0]}") from None
 
 
 def checksum(path: Path) -> str:
@@ -138,11 +148,10 @@ def checksum(path: Path) -> str:
 
 def feedback_names(models: Path) -> list[str]:
     folder = models / FOLDER
-    return (
-        sorted(path.name for path in folder.iterdir() if path.is_dir() and is_name(path.name))
-        if folder.is_dir()
-        else []
-    )
+    try:
+        return sorted(path.name for path in folder.iterdir() if is_name(path.name) and path.is_dir())
+    except OSError:  # there is none, or none that may be read
+        return []
 
 
 def feedback_folder(models: Path, name: str) -> Path:

@@ -1,5 +1,6 @@
 """The language model itself, run by llama.cpp on the processor: prompt in, text out.  Needs the extra `feedback`."""
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,12 @@ class LanguageModel:
         parameters.n_parallel, parameters.warmup = 1, False
         parameters.n_ctx = 256 * -(-settings.longest // 256)
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
-        parameters.cache_ram_mib = 0  # prompts of learners are not kept
-        parameters.verbosity = -1  # nor written to a log
+        parameters.cache_ram_mib = 0  # no more than the last prompt is kept, in memory
+        parameters.verbosity = -1  # and none is written to a log
+        # llama.cpp's server listens on a port of 127.0.0.1 whether it is wanted or not.  Only calls within this process
+        # are: to others it is locked by a key that nobody knows.
+        parameters.api_keys = [secrets.token_hex(32)]
+        parameters.endpoint_slots = parameters.endpoint_props = parameters.endpoint_metrics = False
         try:
             self._server: Any = xllamacpp.Server(parameters)
         except Exception as error:  # its own classes derive from Exception directly

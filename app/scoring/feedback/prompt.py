@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Tokenizer
+from tokenizers.models import BPE, Unigram
 
 from app.scoring.item import Item
 
@@ -50,8 +51,8 @@ class Prompter:
         return [token for part in parts for token in part]
 
     def feedback_ids(self, text: str) -> list[int]:
-        """Feedback as it is learnt, its end included; longer feedback is cut."""
-        return [*self._words(text)[: self.settings.feedback_tokens - 1], self.settings.end]
+        """Feedback as it is learnt: with its end, unless it is too long and cut."""
+        return [*self._words(text), self.settings.end][: self.settings.feedback_tokens]
 
     def _marks(self, text: str) -> list[int]:
         return list(self._template.encode(text, add_special_tokens=False).ids)
@@ -69,4 +70,6 @@ def _untruncated(content: bytes) -> Tokenizer:
     tokenizer = Tokenizer.from_buffer(content)
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    if isinstance(tokenizer.model, BPE | Unigram):
+        tokenizer.model._resize_cache(0)  # it keeps words of learners, up to 10,000
     return tokenizer

@@ -47,13 +47,25 @@ class Screen:
         if repeated(text, response) >= REPEATED:
             return "repeats_response"
         [agreeing] = self.agreement([text], [verdicts(item, value)])
-        return "contradicts_score" if agreeing < self._threshold else None
+        return None if agreeing >= self._threshold else "contradicts_score"  # what cannot be read agrees with nothing
 
     def agreement(self, texts: Sequence[str], wanted: Sequence[set[str]]) -> list[float]:
-        """The probability, for each text, that it was written under one of its verdicts."""
-        read = distribution(self._reader.outputs(texts), self._verdicts)
+        """The probability, for each text, that it was written under one of its verdicts; of a text too long to be read
+        at once that of the part that agrees least.
+        """
         columns = [[label in own for label in self._verdicts.labels or ()] for own in wanted]
-        return [float(row[own].sum()) for row, own in zip(read, columns, strict=True)]
+        return [
+            min(float(row[own].sum()) for row in distribution(self._reader.outputs(self._parts(text)), self._verdicts))
+            for text, own in zip(texts, columns, strict=True)
+        ]
+
+    def _parts(self, text: str) -> list[str]:
+        """The text, halved until the reader sees all of each part."""
+        featurizer, words = self._reader.featurizer, text.split()
+        if len(featurizer.ids([text])[0]) < featurizer.max_tokens or len(words) < 2:
+            return [text]
+        half = len(words) // 2
+        return [*self._parts(" ".join(words[:half])), *self._parts(" ".join(words[half:]))]
 
 
 def repeated(text: str, response: str) -> float:

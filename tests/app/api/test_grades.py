@@ -42,6 +42,7 @@ def test_a_grade_is_replied_with_every_field(client: TestClient) -> None:
         "confidence": pytest.approx(0.6827, abs=1e-4),
         "decision": "review",
         "condition": None,
+        "flags": [],
         "feedback": None,
         "feedback_withheld": None,
         "grading_progress": "PendingManual",

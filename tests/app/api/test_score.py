@@ -5,10 +5,8 @@ from shutil import rmtree
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
-from app.storage.tables import Base
 from tests.app.api.claims import BOTH, CANARY, assert_problem, body
 from tests.app.conftest import Logged, MakeKey, Serve, Sql
 from tests.conftest import Postgres
@@ -45,6 +43,7 @@ def test_points_are_replied_with_every_field(client: TestClient) -> None:
         "confidence": pytest.approx(0.9094, abs=1e-4),
         "decision": "auto",
         "condition": None,
+        "flags": [],
         "feedback": None,
         "feedback_withheld": None,
         "grading_progress": "FullyGraded",
@@ -343,12 +342,10 @@ def test_a_score_that_cannot_be_recorded_is_not_given(
 
 
 @BOTH
-def test_an_idempotency_key_is_free_again_after_a_failure(
-    client: TestClient, sql: Sql, logged: Logged, outside: Engine
-) -> None:
+def test_an_idempotency_key_is_free_again_after_a_failure(client: TestClient, sql: Sql, logged: Logged) -> None:
     sql("ALTER TABLE predictions RENAME TO gone")
     failed = client.post("/score", json=body(), headers=ONCE)
-    Base.metadata.create_all(outside)
+    sql("ALTER TABLE gone RENAME TO predictions")
 
     mended = client.post("/score", json=body(), headers=ONCE)
 

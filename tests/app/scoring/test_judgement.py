@@ -8,7 +8,7 @@ from app.scoring.active import Active
 from app.scoring.decoding import Score
 from app.scoring.judgement import LiveItem, decide
 from app.scoring.student import Student
-from tests.tiny import write_tiny_bundle
+from tests.tiny import BlanksOnly, write_tiny_bundle
 
 
 class WordCountStudent:
@@ -25,7 +25,7 @@ class WordCountStudent:
 def a_live_item(tmp_path: Path, student: WordCountStudent, mode: Literal["auto", "suggest"] = "auto") -> LiveItem:
     bundle = Student.load(write_tiny_bundle(tmp_path)).bundle
     active = Active(version=bundle.version, mode=mode, by="Ana", at=datetime.now(UTC), reason="tried it")
-    return LiveItem(bundle, student, active)
+    return LiveItem(bundle, student, BlanksOnly(), active)
 
 
 def test_blank_responses_never_reach_the_student_and_order_is_kept(tmp_path: Path) -> None:

@@ -12,19 +12,18 @@ from training.feedback.data import read_feedback, says_more
 
 
 def test_rows_with_feedback_are_read_and_none_is_in_two_parts(tmp_path: Path) -> None:
-    data = read_feedback(write_data(tmp_path), (), 0.2, 0)
+    data = read_feedback(write_data(tmp_path), ())
 
-    assert (len(data.fit) + len(data.validation), len(data.dev)) == (180, 24)
-    assert 25 <= len(data.validation) <= 45
-    ids = [row.marked.id for part in (data.fit, data.validation, data.dev) for row in part]
+    assert (len(data.train), len(data.dev)) == (180, 24)
+    ids = [row.marked.id for part in (data.train, data.dev) for row in part]
     assert len(set(ids)) == len(ids)
     assert {row.feedback for row in data.dev} <= {told(n, i).feedback for n in range(102) for i in (ITEM, OTHER)}
-    assert all(row.feedback == told(int(row.marked.id.split("-")[-1]), row.item).feedback for row in data.fit)
+    assert all(row.feedback == told(int(row.marked.id.split("-")[-1]), row.item).feedback for row in data.train)
     assert data.items == (ITEM, OTHER)
 
 
 def test_only_the_items_named_are_read(tmp_path: Path) -> None:
-    data = read_feedback(write_data(tmp_path), ["cold-2"], 0.2, 0)
+    data = read_feedback(write_data(tmp_path), ["cold-2"])
 
     assert data.items == (OTHER,)
     assert {row.item.item_id for row in data.dev} == {"cold-2"}
@@ -32,13 +31,13 @@ def test_only_the_items_named_are_read(tmp_path: Path) -> None:
 
 def test_the_hash_is_of_all_that_decides(tmp_path: Path) -> None:
     folder = write_data(tmp_path)
-    first = read_feedback(folder, (), 0.2, 0).sha256
-    assert read_feedback(folder, (), 0.2, 0).sha256 == first
+    first = read_feedback(folder, ()).sha256
+    assert read_feedback(folder, ()).sha256 == first
 
     train = folder / "train.jsonl"
     train.write_text(train.read_text().replace("Wrong: heat is not named here.", "Wrong.", 1))
 
-    assert read_feedback(folder, (), 0.2, 0).sha256 != first
+    assert read_feedback(folder, ()).sha256 != first
 
 
 def test_rows_without_feedback_or_words_are_not_learnt_from(tmp_path: Path) -> None:
@@ -48,9 +47,9 @@ def test_rows_without_feedback_or_words_are_not_learnt_from(tmp_path: Path) -> N
     del rows[3]["feedback"]
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
 
-    data = read_feedback(folder, (), 0.2, 0)
+    data = read_feedback(folder, ())
 
-    assert len(data.fit) + len(data.validation) == 26
+    assert len(data.train) == 26
 
 
 @pytest.mark.parametrize("feedback", [5, ["Good."], "a\0b"])
@@ -60,7 +59,7 @@ def test_feedback_that_is_no_text_is_named_by_file_and_line(tmp_path: Path, feed
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
 
     with pytest.raises(BadRows, match=r"train\.jsonl:5: 'feedback'"):
-        read_feedback(folder, (), 0.2, 0)
+        read_feedback(folder, ())
 
 
 def test_without_feedback_there_is_nothing_to_learn(tmp_path: Path) -> None:
@@ -68,8 +67,8 @@ def test_without_feedback_there_is_nothing_to_learn(tmp_path: Path) -> None:
     rows = [{k: v for k, v in as_row(told(number)).items() if k != "feedback"} for number in range(30)]
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
 
-    with pytest.raises(TooFewRows, match="0 rows with feedback to learn from"):
-        read_feedback(folder, (), 0.2, 0)
+    with pytest.raises(TooFewRows, match="no rows with feedback to learn from"):
+        read_feedback(folder, ())
 
 
 def test_what_is_said_of_several_responses_says_nothing_of_one() -> None:

@@ -35,16 +35,17 @@ def prompter(source: Path) -> Prompter:
     return Prompter((source / "tokenizer.json").read_bytes(), settings)
 
 
-def test_only_feedback_is_learnt_and_its_end_is_never_cut_off(prompter: Prompter) -> None:
+def test_only_feedback_is_learnt_and_its_end_where_it_is_whole(prompter: Prompter) -> None:
     examples = Examples(ROWS, prompter)
 
     assert len(examples) == 24
     for row, example in zip(ROWS, (examples[number] for number in range(24)), strict=True):
         learnt = [label for label in example["labels"] if label != NO_LABEL]
         assert example["input_ids"][-len(learnt) :] == learnt
-        assert learnt[-1] == 2
-        assert len(learnt) == min(24, len(prompter.feedback_ids(row.feedback)))
-        assert learnt[:-1] == prompter.feedback_ids(row.feedback)[: len(learnt) - 1]
+        whole = prompter.feedback_ids(row.feedback)
+        assert learnt == whole
+        assert len(learnt) <= 24
+        assert (learnt[-1] == 2) == (len(row.feedback) < 24)  # what was cut off has no end to be learnt
         prompt = prompter.ids(row.item, row.marked.text, row.marked.value)
         assert example["input_ids"][: len(prompt)] == prompt
 
@@ -58,6 +59,7 @@ def test_a_batch_keeps_what_is_learnt_at_its_end() -> None:
     batch = collate(rows)
 
     assert batch["input_ids"].tolist() == [[5, 6, 7, 8], [0, 0, 9, 2]]
+    assert batch["position_ids"].tolist() == [[0, 1, 2, 3], [0, 0, 0, 1]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [0, 0, 1, 1]]
     assert batch["labels"].tolist() == [[NO_LABEL, 7, 8], [NO_LABEL, NO_LABEL, 2]]
     assert batch["logits_to_keep"] == 3  # the token before the first that is learnt foretells it
@@ -121,6 +123,8 @@ def test_a_killed_training_goes_on_from_its_last_saved_step(
     monkeypatch.setattr(Trainer, "training_step", dying)
     with pytest.raises(Killed):
         tuned(str(source), ROWS, prompter, CONFIG, "killed", tmp_path)
+    [whole_one] = tmp_path.glob("feedback/*/steps/checkpoint-6")
+    (whole_one.parent / "checkpoint-8").mkdir()  # as a kill while saving leaves it
     resumed = tuned(str(source), ROWS, prompter, CONFIG, "killed", tmp_path)
 
     assert steps == [*range(8), *range(6, 12)]

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,19 +45,29 @@ def edit(**fields: object) -> Callable[[Path], object]:
     return write
 
 
-def rename(folder: Path) -> None:
-    folder.rename(folder.with_name("20260101T000000Z-00000000"))
+def a_pipe(folder: Path) -> None:
+    (folder / "feedback.json").unlink()
+    os.mkfifo(folder / "feedback.json")
 
 
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
-        (lambda folder: (folder / "feedback.json").unlink(), "feedback.json cannot be read: No such file or directory"),
+        (lambda folder: (folder / "feedback.json").unlink(), "feedback.json is missing or not a plain file"),
         (lambda folder: (folder / "feedback.json").write_text("{"), "feedback.json: the file: Invalid JSON"),
         (edit(more=1), "feedback.json: more: Extra inputs are not permitted"),
         (edit(items=[]), "feedback.json: items: Tuple should have at least 1 item"),
         (edit(sha256={}), "feedback.json has no checksum of .'base.gguf', 'card.md'"),
         (edit(name="other"), "feedback.json is of other/.*, not of tiny/"),
+        (
+            lambda folder: (
+                folder.joinpath("feedback.json").rename(folder / "x")
+                and folder.joinpath("feedback.json").symlink_to(folder / "x")
+            ),
+            "feedback.json is missing or not a plain file",
+        ),
+        (a_pipe, "not a plain file"),
+        (edit(verdict={"item": HEAT.model_dump(mode="json"), "max_tokens": 64, "threshold": 0.5}), "without an order"),
         (lambda folder: (folder / "base.gguf").write_bytes(b"GGUF"), "base.gguf does not have the checksum"),
         (lambda folder: (folder / "verdict.onnx").unlink(), "verdict.onnx is missing or not a plain file"),
         (lambda folder: (folder / "card.md").write_text(""), "card.md does not have the checksum"),

@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import pytest
 
 from app.scoring.feedback.screen import Screen, repeated, verdict, verdicts
@@ -78,6 +79,32 @@ def test_what_is_objected_to(screen: Screen, text: str, value: float, objection:
     response = "I think warm air goes up and cold air sinks down, or so"
 
     assert screen.objection(text, response, item(POINTS), value) == objection
+
+
+def test_the_threshold_decides() -> None:
+    reader = Network.from_bytes(word_tokenizer(), word_count_onnx(3), 64, VERDICTS)  # sure to .91
+
+    found = [Screen(reader, VERDICTS, least).objection("Nearly", "x", item(POINTS), 1) for least in (0.9, 0.95)]
+
+    assert found == [None, "contradicts_score"]
+
+
+def test_a_text_is_read_to_its_end() -> None:
+    """With a reader that sees three pieces: what stands behind them counts too."""
+    reader = Network.from_bytes(word_tokenizer(), word_count_onnx(3), 4, VERDICTS)
+    screen = Screen(reader, VERDICTS, 0.5)
+
+    assert screen.objection("Quite right", "x", item(POINTS), 3) is None
+    assert screen.objection("Quite right and complete", "x", item(POINTS), 3) is None
+    assert (
+        screen.objection("Quite right all of it", "x", item(POINTS), 3) == "contradicts_score"
+    )  # half of it: one word
+
+
+def test_what_cannot_be_read_agrees_with_nothing(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Network, "outputs", lambda _, texts: np.full((len(texts), 3), np.nan, np.float32))
+
+    assert screen.objection("Nearly", "x", item(POINTS), 1) == "contradicts_score"
 
 
 def test_a_verdict_that_was_never_learnt_agrees_with_nothing(screen: Screen) -> None:

@@ -1,0 +1,137 @@
+"""Why no model may score a response (a condition), and why a person should look at its score (flags).
+
+Each is a small pure function of the response; its limit stands in the bundle, learnt from the item's own responses
+(training/conditions.py).  They read pieces of words, as the student does, so no language is assumed.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.scoring.featurizer import Featurizer
+from app.scoring.item import Item
+from app.scoring.text import is_blank
+
+Condition = Literal["blank", "refusal", "too_short", "unreadable", "repetition"]
+Flag = Literal["copied", "off_topic", "over_long"]
+Pieces = NDArray[np.int64]
+COPIED_RUN = 10  # pieces in a row that count as copied: some seven words
+WINDOW = 40  # words of what was given that are read at a time
+REPEATED_RUN = 4  # pieces in a row whose return counts as repetition
+
+
+class Limits(BaseModel):
+    """As they are by default nothing but a blank response is held back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    refusals: tuple[str, ...] = Field(default=(), description="Normalised responses that say no more than `idk`.")
+    min_pieces: int = Field(default=1, ge=1, description="Shorter ones were never given more than the lowest score.")
+    log_frequency: tuple[float, ...] = Field(
+        default=(), description="By piece: the logarithm of the share of responses that have it."
+    )
+    usual: float = Field(default=0.0, allow_inf_nan=False, description="Mean surprise of a piece of a response.")
+    surprise: float = Field(default=1e9, description="Above it a response is far from all that were seen.")
+    pieces_per_character: float = Field(default=1e9, description="Above it, and surprising, nothing can be read of it.")
+    repetition: float = Field(default=1.0, description="Above this share of repeated runs there is too little else.")
+    copied: float = Field(default=1.0, description="Above this share, the words are those of prompt and passage.")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    condition: Condition | None = None
+    flags: tuple[Flag, ...] = ()
+
+
+class Examiner:
+    """Looks at responses to one item before its student does."""
+
+    def __init__(self, limits: Limits, item: Item, featurizer: Featurizer) -> None:
+        self._limits = limits
+        self._featurizer = featurizer
+        self._log_frequency = np.array(limits.log_frequency)
+        self._refusals = frozenset(limits.refusals)
+        self._given = given(item, featurizer)
+
+    def examine(self, response: str) -> Finding:
+        """The first condition that holds; without one all flags that do."""
+        if is_blank(response):
+            return Finding("blank")
+        limits, own = self._limits, pieces(self._featurizer, response)
+        if normalised(response) in self._refusals:
+            return Finding("refusal")
+        if len(own) < limits.min_pieces:
+            return Finding("too_short")
+        surprising = surprise(own, self._log_frequency, limits.usual) > limits.surprise
+        if surprising and density(own, response) > limits.pieces_per_character:
+            return Finding("unreadable")
+        if repetition(own) > limits.repetition:
+            return Finding("repetition")
+        found: dict[Flag, bool] = {
+            "copied": copied(own, self._given) > limits.copied,
+            "off_topic": surprising,
+            "over_long": len(own) + 1 >= self._featurizer.max_tokens,  # the rest is cut; START is one
+        }
+        return Finding(flags=tuple(name for name, holds in found.items() if holds))
+
+
+def given(item: Item, featurizer: Featurizer) -> frozenset[tuple[int, ...]]:
+    """Every run of COPIED_RUN pieces of prompt and passage, read in windows: a featurizer cuts long texts."""
+    found: frozenset[tuple[int, ...]] = frozenset()
+    for text in (item.prompt, item.passage or ""):
+        words = text.split()
+        for start in range(0, len(words), WINDOW - COPIED_RUN):
+            found |= runs(pieces(featurizer, " ".join(words[start : start + WINDOW])), COPIED_RUN)
+    return found
+
+
+def pieces(featurizer: Featurizer, text: str) -> Pieces:
+    """(pieces,), without START; unknown signs are pieces too."""
+    return featurizer.ids([text])[0, 1:]
+
+
+def normalised(text: str) -> str:
+    """Letters and digits in lower case, the words one space apart; signs alone stay as they are."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    words = re.findall(r"[^\W_]+", folded.replace("'", "").replace("’", ""))
+    return " ".join(words) or folded.strip()
+
+
+def surprise(own: Pieces, log_frequency: NDArray[np.float64], usual: float) -> float:
+    """How much rarer the pieces are than usual, by the square root of their number: of a long response a small
+    difference in the mean says as much as a large one of a short response (as standard errors of means do).
+    """
+    if not len(own) or not len(log_frequency):
+        return 0.0
+    return float((-log_frequency[own].mean() - usual) * np.sqrt(len(own)))
+
+
+def density(own: Pieces, text: str) -> float:
+    """Pieces per character that is not white space: words that were seen are few pieces, others fall into letters."""
+    return len(own) / max(1, sum(not character.isspace() for character in text))
+
+
+def repetition(own: Pieces) -> float:
+    """Share of runs of REPEATED_RUN pieces that stood before."""
+    count = len(own) - REPEATED_RUN + 1
+    return 1 - len(runs(own, REPEATED_RUN)) / count if count > 0 else 0.0
+
+
+def copied(own: Pieces, given: frozenset[tuple[int, ...]]) -> float:
+    """Share of the pieces that stand in runs of COPIED_RUN which what was given has too."""
+    inside = np.zeros(len(own), bool)
+    for start in range(len(own) - COPIED_RUN + 1):
+        if tuple(own[start : start + COPIED_RUN].tolist()) in given:
+            inside[start : start + COPIED_RUN] = True
+    return float(inside.mean()) if len(own) else 0.0
+
+
+def runs(own: Pieces, length: int) -> frozenset[tuple[int, ...]]:
+    """Every run of that length."""
+    listed = own.tolist()
+    return frozenset(tuple(listed[start : start + length]) for start in range(len(listed) - length + 1))

@@ -1,0 +1,131 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.scoring.conditions import (
+    Examiner,
+    Finding,
+    Limits,
+    copied,
+    density,
+    normalised,
+    pieces,
+    repetition,
+    runs,
+    surprise,
+)
+from app.scoring.featurizer import Featurizer
+from app.scoring.item import Item
+from tests.tiny import word_tokenizer
+
+# The tiny tokenizer has a piece for each of the words of two sentences, and one for all that is strange.
+FEATURIZER = Featurizer.from_bytes(word_tokenizer(), 12)
+GIVEN = "warm air goes up and cold air sinks because warm air is lighter than cold air"
+ITEM = Item(item_id="heat-1", prompt=GIVEN, scale="points", max_score=3)
+UNKNOWN = 1
+COMMON = np.log(np.full(FEATURIZER.vocabulary, 0.5))
+COMMON[UNKNOWN] = np.log(0.001)
+
+
+def examine(response: str, **limits: Any) -> Finding:
+    return Examiner(Limits(**limits), ITEM, FEATURIZER).examine(response)
+
+
+def test_without_limits_only_blanks_are_held_back() -> None:
+    for response in ("warm air", "zzz", "?", "idk", "warm warm warm warm warm warm"):
+        assert examine(response) == Finding()
+    assert examine(" \u200b") == Finding("blank")
+
+
+@pytest.mark.parametrize("response", ["idk", "IDK!", " I don't know. ", "i don’t   know", "?"])
+def test_a_refusal_is_known_in_any_dress(response: str) -> None:
+    assert examine(response, refusals=("idk", "i dont know", "?")) == Finding("refusal")
+
+
+@pytest.mark.parametrize("response", ["idk but warm air rises", "I don't know why heat rises", "??"])
+def test_more_than_a_refusal_is_none(response: str) -> None:
+    assert examine(response, refusals=("idk", "i dont know", "?")) == Finding()
+
+
+def test_too_short_counts_pieces() -> None:
+    assert examine("warm air", min_pieces=3) == Finding("too_short")
+    assert examine("warm air goes", min_pieces=3) == Finding()
+
+
+def test_what_is_rare_is_off_topic_and_in_small_pieces_unreadable() -> None:
+    limits = {"log_frequency": tuple(COMMON), "usual": -COMMON[5], "surprise": 3.0}
+
+    assert examine("warm air goes up", **limits) == Finding()
+    assert examine("penguins eat much fish", **limits) == Finding(flags=("off_topic",))
+    assert examine("x y z q", **limits, pieces_per_character=0.9) == Finding("unreadable")
+    assert examine("penguins eat much fish", **limits, pieces_per_character=0.9) == Finding(flags=("off_topic",))
+
+
+def test_small_pieces_alone_are_no_reason() -> None:
+    assert examine("x y z q", pieces_per_character=0.9) == Finding()
+
+
+def test_repetition_and_copying_have_limits() -> None:
+    again = "warm air goes up warm air goes up warm"
+
+    assert examine(again, repetition=0.5) == Finding()
+    assert examine(again, repetition=0.3) == Finding("repetition")
+    assert examine("so warm air goes up and cold air sinks because", copied=0.9) == Finding()
+    assert examine("warm air goes up and cold air sinks because warm", copied=0.9) == Finding(flags=("copied",))
+
+
+def test_a_passage_can_be_copied_too() -> None:
+    item = ITEM.model_copy(update={"prompt": "Why?", "passage": "penguins swim " * 100 + GIVEN})
+    own = Featurizer.from_bytes(word_tokenizer(), 64)
+    found = Examiner(Limits(copied=0.9), item, own).examine("warm air goes up and cold air sinks because warm air")
+
+    assert found.flags == ("copied",)
+
+
+def test_what_is_cut_off_is_over_long() -> None:
+    assert examine(" ".join(["air"] * 10)) == Finding()
+    assert examine(" ".join(["air"] * 11)) == Finding(flags=("over_long",))  # and START: twelve
+    assert examine(" ".join(["air"] * 500)) == Finding(flags=("over_long",))
+
+
+def test_the_first_condition_counts_and_all_flags_do() -> None:
+    limits = {"log_frequency": tuple(COMMON), "usual": -1e3, "surprise": 3.0, "copied": 0.5}
+
+    both = examine(GIVEN, **limits)
+    assert both.flags == ("copied", "off_topic", "over_long")
+    assert examine("idk", refusals=("idk",), min_pieces=9).condition == "refusal"
+
+
+def test_a_small_difference_tells_more_of_a_long_response() -> None:
+    short, long = pieces(FEATURIZER, "penguins warm"), pieces(FEATURIZER, "penguins warm " * 4)
+
+    assert surprise(long, COMMON, 0.0) == pytest.approx(2 * surprise(short, COMMON, 0.0))
+    assert surprise(short, np.array([]), 0.0) == 0
+    assert surprise(short[:0], COMMON, 0.0) == 0
+
+
+def test_measures_of_pieces() -> None:
+    own = np.array([5, 6, 7, 8, 5, 6, 7, 8])
+
+    assert repetition(own) == pytest.approx(1 / 5)  # the last of five runs of four stood before
+    assert repetition(own[:3]) == 0
+    assert copied(np.arange(20), runs(np.arange(5, 20), 10)) == pytest.approx(15 / 20)
+    assert copied(own[:0], runs(own, 10)) == 0
+    assert density(own, "ab cd  ef") == pytest.approx(8 / 6)
+    assert density(own[:0], "") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("  I DON'T know!! ", "i dont know"),
+        ("Ｉｄｋ", "idk"),
+        ("Weiß nicht.", "weiss nicht"),
+        ("不知道。", "不知道"),
+        ("...", "..."),
+        ("a_b", "a b"),
+    ],
+)
+def test_normalised(text: str, same: str) -> None:
+    assert normalised(text) == same

@@ -1,0 +1,121 @@
+"""The limits of conditions and flags, learnt from responses themselves: few real ones may lie beyond them."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.scoring.conditions import (
+    Finding,
+    Limits,
+    copied,
+    density,
+    given,
+    normalised,
+    pieces,
+    repetition,
+    surprise,
+)
+from app.scoring.featurizer import Featurizer
+from training.splits import Parts
+
+# Share of real responses that may lie beyond a limit; together they stay below two in a hundred.
+OFF_TOPIC, UNREADABLE, COPIED, REPEATED = 0.008, 0.002, 0.002, 0.002
+LEAST_COPIED, LEAST_REPEATED = 0.5, 0.5  # below these neither is worth a word, however rare
+FOLDS = 5
+SHORT_ENOUGH = 5  # responses of a length or shorter, all with the lowest score, before that length counts as too short
+LONGEST_SHORT = 4  # pieces
+OFTEN = 3  # the same words with the lowest score each time
+REFUSALS = (
+    "idk", "i dont know", "dont know", "i do not know", "no idea", "i have no idea", "not sure", "im not sure", "none",
+    "nothing", "no answer", "no response", "na", "n a", "weiß nicht", "ich weiß nicht", "ich weiss nicht",
+    "keine ahnung", "je ne sais pas", "aucune idée", "no sé", "no lo sé", "non lo so", "não sei", "bilmiyorum",
+    "nie wiem", "не знаю", "不知道", "わかりません", "?", "??", "???", "-", ".", "...",
+)  # fmt: skip
+
+
+def learn_limits(group: Sequence[Parts], tokenizers: Sequence[bytes], max_tokens: int) -> list[Limits]:
+    """One an item.  Items with few responses share what is learnt of rare ones: their measures are alike."""
+    own = [_Measured(parts, Featurizer.from_bytes(t, max_tokens)) for parts, t in zip(group, tokenizers, strict=True)]
+
+    def beyond(name: str, share: float) -> float:
+        return float(np.quantile(np.concatenate([getattr(item, name) for item in own]), 1 - share))
+
+    common = {
+        "surprise": beyond("surprise", OFF_TOPIC),
+        "pieces_per_character": beyond("density", UNREADABLE),
+        "copied": max(LEAST_COPIED, beyond("copied", COPIED)),
+        "repetition": max(LEAST_REPEATED, beyond("repetition", REPEATED)),
+    }
+    return [
+        Limits(
+            refusals=item.refusals,
+            min_pieces=item.min_pieces,
+            log_frequency=tuple(np.round(item.log_frequency, 3).tolist()),
+            usual=round(item.usual, 4),
+            **common,
+        )
+        for item in own
+    ]
+
+
+def shares(found: Sequence[Finding]) -> dict[str, float]:
+    """Share of responses under each condition or flag that held for any."""
+    names = Counter(name for own in found for name in ((own.condition,) if own.condition else own.flags))
+    return {name: round(count / len(found), 4) for name, count in sorted(names.items())}
+
+
+class _Measured:
+    """What there is to measure of one item's responses, unlabelled ones too."""
+
+    def __init__(self, parts: Parts, featurizer: Featurizer) -> None:
+        texts = [*(row.text for row in parts.marked), *parts.unlabelled]
+        read = [pieces(featurizer, text) for text in texts]
+        theirs = given(parts.item, featurizer)
+        size = featurizer.vocabulary
+        self.log_frequency = log_frequency(read, size)
+        self.usual = float(np.average([-self.log_frequency[own].mean() for own in read], weights=list(map(len, read))))
+        self.surprise = np.zeros(len(read))
+        for fold in range(FOLDS):  # of words that were counted a response is not surprising
+            rest = log_frequency([own for number, own in enumerate(read) if number % FOLDS != fold], size)
+            for number in range(fold, len(read), FOLDS):
+                self.surprise[number] = surprise(read[number], rest, self.usual)
+        self.density = np.array([density(own, text) for own, text in zip(read, texts, strict=True)])
+        self.copied = np.array([copied(own, theirs) for own in read])
+        self.repetition = np.array([repetition(own) for own in read])
+        self.refusals: tuple[str, ...] = REFUSALS
+        self.min_pieces = 1
+        if parts.item.is_ordered:
+            lowest = [row.value == parts.item.bottom_score for row in parts.marked]
+            self.refusals = (*REFUSALS, *_worthless([row.text for row in parts.marked], lowest))
+            self.min_pieces = _too_short(list(map(len, read[: len(lowest)])), lowest)
+
+
+def log_frequency(read: Sequence[NDArray[np.int64]], size: int) -> NDArray[np.float64]:
+    """(vocabulary,): the logarithm of the share of responses with each piece, half a response added to each count."""
+    counts = np.full(size, 0.5)
+    for own in read:
+        counts[np.unique(own)] += 1
+    return np.log(counts / (len(read) + 1))
+
+
+def _worthless(texts: Sequence[str], lowest: Sequence[bool]) -> list[str]:
+    """Responses of a few words that several learners gave, and that were never worth anything."""
+    given, worth = Counter(map(normalised, texts)), set()
+    for text, is_lowest in zip(texts, lowest, strict=True):
+        if not is_lowest:
+            worth.add(normalised(text))
+    return sorted(
+        text for text, count in given.items() if count >= OFTEN and text not in worth and len(text.split()) <= 4
+    )
+
+
+def _too_short(lengths: Sequence[int], lowest: Sequence[bool]) -> int:
+    """Pieces from which a response can be worth something."""
+    worth = [length for length, is_lowest in zip(lengths, lowest, strict=True) if not is_lowest]
+    for least in range(LONGEST_SHORT, 0, -1):
+        below = [length for length in lengths if length < least]
+        if len(below) >= SHORT_ENOUGH and (not worth or min(worth) >= least):
+            return least
+    return 1
