@@ -5,7 +5,7 @@ import json
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, HTTPException, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
@@ -59,7 +59,7 @@ async def score_batch(
     request: BatchRequest, caller: ScoreCaller, state: StateDep, idempotency_key: IdempotencyKey = None
 ) -> BatchReply:
     """Score up to 1,000 responses, to any items.  One bad row does not sink the others: it gets its own problem."""
-    once = _once(idempotency_key, "batch", json.dumps(request.responses, sort_keys=True))
+    once = _once(idempotency_key, "batch", _canonical(request.responses)) if idempotency_key else None
     submissions = [_submission(body) for body in request.responses]
     results = await state["scorer"].score(submissions, caller.key_id, once)
     return BatchReply(
@@ -78,6 +78,14 @@ def _submission(body: object) -> Submission | Refusal:
         reasons = invalid(error.errors(include_input=False, include_url=False))
         detail = "; ".join(f"{reason.where}: {reason.reason}" for reason in reasons)
         return Refusal(error="InvalidRequest", detail=detail)
+
+
+def _canonical(body: object) -> str:
+    """The same for equal bodies."""
+    try:
+        return json.dumps(body, sort_keys=True)
+    except RecursionError:
+        raise HTTPException(400, "the body is nested too deep") from None
 
 
 def _wait(prefer: str | None) -> int:

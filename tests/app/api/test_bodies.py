@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import HTTPException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from app.api.score import _canonical
 from app.main import create_app
 from app.settings import Settings
 from tests.app.api.claims import CANARY, assert_problem, body
@@ -147,6 +149,18 @@ def test_no_depth_of_nesting_is_too_much(client: TestClient) -> None:
     }
 
     assert statuses == {200, 400}
+
+
+def test_a_body_too_deep_to_be_hashed_is_the_callers_error() -> None:
+    """How deep is too deep hangs on how deep the stack stood: here it is certain."""
+    body: list[object] = []
+    for _ in range(5000):
+        body = [body]
+
+    with pytest.raises(HTTPException, match="nested too deep") as raised:
+        _canonical(body)
+
+    assert raised.value.status_code == 400
 
 
 def test_every_language_and_the_longest_response_are_taken(client: TestClient, logged: Logged) -> None:
