@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from app.scoring.errors import BadBundle, UnknownItem
+from app.scoring.errors import BadBundle, UnknownItem, first_fault
 from app.scoring.item import Name
 
 ACTIVE = "ACTIVE"
@@ -70,9 +70,7 @@ def read_active(folder: Path) -> Active:
     except OSError as error:
         raise BadBundle(f"{ACTIVE} cannot be read: {error.strerror}") from None
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadBundle(f"{ACTIVE}: {where}: {first['msg']}") from None
+        raise BadBundle(f"{ACTIVE}: {first_fault(error)}") from None
 
 
 def activate(folder: Path, version: str, *, mode: Literal["auto", "suggest"], by: str, reason: str) -> Active:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from app.scoring.agreement import Agreement
 from app.scoring.conditions import Limits
-from app.scoring.errors import BadBundle
+from app.scoring.errors import BadBundle, first_fault
 from app.scoring.item import Item, Name
 
 METADATA, TOKENIZER, STUDENT, CARD = "bundle.json", "tokenizer.json", "student.onnx", "card.md"
@@ -108,9 +108,7 @@ def read_bundle(folder: Path) -> BundleFiles:
     try:
         bundle = Bundle.model_validate_json(read_plain(folder, METADATA))
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadBundle(f"{METADATA}: {where}: {first['msg']}") from None
+        raise BadBundle(f"{METADATA}: {first_fault(error)}") from None
     if bundle.version != folder.name or bundle.item.item_id != folder.parent.name:
         named, stands = f"{bundle.item.item_id}/{bundle.version}", f"{folder.parent.name}/{folder.name}"
         raise BadBundle(f"{METADATA} is of {named}, not of {stands}")

@@ -12,6 +12,8 @@ ScoringError
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 SHOWN = 20  # rows named in a message; the rest are counted
 
 
@@ -57,3 +59,10 @@ class UnknownItem(ScoringError):
 class ItemNotReady(ScoringError):
     def __init__(self, item_id: str, reason: str) -> None:
         super().__init__(f"item {item_id!r} is not ready: {reason}")
+
+
+def first_fault(error: ValidationError) -> str:
+    """Where a file is not as it should be, and how; never the value that stands there."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(map(str, first["loc"])) or "the file"
+    return f"{where}: {first['msg']}"

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from app.scoring.bundle import read_plain
-from app.scoring.errors import BadBundle, UnknownItem
+from app.scoring.errors import BadBundle, UnknownItem, first_fault
 from app.scoring.feedback.prompt import Prompter, PromptSettings
 from app.scoring.feedback.screen import Screen
 from app.scoring.item import Item, Name, is_name
@@ -111,9 +111,7 @@ def load_feedback(folder: Path) -> FeedbackFiles:
     try:
         bundle = FeedbackBundle.model_validate_json(read_plain(folder, METADATA))
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadBundle(f"{METADATA}: {where}: {first['msg']}") from None
+        raise BadBundle(f"{METADATA}: {first_fault(error)}") from None
     if (bundle.name, bundle.version) != (folder.parent.name, folder.name):
         raise BadBundle(f"{METADATA} is of {bundle.name}/{bundle.version}, not of {folder.parent.name}/{folder.name}")
     if missing := set(NEEDED) - set(bundle.sha256):
