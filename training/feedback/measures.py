@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 
 import numpy as np
 import sacrebleu
 import torch
 from numpy.typing import NDArray
 from rouge_score.rouge_scorer import RougeScorer
+from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from training.encoder import load_base, tokenise
 
@@ -46,9 +49,14 @@ def likeness(texts: Sequence[str], references: Sequence[str]) -> Likeness:
     )
 
 
+@cache
+def _encoder() -> tuple[PreTrainedTokenizerBase, nn.Module]:
+    return load_base(ENCODER)
+
+
 def embeddings(texts: Sequence[str]) -> NDArray[np.float32]:
     """(texts, width) of length 1: the mean of MiniLM's last hidden states, which it was made for."""
-    tokenizer, encoder = load_base(ENCODER)
+    tokenizer, encoder = _encoder()
     parts = []
     for start in range(0, len(texts), BATCH):
         tokens = tokenise(tokenizer, [], list(texts[start : start + BATCH]), TOKENS)
