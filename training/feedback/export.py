@@ -56,7 +56,9 @@ def finish(staged: Path, models: Path, bundle: FeedbackBundle, card: str) -> Fee
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home, prefix=".staged-") as temporary:
         folder = Path(temporary) / bundle.name / bundle.version
-        shutil.copytree(staged, folder, copy_function=lambda s, t: link_or_copy(Path(s), Path(t)))
+        folder.mkdir(parents=True)  # readable by all, as the service may run as another user; `staged` is not
+        for file in files:
+            link_or_copy(file, folder / file.name)
         (folder / METADATA).write_text(bundle.model_dump_json(indent=1) + "\n", encoding="utf-8")
         load_feedback(folder)
         folder.rename(home / bundle.version)

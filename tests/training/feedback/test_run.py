@@ -52,6 +52,7 @@ def test_a_bundle_is_made_that_loads_and_writes(tmp_path: Path, config: Feedback
 
     [folder] = (tmp_path / "models" / "_feedback" / "school").iterdir()
     files = load_feedback(folder)
+    assert folder.stat().st_mode & 0o555 == 0o555  # the service may run as another user
     assert files.bundle == made.files.bundle
     assert [item.item_id for item in files.bundle.items] == ["heat-1", "cold-2"]
     assert files.adapter is not None
