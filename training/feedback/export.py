@@ -62,7 +62,7 @@ def finish(staged: Path, models: Path, bundle: FeedbackBundle, card: str) -> Fee
         (folder / METADATA).write_text(bundle.model_dump_json(indent=1) + "\n", encoding="utf-8")
         load_feedback(folder)
         folder.rename(home / bundle.version)
-    return load_feedback(home / bundle.version)
+    return FeedbackFiles(home / bundle.version, bundle)  # checked above: a base may have gigabytes
 
 
 def version_now(content: str) -> tuple[str, datetime]:
