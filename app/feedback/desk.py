@@ -65,7 +65,7 @@ def live_feedback(models: Path) -> tuple[list[tuple[FeedbackFiles, Active]], dic
             refused[name] = str(error) if isinstance(error, BadBundle) else f"cannot be read: {error.strerror}"
             continue
         if importlib.util.find_spec("xllamacpp") is None:
-            refused[name] = "llama.cpp is not installed: pip install 'scorelet[feedback]'"
+            refused[name] = "llama.cpp is not installed: .venv/bin/pip install '.[feedback]' in the project's folder"
         else:
             live.append((files, active))
     return live, refused
