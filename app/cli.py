@@ -4,7 +4,7 @@ import contextlib
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
@@ -15,29 +15,25 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.cli_bundle import bundle
 from app.cli_feedback import feedback
 from app.console import BadUsage, Models, WorkFailed, models_or_fail, say, settings_or_fail
 from app.doctor import examine
-from app.scoring.active import activate, item_folder, read_active, versions
-from app.scoring.errors import BadBundle, ScoringError
+from app.scoring.errors import ScoringError
 from app.scoring.registry import Registry
 from app.scoring.rows import read_rows
-from app.scoring.student import Student
 from app.scoring.table import check_rows, judge_rows, write_table
 from app.settings import Settings
 from app.storage import keys
 from app.storage.database import connect, head_revision, schema_problem, upgrade
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-bundle = typer.Typer(no_args_is_help=True, help="Check bundles; make one live; go back to the one before.")
 key = typer.Typer(no_args_is_help=True, help="API keys: shown once, stored as a hash.")
 db = typer.Typer(no_args_is_help=True, help="The database.")
 cli.add_typer(bundle, name="bundle")
 cli.add_typer(feedback, name="feedback")
 cli.add_typer(key, name="keys")
 cli.add_typer(db, name="db")
-
-ItemId = Annotated[str, typer.Argument(metavar="ITEM", help="The item's id.")]
 
 
 @cli.command()
@@ -90,12 +86,13 @@ def items(models: Models = None) -> None:
     """List the items, what is live of each, and which are refused."""
     folder = models_or_fail(models)
     registry = Registry.from_folder(folder)
-    table = Table("item", "version", "mode", "threshold", "QWK", "exact", "parameters", box=SIMPLE)
+    table = Table("item", "version", "mode", "gate", "threshold", "QWK", "exact", "parameters", box=SIMPLE)
     for item_id, live in sorted(registry.live.items()):
         b, a = live.bundle, live.bundle.agreement
         figures = (b.threshold, a and a.qwk, a and a.exact)
         shown = ["-" if figure is None else f"{figure:.3f}" for figure in figures]
-        table.add_row(item_id, b.version, live.active.mode, *shown, str(b.parameters))
+        passed = "passed" if live.active.gate.passed else "overruled" if live.active.override else "not passed"
+        table.add_row(item_id, b.version, live.active.mode, passed, *shown, str(b.parameters))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     for item_id, reason in registry.refused.items():
         say(f"refused: {item_id}: {reason}")
@@ -114,65 +111,6 @@ def doctor() -> None:
         )
     if bad := sum(not finding.good for finding in findings):
         raise WorkFailed(f"{bad} thing(s) to mend")
-
-
-@bundle.command("check")
-def bundle_check(item_id: ItemId, models: Models = None) -> None:
-    """Load every version of an item as the service would, and say which are sound."""
-    folder = item_folder(models_or_fail(models), item_id)
-    bad = 0
-    for version in versions(folder):
-        try:
-            Student.load(folder / version)
-            say(f"sound    {item_id}/{version}")
-        except BadBundle as error:
-            bad += 1
-            say(f"refused  {item_id}/{version}: {error}")
-    say(f"active   {read_active(folder).version}")
-    if bad:
-        raise WorkFailed(f"{bad} bundle(s) refused")
-
-
-@bundle.command("activate")
-def bundle_activate(
-    item_id: ItemId,
-    by: Annotated[str, typer.Option(help="Who decides this.")],
-    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Default: the newest.")] = None,
-    reason: Annotated[str, typer.Option(help="Why; needed with --auto.")] = "",
-    auto: Annotated[bool, typer.Option("--auto", help="Let confident scores stand without a reviewer.")] = False,
-    models: Models = None,
-) -> None:
-    """Make a version active, after loading and probing it; restart a running service to use it.
-
-    Without --auto its scores are suggestions to a reviewer.
-    """
-    if auto and not (by.strip() and reason.strip()):
-        raise BadUsage("--auto needs a named person and a reason: --by NAME --reason TEXT")
-    if not by.strip():
-        raise BadUsage("--by needs a name")
-    newest = versions(item_folder(models_or_fail(models), item_id))[-1:]
-    chosen = version or "".join(newest)
-    _activate(models_or_fail(models), item_id, chosen, mode="auto" if auto else "suggest", by=by, reason=reason)
-
-
-@bundle.command("rollback")
-def bundle_rollback(
-    item_id: ItemId,
-    by: Annotated[str, typer.Option(help="Who decides this.")],
-    reason: Annotated[str, typer.Option(help="Why.")],
-    models: Models = None,
-) -> None:
-    """Go back to the version that was active before; restart a running service to use it.
-
-    Its scores are suggestions until `activate --auto`.
-    """
-    if not by.strip():
-        raise BadUsage("--by needs a name")
-    folder = item_folder(models_or_fail(models), item_id)
-    previous = read_active(folder).previous
-    if previous is None:
-        raise WorkFailed(f"item {item_id!r} has no version to go back to")
-    _activate(models_or_fail(models), item_id, previous, mode="suggest", by=by, reason=reason)
 
 
 @key.command("create")
@@ -214,17 +152,6 @@ def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `ke
 def db_upgrade() -> None:
     """Make the tables, or bring them to this version."""
     upgrade(_engine(settings_or_fail()))
-
-
-def _activate(
-    models: Path, item_id: str, version: str, *, mode: Literal["auto", "suggest"], by: str, reason: str
-) -> None:
-    folder = item_folder(models, item_id)
-    if version not in versions(folder):
-        raise WorkFailed(f"item {item_id!r} has no version {version!r}; it has {', '.join(versions(folder)) or 'none'}")
-    Student.load(folder / version)
-    active = activate(folder, version, mode=mode, by=by, reason=reason)
-    say(f"{item_id}: {active.version} is active in mode {active.mode}; restart a running service to use it")
 
 
 def _engine(settings: Settings) -> Engine:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from app.console import BadUsage, Models, WorkFailed, models_or_fail, say
-from app.scoring.active import ACTIVE, activate, read_active, versions
+from app.scoring.active import ACTIVE, Release, read_release, release, versions
 from app.scoring.errors import BadBundle
 from app.scoring.feedback.bundle import feedback_folder, feedback_names, load_feedback
 
@@ -23,7 +23,7 @@ def feedback_list(models: Models = None) -> None:
         home = feedback_folder(folder, name)
         live, trouble = None, ""
         try:
-            live = read_active(home).version if (home / ACTIVE).exists() else None
+            live = read_release(home, Release).version if (home / ACTIVE).exists() else None
         except BadBundle as error:
             trouble = f"  refused: {error}"
         for version in versions(home):
@@ -63,7 +63,7 @@ def feedback_activate(
     if chosen not in versions(home):
         raise WorkFailed(f"{name} has no version {chosen!r}; it has {', '.join(versions(home)) or 'none'}")
     load_feedback(home / chosen)
-    activate(home, chosen, mode="auto", by=by, reason=reason)
+    release(home, chosen, by=by, reason=reason)
     say(f"{name}/{chosen} writes feedback; restart a running service to use it")
 
 

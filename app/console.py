@@ -1,12 +1,17 @@
 """What the commands of `scorelet` have in common: settings, the folder of bundles, how they speak and fail."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
 
 from app.scoring.active import item_ids
+from app.scoring.gate import Gate, lines
 from app.settings import Settings
 
 Models = Annotated[Path | None, typer.Option("--models", help="Folder of bundles. Default: SCORELET_MODELS_DIR.")]
@@ -35,6 +40,13 @@ def models_or_fail(given: Path | None) -> Path:
     if not item_ids(folder):
         raise WorkFailed(f"no items in {folder}: name the folder of bundles by --models or SCORELET_MODELS_DIR")
     return folder
+
+
+def print_gate(gate: Gate) -> None:
+    table = Table("rule", "measured", "limit", "", box=SIMPLE)
+    for row in lines(gate):
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def say(line: str) -> None:

@@ -39,6 +39,9 @@ def _bundles(settings: Settings) -> Iterator[Finding]:
     for item_id, reason in registry.refused.items():
         mend = f"copy the bundle again, or activate another: scorelet bundle check {item_id}"
         yield Finding(False, f"item {item_id} is refused: {reason}", mend)
+    for item_id, reason in registry.without_teacher.items():
+        mend = f"scorelet bundle activate {item_id} --fall-back unsure; until then a person looks where it is unsure"
+        yield Finding(False, f"item {item_id} falls back on no teacher: {reason}", mend)
     for item_id, live in sorted(registry.live.items()):
         if live.active.mode == "auto" and live.bundle.threshold is None:
             yield Finding(True, f"item {item_id} is in mode auto but has no threshold: every score goes to a reviewer")

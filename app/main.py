@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 
 from anyio import to_thread
@@ -17,6 +17,7 @@ from app.api.unforeseen import Unforeseen
 from app.feedback.desk import Desk
 from app.feedback.writer import Outcome, Task
 from app.prediction import Feedback, told
+from app.scoring.active import Release
 from app.scoring.feedback.bundle import FOLDER
 from app.scoring.registry import Registry
 from app.service import Scorer
@@ -56,7 +57,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 refuse_to_be_open(engine, settings.host)
                 note_activations(engine, _activations(registry, desk))
             scorer = Scorer(registry, PredictionLog(engine), engine, settings, desk)
-            async with desk.at_work():
+            for item_id, reason in registry.without_teacher.items():
+                log.error("item %s falls back on no teacher: %s", item_id, reason)
+            async with desk.at_work(), aclosing(scorer.second_opinions):
                 yield {
                     "settings": settings,
                     "engine": engine,
@@ -122,7 +125,7 @@ def _desk(settings: Settings, engine: Engine) -> Desk:
 
 def _activations(registry: Registry, desk: Desk) -> list[SeenActivation]:
     """Of items, and of feedback models as `_feedback/<name>`."""
-    named = {item_id: live.active for item_id, live in registry.live.items()}
+    named: dict[str, Release] = {item_id: live.active for item_id, live in registry.live.items()}
     named |= {f"{FOLDER}/{name}": active for name, active in desk.actives.items()}
     return [
         SeenActivation(

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from app.feedback.writer import Failure, Outcome, Task
 from app.scoring.conditions import Condition, Flag
 from app.scoring.item import Item, Number
-from app.scoring.judgement import Decision
+from app.scoring.judgement import Decision, ScoredBy
 from app.storage.tables import HumanMark
 
 
@@ -51,6 +51,17 @@ class Feedback(BaseModel):
     )
 
 
+class FirstScore(BaseModel):
+    """What the student was not sure enough of."""
+
+    model_config = ConfigDict(frozen=True)
+
+    score: Number | None
+    label: str | None
+    expected_score: float | None
+    confidence: float
+
+
 class Prediction(BaseModel):
     """A scored, logged response: what POST /score replies."""
 
@@ -59,14 +70,19 @@ class Prediction(BaseModel):
     prediction_id: str
     item_id: str
     bundle_version: str
-    scored_by: Literal["student", "rule"]
+    scored_by: ScoredBy
+    teacher: str | None = Field(description="Which teacher scored, where the student was not sure enough.")
+    first_score: FirstScore | None = Field(description="The student's own score, where a teacher scored.")
     score: Number | None
     label: str | None
     expected_score: float | None
     max_score: Number | None
     gradebook_score: float | None
     probabilities: list[float] | None
-    interval: tuple[float, float] | None
+    interval: tuple[float, float] | None = Field(description="Of grades: where a human one is likely to lie.")
+    prediction_set: list[Number] | list[str] | None = Field(
+        description="Scores, or labels, among which a human one is likely to be; null for grades."
+    )
     confidence: float | None
     decision: Decision
     condition: Condition | None = Field(description="Why no model was asked.")

@@ -29,8 +29,9 @@ from app.prediction import (
 )
 from app.scoring.bundle import Bundle
 from app.scoring.errors import ScoringError
-from app.scoring.judgement import Judgement
+from app.scoring.judgement import Judgement, LiveItem
 from app.scoring.registry import Registry
+from app.second_opinion import Judged, SecondOpinions
 from app.settings import Settings
 from app.storage import predictions
 from app.storage.ids import uuid7
@@ -55,6 +56,7 @@ class Scorer:
     ) -> None:
         self.registry = registry
         self.desk = desk or Desk([], {}, {})
+        self.second_opinions = SecondOpinions(engine, settings)
         self._log = log
         self._engine = engine
         self._settings = settings
@@ -79,6 +81,7 @@ class Scorer:
             judged = await to_thread.run_sync(self._judge, submissions)
         else:
             judged = self._judge(submissions)  # one student run costs less than the way to a thread and back
+        await self.second_opinions.fall_back(submissions, judged)
         wanted: dict[str, tuple[Writer, Task]] = {}
         try:
             results = await self._record(submissions, judged, key_id, once, wanted)
@@ -89,6 +92,7 @@ class Scorer:
             if repeated and (stored := await to_thread.run_sync(self._stored, caller, repeated)):
                 return stored
             raise
+        self.second_opinions.watch(submissions, judged, results)
         writing = {prediction_id: writer.submit(task) for prediction_id, (writer, task) in wanted.items()}
         if not writing or wait <= 0:
             return results
@@ -104,7 +108,7 @@ class Scorer:
     async def _record(
         self,
         submissions: Sequence[Submission | Refusal],
-        judged: Sequence[tuple[Bundle, Judgement] | Refusal],
+        judged: Sequence[Judged],
         key_id: str | None,
         once: Once | None,
         wanted: dict[str, tuple[Writer, Task]],
@@ -141,10 +145,10 @@ class Scorer:
                 for result in results
             ]
 
-    def _judge(self, submissions: Sequence[Submission | Refusal]) -> list[tuple[Bundle, Judgement] | Refusal]:
+    def _judge(self, submissions: Sequence[Submission | Refusal]) -> list[Judged]:
         """Each item's submissions go to its student in one list."""
         numbers: dict[str, list[int]] = defaultdict(list)
-        judged: dict[int, tuple[Bundle, Judgement] | Refusal] = {}
+        judged: dict[int, Judged] = {}
         for number, submission in enumerate(submissions):
             if isinstance(submission, Refusal):
                 judged[number] = submission
@@ -158,19 +162,20 @@ class Scorer:
                 continue
             texts = [s.response for n in own if isinstance(s := submissions[n], Submission)]
             for number, judgement in zip(own, live.judge(texts), strict=True):
-                judged[number] = (live.bundle, judgement)
+                judged[number] = (live, judgement)
         return [judged[number] for number in range(len(submissions))]
 
     def _row(
         self,
         submission: Submission,
-        bundle: Bundle,
+        live: LiveItem,
         judgement: Judgement,
         key_id: str | None,
         wanted: dict[str, tuple[Writer, Task]],
     ) -> LoggedPrediction:
         """What a feedback model has taken on is added to `wanted`."""
-        item, score, prediction_id = bundle.item, judgement.score, uuid7()
+        bundle, score, prediction_id = live.bundle, judgement.score, uuid7()
+        item, first = bundle.item, judgement.first
         feedback: Feedback | Withheld | None = None
         if submission.feedback:
             feedback = self._feedback(prediction_id, submission, bundle, judgement, wanted)
@@ -189,10 +194,20 @@ class Scorer:
             gradebook_score=gradebook_score(item, score.value, submission.gradebook_max) if score else None,
             probabilities=list(score.probabilities) if score and score.probabilities else None,
             interval=list(score.interval) if score and score.interval else None,
+            prediction_set=item.named(score.prediction_set) if score and score.prediction_set is not None else None,
             confidence=score.confidence if score else None,
             decision=judgement.decision,
             condition=judgement.condition,
             flags=list(judgement.flags),
+            teacher=live.second.title if live.second and first else None,
+            first_score=None
+            if first is None
+            else {
+                "score": item.score(first.value),
+                "label": item.label(first.value),
+                "expected_score": first.expected,
+                "confidence": first.confidence,
+            },
             feedback=feedback.model_dump() if isinstance(feedback, Feedback) else None,
             feedback_withheld=feedback if isinstance(feedback, str) else None,
             response=submission.response if self._settings.store_responses else None,

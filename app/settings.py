@@ -33,6 +33,15 @@ class Settings(BaseSettings):
         default=60.0, gt=0, le=3600, description="Seconds that a language model may take for a text."
     )
     feedback_threads: int = Field(default=1, ge=1, description="Processor threads of a language model.")
+    fallback_workers: int = Field(
+        default=1, ge=1, le=64, description="Responses that fall-back teachers score at once."
+    )
+    fallback_queue: int = Field(
+        default=32, ge=0, le=10_000, description="Fall-back: responses that may wait; beyond it a person looks."
+    )
+    fallback_timeout: float = Field(
+        default=2.0, ge=0, le=60, description="Seconds that a response may wait for a teacher; 0: none is asked."
+    )
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Larger request bodies get 413.")
 
 

@@ -12,11 +12,10 @@ from app.scoring.active import read_active
 from app.scoring.registry import Registry
 from app.scoring.student import Student
 from app.settings import Settings
-from training.conditions import shares
 from training.config import TrainingConfig
 from training.datasets import DataSet, read_data
 from training.demo.generator import generate, write
-from training.measure import agreement_on
+from training.evidence import measured
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models"
@@ -45,16 +44,17 @@ def test_three_items_ship_and_all_are_sound() -> None:
 @pytest.mark.parametrize("item_id", ITEMS)
 def test_the_agreement_in_the_bundle_was_measured_on_its_files(item_id: str, data: DataSet) -> None:
     """Promise 3: measured again here, on the rows the generator makes."""
-    student, dev = a_student(item_id), data.of(item_id).dev
+    student = a_student(item_id)
 
-    looked = [student.examiner.examine(row.text) for row in dev]
-    scored = [row for row, finding in zip(dev, looked, strict=True) if finding.condition is None]
-    found = agreement_on(student.bundle.item, scored, student.score([row.text for row in scored]))
+    found = measured(student, data.of(item_id).dev, {})
 
-    assert found is not None
-    assert student.bundle.agreement is not None
-    assert student.bundle.flagged == shares(looked)
-    assert found.model_dump() == pytest.approx(student.bundle.agreement.model_dump(), abs=1e-9)
+    bundle = student.bundle
+    assert found.agreement is not None
+    assert bundle.agreement is not None
+    assert found.flagged == bundle.flagged
+    assert found.agreement.model_dump() == pytest.approx(bundle.agreement.model_dump(), abs=1e-9)
+    assert found.evidence.ece == pytest.approx(bundle.evidence.ece, abs=1e-6)
+    assert found.evidence.recalls == bundle.evidence.recalls
 
 
 @pytest.mark.parametrize("item_id", ITEMS)

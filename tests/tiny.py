@@ -17,9 +17,22 @@ from tokenizers.models import WordLevel
 
 from app.scoring.active import activate
 from app.scoring.agreement import Agreement
-from app.scoring.bundle import CARD, METADATA, STUDENT, TOKENIZER, Bundle, Head, Interval, Provenance, sha256
+from app.scoring.bundle import (
+    CARD,
+    METADATA,
+    STUDENT,
+    TOKENIZER,
+    Bundle,
+    Head,
+    Interval,
+    PredictionSet,
+    Provenance,
+    sha256,
+)
 from app.scoring.conditions import Finding, Limits
+from app.scoring.evidence import AttackFigures, Evidence
 from app.scoring.featurizer import SPECIAL, START, UNKNOWN
+from app.scoring.gate import Policy
 from app.scoring.item import Item
 from app.scoring.text import is_blank
 
@@ -33,6 +46,15 @@ NINE_TENTHS = Interval(coverage=0.9, deviations=NormalDist().inv_cdf(0.95))  # a
 FULL_MARKS = 4  # words of a response that earns a continuous item's best grade
 
 
+LIKELY = PredictionSet(coverage=0.9, least=0.02)
+GOOD_EVIDENCE = Evidence(
+    ece=0.02,
+    ece_uncalibrated=0.03,
+    coverage=0.91,
+    set_size=1.2,
+    attacks={"characters": AttackFigures(n=50, accepted=0.0, unguarded=0.5, junk=True)},
+)  # passes a gate that asks for no more responses than there were
+LENIENT = Policy(min_responses=40)
 NO_LIMITS = Limits()
 
 
@@ -53,6 +75,7 @@ def write_tiny_bundle(
     item: dict[str, Any] | None = None,
     student: bytes | None = None,
     limits: Limits = NO_LIMITS,
+    policy: Policy = LENIENT,
 ) -> Path:
     """Write and activate it; the folder.  `item` replaces the scale, `student` the model file."""
     described = Item.model_validate(
@@ -67,13 +90,19 @@ def write_tiny_bundle(
     bundle = Bundle(
         version=version,
         item=described,
-        head=Head(cuts=None, interval=NINE_TENTHS if described.is_continuous else None),
+        head=Head(
+            cuts=None,
+            interval=NINE_TENTHS if described.is_continuous else None,
+            prediction_set=None if described.is_continuous else LIKELY,
+        ),
         max_tokens=64,
         limits=limits,
         flagged={},
         threshold=threshold,
         parameters=1,
         agreement=GRADE_AGREEMENT if described.is_continuous else AGREEMENT,
+        evidence=GOOD_EVIDENCE,
+        policy=policy,
         provenance=Provenance(
             created_at=datetime(2026, 1, 1, tzinfo=UTC),
             data_sha256="0" * 64,

@@ -15,7 +15,7 @@ import numpy as np
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
 
-from app.scoring.active import activate
+from app.scoring.active import release
 from app.scoring.feedback.bundle import (
     BASE,
     CARD,
@@ -86,7 +86,7 @@ def write_tiny_feedback(
     )
     (folder / METADATA).write_text(bundle.model_dump_json())
     if live:
-        activate(folder.parent, VERSION, mode="auto", by="a test", reason="to test")
+        release(folder.parent, VERSION, by="a test", reason="to test")
     return folder
 
 

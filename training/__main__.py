@@ -11,7 +11,6 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from app.scoring.agreement import Agreement
 from app.scoring.errors import ScoringError
 from app.scoring.item import Item
 from training.cache import default_folder
@@ -29,6 +28,7 @@ from training.options import (
     Seed,
     Teacher,
     UsageFailure,
+    print_gate,
     print_table,
     training_installed,
 )
@@ -85,10 +85,14 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Train nothing: say what memory the teacher needs; takes no weights.")
     ] = False,
+    export_teacher: Annotated[
+        bool, typer.Option("--export-teacher", help="Write the teachers too, for the service to fall back on.")
+    ] = False,
 ) -> None:
     """Train a teacher, distil a student, export and measure it, item by item.  Killed, it goes on when called again."""
     with training_installed():
         from training.run import train
+        from training.teacher_export import export_teachers
     settings = _settings(config, teacher, base, seed)
     chosen = _chosen(data, item)
     if dry_run:
@@ -97,9 +101,10 @@ def run(
     if settings.distillation.soft_weight > 0:
         _resolve_teacher(settings, chosen)
     for bundle in train(chosen, models, settings, cache or default_folder()):
-        Console().print(
-            f"{bundle.item.item_id}/{bundle.version}: {bundle.parameters} parameters, {_said(bundle.agreement)}"
-        )
+        print_gate(bundle)
+    if export_teacher:
+        for made in export_teachers(chosen, models, settings, cache or default_folder()):
+            typer.echo(f"_teachers/{made.name}/{made.version}: {made.members} networks in {made.precision}")
 
 
 @cli.command()
@@ -157,33 +162,33 @@ def evaluate(
     models: Models,
     responses: Annotated[Path, typer.Option(help="Marked responses, .jsonl or .csv.")],
     item: Items = None,
-    report: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write the report here: one .html file that opens offline.")
+    ] = None,
+    figures: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
     predictions: Annotated[Path | None, typer.Option(help="Write every row as scored here, CSV.")] = None,
+    texts: Annotated[
+        bool,
+        typer.Option("--texts", help="Show in the report what learners wrote where machine and rater differ."),
+    ] = False,
 ) -> None:
-    """Measure the active bundles' agreement with human scores, through the code that serves."""
+    """Measure live bundles against human scores, through the code that serves."""
     from training.evaluate import evaluate as evaluated
-    from training.evaluate import write_json
+    from training.evaluation.report import summary, write_html, write_json
 
-    evaluations = evaluated(models, responses, predictions, item or ())
-    table = Table(
-        "item", "responses", "not scorable", "QWK", "RMSE", "exact", "SMD", "accepted", "QWK of accepted", box=SIMPLE
-    )
-    for e in evaluations:
-        accepted = e.accepted.n if e.accepted else 0
-        table.add_row(
-            e.item.item_id,
-            str(e.responses),
-            str(e.not_scorable),
-            _figure(e.agreement, "qwk"),
-            _figure(e.agreement, "rmse"),
-            _figure(e.agreement, "exact"),
-            _figure(e.agreement, "smd"),
-            f"{accepted / e.responses:.0%}",
-            _figure(e.accepted, "qwk"),
-        )
+    if report is not None and report.suffix != ".html":
+        raise UsageFailure(f"{report}: a report's name ends in .html")
+    found = evaluated(models, responses, predictions, item or (), texts=texts)
+    head, *rows = summary(found)
+    table = Table(*head, box=SIMPLE)
+    for row in rows:
+        table.add_row(*row)
     print_table(table)
+    if figures:
+        write_json(figures, found)
     if report:
-        write_json(report, evaluations)
+        with training_installed():
+            write_html(report, found, responses.name)
 
 
 def _settings(config: Path | None, teacher: TeacherKind | None, base: str | None, seed: int | None) -> TrainingConfig:
@@ -233,20 +238,6 @@ def _chosen(data: Path, items: list[str] | None) -> list[ItemData]:
     if unknown := set(items or ()) - set(read.items):
         raise UsageFailure(f"no such item in {data}: {', '.join(sorted(unknown))}")
     return [read.of(item_id) for item_id in items or read.items]
-
-
-def _said(figures: Agreement | None) -> str:
-    if figures is None:
-        return "no dev rows to measure on"
-    if figures.rmse is not None:
-        return f"RMSE {figures.rmse:.3f} on {figures.n} dev rows"
-    qwk = "" if figures.qwk is None else f"QWK {figures.qwk:.3f}, "
-    return f"{qwk}exact {figures.exact:.3f} on {figures.n} dev rows"
-
-
-def _figure(agreement: Agreement | None, name: str) -> str:
-    value = getattr(agreement, name, None)
-    return "-" if value is None else f"{value:.3f}"
 
 
 def main() -> None:

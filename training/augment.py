@@ -5,20 +5,29 @@ The texts need not make sense or keep a score: the teacher scores each as it sta
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 Words = list[str]
 Way = Callable[[Words, Words, random.Random], Words]  # a response's words, another's → a new text's
 
 
-def augmented(texts: Sequence[str], per_text: int, seed: int, ways: Sequence[Way] | None = None) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Augmented:
+    text: str
+    sources: frozenset[int]  # which of the given texts its words are from
+
+
+def augmented(texts: Sequence[str], per_text: int, seed: int, ways: Sequence[Way] | None = None) -> list[Augmented]:
     """`per_text` new texts for each one, each in one of the ways; the same seed gives the same texts."""
     generator = random.Random(seed)
     words = [text.split() for text in texts]
-    made: list[str] = []
-    for own in words:
+    made: list[Augmented] = []
+    for number, own in enumerate(words):
         for _ in range(per_text):
             way = generator.choice(ways or WAYS)
-            made.append(" ".join(way(own, generator.choice(words), generator)))
+            other = generator.choice(range(len(words)))
+            sources = {number, other} if way is splice else {number}
+            made.append(Augmented(" ".join(way(own, words[other], generator)), frozenset(sources)))
     return made
 
 

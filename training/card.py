@@ -2,6 +2,8 @@
 
 from app.scoring.agreement import Agreement
 from app.scoring.bundle import Bundle
+from app.scoring.gate import lines as gate_lines
+from app.scoring.teacher import TeacherBundle
 
 ROWS = (
     ("responses", "n"),
@@ -22,15 +24,18 @@ ROWS = (
 
 def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
     """Markdown.  `counts` says how many texts of each kind the student learnt from and was measured on."""
-    item, made = bundle.item, bundle.provenance
+    item, made, evidence = bundle.item, bundle.provenance, bundle.evidence
     scale = (
         f"{item.scale}: {', '.join(item.labels)}"
         if item.labels
         else f"{item.scale} {item.bottom_score} to {item.top_score}"
     )
+    gate = bundle.gate
     use = "No confidence was enough for a score to stand alone: a person looks at every one."
     if bundle.threshold is not None:
         use = f"A score may stand from confidence {bundle.threshold:.3f}; below it a person looks."
+        if evidence.accepted is not None:
+            use += f" Of the dev responses {evidence.accepted.share:.0%} reached it."
     lines = [
         f"# {item.title or item.item_id}",
         "",
@@ -41,6 +46,14 @@ def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
         "## Agreement with the human score on dev",
         "",
         *_table(bundle.agreement, made.teacher_agreement),
+        "",
+        "## Gate",
+        "",
+        f"{'Passed' if gate.passed else 'Not passed'}: what it must show before its scores may stand without a person.",
+        "",
+        "| rule | measured | limit | |",
+        "|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in gate_lines(gate)),
         "",
         "## Use",
         "",
@@ -68,19 +81,52 @@ def _held_back(bundle: Bundle) -> str:
 
 
 def _decoding(bundle: Bundle) -> str:
-    head, uncalibrated = bundle.head, "The confidence is the network's own probability, not yet calibrated."
+    head = bundle.head
+    sure = f"The confidence is the calibrated probability that a rater would give the same{_error(bundle)}."
     if head.interval is not None:
         return (
             f"The interval about a grade is made to hold {head.interval.coverage:.0%} of human grades.  The confidence "
-            f"is the probability that a human grade lies within {bundle.item.tolerance:g} of the one given."
+            f"is the calibrated probability that a human grade lies within {bundle.item.tolerance:g} of the one given."
         )
     if head.cuts is None:
-        return f"The most probable label is given.  {uncalibrated}"
+        return f"The most probable label is given.  {sure}"
     cuts = ", ".join(f"{cut:.2f}" for cut in head.cuts)
     return (
-        f"The expected score becomes a score at the cuts {cuts} (equipercentile linking to the human scores).  "
-        f"{uncalibrated}"
+        f"The expected score becomes a score at the cuts {cuts} (equipercentile linking to the human scores).  {sure}"
     )
+
+
+def _error(bundle: Bundle) -> str:
+    before, after = bundle.evidence.ece_uncalibrated, bundle.evidence.ece
+    if before is None or after is None:
+        return ""
+    return f" (calibration error {after:.3f}, before calibration {before:.3f})"
+
+
+def teacher_card(bundle: TeacherBundle) -> str:
+    """Markdown."""
+    made = bundle.provenance
+    lines = [
+        f"# Teacher {bundle.name}",
+        "",
+        f"`_teachers/{bundle.name}/{bundle.version}`: {bundle.members} of {made.teacher}, {bundle.precision}.  The "
+        "service falls back on it where a student is not sure enough.",
+        "",
+        "On validation: " + ", ".join(f"{name} {figure:.3f}" for name, figure in bundle.merit.items()) + ".",
+        "",
+        "| item | dev responses | QWK | exact agreement | a score may stand from |",
+        "|---|---|---|---|---|",
+    ]
+    for own in bundle.items:
+        found = own.agreement
+        figures = ["-", "-", "-"] if found is None else [str(found.n), _shown(found.qwk), _shown(found.exact)]
+        lines.append(f"| {own.item.item_id} | {' | '.join([*figures, _shown(own.threshold)])} |")
+    lines += [
+        "",
+        f"Seed {made.seed}, data sha256 {made.data_sha256[:16]}…, {made.created_at:%Y-%m-%d %H:%M} UTC.",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def _table(student: Agreement | None, teacher: Agreement | None) -> list[str]:

@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.scoring.conditions import (
-    Finding,
     Limits,
     copied,
     density,
+    disorder,
     given,
+    neighbours,
     normalised,
+    packed,
     pieces,
     repetition,
     surprise,
@@ -21,7 +23,7 @@ from app.scoring.featurizer import Featurizer
 from training.splits import Parts
 
 # Share of real responses that may lie beyond a limit; together they stay below two in a hundred.
-OFF_TOPIC, UNREADABLE, COPIED, REPEATED = 0.008, 0.002, 0.002, 0.002
+OFF_TOPIC, DISORDERED, UNREADABLE, COPIED, REPEATED = 0.005, 0.003, 0.002, 0.002, 0.002
 LEAST_COPIED, LEAST_REPEATED = 0.5, 0.5  # below these neither is worth a word, however rare
 FOLDS = 5
 SHORT_ENOUGH = 5  # responses of a length or shorter, all with the lowest score, before that length counts as too short
@@ -44,6 +46,7 @@ def learn_limits(group: Sequence[Parts], tokenizers: Sequence[bytes], max_tokens
 
     common = {
         "surprise": beyond("surprise", OFF_TOPIC),
+        "disorder": beyond("disorder", DISORDERED),
         "pieces_per_character": beyond("density", UNREADABLE),
         "copied": max(LEAST_COPIED, beyond("copied", COPIED)),
         "repetition": max(LEAST_REPEATED, beyond("repetition", REPEATED)),
@@ -54,16 +57,12 @@ def learn_limits(group: Sequence[Parts], tokenizers: Sequence[bytes], max_tokens
             min_pieces=item.min_pieces,
             log_frequency=tuple(np.round(item.log_frequency, 3).tolist()),
             usual=round(item.usual, 4),
+            neighbours=packed(item.neighbours),
+            usual_new=round(item.usual_new, 4),
             **common,
         )
         for item in own
     ]
-
-
-def shares(found: Sequence[Finding]) -> dict[str, float]:
-    """Share of responses under each condition or flag that held for any."""
-    names = Counter(name for own in found for name in ((own.condition,) if own.condition else own.flags))
-    return {name: round(count / len(found), 4) for name, count in sorted(names.items())}
 
 
 class _Measured:
@@ -81,15 +80,31 @@ class _Measured:
             rest = log_frequency([own for number, own in enumerate(read) if number % FOLDS != fold], size)
             for number in range(fold, len(read), FOLDS):
                 self.surprise[number] = surprise(read[number], rest, self.usual)
+        side_by_side = [neighbours(featurizer, own) for own in read]
+        self.neighbours = np.unique(np.concatenate(side_by_side))
+        self.usual_new, self.disorder = _orders(side_by_side)
         self.density = np.array([density(own, text) for own, text in zip(read, texts, strict=True)])
         self.copied = np.array([copied(own, theirs) for own in read])
         self.repetition = np.array([repetition(own) for own in read])
-        self.refusals: tuple[str, ...] = REFUSALS
+        self.refusals = tuple(dict.fromkeys(map(normalised, REFUSALS)))
         self.min_pieces = 1
         if parts.item.is_ordered:
             lowest = [row.value == parts.item.bottom_score for row in parts.marked]
-            self.refusals = (*REFUSALS, *_worthless([row.text for row in parts.marked], lowest))
+            self.refusals = (*self.refusals, *_worthless([row.text for row in parts.marked], lowest))
             self.min_pieces = _too_short(list(map(len, read[: len(lowest)])), lowest)
+
+
+def _orders(side_by_side: Sequence[NDArray[np.int64]]) -> tuple[float, NDArray[np.float64]]:
+    """The share of neighbours that no other response has, and the disorder of each response among the others."""
+    new = np.zeros(len(side_by_side))
+    for fold in range(FOLDS):
+        others = [own for number, own in enumerate(side_by_side) if number % FOLDS != fold]
+        seen = np.unique(np.concatenate(others)) if others else np.zeros(0, np.int64)
+        for number in range(fold, len(side_by_side), FOLDS):
+            new[number] = disorder(side_by_side[number], seen, 0.0)
+    roots = np.sqrt([len(own) for own in side_by_side])
+    usual = float((new * roots).sum() / max(1, (roots**2).sum()))
+    return usual, new - usual * roots
 
 
 def log_frequency(read: Sequence[NDArray[np.int64]], size: int) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter, ValidationError
 
+from app.scoring.gate import Policy
 from training.errors import BadConfig
 
 PARAMETER_BUDGET = 30_000  # learned weights a student may have, embeddings included
@@ -122,12 +123,27 @@ class DistillationConfig(Config):
 class TrainingConfig(Config):
     seed: int = 0
     validation_share: float = Field(default=0.1, gt=0, lt=0.5, description="Of train, for every choice.")
+    calibration_folds: int = Field(
+        default=3,
+        ge=0,
+        le=20,
+        description="Students of parts of the marked responses, for confidence on the rest; 0: on the validation part "
+        "alone, as for items that share a teacher.",
+    )
     target_agreement: float = Field(
-        default=0.9, gt=0, le=1, description="Exact agreement that accepted scores must reach, with one rater."
+        default=0.8,
+        gt=0,
+        le=1,
+        description="What accepted scores must reach, with one rater: QWK, or exact agreement of labels without order.",
     )
     human_margin: float = Field(
-        default=0.05, ge=0, description="Where two raters scored, the target is their exact agreement less this."
+        default=0.05, ge=0, description="Where two raters scored, the target is their own agreement less this."
     )
+    learning_curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        default=(), description="Shares of the marked responses to train on as well, all over again."
+    )
+    attacks_of_a_kind: int = Field(default=50, ge=0, description="Texts of each attack that students are tried by.")
+    release: Policy = Field(default=Policy(), description="What a bundle must show before its scores may stand.")
     teacher: TeacherConfig = TeacherConfig()
     text: TextConfig = TextConfig()
     student: StudentConfig = StudentConfig()

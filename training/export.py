@@ -3,8 +3,10 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from app.scoring.bundle import CARD, METADATA, STUDENT, TOKENIZER, Bundle, sha256
 from app.scoring.student import Student
@@ -17,23 +19,31 @@ def version_of(files: StudentFiles, made: datetime) -> str:
     return f"{made:%Y%m%dT%H%M%SZ}-{sha256(content)[:8]}"
 
 
+LoadedT = TypeVar("LoadedT")
+
+
 def write_bundle(models: Path, bundle: Bundle, files: StudentFiles, card: str) -> Bundle:
-    """`models/<item_id>/<version>`, checksums filled in, loaded once as the service will before it gets its name."""
-    home = models / bundle.item.item_id
-    home.mkdir(parents=True, exist_ok=True)
-    for left in home.glob(".staged-*"):  # by a run that was killed here
-        shutil.rmtree(left, ignore_errors=True)
+    """`models/<item_id>/<version>`, checksums filled in."""
     contents = {TOKENIZER: files.tokenizer, STUDENT: files.student, CARD: card.encode()}
     bundle = bundle.model_copy(update={"sha256": {name: sha256(content) for name, content in contents.items()}})
     contents[METADATA] = (bundle.model_dump_json(indent=1) + "\n").encode()
+    return staged(contents, models / bundle.item.item_id / bundle.version, Student.load).bundle
+
+
+def staged(contents: Mapping[str, bytes], folder: Path, load: Callable[[Path], LoadedT]) -> LoadedT:
+    """A bundle's files in one move, loaded once as the service will before it gets its name.  Raises BadBundle."""
+    home = folder.parent
+    home.mkdir(parents=True, exist_ok=True)
+    for left in home.glob(".staged-*"):  # by a run that was killed here
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=home, prefix=".staged-") as temporary:
-        folder = Path(temporary) / bundle.item.item_id / bundle.version  # a bundle is checked against its folders
-        folder.mkdir(parents=True)
+        made = Path(temporary) / home.name / folder.name  # a bundle is checked against its folders
+        made.mkdir(parents=True)
         for name, content in contents.items():
-            with (folder / name).open("wb") as file:
+            with (made / name).open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())  # on disk before ACTIVE can name it
-        loaded = Student.load(folder).bundle
-        folder.rename(home / bundle.version)
+        loaded = load(made)
+        made.rename(folder)
     return loaded

@@ -1,7 +1,6 @@
 """Fine-tuning one encoder on marked responses: checkpointed after every epoch, the best epoch kept."""
 
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from app.scoring.decoding import Outputs
 from app.scoring.item import Item
+from app.scoring.teacher import mixture
 from training.batches import shuffled_batches, sorted_batches
 from training.cache import note_seconds, replace_file
 from training.config import TeacherConfig
@@ -152,16 +152,8 @@ def outputs_of(
         tokens = tokenise(tokenizer, [contexts[n] for n in numbers], [texts[n] for n in numbers], max_tokens)
         with torch.inference_mode():
             each = torch.stack([network.eval()(tokens) for network in networks])  # (networks, batch, columns)
-            outputs[numbers] = mixture(each, networks[0].head.continuous).cpu().numpy()
+            outputs[numbers] = mixture(each.cpu().numpy(), networks[0].head.continuous)
     return outputs
-
-
-def mixture(each: torch.Tensor, continuous: bool) -> torch.Tensor:
-    """(networks, batch, columns) → (batch, columns): logarithm of the mean probability; mean and variance of grades."""
-    if continuous:
-        means, variances = each[..., 0], each[..., 1]
-        return torch.stack([means.mean(0), variances.mean(0) + means.var(0, correction=0)], dim=1)
-    return torch.log_softmax(each, dim=2).logsumexp(0) - math.log(len(each))
 
 
 def _stalled(history: list[float], patience: int) -> bool:

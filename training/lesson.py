@@ -30,6 +30,12 @@ class Lesson:
         if len(rows) != 1:
             raise ValueError(f"texts, human scores and teacher rows differ in number: {sorted(rows)}")
 
+    def without(self, rows: set[int]) -> "Lesson":
+        """The same less these rows."""
+        kept = [row for row in range(len(self.texts)) if row not in rows]
+        soft = None if self.teacher is None else self.teacher[kept]
+        return Lesson(tuple(self.texts[row] for row in kept), self.targets[kept], soft)
+
     @property
     def key(self) -> str:
         """A hash of all of it."""
@@ -44,6 +50,7 @@ class Texts:
     marked: tuple[str, ...]
     unlabelled: tuple[str, ...]
     augmented: tuple[str, ...]
+    sources: tuple[frozenset[int], ...] = ()  # of each augmented text: which marked ones its words are from
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -61,7 +68,7 @@ def texts_for(parts: Parts, config: TrainingConfig) -> Texts:
     if config.distillation.soft_weight == 0:
         return Texts(tuple(marked), (), ())
     made = augmented(marked, config.text.augmented_per_response, config.seed)
-    return Texts(tuple(marked), parts.unlabelled, tuple(made))
+    return Texts(tuple(marked), parts.unlabelled, tuple(own.text for own in made), tuple(own.sources for own in made))
 
 
 def lesson_for(parts: Parts, texts: Texts, teacher: Teacher | None, context: str, cache: Path) -> Lesson:

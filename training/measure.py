@@ -1,4 +1,4 @@
-"""What students are measured to be: choices on the validation parts of all items of a teacher, agreement on dev.
+"""Choices on the rows of all items of a teacher that were not fitted; agreement of scores with human ones.
 
 Items with a few responses each have too few to choose by alone; together they have enough.
 """
@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.scoring.agreement import Agreement, agreement, equal_scores, grade_agreement
-from app.scoring.bundle import Head
-from app.scoring.decoding import Outputs, Score, decode
+from app.scoring.bundle import Calibration, Head
+from app.scoring.decoding import Outputs, Score, decode, softmax
 from app.scoring.item import Item
+from training.calibrate import choose_confidence, choose_interval, choose_set, choose_temperature
 from training.config import TrainingConfig
 from training.datasets.responses import MarkedResponse
-from training.selection import choose_cuts, choose_interval, choose_threshold, target_for
+from training.selection import choose_cuts, choose_threshold, target_for
 from training.splits import Parts
 from training.targets import targets
 
@@ -26,36 +28,70 @@ class Unfitted:
     parts: Parts
     validation: Outputs
     unlabelled: Outputs
+    fit: Outputs | None = None  # out of fold: of models that are like it, but for these rows
+
+    @property
+    def rows(self) -> Sequence[MarkedResponse]:
+        """Marked ones, in the order of `outputs`."""
+        return self.parts.validation if self.fit is None else (*self.parts.validation, *self.parts.fit)
+
+    @property
+    def outputs(self) -> Outputs:
+        return self.validation if self.fit is None else np.concatenate([self.validation, self.fit])
+
+    @property
+    def human(self) -> NDArray[np.float64]:
+        return targets(self.parts.item, [row.value for row in self.rows])
 
 
 def pooled_head(group: Sequence[Unfitted]) -> Head:
-    """For grades from the human ones of validation; for ordered scores from the shares that raters gave each of them in
-    all marked rows, and the machine's expected scores on validation and unlabelled text.
+    """Calibration, and interval or prediction sets, from the human scores of rows that were not fitted; cuts from the
+    shares that raters gave each score in all marked rows, and the machine's expected scores on validation and
+    unlabelled text.
     """
     item = group[0].parts.item
+    human, outputs = np.concatenate([own.human for own in group]), np.concatenate([own.outputs for own in group])
     if item.is_continuous:
-        human = [targets(own.parts.item, [row.value for row in own.parts.validation]) for own in group]
-        return choose_interval(np.concatenate(human).tolist(), np.concatenate([own.validation for own in group]))
+        raw = Head(cuts=None, interval=choose_interval(human.tolist(), outputs))
+        return raw.model_copy(update={"calibration": _confidence(group, raw)})
+    temperature = choose_temperature(human, outputs)
     marked = [row.value for own in group for row in own.parts.marked]
-    return choose_cuts(
-        item, marked, np.concatenate([part for own in group for part in (own.validation, own.unlabelled)])
+    same = np.concatenate([part for own in group for part in (own.validation, own.unlabelled)])
+    raw = Head(
+        cuts=choose_cuts(item, marked, same / temperature),
+        calibration=Calibration(temperature=temperature),
+        prediction_set=choose_set(human, softmax(outputs / temperature)),
     )
+    return raw.model_copy(update={"calibration": _confidence(group, raw)})
+
+
+def _confidence(group: Sequence[Unfitted], raw: Head) -> Calibration:
+    """What makes the probability of the score given the share of such scores that raters gave too."""
+    probability: list[float] = []
+    correct: list[bool] = []
+    for own in group:
+        scores = decode(own.outputs, own.parts.item, raw)
+        probability += [score.confidence for score in scores]
+        if scores:
+            human, machine = [row.value for row in own.rows], [score.value for score in scores]
+            correct += equal_scores(human, machine, own.parts.item.tolerance).tolist()
+    return choose_confidence(raw.calibration.temperature, probability, correct)
 
 
 def pooled_threshold(group: Sequence[Unfitted], head: Head, config: TrainingConfig) -> float | None:
-    """The confidence from which scores of the validation parts reach the agreement asked for."""
-    confidence: list[float] = []
-    correct: list[bool] = []
-    for own in group:
-        item = own.parts.item
-        scores = decode(own.validation, item, head)
-        confidence += [score.confidence for score in scores]
-        if scores:
-            human = [row.value for row in own.parts.validation]
-            correct += equal_scores(human, [score.value for score in scores], item.tolerance).tolist()
-    marked = [row for own in group for row in own.parts.marked]
-    target = target_for(group[0].parts.item, marked, config.target_agreement, config.human_margin)
-    return choose_threshold(confidence, correct, target)
+    """The confidence from which scores of rows that were not fitted reach the agreement asked for."""
+    scored = [(own, decode(own.outputs, own.parts.item, head)) for own in group]
+    first = group[0].parts.item
+    target = target_for(
+        first, [row for own in group for row in own.parts.marked], config.target_agreement, config.human_margin
+    )
+    return choose_threshold(
+        [score.confidence for _, scores in scored for score in scores],
+        np.concatenate([own.human for own in group]),
+        np.concatenate([targets(own.parts.item, [score.value for score in scores]) for own, scores in scored]),
+        target,
+        ordered=first.is_ordered,
+    )
 
 
 def agreement_on(item: Item, rows: Sequence[MarkedResponse], scores: Sequence[Score]) -> Agreement | None:

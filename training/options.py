@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from app.scoring.bundle import Bundle
+from app.scoring.gate import lines
 from training.config import TeacherKind
 
 Data = Annotated[Path, typer.Option("--data", help="Folder with items.*, train.*, optional dev.* and unlabelled.*.")]
@@ -40,6 +43,17 @@ def training_installed() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise UsageFailure(f"{error.name} is not installed: run `make training` in the project's folder") from None
+
+
+def print_gate(bundle: Bundle) -> None:
+    """What a new bundle shows, rule by rule, and how it went live."""
+    gate, item_id = bundle.gate, bundle.item.item_id
+    table = Table(f"{item_id}: rule", "measured", "limit", "", box=SIMPLE)
+    for row in lines(gate):
+        table.add_row(*row)
+    print_table(table)
+    mode = "its scores may stand" if gate.passed else f"a person looks at every score ({', '.join(gate.failed)})"
+    typer.echo(f"{item_id}/{bundle.version}: {bundle.parameters} parameters; {mode}")
 
 
 def print_table(table: Table) -> None:

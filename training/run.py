@@ -1,37 +1,40 @@
 """One training run in order.  Read this first.
 
-data → groups of items with one teacher → splits → teacher → soft labels → students → ONNX → choices on validation →
-agreement on dev → bundles → ACTIVE
+data → groups of items with one teacher → splits → teacher → soft labels → students → ONNX → calibration, cuts and
+threshold on rows not fitted → agreement and evidence on dev → bundles → gate → ACTIVE
 """
 
 import importlib.metadata
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from app.scoring.active import activate, read_active, versions
 from app.scoring.agreement import Agreement
 from app.scoring.bundle import Bundle, Provenance
-from app.scoring.conditions import Examiner
 from app.scoring.decoding import Outputs, decode
 from app.scoring.errors import BadBundle
+from app.scoring.evidence import LearningPoint
 from app.scoring.item import Item
 from app.scoring.student import Student
 from training.api_teacher import ApiTeacher, question
+from training.attacks import attacks, good_responses
 from training.card import card_of
-from training.conditions import learn_limits, shares
+from training.conditions import learn_limits
 from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.datasets.responses import MarkedResponse
 from training.errors import BadConfig, TooFewRows
+from training.evidence import measured
 from training.export import version_of, write_bundle
+from training.folds import out_of_fold
 from training.groups import Group, groups
 from training.lesson import Texts, lesson_for, texts_for
 from training.measure import Unfitted, agreement_on, pooled_head, pooled_threshold
 from training.progress import console
 from training.softlabels import teacher_outputs
-from training.splits import Parts, split
+from training.splits import Parts, carve, split
 from training.students import StudentFiles, check_budget, make_student
 from training.teacher import Teacher, fine_tuned
 from training.tokenizer import learn_tokenizer
@@ -56,27 +59,33 @@ class Taught:
 
 def train(items: Sequence[ItemData], models: Path, config: TrainingConfig, cache: Path) -> Iterator[Bundle]:
     """Everything from the items' rows to their active bundles.  A bundle already made of the same is only read."""
+    good = {data.item.item_id: good_responses(data.item, data.dev or data.train) for data in items}
     for group in groups(items, config.teacher.own_from):
         made = [_made_before(data, group, models, config) for data in group.members]
         if None not in made:
             console.print(f"{group.name}: made before of the same data and settings")
-        for bundle in _make(group, made, models, config, cache) if None in made else filter(None, made):
+        for bundle in _make(group, made, good, models, config, cache) if None in made else filter(None, made):
             _go_live(models / bundle.item.item_id, bundle.version)
             yield bundle
 
 
 def _go_live(folder: Path, version: str) -> None:
-    """As a suggestion, until a person releases it.  What is live already keeps its mode."""
+    """In the mode that its gate gives.  What is live already keeps its own."""
     try:
         live = read_active(folder).version
     except BadBundle:
         live = None
     if live != version:
-        activate(folder, version, mode="suggest", by="scorelet-train", reason="newly trained")
+        activate(folder, version, by="scorelet-train", reason="newly trained")
 
 
 def _make(
-    group: Group, made: Sequence[Bundle | None], models: Path, config: TrainingConfig, cache: Path
+    group: Group,
+    made: Sequence[Bundle | None],
+    good: Mapping[str, Sequence[str]],
+    models: Path,
+    config: TrainingConfig,
+    cache: Path,
 ) -> Iterator[Bundle]:
     """The group's bundles in order; those that were made before are not made again."""
     taught = teach(group, config, cache)
@@ -84,40 +93,54 @@ def _make(
     networks = [
         own.network(parts.item, config.student.max_tokens) for own, parts in zip(files, taught.parts, strict=True)
     ]
-    outputs = [unfitted(parts, network.outputs) for parts, network in zip(taught.parts, networks, strict=True)]
+    outputs = [
+        unfitted(parts, network.outputs, folds_of(taught, number, config, cache))
+        for number, (parts, network) in enumerate(zip(taught.parts, networks, strict=True))
+    ]
     head = pooled_head(outputs)
     threshold = pooled_threshold(outputs, head, config)
     limits = learn_limits(taught.parts, [own.tokenizer for own in files], config.student.max_tokens)
-    examined = [
-        [Examiner(own, parts.item, network.featurizer).examine(row.text) for row in parts.dev]
-        for own, parts, network in zip(limits, taught.parts, networks, strict=True)
+    drafts = [
+        Bundle(
+            version=version_of(own, made_at := datetime.now(UTC)),
+            item=parts.item,
+            head=head,
+            max_tokens=config.student.max_tokens,
+            limits=limit,
+            flagged={},
+            threshold=threshold,
+            parameters=own.parameters,
+            agreement=None,
+            policy=config.release,
+            provenance=_provenance(group.data_sha256(data), config, made_at),
+            sha256={},
+        )
+        for own, parts, limit, data in zip(files, taught.parts, limits, group.members, strict=True)
     ]
-    scored = [
-        [row for row, own in zip(parts.dev, found, strict=True) if own.condition is None]
-        for parts, found in zip(taught.parts, examined, strict=True)
-    ]
+    students = [Student(draft, network, "") for draft, network in zip(drafts, networks, strict=True)]
+    scored = [_scored(student, parts.dev) for student, parts in zip(students, taught.parts, strict=True)]
     of_teacher = teacher_agreements(taught, scored, cache)
-    for number, data in enumerate(group.members):
+    for number, (draft, student) in enumerate(zip(drafts, students, strict=True)):
         if (before := made[number]) is not None:
             yield before
             continue
-        parts = taught.parts[number]
-        provenance = _provenance(group.data_sha256(data), config, of_teacher[number])
-        scores = decode(networks[number].outputs([row.text for row in scored[number]]), data.item, head)
-        bundle = Bundle(
-            version=version_of(files[number], provenance.created_at),
-            item=data.item,
-            head=head,
-            max_tokens=config.student.max_tokens,
-            limits=limits[number],
-            flagged=shares(examined[number]),
-            threshold=threshold,
-            parameters=files[number].parameters,
-            agreement=agreement_on(data.item, scored[number], scores),
-            provenance=provenance,
-            sha256={},
-        )
+        parts, item = taught.parts[number], draft.item
+        others = [text for name, texts in good.items() if name != item.item_id for text in texts]
+        tried = attacks(item, good[item.item_id], others, config.attacks_of_a_kind, config.seed)
+        found = measured(student, parts.dev, tried)
+        provenance = draft.provenance.model_copy(update={"teacher_agreement": of_teacher[number]})
+        points = [*learning_curve(group.members[number], config, cache)]
+        if points:
+            points.append(LearningPoint(marked=len(parts.marked), agreement=found.agreement))
+        evidence = found.evidence.model_copy(update={"learning_curve": tuple(points)})
+        shown = {"agreement": found.agreement, "evidence": evidence, "flagged": found.flagged}
+        bundle = draft.model_copy(update=shown | {"provenance": provenance})
         yield write_bundle(models, bundle, files[number], card_of(bundle, _counts(parts, taught.texts[number])))
+
+
+def _scored(student: Student, rows: Sequence[MarkedResponse]) -> list[MarkedResponse]:
+    """Those that no condition holds back."""
+    return [row for row in rows if student.examiner.examine(row.text).condition is None]
 
 
 def teach(group: Group, config: TrainingConfig, cache: Path) -> Taught:
@@ -155,8 +178,33 @@ def student_of(taught: Taught, number: int, config: TrainingConfig, cache: Path)
     return make_student(parts.item, lesson, taught.tokenizers[number], config, cache)
 
 
-def unfitted(parts: Parts, outputs: Callable[[Sequence[str]], Outputs]) -> Unfitted:
-    return Unfitted(parts, outputs([row.text for row in parts.validation]), outputs(parts.unlabelled))
+def folds_of(taught: Taught, number: int, config: TrainingConfig, cache: Path) -> Outputs | None:
+    """Out of fold, for the item's fit rows; None for items that share a teacher, which are calibrated together."""
+    if len(taught.parts) > 1 or config.calibration_folds < 2:
+        return None
+    parts, texts = taught.parts[number], taught.texts[number]
+    lesson = lesson_for(parts, texts, taught.teacher, taught.context(parts.item), cache)
+    return out_of_fold(parts, texts, lesson, taught.tokenizers[number], config, cache)
+
+
+def unfitted(parts: Parts, outputs: Callable[[Sequence[str]], Outputs], fit: Outputs | None = None) -> Unfitted:
+    """`fit`: out of fold."""
+    return Unfitted(parts, outputs([row.text for row in parts.validation]), outputs(parts.unlabelled), fit)
+
+
+def learning_curve(data: ItemData, config: TrainingConfig, cache: Path) -> Iterator[LearningPoint]:
+    """For each share in config.learning_curve: teacher and student of so many marked responses, measured on dev.
+
+    A learner's responses are in or out together; unlabelled text is there in full.
+    """
+    for share in config.learning_curve:
+        _, part = carve(data.item, data.train, share, config.seed)
+        taught = teach(Group((replace(data, train=part),)), config, cache)
+        [parts] = taught.parts
+        network = student_of(taught, 0, config, cache).network(data.item, config.student.max_tokens)
+        head = pooled_head([unfitted(parts, network.outputs)])
+        scores = decode(network.outputs([row.text for row in parts.dev]), data.item, head)
+        yield LearningPoint(marked=len(part), agreement=agreement_on(data.item, parts.dev, scores))
 
 
 def teacher_agreements(taught: Taught, rows: Sequence[Sequence[MarkedResponse]], cache: Path) -> list[Agreement | None]:
@@ -176,20 +224,25 @@ def teacher_agreements(taught: Taught, rows: Sequence[Sequence[MarkedResponse]],
     ]
 
 
-def _provenance(data_sha256: str, config: TrainingConfig, of_teacher: Agreement | None) -> Provenance:
+def _provenance(data_sha256: str, config: TrainingConfig, made_at: datetime) -> Provenance:
     return Provenance(
-        created_at=datetime.now(UTC),
+        created_at=made_at,
         data_sha256=data_sha256,
         teacher=config.teacher.model if config.distillation.soft_weight > 0 else None,
-        teacher_agreement=of_teacher,
+        teacher_agreement=None,
         config=config.model_dump(),
         seed=config.seed,
-        software={name: importlib.metadata.version(name) for name in SOFTWARE},
+        software=software(),
     )
 
 
+def software() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in SOFTWARE}
+
+
 def _counts(parts: Parts, texts: Texts) -> dict[str, int]:
-    counts = {f"{kind}_texts": len(rows) for kind, rows in asdict(texts).items()}
+    kinds = {"marked": texts.marked, "unlabelled": texts.unlabelled, "augmented": texts.augmented}
+    counts = {f"{kind}_texts": len(rows) for kind, rows in kinds.items()}
     return counts | {"validation_responses": len(parts.validation), "dev_responses": len(parts.dev)}
 
 

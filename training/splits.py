@@ -67,6 +67,16 @@ def carve(
     return fit, validation
 
 
+def folds(rows: Sequence[MarkedResponse], count: int, seed: int) -> list[set[int]]:
+    """Row numbers in `count` parts of about equal size; what `carve` keeps together stays together."""
+    groups = _groups(rows)
+    random.Random(seed).shuffle(groups)
+    made: list[set[int]] = [set() for _ in range(count)]
+    for group in sorted(groups, key=len, reverse=True):
+        min(made, key=len).update(group)
+    return made
+
+
 def _stratum(item: Item, value: float) -> int:
     if not item.is_continuous:
         return int(value)

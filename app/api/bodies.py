@@ -8,7 +8,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from app.api.problems import Problem
 from app.marking import Mark
 from app.prediction import Final, GradingProgress, Prediction, Submission, final, with_feedback
+from app.scoring.active import Fallback
 from app.scoring.agreement import Agreement
+from app.scoring.gate import Gate
 from app.scoring.item import Name, Number, Scale
 from app.scoring.judgement import LiveItem
 from app.scoring.text import MAX_CHARACTERS, checked_text
@@ -91,6 +93,18 @@ class HumanMarkReply(BaseModel):
     marked_at: datetime
 
 
+class ShadowReply(BaseModel):
+    """Nobody was told, and nothing depends on it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    teacher: str
+    score: Number | None
+    label: str | None
+    expected_score: float | None
+    confidence: float
+
+
 class LoggedReply(ScoreReply):
     """A prediction as it stands in the log."""
 
@@ -100,6 +114,7 @@ class LoggedReply(ScoreReply):
     learner_hash: str | None
     gradebook_max: float | None
     human_marks: list[HumanMarkReply] = Field(default=[], description="Newest first; the newest counts.")
+    shadow: ShadowReply | None = Field(default=None, description="What a teacher in the shadow would have given.")
     final: Final | None = Field(
         default=None, description="What stands: the newest human mark, else a score with decision `auto`; else null."
     )
@@ -120,7 +135,11 @@ class LoggedReply(ScoreReply):
             reply = with_feedback(reply, "failed")
         marks = [HumanMarkReply.model_validate(mark) for mark in since.marks]
         return reply.model_copy(
-            update={"human_marks": marks, "final": final(reply, since.marks[0] if since.marks else None)}
+            update={
+                "shadow": since.shadow and ShadowReply.model_validate(since.shadow),
+                "human_marks": marks,
+                "final": final(reply, since.marks[0] if since.marks else None),
+            }
         )
 
 
@@ -144,10 +163,13 @@ class ItemReply(BaseModel):
     released_by: str
     released_at: datetime
     release_reason: str
+    gate: Gate = Field(description="What its bundle must show before its scores may stand, and what it does show.")
+    fallback: Fallback | None = Field(description="The teacher that is asked where the student is unsure; null: none.")
+    overridden: bool = Field(description="Mode auto though the gate refused: by whom and why is said above.")
     threshold: float | None = Field(description="Confidence from which a score may stand in mode auto.")
     agreement: Agreement | None
     feedback: Literal["bank", "model"] | None = Field(description="Where feedback comes from when it is asked for.")
-    interval_coverage: float | None = Field(description="Share of human grades that intervals are made to hold.")
+    coverage: float | None = Field(description="Share of human scores that prediction sets or intervals shall hold.")
     parameters: int
 
     @classmethod
@@ -167,10 +189,13 @@ class ItemReply(BaseModel):
             released_by=active.by,
             released_at=active.at,
             release_reason=active.reason,
+            gate=active.gate,
+            fallback=active.fallback,
+            overridden=active.override,
             threshold=bundle.threshold,
             agreement=bundle.agreement,
             feedback="model" if has_model else "bank" if item.feedback else None,
-            interval_coverage=bundle.head.interval.coverage if bundle.head.interval else None,
+            coverage=bundle.head.coverage,
             parameters=bundle.parameters,
         )
 
@@ -192,4 +217,5 @@ class Readiness(BaseModel):
     items: list[str]
     refused: dict[str, str] = Field(description="Item → why its bundle was refused.")
     feedback_models: list[str] = Field(description="Those that write feedback, by name and version.")
+    without_teacher: dict[str, str] = Field(description="Item → why the teacher that it falls back on was refused.")
     refused_feedback_models: dict[str, str] = Field(description="Name → why it was refused; the bank speaks instead.")

@@ -35,6 +35,7 @@ def readyz(state: StateDep, response: Response) -> Readiness:
         refused=registry.refused,
         feedback_models=[writer.name for writer in desk.writers],
         refused_feedback_models=desk.refused,
+        without_teacher=registry.without_teacher,
     )
 
 

@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from app.feedback.writer import Deliver, Writer
-from app.scoring.active import ACTIVE, Active, read_active
+from app.scoring.active import ACTIVE, Release, read_release
 from app.scoring.bundle import Bundle
 from app.scoring.errors import BadBundle
 from app.scoring.feedback.bundle import FeedbackFiles, feedback_folder, feedback_names, load_feedback
 
 
 class Desk:
-    def __init__(self, writers: Sequence[Writer], refused: Mapping[str, str], actives: Mapping[str, Active]) -> None:
+    def __init__(self, writers: Sequence[Writer], refused: Mapping[str, str], actives: Mapping[str, Release]) -> None:
         self.writers = list(writers)
         self.refused = dict(refused)
         self.actives = dict(actives)
@@ -48,7 +48,7 @@ class Desk:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def live_feedback(models: Path) -> tuple[list[tuple[FeedbackFiles, Active]], dict[str, str]]:
+def live_feedback(models: Path) -> tuple[list[tuple[FeedbackFiles, Release]], dict[str, str]]:
     """Feedback models whose ACTIVE names a sound version, and why the others are refused.
 
     A folder without ACTIVE is no fault: generated feedback is only for whoever opts for it.
@@ -59,7 +59,7 @@ def live_feedback(models: Path) -> tuple[list[tuple[FeedbackFiles, Active]], dic
             folder = feedback_folder(models, name)
             if not os.path.lexists(folder / ACTIVE):
                 continue
-            active = read_active(folder)
+            active = read_release(folder, Release)
             files = load_feedback(folder / active.version)
         except (BadBundle, OSError) as error:
             refused[name] = str(error) if isinstance(error, BadBundle) else f"cannot be read: {error.strerror}"

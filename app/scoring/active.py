@@ -4,24 +4,29 @@ import os
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from app.scoring.bundle import METADATA, Bundle, read_bundle
 from app.scoring.errors import BadBundle, UnknownItem, first_fault
+from app.scoring.gate import Gate
 from app.scoring.item import Name
 
 ACTIVE = "ACTIVE"
+Mode = Literal["auto", "suggest"]
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
-class Active(BaseModel):
-    """`auto` lets a confident score stand; `suggest` sends every score to a reviewer."""
+class Release(BaseModel):
+    """Which version of a model is live, and who decided that.  `auto` lets a confident score stand; `suggest` sends
+    every score to a reviewer.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Name
-    mode: Literal["auto", "suggest"]
+    mode: Mode
     by: str = Field(min_length=1)
     at: AwareDatetime
     reason: str
@@ -32,6 +37,41 @@ class Active(BaseModel):
         if self.mode == "auto" and not (self.by.strip() and self.reason.strip()):
             raise ValueError("mode 'auto' needs a named person and a reason")
         return self
+
+
+class Fallback(BaseModel):
+    """Another model is asked: `unsure`, where the student's score may not stand; `shadow`, always, and only logged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    policy: Literal["unsure", "shadow"]
+    teacher: Name
+    version: Name
+
+
+class Active(Release):
+    """An item's release.  `auto` needs a passed gate, or a person who lets the item score alone all the same."""
+
+    metadata_sha256: str = Field(description="Of bundle.json as it was released.")
+    gate: Gate
+    fallback: Fallback | None = Field(default=None, description="None: no other model is ever asked.")
+    override: bool = Field(default=False, description="Mode auto though the gate refused: by whom and why is above.")
+
+    @model_validator(mode="after")
+    def _auto_has_passed(self) -> Self:
+        if self.mode == "auto" and not (self.gate.passed or self.override):
+            raise ValueError("mode 'auto' needs a passed gate, or an override by a named person")
+        return self
+
+    def check(self, bundle: Bundle, metadata_sha256: str) -> None:
+        """Raises BadBundle where this is not what was decided of this bundle.json."""
+        if metadata_sha256 != self.metadata_sha256:
+            raise BadBundle(f"{METADATA} is not the one that was released: activate it again")
+        if self.gate != bundle.gate:
+            raise BadBundle(f"{ACTIVE} has a gate result that {METADATA} does not give: activate it again")
+
+
+ReleaseT = TypeVar("ReleaseT", bound=Release)
 
 
 def item_folder(models: Path, item_id: str) -> Path:
@@ -60,30 +100,68 @@ def versions(folder: Path) -> list[str]:
 
 def read_active(folder: Path) -> Active:
     """Raises BadBundle when no version is active or the file cannot be understood."""
+    return read_release(folder, Active)
+
+
+def read_release(folder: Path, kind: type[ReleaseT]) -> ReleaseT:
+    """Raises BadBundle when no version is active or the file cannot be understood."""
     try:
         path = folder / ACTIVE
         if not path.exists():
             raise BadBundle(f"no version is active: {ACTIVE} is missing")
         if not path.is_file():  # a pipe would be waited on for ever
             raise BadBundle(f"{ACTIVE} is no file")
-        return Active.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except OSError as error:
         raise BadBundle(f"{ACTIVE} cannot be read: {error.strerror}") from None
     except ValidationError as error:
         raise BadBundle(f"{ACTIVE}: {first_fault(error)}") from None
 
 
-def activate(folder: Path, version: str, *, mode: Literal["auto", "suggest"], by: str, reason: str) -> Active:
-    """Make a version live.  The caller has checked the bundle.  Raises ValueError for `auto` without a reason."""
-    try:
-        previous = read_active(folder)
-    except BadBundle:
-        before = None
-    else:
-        before = previous.version if previous.version != version else previous.previous
-    active = Active(version=version, mode=mode, by=by, at=datetime.now(UTC), reason=reason, previous=before)
-    write_atomically(folder / ACTIVE, active.model_dump_json(indent=2) + "\n")
+def activate(
+    folder: Path, version: str, *, by: str, reason: str, mode: Mode | None = None, fallback: Fallback | None = None
+) -> Active:
+    """Make an item's version live, in the mode that its gate gives, or in another by a person's decision.
+
+    The caller has loaded the bundle once.  Raises BadBundle, and ValueError for `auto` without a reason.
+    """
+    files = read_bundle(folder / version)
+    found = files.bundle.gate
+    chosen: Mode = mode or ("auto" if found.passed else "suggest")
+    active = Active(
+        version=version,
+        mode=chosen,
+        by=by,
+        at=datetime.now(UTC),
+        reason=reason,
+        previous=_previous(folder, version, Active),
+        metadata_sha256=files.metadata_sha256,
+        gate=found,
+        fallback=fallback,
+        override=chosen == "auto" and not found.passed,
+    )
+    _write(folder, active)
     return active
+
+
+def release(folder: Path, version: str, *, by: str, reason: str) -> Release:
+    """Make a version live that has no gate.  The caller has checked it.  Raises ValueError without a reason."""
+    previous = _previous(folder, version, Release)
+    made = Release(version=version, mode="auto", by=by, at=datetime.now(UTC), reason=reason, previous=previous)
+    _write(folder, made)
+    return made
+
+
+def _previous(folder: Path, version: str, kind: type[Release]) -> str | None:
+    try:
+        before = read_release(folder, kind)
+    except BadBundle:
+        return None
+    return before.version if before.version != version else before.previous
+
+
+def _write(folder: Path, made: Release) -> None:
+    write_atomically(folder / ACTIVE, made.model_dump_json(indent=2) + "\n")
 
 
 def write_atomically(path: Path, text: str) -> None:

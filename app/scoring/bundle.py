@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from app.scoring.agreement import Agreement
 from app.scoring.conditions import Limits
 from app.scoring.errors import BadBundle, first_fault
+from app.scoring.evidence import Evidence
+from app.scoring.gate import Gate, Policy, gate_of
 from app.scoring.item import Item, Name
 
 METADATA, TOKENIZER, STUDENT, CARD = "bundle.json", "tokenizer.json", "student.onnx", "card.md"
@@ -35,15 +37,44 @@ class Interval(Value):
     deviations: float = Field(gt=0, allow_inf_nan=False)
 
 
+class PredictionSet(Value):
+    """The scores or labels that a human one is among as often as `coverage` says: every one at least this probable,
+    the one given, and, where they have an order, all between.
+    """
+
+    coverage: float = Field(gt=0, lt=1)
+    least: float = Field(ge=0, le=1)
+
+
+class Calibration(Value):
+    """What makes a probability one that can be relied on, fitted on responses that the student did not learn.
+
+    Logits are divided by the temperature (Guo et al. 2017).  The confidence is σ(slope · logit(p) + intercept) of the
+    probability p of the score given (Platt 1999): linked scores need not be the most probable ones.
+    """
+
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    slope: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    intercept: float = Field(default=0.0, allow_inf_nan=False)
+
+
 class Head(Value):
     """How outputs become a score.
 
     With cuts, the score is the number of cuts that the expected score Σ p·choice has reached; without, the most
-    probable choice.  Grades have an interval instead.
+    probable choice.  Grades have an interval, all else a prediction set.
     """
 
     cuts: tuple[float, ...] | None = Field(description="One between each two neighbouring scores, ascending.")
+    calibration: Calibration = Calibration()
     interval: Interval | None = Field(default=None, description="For grades, and only for them.")
+    prediction_set: PredictionSet | None = Field(default=None, description="For all but grades.")
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of human scores that sets, or intervals, are made to hold."""
+        own = self.interval or self.prediction_set
+        return own.coverage if own else None
 
 
 class Provenance(Value):
@@ -73,14 +104,23 @@ class Bundle(Value):
     )
     parameters: int = Field(ge=1, description="Learned weights, embeddings included.")
     agreement: Agreement | None = Field(description="With the human score on dev rows; None where there are none.")
+    evidence: Evidence = Field(default=Evidence(), description="Measured on the same rows.")
+    policy: Policy = Field(default=Policy(), description="What it must show before its scores may stand.")
     provenance: Provenance
     sha256: dict[Literal["tokenizer.json", "student.onnx", "card.md"], str]
+
+    @property
+    def gate(self) -> Gate:
+        """Whether its scores may stand without a person, rule by rule."""
+        return gate_of(self.item, self.agreement, self.evidence, self.threshold, self.policy)
 
     @model_validator(mode="after")
     def _head_fits_the_scale(self) -> Self:
         cuts = self.head.cuts
         if self.item.is_continuous != (self.head.interval is not None):
             raise ValueError("grades need an interval, and only they have one")
+        if self.item.is_continuous != (self.head.prediction_set is None):
+            raise ValueError("scores and labels need a prediction set, and only they have one")
         if cuts is None:
             return self
         if not self.item.is_ordered or self.item.is_continuous or len(cuts) != self.item.choices - 1:
@@ -97,6 +137,7 @@ class BundleFiles:
     bundle: Bundle
     tokenizer: bytes
     student: bytes
+    metadata_sha256: str
 
 
 def sha256(content: bytes) -> str:
@@ -106,7 +147,8 @@ def sha256(content: bytes) -> str:
 def read_bundle(folder: Path) -> BundleFiles:
     """Every file read and checked against bundle.json.  Raises BadBundle with the reason."""
     try:
-        bundle = Bundle.model_validate_json(read_plain(folder, METADATA))
+        metadata = read_plain(folder, METADATA)
+        bundle = Bundle.model_validate_json(metadata)
     except ValidationError as error:
         raise BadBundle(f"{METADATA}: {first_fault(error)}") from None
     if bundle.version != folder.name or bundle.item.item_id != folder.parent.name:
@@ -118,17 +160,17 @@ def read_bundle(folder: Path) -> BundleFiles:
     for name, content in contents.items():
         if sha256(content) != bundle.sha256[name]:  # type: ignore[index]  # name is one of FILES
             raise BadBundle(f"{name} does not have the checksum in {METADATA}")
-    return BundleFiles(bundle, contents[TOKENIZER], contents[STUDENT])
+    return BundleFiles(bundle, contents[TOKENIZER], contents[STUDENT], sha256(metadata))
 
 
-def read_plain(folder: Path, name: str) -> bytes:
-    """Raises BadBundle for a link, for what is no file, and from MAX_BYTES."""
+def read_plain(folder: Path, name: str, most: int = MAX_BYTES) -> bytes:
+    """Raises BadBundle for a link, for what is no file, and for more than `most` bytes."""
     path = folder / name
     try:
         if path.is_symlink() or not path.is_file():
             raise BadBundle(f"{name} is missing or not a plain file")
-        if path.stat().st_size > MAX_BYTES:
-            raise BadBundle(f"{name} is larger than {MAX_BYTES} bytes")
+        if path.stat().st_size > most:
+            raise BadBundle(f"{name} is larger than {most} bytes")
         return path.read_bytes()
     except OSError as error:
         raise BadBundle(f"{name} cannot be read: {error.strerror}") from None

@@ -4,8 +4,10 @@ Each is a small pure function of the response; its limit stands in the bundle, l
 (training/conditions.py).  They read pieces of words, as the student does, so no language is assumed.
 """
 
+import base64
 import re
 import unicodedata
+import zlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,15 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.scoring.errors import BadBundle
 from app.scoring.featurizer import Featurizer
 from app.scoring.item import Item
 from app.scoring.text import is_blank
 
 Condition = Literal["blank", "refusal", "too_short", "unreadable", "repetition"]
-Flag = Literal["copied", "off_topic", "over_long"]
+Flag = Literal["copied", "off_topic", "disordered", "over_long"]
 Pieces = NDArray[np.int64]
 COPIED_RUN = 10  # pieces in a row that count as copied: some seven words
 WINDOW = 40  # words of what was given that are read at a time
+MAX_PACKED = 8 * 2**20  # bytes
 REPEATED_RUN = 4  # pieces in a row whose return counts as repetition
 
 
@@ -38,6 +42,9 @@ class Limits(BaseModel):
     usual: float = Field(default=0.0, allow_inf_nan=False, description="Mean surprise of a piece of a response.")
     surprise: float = Field(default=1e9, description="Above it a response is far from all that were seen.")
     pieces_per_character: float = Field(default=1e9, description="Above it, and surprising, nothing can be read of it.")
+    neighbours: str = Field(default="", description="Pieces of two words seen side by side: see `packed`.")
+    usual_new: float = Field(default=0.0, ge=0, le=1, description="Usual share of neighbours not seen before.")
+    disorder: float = Field(default=1e9, description="Above it the words may be any, but their order is not a text's.")
     repetition: float = Field(default=1.0, description="Above this share of repeated runs there is too little else.")
     copied: float = Field(default=1.0, description="Above this share, the words are those of prompt and passage.")
 
@@ -56,6 +63,7 @@ class Examiner:
         self._featurizer = featurizer
         self._log_frequency = np.array(limits.log_frequency)
         self._refusals = frozenset(limits.refusals)
+        self._neighbours = unpacked(limits.neighbours)
         self._given = given(item, featurizer)
 
     def examine(self, response: str) -> Finding:
@@ -75,6 +83,8 @@ class Examiner:
         found: dict[Flag, bool] = {
             "copied": copied(own, self._given) > limits.copied,
             "off_topic": surprising,
+            "disordered": disorder(neighbours(self._featurizer, own), self._neighbours, limits.usual_new)
+            > limits.disorder,
             "over_long": len(own) + 1 >= self._featurizer.max_tokens,  # the rest is cut; START is one
         }
         return Finding(flags=tuple(name for name, holds in found.items() if holds))
@@ -109,6 +119,38 @@ def surprise(own: Pieces, log_frequency: NDArray[np.float64], usual: float) -> f
     if not len(own) or not len(log_frequency):
         return 0.0
     return float((-log_frequency[own].mean() - usual) * np.sqrt(len(own)))
+
+
+def neighbours(featurizer: Featurizer, own: Pieces) -> Pieces:
+    """The last piece of each word with the first of the next, as one number; signs are passed over."""
+    words = own[~featurizer.signs[own]]
+    begins = featurizer.begins[words[1:]]
+    return np.asarray(words[:-1][begins] * featurizer.vocabulary + words[1:][begins], np.int64)
+
+
+def disorder(own: Pieces, seen: Pieces, usual: float) -> float:
+    """How much larger the share of neighbours never seen is than usual, by the square root of their number."""
+    if not len(own) or not len(seen):
+        return 0.0
+    places = np.minimum(np.searchsorted(seen, own), len(seen) - 1)
+    return float((np.mean(seen[places] != own) - usual) * np.sqrt(len(own)))
+
+
+def packed(seen: Pieces) -> str:
+    """Ascending numbers as text: base64 of zlib of the differences, 4 bytes each."""
+    return base64.b64encode(zlib.compress(np.diff(seen, prepend=0).astype("<u4").tobytes(), 9)).decode()
+
+
+def unpacked(text: str) -> Pieces:
+    """Raises BadBundle for what `packed` never wrote."""
+    try:
+        reader = zlib.decompressobj()
+        content = reader.decompress(base64.b64decode(text, validate=True), MAX_PACKED) if text else b""
+        if text and not reader.eof:
+            raise ValueError("too long, or cut")
+        return np.cumsum(np.frombuffer(content, "<u4").astype(np.int64))
+    except (ValueError, zlib.error) as error:
+        raise BadBundle(f"limits.neighbours cannot be read: {error}") from None
 
 
 def density(own: Pieces, text: str) -> float:

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.scoring.bundle import Head, Interval
+from app.scoring.bundle import Calibration, Head, PredictionSet
 from app.scoring.item import Item
 
 Outputs = NDArray[np.floating[Any]]
 _NORMAL = NormalDist()
+CERTAIN = 1e-6  # no probability is taken to be surer
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Score:
     expected: float | None  # Σ p·value, or the mean grade; None for nominal items
     probabilities: tuple[float, ...] | None  # None for grades
     interval: tuple[float, float] | None  # grades only: holds a human grade as often as the head's coverage says
-    confidence: float  # the probability of the score given, or that a human grade lies within the item's tolerance
+    confidence: float  # that a rater would give this score, or a grade within the item's tolerance
+    prediction_set: tuple[int, ...] | None = None  # values, ascending; holds a human score as often; None for grades
 
 
 def columns(item: Item) -> int:
@@ -38,8 +40,8 @@ def columns(item: Item) -> int:
 def decode(outputs: Outputs, item: Item, head: Head) -> list[Score]:
     """One score a response, in order."""
     if head.interval is not None:
-        return [_grade(float(mean), float(variance), item, head.interval) for mean, variance in outputs]
-    probabilities = softmax(outputs)
+        return [_grade(float(mean), float(variance), item, head) for mean, variance in outputs]
+    probabilities = softmax(outputs / head.calibration.temperature)
     expected = expected_choice(probabilities)
     choices = probabilities.argmax(axis=1) if head.cuts is None else np.searchsorted(head.cuts, expected, side="right")
     return [
@@ -48,14 +50,30 @@ def decode(outputs: Outputs, item: Item, head: Head) -> list[Score]:
             expected=float(mean) if item.is_ordered else None,
             probabilities=tuple(map(float, row)),
             interval=None,
-            confidence=float(row[choice]),
+            confidence=confidence(float(row[choice]), head.calibration),
+            prediction_set=None if head.prediction_set is None else _set(row, int(choice), item, head.prediction_set),
         )
         for choice, mean, row in zip(choices, expected, probabilities, strict=True)
     ]
 
 
-def _grade(mean: float, variance: float, item: Item, interval: Interval) -> Score:
+def confidence(probability: float, calibration: Calibration) -> float:
+    """σ(slope · logit(p) + intercept), p kept from 0 and 1 by CERTAIN."""
+    p = min(1 - CERTAIN, max(CERTAIN, probability))
+    odds = calibration.slope * math.log(p / (1 - p)) + calibration.intercept
+    return 1 / (1 + math.exp(-odds)) if odds > -700 else 0.0  # beyond, exp overflows
+
+
+def _set(row: NDArray[np.float64], choice: int, item: Item, own: PredictionSet) -> tuple[int, ...]:
+    held = {choice, *np.flatnonzero(row >= own.least).tolist()}
+    return tuple(range(min(held), max(held) + 1) if item.is_ordered else sorted(held))
+
+
+def _grade(mean: float, variance: float, item: Item, head: Head) -> Score:
     """Raters' grades are taken to be normal about the mean, and all that would lie off the scale to lie at its end."""
+    interval = head.interval
+    if interval is None:
+        raise ValueError("a grade needs an interval")
     grade = min(1.0, max(0.0, mean))
     half = interval.deviations * math.sqrt(variance)
     deviation = half / _NORMAL.inv_cdf(0.5 + interval.coverage / 2)
@@ -72,7 +90,7 @@ def _grade(mean: float, variance: float, item: Item, interval: Interval) -> Scor
         expected=on_scale(mean),
         probabilities=None,
         interval=(on_scale(mean - half), on_scale(mean + half)),
-        confidence=beneath_upper - below,
+        confidence=confidence(beneath_upper - below, head.calibration),
     )
 
 

@@ -10,6 +10,7 @@ from tokenizers.models import BPE, Unigram
 from app.scoring.errors import BadBundle
 
 PAD, UNKNOWN, START = "[PAD]", "[UNK]", "[START]"
+WORD = "▁"  # what a piece that begins a word begins with
 SPECIAL = (PAD, UNKNOWN, START)  # ids 0, 1, 2: the student masks id 0
 
 
@@ -22,6 +23,9 @@ class Featurizer:
         if isinstance(tokenizer.model, BPE | Unigram):
             tokenizer.model._resize_cache(0)  # it keeps up to 10,000 words it has met, 100 MB of strange ones
         self._tokenizer = tokenizer
+        tokens = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size())]
+        self.begins = np.array([token.startswith(WORD) for token in tokens])  # (vocabulary,): pieces that begin words
+        self.signs = np.array([not any(map(str.isalnum, token)) or token in SPECIAL for token in tokens])
         self.max_tokens = max_tokens
 
     @classmethod

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -154,6 +155,10 @@ class Item(BaseModel):
 
     def label(self, value: float) -> str | None:
         return self.labels[int(value)] if self.labels is not None else None
+
+    def named(self, values: Sequence[int]) -> list[int] | list[str]:
+        """Values as a caller knows them: points, or labels."""
+        return list(values) if self.labels is None else [self.labels[value] for value in values]
 
     def banked_feedback(self, value: float) -> str | None:
         """What the bank has for a score; for grades the text whose lowest grade is nearest below."""

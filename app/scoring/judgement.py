@@ -1,14 +1,17 @@
 """What becomes of a response: condition, score, decision.  Service, command line and evaluation all decide here."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from app.scoring.active import Active
+from app.scoring.active import Active, Mode
 from app.scoring.bundle import Bundle
 from app.scoring.conditions import Condition, Finding, Flag
 from app.scoring.decoding import Score
+from app.scoring.teacher import ExportedTeacher, TaughtItem
 
 Decision = Literal["auto", "review", "not_scorable"]
+ScoredBy = Literal["student", "teacher", "rule"]
 
 
 class Scorer(Protocol):
@@ -29,38 +32,96 @@ class Judgement:
     condition: Condition | None
     flags: tuple[Flag, ...]
     decision: Decision
+    unsure: bool = False  # the student is not sure enough, and nothing but that is against its score
+    first: Score | None = None  # the student's, where a teacher was asked and answered
 
     @property
-    def scored_by(self) -> Literal["student", "rule"]:
-        return "rule" if self.score is None else "student"
+    def scored_by(self) -> ScoredBy:
+        if self.score is None:
+            return "rule"
+        return "student" if self.first is None else "teacher"
+
+
+class SecondScorer:
+    """The teacher that may be asked about one item."""
+
+    def __init__(self, teacher: ExportedTeacher, taught: TaughtItem, policy: Literal["unsure", "shadow"]) -> None:
+        self.policy = policy
+        self.title = teacher.title
+        self.threshold = taught.threshold
+        self._teacher, self._taught = teacher, taught
+
+    def score(self, response: str) -> Score:
+        return self._teacher.score(self._taught, response)
 
 
 class LiveItem:
-    """An item as it is served: its student, and what ACTIVE says of it."""
+    """An item as it is served: its student, what ACTIVE says of it, and the teacher it may fall back on."""
 
-    def __init__(self, bundle: Bundle, student: Scorer, examiner: Examiner, active: Active) -> None:
+    def __init__(
+        self, bundle: Bundle, student: Scorer, examiner: Examiner, active: Active, second: SecondScorer | None = None
+    ) -> None:
         self.bundle = bundle
         self.active = active
+        self.second = second
         self._student = student
         self._examiner = examiner
 
     def judge(self, responses: list[str]) -> list[Judgement]:
-        """One judgement a response, in order; the student sees all that no condition holds back in one call."""
-        found = [self._examiner.examine(text) for text in responses]
-        scorable = [text for text, own in zip(responses, found, strict=True) if own.condition is None]
-        scores = iter(self._student.score(scorable) if scorable else [])
+        """One judgement a response, in order, by the student alone."""
+        return judge(responses, self._student, self._examiner, self.bundle.threshold, self.active.mode)
+
+    def falls_back(self, judgement: Judgement) -> bool:
+        """Whether the teacher is to be asked."""
+        return judgement.unsure and self.second is not None and self.second.policy == "unsure"
+
+    def judge_again(self, judgement: Judgement, score: Score | None) -> Judgement:
+        """With what the teacher said; None: it could not, and a person looks."""
+        if score is None or self.second is None:
+            return replace(judgement, decision="review")
+        decision = decide(score.confidence, self.second.threshold, self.active.mode)
+        return replace(judgement, score=score, decision=decision, first=judgement.score)
+
+    def stands(self, judgement: Judgement) -> bool:
+        """Whether the score would be given without a person, if the item is, or were, in mode auto."""
+        if judgement.score is None or judgement.flags:
+            return False
+        by_teacher = judgement.scored_by == "teacher" and self.second is not None
+        threshold = self.second.threshold if by_teacher and self.second else self.bundle.threshold
+        return decide(judgement.score.confidence, threshold, "auto") == "auto"
+
+    def score_unguarded(self, responses: list[str]) -> list[Score]:
+        """What the student says of each, conditions or not."""
+        return self._student.score(responses)
+
+    def judge_fully(self, responses: list[str]) -> list[Judgement]:
+        """One judgement a response, in order, the teacher's where it is to be asked, however long that takes."""
         return [
-            Judgement(None, own.condition, (), "not_scorable")
-            if own.condition
-            else self._decided(next(scores), own.flags)
-            for own in found
+            self.judge_again(own, self.second.score(text)) if self.second and self.falls_back(own) else own
+            for text, own in zip(responses, self.judge(responses), strict=True)
         ]
 
-    def _decided(self, score: Score, flags: tuple[Flag, ...]) -> Judgement:
-        decision = decide(score.confidence, self.bundle.threshold, self.active.mode)
-        return Judgement(score, None, flags, "review" if flags else decision)
+
+def judge(
+    responses: Sequence[str], student: Scorer, examiner: Examiner, threshold: float | None, mode: Mode
+) -> list[Judgement]:
+    """One judgement a response, in order; the student sees all that no condition holds back in one call."""
+    found = [examiner.examine(text) for text in responses]
+    scorable = [text for text, own in zip(responses, found, strict=True) if own.condition is None]
+    scores = iter(student.score(scorable) if scorable else [])
+    return [
+        Judgement(None, own.condition, (), "not_scorable")
+        if own.condition
+        else _decided(next(scores), own.flags, threshold, mode)
+        for own in found
+    ]
 
 
-def decide(confidence: float, threshold: float | None, mode: Literal["auto", "suggest"]) -> Decision:
+def _decided(score: Score, flags: tuple[Flag, ...], threshold: float | None, mode: Mode) -> Judgement:
+    unsure = not flags and (threshold is None or score.confidence < threshold)
+    return Judgement(score, None, flags, "review" if flags else decide(score.confidence, threshold, mode), unsure)
+
+
+def decide(confidence: float, threshold: float | None, mode: Mode) -> Decision:
     """`auto` if the item may score alone and the student is sure enough, else a person looks."""
     return "auto" if mode == "auto" and threshold is not None and confidence >= threshold else "review"

@@ -11,8 +11,9 @@ from app.scoring.network import Network
 class Student:
     """Scores responses to one item.  Safe to share between threads."""
 
-    def __init__(self, bundle: Bundle, network: Network) -> None:
+    def __init__(self, bundle: Bundle, network: Network, metadata_sha256: str) -> None:
         self.bundle = bundle
+        self.metadata_sha256 = metadata_sha256  # of bundle.json, as ACTIVE has it
         self.network = network
         self.examiner = Examiner(bundle.limits, bundle.item, network.featurizer)
 
@@ -21,7 +22,8 @@ class Student:
         """Read, check and probe a bundle.  Raises BadBundle with the reason; no half-loaded student exists."""
         files = read_bundle(folder)
         bundle = files.bundle
-        return cls(bundle, Network.from_bytes(files.tokenizer, files.student, bundle.max_tokens, bundle.item))
+        network = Network.from_bytes(files.tokenizer, files.student, bundle.max_tokens, bundle.item)
+        return cls(bundle, network, files.metadata_sha256)
 
     def score(self, responses: list[str]) -> list[Score]:
         """One score a response, in order."""

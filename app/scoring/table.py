@@ -22,6 +22,9 @@ COLUMNS = (
     "decision",
     "condition",
     "bundle_version",
+    "scored_by",
+    "flags",
+    "prediction_set",
 )
 CHUNK = 256  # responses between two steps of the progress bar
 
@@ -51,7 +54,9 @@ def judge_rows(
         live = registry.get(item_id)
         for start in range(0, len(own), CHUNK):
             chunk = own[start : start + CHUNK]
-            judged.update(zip(chunk, live.judge([rows[number].text("response") for number in chunk]), strict=True))
+            judged.update(
+                zip(chunk, live.judge_fully([rows[number].text("response") for number in chunk]), strict=True)
+            )
             advance(len(chunk))
     return [judged[number] for number in range(len(rows))]
 
@@ -79,9 +84,13 @@ def write_table(path: Path, registry: Registry, rows: Sequence[Row], judgements:
 def _scored(item: Item, judgement: Judgement) -> Iterator[tuple[str, Any]]:
     yield "decision", judgement.decision
     yield "condition", judgement.condition
+    yield "scored_by", judgement.scored_by
+    yield "flags", " ".join(judgement.flags)
     if score := judgement.score:
         points = item.score(score.value)
         yield "score", None if points is None else whole_if_whole(points)
         yield "label", item.label(score.value)
         yield "expected_score", score.expected
         yield "confidence", score.confidence
+        if score.prediction_set is not None:
+            yield "prediction_set", "|".join(map(str, item.named(score.prediction_set)))

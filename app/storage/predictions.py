@@ -10,7 +10,14 @@ from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session
 
 from app.storage.database import insert_if_new
-from app.storage.tables import GeneratedFeedback, HumanMark, IdempotencyClaim, LoggedPrediction, SeenActivation
+from app.storage.tables import (
+    GeneratedFeedback,
+    HumanMark,
+    IdempotencyClaim,
+    LoggedPrediction,
+    SeenActivation,
+    ShadowScore,
+)
 
 
 def find(session: Session, prediction_id: str) -> LoggedPrediction | None:
@@ -45,12 +52,18 @@ def add_feedback(engine: Engine, row: GeneratedFeedback) -> None:
         session.add(row)
 
 
+def add_shadow(engine: Engine, row: ShadowScore) -> None:
+    with Session(engine) as session, session.begin():
+        session.add(row)
+
+
 @dataclass(frozen=True, slots=True)
 class Since:
     """What came after a prediction was logged."""
 
     feedback: dict[str, Any] | str | None  # the text and where it is from, or why there is none
     marks: tuple[HumanMark, ...]  # newest first
+    shadow: ShadowScore | None = None
 
 
 def since(session: Session, rows: Sequence[LoggedPrediction]) -> list[Since]:
@@ -61,7 +74,9 @@ def since(session: Session, rows: Sequence[LoggedPrediction]) -> list[Since]:
     newest_first = select(HumanMark).where(HumanMark.prediction_id.in_(ids)).order_by(HumanMark.id.desc())
     for mark in session.scalars(newest_first):
         marks[mark.prediction_id].append(mark)
-    return [Since(feedback.get(own), tuple(marks[own])) for own in ids]
+    query = select(ShadowScore).where(ShadowScore.prediction_id.in_(ids))
+    shadows = {row.prediction_id: row for row in session.scalars(query)}
+    return [Since(feedback.get(own), tuple(marks[own]), shadows.get(own)) for own in ids]
 
 
 def generated(session: Session, prediction_ids: Sequence[str]) -> dict[str, Any]:

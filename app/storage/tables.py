@@ -66,10 +66,13 @@ class LoggedPrediction(Base):
     gradebook_score: Mapped[float | None] = mapped_column(Float)
     probabilities: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
     interval: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
+    prediction_set: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     confidence: Mapped[float | None] = mapped_column(Float)
     decision: Mapped[str] = mapped_column(String(20))
     condition: Mapped[str | None] = mapped_column(String(40))
     flags: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))  # None: logged before there were any
+    teacher: Mapped[str | None] = mapped_column(String(260))  # whose score it is, where the student was not sure enough
+    first_score: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # the student's, then
     feedback: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     feedback_withheld: Mapped[str | None] = mapped_column(String(40))
     response: Mapped[str | None] = mapped_column(Text)  # None: this installation keeps no text
@@ -91,6 +94,20 @@ class GeneratedFeedback(Base):
     model: Mapped[str] = mapped_column(String(260))  # name/version, also where another text stands in its place
     tokens: Mapped[int]
     seconds: Mapped[float] = mapped_column(Float)
+
+
+class ShadowScore(Base):
+    """What a teacher in the shadow would have given; nobody was told."""
+
+    __tablename__ = "shadow_scores"
+
+    prediction_id: Mapped[str] = mapped_column(ForeignKey("predictions.prediction_id"), primary_key=True)
+    created_at: Mapped[datetime]
+    teacher: Mapped[str] = mapped_column(String(260))
+    score: Mapped[float | None] = mapped_column(Float)
+    label: Mapped[str | None] = mapped_column(String(200))
+    expected_score: Mapped[float | None] = mapped_column(Float)
+    confidence: Mapped[float] = mapped_column(Float)
 
 
 class HumanMark(Base):

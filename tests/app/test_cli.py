@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from app.scoring.active import read_active
+from app.scoring.active import ACTIVE, activate, read_active
 from app.scoring.bundle import STUDENT
+from app.scoring.gate import Policy
 from app.scoring.item import Item
 from app.scoring.rows import read_rows
 from app.settings import Settings
@@ -74,7 +75,11 @@ def test_a_bad_row_stops_all_before_anything_is_written(settings: Set, tmp_path:
         (("score", "in.csv"), 2, "--out"),
         (("bundle", "check", "heat-9"), 1, "no student for item 'heat-9'"),
         (("bundle", "check", "../heat-1"), 1, "no student for item"),
+        (("bundle", "gate", "heat-9"), 1, "no student for item 'heat-9'"),
+        (("bundle", "gate", "heat-1", "v9"), 1, "no version 'v9'"),
+        (("bundle", "gate", "heat-1", "../heat-1"), 1, "no version '../heat-1'"),
         (("bundle", "activate", "heat-1", "v9", "--by", "Ana"), 1, "no version 'v9'"),
+        (("bundle", "activate", "heat-1", "--auto", "--by", "Ana", "--reason", " "), 2, "--auto needs a named person"),
         (("bundle", "activate", "heat-1", "--auto", "--by", "Ana"), 2, "--auto needs a named person and a reason"),
         (("bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "worse"), 1, "no version to go back to"),
         (("bundle", "activate", "heat-1", "--by", " "), 2, "--by needs a name"),
@@ -117,13 +122,144 @@ def test_releasing_and_going_back(settings: Set, tmp_path: Path) -> None:
     first = "20260101T000000Z-00000001"
 
     assert scorelet(settings, "bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "worse")[0] == 0
-    assert (read_active(folder).version, read_active(folder).mode) == (first, "suggest")
+    assert (read_active(folder).version, read_active(folder).mode) == (first, "auto")  # it passes its gate
 
     assert (
         scorelet(settings, "bundle", "activate", "heat-1", first, "--by", "Ana", "--auto", "--reason", "read 50")[0]
         == 0
     )
     assert (read_active(folder).mode, read_active(folder).by, read_active(folder).reason) == ("auto", "Ana", "read 50")
+
+
+def an_unready_version(models: Path) -> Path:
+    """The newest, which its gate refuses; the one before stays live."""
+    folder = write_tiny_bundle(
+        models, version="20260202T000000Z-00000002", mode="suggest", policy=Policy(min_responses=1000)
+    )
+    activate(folder.parent, "20260101T000000Z-00000001", by="Ana", reason="to test")
+    return folder
+
+
+def rows_of(said: str) -> dict[str, list[str]]:
+    """What a table says of each rule."""
+    rules = ("marked responses", "QWK below raters'", "QWK", "junk accepted", "threshold")
+    lines = [line.strip() for line in said.splitlines()]
+    return {rule: line.removeprefix(rule).split() for rule in rules for line in lines if line.startswith(f"{rule}  ")}
+
+
+def test_the_gate_of_the_newest_version_is_shown_without_making_it_live(settings: Set, tmp_path: Path) -> None:
+    refused = an_unready_version(tmp_path / "models")
+
+    code, said, error = scorelet(settings, "bundle", "gate", "heat-1")
+
+    assert code == 1
+    assert "the gate refuses it: marked responses" in error
+    assert rows_of(said) == {
+        "marked responses": ["40", "1000", "FAILED"],
+        "QWK": ["0.9", "0.7", "passed"],
+        "QWK below raters'": ["0.05", "0.1", "passed"],
+        "junk accepted": ["0", "0.05", "passed"],
+        "threshold": ["0.8", "-", "passed"],
+    }
+    assert read_active(refused.parent).version == "20260101T000000Z-00000001"
+
+
+def test_the_gate_of_a_version_that_passes_is_shown_without_making_it_live(settings: Set, tmp_path: Path) -> None:
+    refused = an_unready_version(tmp_path / "models")
+    activate(refused.parent, refused.name, by="Ana", reason="to test")
+
+    code, said, error = scorelet(settings, "bundle", "gate", "heat-1", "20260101T000000Z-00000001")
+
+    assert (code, error) == (0, "")
+    assert "FAILED" not in said
+    assert rows_of(said)["marked responses"] == ["40", "40", "passed"]
+    assert read_active(refused.parent).version == refused.name
+
+
+@pytest.mark.parametrize(
+    ("version", "options", "mode", "override"),
+    [
+        ("20260101T000000Z-00000001", (), "auto", False),
+        ("20260101T000000Z-00000001", ("--suggest",), "suggest", False),
+        ("20260101T000000Z-00000001", ("--auto", "--reason", "read 50"), "auto", False),
+        ("20260202T000000Z-00000002", (), "suggest", False),
+        ("20260202T000000Z-00000002", ("--suggest",), "suggest", False),
+        ("20260202T000000Z-00000002", ("--auto", "--reason", "read 50"), "auto", True),
+    ],
+)
+def test_the_gate_gives_the_mode_unless_a_person_says_otherwise(
+    settings: Set, tmp_path: Path, version: str, options: tuple[str, ...], mode: str, override: bool
+) -> None:
+    folder = an_unready_version(tmp_path / "models").parent
+
+    code, said, _ = scorelet(settings, "bundle", "activate", "heat-1", version, "--by", "Ana", *options)
+
+    active = read_active(folder)
+    assert code == 0
+    assert (active.version, active.mode, active.override) == (version, mode, override)
+    assert f"It is live in mode {mode};" in said
+    assert active.gate.passed is ("passed its gate" in said)
+    assert active.gate.passed is not ("did not pass its gate (marked responses)" in said)
+    assert override is ("read 50" in said)
+
+
+def test_without_a_version_the_newest_goes_live_and_says_by_whom(settings: Set, tmp_path: Path) -> None:
+    newest = an_unready_version(tmp_path / "models")
+
+    code, _, _ = scorelet(settings, "bundle", "activate", "heat-1", "--by", "Ana")
+
+    active = read_active(newest.parent)
+    assert (code, active.version, active.previous) == (0, newest.name, "20260101T000000Z-00000001")
+    assert (active.by, active.reason) == ("Ana", "activated by hand")
+
+
+def test_going_back_to_what_the_gate_refuses_only_suggests(settings: Set, tmp_path: Path) -> None:
+    refused = an_unready_version(tmp_path / "models")
+
+    code, said, _ = scorelet(settings, "bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "worse")
+
+    assert (code, read_active(refused.parent).version) == (0, refused.name)
+    assert read_active(refused.parent).mode == "suggest"
+    assert "did not pass its gate (marked responses)" in said
+
+
+@pytest.mark.parametrize("command", ["activate", "rollback"])
+def test_a_reason_of_white_space_is_bad_usage(settings: Set, tmp_path: Path, command: str) -> None:
+    live = read_active(an_unready_version(tmp_path / "models").parent)
+    write_tiny_bundle(tmp_path / "models", version="20260303T000000Z-00000003")
+    activate(tmp_path / "models" / "heat-1", live.version, by="Ana", reason="to test")
+
+    code, _, error = scorelet(settings, "bundle", command, "heat-1", "--by", "Ana", "--reason", " ")
+
+    assert code == 2
+    assert "reason" in error
+    assert read_active(tmp_path / "models" / "heat-1").version == live.version
+
+
+@pytest.mark.parametrize("command", [("items",), ("doctor",), ("bundle", "check", "heat-1")])
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ([('"mode": "suggest"', '"mode": "auto"')], "needs a passed gate, or an override by a named person"),
+        (
+            [('"mode": "suggest"', '"mode": "auto"'), ('"gate": {\n    "passed": false', '"gate": {"passed": true')],
+            "ACTIVE has a gate result that bundle.json does not give: activate it again",
+        ),
+    ],
+)
+def test_a_hand_edited_release_is_found_out_whoever_looks(
+    settings: Set, tmp_path: Path, command: tuple[str, ...], changes: list[tuple[str, str]], reason: str
+) -> None:
+    folder = an_unready_version(tmp_path / "models").parent
+    activate(folder, "20260202T000000Z-00000002", by="Ana", reason="to test")
+    for old, new in changes:
+        assert old in (folder / ACTIVE).read_text()
+        (folder / ACTIVE).write_text((folder / ACTIVE).read_text().replace(old, new))
+
+    code, said, error = scorelet(settings, *command)
+
+    assert code == 1
+    assert reason in said + error
 
 
 def test_a_broken_bundle_never_goes_live(settings: Set, tmp_path: Path) -> None:

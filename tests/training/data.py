@@ -46,14 +46,14 @@ def item_data(train: int = 120, dev: int = 40, unlabelled: int = 20, item: Item 
 
 
 def some_items(item: Item = ITEM) -> list[ItemData]:
-    """Three items of one scale with some twenty marked responses each; the last has no dev rows."""
+    """Three items of one scale with forty marked responses each; the last has no dev rows."""
     asked = [
         item.model_copy(update={"item_id": f"few-{number}", "prompt": prompt, "references": (reference,)})
         for number, (prompt, reference) in enumerate(
             [("Why does heat rise?", IDEAS[0]), ("Why does air move?", IDEAS[1]), ("Why is it cold?", IDEAS[2])]
         )
     ]
-    return [item_data(24, 12 if number < 2 else 0, 6, own, 10 * number) for number, own in enumerate(asked)]
+    return [item_data(40, 12 if number < 2 else 0, 6, own, 10 * number) for number, own in enumerate(asked)]
 
 
 def other_dev(data: ItemData) -> ItemData:

@@ -1,7 +1,9 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from app.scoring.gate import Policy
 from training.config import TrainingConfig
 
 
@@ -12,9 +14,24 @@ from training.config import TrainingConfig
         ({"teacher": {"members": 2}}, True),  # settings that were not there yet
         ({"teacher": {"members": 3}}, False),
         ({"seed": 1}, False),
+        ({"release": {"min_responses": 40}}, False),  # its gate is another
+        ({"calibration_folds": 0}, False),
         ({"colour": "red"}, False),  # a setting that is no more
         ({"teacher": {"members": "many"}}, False),
     ],
 )
 def test_what_a_bundle_keeps_is_compared_by_meaning(change: dict[str, Any], same: bool) -> None:
     assert TrainingConfig().is_kept_as(TrainingConfig().model_dump() | change) is same
+
+
+def test_an_items_release_policy_is_a_setting() -> None:
+    config = TrainingConfig.model_validate({"release": {"min_agreement": 0.6}})
+
+    assert config.release == Policy(min_agreement=0.6)
+    assert TrainingConfig().release == Policy()
+
+
+@pytest.mark.parametrize("wrong", [{"release": {"min_qwk": 0.6}}, {"calibration_folds": -1}, {"target_agreement": 0}])
+def test_settings_that_mean_nothing_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TrainingConfig.model_validate(wrong)

@@ -6,11 +6,12 @@ import torch
 
 from app.scoring.decoding import softmax
 from app.scoring.item import Item
+from app.scoring.teacher import mixture
 from tests.training.data import GRADES, ITEM, LABELS, marked
 from tests.training.teaching import a_teacher
 from training import fine_tuning
 from training.config import TrainingConfig
-from training.fine_tuning import CHECKPOINT, HISTORY, WEIGHTS, Example, mixture, outputs_of
+from training.fine_tuning import CHECKPOINT, HISTORY, WEIGHTS, Example, outputs_of
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES, LABELS])
@@ -107,7 +108,7 @@ def test_outputs_are_in_the_order_of_the_texts(tiny_config: TrainingConfig, tmp_
 def test_several_networks_probabilities_are_averaged() -> None:
     each = torch.tensor([[[4.0, 0.0], [0.0, 2.0]], [[0.0, 0.0], [1.0, 0.0]]])  # two networks, two texts
 
-    mixed = mixture(each, continuous=False).numpy()
+    mixed = mixture(each.numpy(), continuous=False)
 
     wanted = (softmax(each[0].numpy()) + softmax(each[1].numpy())) / 2
     assert np.exp(mixed) == pytest.approx(wanted, abs=1e-6)
@@ -117,13 +118,13 @@ def test_several_networks_grades_are_one_distribution() -> None:
     """Of a mixture the variance is that of its parts and that between them: .02 and .1²."""
     each = torch.tensor([[[0.4, 0.01]], [[0.6, 0.03]]])
 
-    assert mixture(each, continuous=True)[0].tolist() == pytest.approx([0.5, 0.02 + 0.01])
+    assert mixture(each.numpy(), continuous=True)[0].tolist() == pytest.approx([0.5, 0.02 + 0.01])
 
 
 def test_one_network_is_its_own_mixture() -> None:
     each = torch.tensor([[[0.4, 0.01]]])
 
-    assert mixture(each, continuous=True)[0].tolist() == pytest.approx([0.4, 0.01])
+    assert mixture(each.numpy(), continuous=True)[0].tolist() == pytest.approx([0.4, 0.01])
 
 
 def test_an_examples_length_is_that_of_all_the_teacher_reads() -> None:

@@ -52,6 +52,20 @@ def test_every_text_has_its_own_teachers_row_and_its_own_human_score(
     assert lesson.targets[known].tolist() == [scores[text] for text in lesson.texts[: len(parts.fit)]]
 
 
+def test_a_lesson_without_some_rows_keeps_those_of_the_others_together() -> None:
+    soft = np.arange(16, dtype=np.float32).reshape(4, 4)
+    lesson = Lesson(("a", "b", "c", "d"), np.array([0, 1, 2, np.nan]), soft)
+
+    less = lesson.without({0, 2, 9})
+
+    assert less.texts == ("b", "d")
+    assert np.array_equal(less.targets, [1, np.nan], equal_nan=True)
+    assert less.teacher is not None
+    assert less.teacher.tolist() == soft[[1, 3]].tolist()
+    assert less.key != lesson.key == lesson.without(set()).key
+    assert Lesson(("a", "b"), np.array([0.0, 1.0]), None).without({0}).teacher is None
+
+
 def test_lessons_of_the_same_have_the_same_key_and_of_anything_else_another() -> None:
     lesson = Lesson(("a", "b"), np.array([0, np.nan]), rows(2))
     changed = rows(2)
@@ -82,7 +96,17 @@ def test_each_response_gives_so_many_more_texts(per_response: int, augmented: in
     assert len(parts.fit) == 36
     assert texts.marked == tuple(row.text for row in parts.fit)
     assert texts.unlabelled == parts.unlabelled
-    assert len(texts.augmented) == augmented
+    assert len(texts.augmented) == len(texts.sources) == augmented
+
+
+def test_every_augmented_text_is_of_the_words_of_its_sources() -> None:
+    parts = split(item_data(train=40, dev=8, unlabelled=5), a_config())
+
+    texts = texts_for(parts, a_config())
+
+    for text, sources in zip(texts.augmented, texts.sources, strict=True):
+        assert set(text.split()) <= {word for number in sources for word in texts.marked[number].split()}
+    assert {len(sources) for sources in texts.sources} == {1, 2}
 
 
 def test_only_what_learners_wrote_teaches_the_tokenizer() -> None:

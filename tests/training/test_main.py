@@ -56,7 +56,8 @@ def test_evaluate_measures_what_is_served_and_needs_no_torch(tmp_path: Path) -> 
     [item] = json.loads((tmp_path / "metrics.json").read_text())
     assert (item["responses"], item["not_scorable"], item["agreement"]["n"]) == (5, 1, 4)
     assert item["agreement"]["exact"] == 0.75
-    assert item["accepted"]["n"] == 4
+    assert item["evidence"]["accepted"]["share"] == 1
+    assert item["evidence"]["accepted"]["agreement"]["n"] == 4
     assert "0.75" in done.stdout
 
 
@@ -76,7 +77,8 @@ def test_evaluate_measures_grades(tmp_path: Path) -> None:
     assert (item["responses"], item["not_scorable"], item["agreement"]["n"]) == (4, 1, 3)
     assert item["agreement"]["rmse"] == pytest.approx((1 / 3 * (0.25**2 + 1.5**2)) ** 0.5)
     assert item["agreement"]["exact"] == item["agreement"]["coverage"] == pytest.approx(2 / 3)
-    assert (item["accepted"]["n"], item["accepted"]["mae"]) == (1, 1.5)
+    accepted = item["evidence"]["accepted"]["agreement"]
+    assert (accepted["n"], accepted["mae"]) == (1, 1.5)
     assert f"{item['agreement']['rmse']:.3f}" in done.stdout
 
 

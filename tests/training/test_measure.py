@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.scoring.bundle import Head, Interval
-from app.scoring.decoding import decode
+from app.scoring.agreement import equal_scores, quadratic_weighted_kappa
+from app.scoring.bundle import Calibration, Head, Interval
+from app.scoring.decoding import decode, softmax
+from app.scoring.evidence import expected_calibration_error
 from app.scoring.item import Item
-from tests.training.data import GRADES, ITEM, item_data
+from tests.training.data import GRADES, ITEM, LABELS, item_data
+from training.calibrate import ENOUGH, choose_confidence, choose_interval, choose_set, choose_temperature
 from training.config import TrainingConfig
 from training.measure import Unfitted, agreement_on, pooled_head, pooled_threshold
-from training.selection import choose_cuts, choose_interval
+from training.selection import choose_cuts, choose_threshold
 from training.splits import Parts, split
 from training.targets import targets
 
@@ -40,6 +43,28 @@ def unfitted(item: Item, seed: int = 0, train: int = 80) -> Unfitted:
     return Unfitted(parts, noisy(item, values, seed), unlabelled)
 
 
+def out_of_fold(item: Item, seed: int = 0, train: int = 80) -> Unfitted:
+    own = unfitted(item, seed, train)
+    return replace(own, fit=noisy(item, [row.value for row in own.parts.fit], seed + 2))
+
+
+def all_of(group: list[Unfitted]) -> tuple[list[float], NDArray[np.float64]]:
+    human = [targets(own.parts.item, [row.value for row in own.rows]) for own in group]
+    return np.concatenate(human).tolist(), np.concatenate([own.outputs for own in group])
+
+
+def test_rows_that_were_not_fitted_are_those_of_validation_and_of_folds_in_step() -> None:
+    own = out_of_fold(ITEM)
+    assert own.fit is not None
+
+    assert list(own.rows) == [*own.parts.validation, *own.parts.fit]
+    assert own.outputs.tolist() == [*own.validation.tolist(), *own.fit.tolist()]
+    assert own.human.tolist() == [row.value for row in own.rows]
+    without = replace(own, fit=None)
+    assert list(without.rows) == list(own.parts.validation)
+    assert without.outputs.tolist() == own.validation.tolist()
+
+
 def test_cuts_are_placed_on_what_all_items_of_a_teacher_have() -> None:
     group = [unfitted(ITEM, 0), unfitted(ITEM, 10)]
 
@@ -47,27 +72,97 @@ def test_cuts_are_placed_on_what_all_items_of_a_teacher_have() -> None:
 
     marked = [row.value for own in group for row in own.parts.marked]
     outputs = np.concatenate([group[0].validation, group[0].unlabelled, group[1].validation, group[1].unlabelled])
-    assert head == choose_cuts(ITEM, marked, outputs)
-    assert pooled_head(group[:1]) != head != pooled_head(group[1:])
+    assert head.cuts == choose_cuts(ITEM, marked, outputs / head.calibration.temperature)
+    assert head.cuts != choose_cuts(ITEM, marked, outputs)
+    assert pooled_head(group[:1]).cuts != head.cuts != pooled_head(group[1:]).cuts
+
+
+@pytest.mark.parametrize("item", [ITEM, LABELS])
+def test_calibration_and_sets_are_fitted_on_all_that_was_not_fitted(item: Item) -> None:
+    group = [out_of_fold(item, 0), out_of_fold(item, 10)]
+
+    head = pooled_head(group)
+
+    human, outputs = all_of(group)
+    temperature = choose_temperature(human, outputs)
+    assert head.calibration.temperature == temperature != 1
+    assert head.prediction_set == choose_set(human, softmax(outputs / temperature))
+    raw = head.model_copy(update={"calibration": Calibration(temperature=temperature)})
+    scores = decode(outputs, item, raw)
+    right = equal_scores(human, [score.value for score in scores])
+    assert head.calibration == choose_confidence(temperature, [score.confidence for score in scores], right)
+    assert head.calibration.slope != 1
+    assert (head.cuts is None) is (item is LABELS)
+
+
+def test_scores_out_of_fold_place_no_cuts() -> None:
+    """Students of parts of the data are not quite the one that is served: its own expected scores place them."""
+    own = out_of_fold(ITEM)
+    assert own.fit is not None
+    temperature = pooled_head([own]).calibration.temperature
+
+    cuts = pooled_head([own]).cuts
+
+    marked = [row.value for row in own.parts.marked]
+    assert cuts == choose_cuts(ITEM, marked, np.concatenate([own.validation, own.unlabelled]) / temperature)
 
 
 def test_an_interval_is_chosen_on_the_human_grades_of_all_items_each_a_share_of_its_own_scale() -> None:
     wide = GRADES.model_copy(update={"item_id": "wide", "min_score": 0, "max_score": 100})
-    group = [unfitted(GRADES, 0), unfitted(wide, 10)]
+    group = [out_of_fold(GRADES, 0), unfitted(wide, 10)]
 
     head = pooled_head(group)
 
-    human = [targets(own.parts.item, [row.value for row in own.parts.validation]) for own in group]
-    outputs = np.concatenate([own.validation for own in group])
-    assert head == choose_interval(np.concatenate(human).tolist(), outputs)
-    assert pooled_head(group[:1]) != head != pooled_head(group[1:])
+    assert head.interval == choose_interval(*all_of(group))
+    assert (head.cuts, head.prediction_set, head.calibration.temperature) == (None, None, 1)
+    assert pooled_head(group[:1]).interval != head.interval != pooled_head(group[1:]).interval
+
+
+def test_the_confidence_of_grades_is_fitted_to_how_often_they_are_near_enough() -> None:
+    group = [out_of_fold(GRADES, 0, train=200), out_of_fold(GRADES, 10, train=200)]
+
+    head = pooled_head(group)
+
+    plain = Head(cuts=None, interval=head.interval)
+    scored = [(own, decode(own.outputs, GRADES, plain)) for own in group]
+    p = [score.confidence for _, scores in scored for score in scores]
+    near = [
+        abs(score.value - row.value) <= 0.5 + 1e-9
+        for own, scores in scored
+        for score, row in zip(scores, own.rows, strict=True)
+    ]
+    assert head.calibration == choose_confidence(1.0, p, near)
+
+
+def test_confidence_is_as_often_right_on_new_rows_as_it_says() -> None:
+    """The model is far too sure: its logits are six times what they should be."""
+    old, new = out_of_fold(ITEM, 0, train=800), out_of_fold(ITEM, 50, train=800)
+    assert old.fit is not None
+
+    head = pooled_head([replace(old, validation=6 * old.validation, unlabelled=6 * old.unlabelled, fit=6 * old.fit)])
+
+    def error(head: Head) -> float:
+        scores = decode(6 * new.outputs, ITEM, head)
+        right = equal_scores(new.human, [score.value for score in scores])
+        return expected_calibration_error([score.confidence for score in scores], right)
+
+    plain = head.calibration.model_copy(update={"slope": 1.0, "intercept": 0.0})
+    assert error(head) < error(head.model_copy(update={"calibration": plain}))
+    assert error(head.model_copy(update={"calibration": Calibration()})) > 0.1 > 2 * error(head)
+
+
+def test_with_a_few_rows_confidence_stays_the_networks_own_probability() -> None:
+    own = unfitted(ITEM, train=80)
+    assert len(own.rows) < ENOUGH
+
+    assert pooled_head([own]).calibration == Calibration()
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES])
 def test_an_item_without_validation_rows_takes_part_with_none(item: Item) -> None:
     own = unfitted(item, 10)
     empty = Unfitted(replace(own.parts, fit=(), validation=(), unlabelled=()), own.validation[:0], own.unlabelled[:0])
-    rest, config = unfitted(item), CONFIG.model_copy(update={"human_margin": 0.6})
+    rest, config = unfitted(item, train=160), CONFIG.model_copy(update={"human_margin": 0.6})
 
     head = pooled_head([rest, empty])
 
@@ -75,29 +170,45 @@ def test_an_item_without_validation_rows_takes_part_with_none(item: Item) -> Non
     assert pooled_threshold([rest, empty], head, config) == pooled_threshold([rest], head, config) is not None
 
 
-@pytest.mark.parametrize("item", [ITEM, GRADES])
-def test_one_threshold_keeps_the_agreement_over_all_items(item: Item) -> None:
-    group = [unfitted(item, 0), unfitted(item, 10)]
+@pytest.mark.parametrize(("item", "target"), [(ITEM, 0.8), (GRADES, 0.97)])
+def test_one_threshold_keeps_the_agreement_over_all_items(item: Item, target: float) -> None:
+    group = [out_of_fold(item, 0), out_of_fold(item, 10)]
     head = pooled_head(group)
-    config = CONFIG.model_copy(update={"human_margin": 0.2})  # raters here agree always: .8 is asked for
+    config = CONFIG.model_copy(update={"human_margin": 1 - target})  # raters here agree always
 
     threshold = pooled_threshold(group, head, config)
 
     assert threshold is not None
     accepted = [
-        abs(score.value - row.value) <= item.tolerance
+        (targets(item, [row.value])[0], targets(item, [score.value])[0])
         for own in group
-        for score, row in zip(decode(own.validation, item, head), own.parts.validation, strict=True)
+        for score, row in zip(decode(own.outputs, item, head), own.rows, strict=True)
         if score.confidence >= threshold
     ]
-    assert 20 <= len(accepted) < sum(len(own.parts.validation) for own in group)
-    assert np.mean(accepted) >= 0.8
+    assert 30 <= len(accepted) < sum(len(own.rows) for own in group)
+    assert quadratic_weighted_kappa(*np.array(accepted).T) >= target
+
+
+def test_the_target_of_labels_without_order_is_exact_agreement() -> None:
+    group = [out_of_fold(LABELS, 0, train=200)]
+    head = pooled_head(group)
+    config = CONFIG.model_copy(update={"target_agreement": 0.9})
+
+    threshold = pooled_threshold(group, head, config)
+
+    scores = decode(group[0].outputs, LABELS, head)
+    confidence, machine = [score.confidence for score in scores], [score.value for score in scores]
+    exact, qwk = (
+        choose_threshold(confidence, group[0].human, machine, 0.9, ordered=ordered) for ordered in (False, True)
+    )
+    assert threshold == exact is not None
+    assert threshold != qwk
 
 
 def test_items_too_small_alone_have_a_threshold_together() -> None:
-    group = [unfitted(ITEM, seed, train=40) for seed in (0, 10, 20)]
+    group = [unfitted(ITEM, seed, train=80) for seed in (0, 10, 20)]
     head = pooled_head(group)
-    config = CONFIG.model_copy(update={"human_margin": 0.9})
+    config = CONFIG.model_copy(update={"human_margin": 0.5})
 
     assert [pooled_threshold([own], head, config) for own in group] == [None] * 3
     assert pooled_threshold(group, head, config) is not None

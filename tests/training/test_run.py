@@ -1,19 +1,23 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from app.scoring.active import read_active, versions
-from app.scoring.bundle import CARD, Bundle
+from app.scoring.active import activate, read_active, versions
+from app.scoring.bundle import CARD, Bundle, Calibration
+from app.scoring.gate import Policy
 from app.scoring.registry import Registry
 from app.scoring.student import Student
 from tests.training.conftest import tiny_settings
 from tests.training.data import ITEM, item_data
 from training import run as run_module
+from training.attacks import CHANGED, JUNK
 from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.errors import OverBudget, TooFewRows
-from training.measure import agreement_on
+from training.evidence import measured
+from training.measure import Unfitted, agreement_on, pooled_threshold
 from training.run import train
 from training.splits import split
 
@@ -60,6 +64,65 @@ def test_nobody_has_released_it_yet(trained: Trained) -> None:
     active = read_active(folder / "models" / "heat-1")
 
     assert (active.version, active.mode) == (bundle.version, "suggest")
+    assert active.gate == bundle.gate
+    assert "marked responses" in bundle.gate.failed  # of 40 dev rows, where 100 are asked for
+
+
+def test_what_passes_its_gate_goes_live_by_itself(trained: Trained, tmp_path: Path) -> None:
+    folder, _, config = trained
+    lenient = Policy(
+        min_responses=1, min_agreement=-1, max_degradation=2, max_smd=9, max_group_difference=9, min_recall=0,
+        max_ece=1, max_junk=1,
+    )  # fmt: skip
+    settings = config.model_copy(update={"release": lenient, "human_margin": 1.0})
+
+    bundle = train_item(item_data(), tmp_path, settings, folder / "cache")
+
+    active = read_active(tmp_path / "heat-1")
+    assert (active.version, active.mode, active.override) == (bundle.version, "auto", False)
+    assert bundle.policy == lenient
+    assert Registry.from_folder(tmp_path).refused == {}
+
+
+def test_what_a_person_has_decided_stays_when_the_same_is_made_again(trained: Trained, tmp_path: Path) -> None:
+    folder, _, config = trained
+    bundle = train_item(item_data(), tmp_path, config, folder / "cache")
+    activate(tmp_path / "heat-1", bundle.version, mode="auto", by="Ana", reason="read 50 of its scores")
+
+    train_item(item_data(), tmp_path, config, folder / "cache")
+
+    active = read_active(tmp_path / "heat-1")
+    assert (active.mode, active.by, active.override) == ("auto", "Ana", True)
+
+
+def test_its_evidence_is_of_dev_and_of_every_attack_that_could_be_made(trained: Trained) -> None:
+    folder, bundle, _ = trained
+    student = Student.load(folder / "models" / "heat-1" / bundle.version)
+
+    evidence = measured(student, item_data().dev, {}).evidence
+
+    assert bundle.evidence.model_copy(update={"attacks": {}}) == evidence
+    assert set(bundle.evidence.attacks) == {*JUNK, *CHANGED} - {"other_item", "negation"}  # one item, no word to negate
+    assert bundle.evidence.attacks["characters"].n == 50
+    assert evidence.coverage is not None
+
+
+def test_confidence_is_calibrated_on_what_students_of_parts_said(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, bundle, config = trained
+    pooled: list[int] = []
+
+    def watched(group: list[Unfitted], *arguments: object) -> object:
+        pooled.append(sum(len(own.outputs) for own in group))
+        return pooled_threshold(group, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run_module, "pooled_threshold", watched)
+    train_item(item_data(), folder / "again", config, folder / "cache")
+
+    assert pooled == [120]  # validation and, out of fold, all that was fitted
+    assert bundle.head.calibration != Calibration()
+    assert bundle.head.prediction_set is not None
 
 
 def test_the_agreement_in_the_bundle_is_that_of_its_files(trained: Trained) -> None:
@@ -114,6 +177,19 @@ def test_a_student_without_a_teacher_needs_none(tiny_config: TrainingConfig, tmp
 
     assert bundle.provenance.teacher is None
     assert not (tmp_path / "cache" / "teachers").exists()
+
+
+def test_two_learners_are_enough(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    """One is for validation; the other's responses stay together, so that no fold leaves any to learn from."""
+    alone = tiny_config.model_copy(
+        update={"distillation": tiny_config.distillation.model_copy(update={"soft_weight": 0.0})}
+    )
+    data = item_data(train=64, dev=8, unlabelled=0)
+    rows = tuple(replace(row, learner_id=f"n{number // 32}") for number, row in enumerate(data.train))
+
+    bundle = train_item(replace(data, train=rows), tmp_path / "models", alone, tmp_path / "cache")
+
+    assert bundle.agreement is not None
 
 
 def test_an_item_without_dev_rows_says_so(tiny_config: TrainingConfig, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from app.scoring.bundle import STUDENT, TOKENIZER, Bundle
 from app.scoring.item import Item
 from tests.training.conftest import shared, tiny_settings
 from tests.training.data import GRADES, ITEM, LABELS, item_data, other_dev, some_items
-from training.augment import augmented
+from training.augment import Augmented, augmented
 from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.fine_tuning import HISTORY
@@ -81,7 +81,7 @@ def test_dev_text_is_in_nothing_that_is_learnt_from(
         seen.extend(texts)
         return learn_tokenizer(texts, vocabulary)
 
-    def changed(texts: list[str], per_text: int, seed: int) -> list[str]:
+    def changed(texts: list[str], per_text: int, seed: int) -> list[Augmented]:
         seen.extend(texts)
         return augmented(texts, per_text, seed)
 

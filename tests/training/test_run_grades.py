@@ -88,7 +88,7 @@ def test_it_is_measured_as_it_is_served(run: Run, tmp_path: Path) -> None:
     assert run.bundle.agreement is not None
     assert found.agreement.rmse == pytest.approx(run.bundle.agreement.rmse)
     assert found.agreement.coverage == pytest.approx(run.bundle.agreement.coverage)
-    assert found.as_dict()["responses"] == 80
+    assert found.responses == 80
 
 
 def test_the_card_gives_the_figures_of_grades(run: Run) -> None:

@@ -6,7 +6,7 @@ import pytest
 from app.scoring.item import Item
 from tests.training.data import GRADES, ITEM, item_data, marked
 from training.config import TextConfig, TrainingConfig
-from training.splits import carve, folded, split
+from training.splits import carve, folded, folds, split
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES])
@@ -98,3 +98,33 @@ def test_unlabelled_text_can_be_left_out_of_everything() -> None:
 
     assert split(item_data(unlabelled=5), TrainingConfig()).unlabelled
     assert split(item_data(unlabelled=5), config).unlabelled == ()
+
+
+@pytest.mark.parametrize(("rows", "count"), [(200, 3), (200, 20), (7, 3), (1, 3), (0, 3)])
+def test_every_row_is_in_one_fold_and_folds_are_about_equal(rows: int, count: int) -> None:
+    made = folds(marked(rows), count, seed=1)
+
+    assert len(made) == count
+    assert sorted(number for own in made for number in own) == list(range(rows))
+    assert max(map(len, made)) - min(map(len, made)) <= 1
+    assert folds(marked(rows), count, seed=1) == made
+
+
+def test_another_seed_gives_other_folds() -> None:
+    assert folds(marked(200), 3, seed=1) != folds(marked(200), 3, seed=2)
+
+
+def test_a_learner_and_a_text_are_in_one_fold() -> None:
+    rows = [replace(row, learner_id=f"n{number // 4}") for number, row in enumerate(marked(120))]
+    rows += [replace(row, id=f"twin {row.id}", text=row.text.upper() + " ", learner_id=None) for row in rows[:40]]
+
+    made = folds(rows, 4, seed=1)
+
+    of_row = {number: fold for fold, own in enumerate(made) for number in own}
+    for key in ("learner_id", "text"):
+        together: dict[str, set[int]] = {}
+        for number, row in enumerate(rows):
+            if (value := getattr(row, key)) is not None:
+                together.setdefault(folded(value), set()).add(of_row[number])
+        assert {len(own) for own in together.values()} == {1}
+    assert min(map(len, made)) > 30

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-import torch
 from transformers import PreTrainedTokenizerBase
 
 from app.scoring.decoding import Outputs
+from app.scoring.teacher import mixture
 from training.compare.contest import Competitor, Contest, Runtime
 from training.encoder import ScoringEncoder
-from training.fine_tuning import mixture
 from training.onnx_encoder import OnnxEncoder, to_onnx
 from training.quantise import dynamic_int8
 from training.softlabels import teacher_outputs
@@ -63,4 +62,4 @@ def runtimes(
 def _mixed(encoders: Sequence[OnnxEncoder], context: str, continuous: bool, texts: Sequence[str]) -> Outputs:
     contexts = [context] * len(texts)
     each = np.stack([encoder.outputs(contexts, texts) for encoder in encoders])
-    return np.asarray(mixture(torch.from_numpy(each), continuous).numpy())
+    return mixture(each, continuous)

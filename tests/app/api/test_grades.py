@@ -39,7 +39,10 @@ def test_a_grade_is_replied_with_every_field(client: TestClient) -> None:
         "gradebook_score": 5.0,  # half way from 1 to 6, as 5 is from 0 to 10
         "probabilities": None,
         "interval": [pytest.approx(2.6776, abs=1e-4), pytest.approx(4.3224, abs=1e-4)],
+        "prediction_set": None,
         "confidence": pytest.approx(0.6827, abs=1e-4),
+        "first_score": None,
+        "teacher": None,
         "decision": "review",
         "condition": None,
         "flags": [],
@@ -60,13 +63,15 @@ def test_the_row_is_in_sql_when_the_reply_is_there(client: TestClient, logged: L
 
 
 @BOTH
-def test_a_grade_has_no_probabilities_in_sql_and_points_no_interval(client: TestClient, sql: Sql) -> None:
+def test_a_grade_has_no_probabilities_or_set_in_sql_and_points_no_interval(client: TestClient, sql: Sql) -> None:
     score(client, HALF)
     client.post("/score", json={"item_id": "heat-1", "response": HALF})
 
     of_grades = sql("SELECT item_id FROM predictions WHERE probabilities IS NULL AND interval IS NOT NULL")
     of_points = sql("SELECT item_id FROM predictions WHERE probabilities IS NOT NULL AND interval IS NULL")
-    assert (of_grades, of_points) == ([{"item_id": "shade-6"}], [{"item_id": "heat-1"}])
+    without_set = sql("SELECT item_id FROM predictions WHERE prediction_set IS NULL")
+    assert of_grades == without_set == [{"item_id": "shade-6"}]
+    assert of_points == [{"item_id": "heat-1"}]
 
 
 @BOTH

@@ -1,11 +1,14 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from tests.app.api.claims import assert_problem
+from app.scoring.active import activate
+from app.scoring.gate import Policy
+from tests.app.api.claims import assert_problem, body
 from tests.app.conftest import ITEMS, Serve
-from tests.tiny import AGREEMENT, GRADE_AGREEMENT
+from tests.tiny import AGREEMENT, GRADE_AGREEMENT, write_tiny_bundle
 
 
 def test_every_item_is_listed_by_id(client: TestClient) -> None:
@@ -18,6 +21,7 @@ def test_an_item_says_what_scores_it_and_how_well(client: TestClient) -> None:
     item = client.get("/items/heat-1").json()
 
     assert item.pop("released_at").endswith("Z")
+    assert item.pop("gate")["passed"] is True
     assert item == {
         "item_id": "heat-1",
         "title": None,
@@ -30,10 +34,12 @@ def test_an_item_says_what_scores_it_and_how_well(client: TestClient) -> None:
         "mode": "auto",
         "released_by": "a test",
         "release_reason": "to test",
+        "overridden": False,
+        "fallback": None,
         "threshold": 0.8,
         "agreement": AGREEMENT.model_dump(),
         "feedback": None,
-        "interval_coverage": None,
+        "coverage": 0.9,
         "parameters": 1,
     }
 
@@ -48,9 +54,10 @@ def test_an_item_says_what_scores_it_and_how_well(client: TestClient) -> None:
         ("shade-6", "scale", "continuous"),
         ("shade-6", "min_score", 1),
         ("shade-6", "max_score", 6),
-        ("shade-6", "interval_coverage", 0.9),
+        ("shade-6", "coverage", 0.9),
         ("shade-6", "agreement", GRADE_AGREEMENT.model_dump()),
         ("tides-4", "mode", "suggest"),
+        ("tides-4", "overridden", False),
         ("moon-5", "threshold", 0.99),
     ],
 )
@@ -89,3 +96,60 @@ def test_a_refused_item_is_not_listed_and_says_why(models: Path, serve: Serve) -
     assert [item["item_id"] for item in client.get("/items").json()["items"]] == sorted(ITEMS)[:1] + sorted(ITEMS)[2:]
     problem = assert_problem(client.get("/items/heat-1"), 503, "item-not-ready")
     assert "card.md" in problem["detail"]
+
+
+def rules(gate: Any) -> dict[str, tuple[object, object, bool]]:
+    return {own["rule"]: (own["measured"], own["limit"], own["passed"]) for own in gate["checks"]}
+
+
+def test_a_passed_gate_is_shown_rule_by_rule(client: TestClient) -> None:
+    gate = client.get("/items/heat-1").json()["gate"]
+
+    assert gate["passed"] is True
+    assert rules(gate) == {
+        "marked responses": (40, 40, True),
+        "QWK": (0.9, 0.7, True),
+        "QWK below raters'": (0.05, 0.1, True),
+        "standardised mean difference": (0.01, 0.15, True),
+        "difference of groups": (None, None, True),
+        "calibration error": (0.02, 0.1, True),
+        "junk accepted": (0, 0.05, True),
+        "threshold": (0.8, None, True),
+    }
+    assert [own["note"] for own in gate["checks"] if own["note"]] == ["no group of 100 responses or more"]
+
+
+def test_an_override_says_who_overruled_the_gate_and_why(models: Path, serve: Serve) -> None:
+    folder = write_tiny_bundle(models, "rain-7", mode="suggest", policy=Policy(min_responses=1000))
+    activate(folder.parent, folder.name, mode="auto", by="Ana", reason="read 50 of its scores")
+    client = serve()
+
+    item = client.get("/items/rain-7").json()
+
+    assert (item["mode"], item["overridden"]) == ("auto", True)
+    assert (item["released_by"], item["release_reason"]) == ("Ana", "read 50 of its scores")
+    assert item["gate"]["passed"] is False
+    assert rules(item["gate"])["marked responses"] == (40, 1000, False)
+    assert client.post("/score", json=body(item_id="rain-7")).json()["decision"] == "auto"
+
+
+def test_what_the_gate_refuses_is_listed_and_only_suggests(models: Path, serve: Serve) -> None:
+    folder = write_tiny_bundle(models, "rain-7", mode="suggest", policy=Policy(min_responses=1000))
+    activate(folder.parent, folder.name, by="scorelet-train", reason="newly trained")
+    client = serve()
+
+    item = client.get("/items/rain-7").json()
+
+    assert (item["mode"], item["overridden"], item["gate"]["passed"]) == ("suggest", False, False)
+    assert client.post("/score", json=body(item_id="rain-7")).json()["decision"] == "review"
+
+
+def test_an_active_file_edited_by_hand_takes_its_item_out_of_service(models: Path, serve: Serve) -> None:
+    folder = write_tiny_bundle(models, "rain-7", mode="suggest", policy=Policy(min_responses=1000))
+    active = folder.parent / "ACTIVE"
+    active.write_text(active.read_text().replace('"mode": "suggest"', '"mode": "auto"'))
+    client = serve()
+
+    problem = assert_problem(client.get("/items/rain-7"), 503, "item-not-ready")
+
+    assert "needs a passed gate, or an override by a named person" in problem["detail"]

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from tests.app.api.claims import BOTH, CANARY, assert_problem, body
 from tests.app.conftest import Logged, MakeKey, Serve, Sql
 from tests.conftest import Postgres
+from tests.tiny import write_tiny_bundle
 
 ONCE = {"Idempotency-Key": "quiz-7/attempt-2"}
 
@@ -40,7 +41,10 @@ def test_points_are_replied_with_every_field(client: TestClient) -> None:
         "gradebook_score": 6.67,
         "probabilities": [pytest.approx(p, abs=1e-4) for p in (0.0, 0.0453, 0.9094, 0.0453)],
         "interval": None,
+        "prediction_set": [1, 2, 3],  # each as probable as .02
         "confidence": pytest.approx(0.9094, abs=1e-4),
+        "first_score": None,
+        "teacher": None,
         "decision": "auto",
         "condition": None,
         "flags": [],
@@ -75,13 +79,42 @@ def test_a_nominal_item_has_a_label_and_no_score(client: TestClient) -> None:
     assert reply["decision"] == "auto"
 
 
+@pytest.mark.parametrize(
+    ("item_id", "response", "wanted"),
+    [
+        ("heat-1", "air", [0, 1, 2]),
+        ("heat-1", "warm air goes up", [2, 3]),
+        ("plants-2", "light and water", ["partial", "complete"]),
+        ("belief-3", "heat", ["no idea", "heat is a thing", "air moves"]),
+    ],
+)
+def test_the_scores_or_labels_that_are_likely_are_replied_and_logged_in_order(
+    client: TestClient, logged: Logged, item_id: str, response: str, wanted: list[int] | list[str]
+) -> None:
+    reply = score(client, response, item_id)
+
+    assert reply["prediction_set"] == wanted
+    assert client.get(f"/predictions/{reply['prediction_id']}").json()["prediction_set"] == wanted
+    assert [row.prediction_set for row in logged()] == [wanted]
+
+
+def test_labels_that_look_like_numbers_stay_labels(models: Path, serve: Serve) -> None:
+    write_tiny_bundle(models, "marks-7", item={"scale": "ordinal", "labels": ["0", "1", "2"]})
+    client = serve()
+
+    reply = score(client, "air", "marks-7")
+
+    assert reply["prediction_set"] == ["0", "1", "2"]
+    assert client.get(f"/predictions/{reply['prediction_id']}").json()["prediction_set"] == ["0", "1", "2"]
+
+
 @pytest.mark.parametrize("item_id", ["heat-1", "plants-2", "belief-3"])
 @pytest.mark.parametrize("response", ["", "  \n\t", "\u200b\u00a0"])  # nothing, white space, nothing to be seen
 def test_a_blank_response_is_not_scorable(client: TestClient, item_id: str, response: str) -> None:
     reply = score(client, response, item_id, gradebook_max=10)
 
-    nulls = ("score", "label", "expected_score", "probabilities", "confidence", "gradebook_score")
-    assert [reply[name] for name in nulls] == [None] * 6
+    nulls = ("score", "label", "expected_score", "probabilities", "prediction_set", "confidence", "gradebook_score")
+    assert [reply[name] for name in nulls] == [None] * 7
     assert (reply["decision"], reply["condition"], reply["scored_by"]) == ("not_scorable", "blank", "rule")
     assert reply["grading_progress"] == "PendingManual"
 

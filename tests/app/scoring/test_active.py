@@ -1,11 +1,30 @@
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from app.scoring.active import ACTIVE, activate, item_folder, item_ids, read_active, versions
+from app.scoring.active import (
+    ACTIVE,
+    Active,
+    Release,
+    activate,
+    item_folder,
+    item_ids,
+    read_active,
+    read_release,
+    release,
+    versions,
+)
+from app.scoring.bundle import CARD, METADATA, read_bundle, sha256
 from app.scoring.errors import BadBundle, UnknownItem
+from app.scoring.gate import Policy
+from tests.tiny import LENIENT, write_tiny_bundle
+
+FIRST, SECOND = "20260101T000000Z-00000001", "20260202T000000Z-00000002"
+FAILING = Policy(min_responses=1000)
 
 
 def an_item_folder(models: Path) -> Path:
@@ -14,41 +33,167 @@ def an_item_folder(models: Path) -> Path:
     return folder
 
 
-def test_the_one_before_is_remembered_for_rollback(tmp_path: Path) -> None:
-    folder = an_item_folder(tmp_path)
+def an_item(models: Path, policy: Policy = LENIENT) -> Path:
+    """Two bundles, neither of them live."""
+    for version in (FIRST, SECOND):
+        write_tiny_bundle(models, version=version, mode="suggest", policy=policy)
+    (models / "heat-1" / ACTIVE).unlink()
+    return models / "heat-1"
 
-    activate(folder, "v1", mode="suggest", by="Ana", reason="")
-    activate(folder, "v2", mode="suggest", by="Ana", reason="")
-    activate(folder, "v2", mode="auto", by="Ana", reason="read 50 of its scores")
+
+def edited(folder: Path, **changes: Any) -> None:
+    """ACTIVE as whoever has an editor may leave it."""
+    content = json.loads((folder / ACTIVE).read_text()) | changes
+    (folder / ACTIVE).write_text(json.dumps(content))
+
+
+def test_the_one_before_is_remembered_for_rollback(tmp_path: Path) -> None:
+    folder = an_item(tmp_path)
+
+    activate(folder, FIRST, mode="suggest", by="Ana", reason="")
+    activate(folder, SECOND, mode="suggest", by="Ana", reason="")
+    activate(folder, SECOND, mode="auto", by="Ana", reason="read 50 of its scores")
 
     active = read_active(folder)
-    assert (active.version, active.previous, active.mode) == ("v2", "v1", "auto")
+    assert (active.version, active.previous, active.mode) == (SECOND, FIRST, "auto")
 
 
-def test_auto_needs_a_person_and_a_reason(tmp_path: Path) -> None:
-    folder = an_item_folder(tmp_path)
+@pytest.mark.parametrize(("policy", "mode"), [(LENIENT, "auto"), (FAILING, "suggest")])
+def test_the_mode_is_what_the_gate_gives(tmp_path: Path, policy: Policy, mode: str) -> None:
+    folder = an_item(tmp_path, policy)
+
+    active = activate(folder, FIRST, by="Ana", reason="newly trained")
+
+    assert (active.mode, active.override) == (mode, False)
+    assert active == read_active(folder)
+
+
+@pytest.mark.parametrize("policy", [LENIENT, FAILING])
+def test_what_was_released_is_recorded_with_what_its_gate_found(tmp_path: Path, policy: Policy) -> None:
+    folder = an_item(tmp_path, policy)
+
+    active = activate(folder, FIRST, by="Ana", reason="newly trained")
+
+    assert active.gate == read_bundle(folder / FIRST).bundle.gate
+    assert active.gate.passed is (policy is LENIENT)
+    assert active.metadata_sha256 == sha256((folder / FIRST / METADATA).read_bytes())
+
+
+def test_a_person_may_be_stricter_than_the_gate(tmp_path: Path) -> None:
+    active = activate(an_item(tmp_path), FIRST, mode="suggest", by="Ana", reason="")
+
+    assert (active.mode, active.gate.passed, active.override) == ("suggest", True, False)
+
+
+def test_a_person_may_overrule_the_gate_and_is_named(tmp_path: Path) -> None:
+    folder = an_item(tmp_path, FAILING)
+
+    activate(folder, FIRST, mode="auto", by="Ana", reason="read 50 of its scores")
+
+    active = read_active(folder)
+    assert (active.mode, active.gate.passed, active.override) == ("auto", False, True)
+    assert (active.by, active.reason) == ("Ana", "read 50 of its scores")
+
+
+@pytest.mark.parametrize("policy", [LENIENT, FAILING])
+def test_auto_needs_a_person_and_a_reason(tmp_path: Path, policy: Policy) -> None:
+    folder = an_item(tmp_path, policy)
 
     with pytest.raises(ValidationError):
-        activate(folder, "v1", mode="auto", by="Ana", reason="  ")
+        activate(folder, FIRST, mode="auto", by="Ana", reason="  ")
     with pytest.raises(ValidationError):
-        activate(folder, "v1", mode="auto", by=" ", reason="because")
+        activate(folder, FIRST, mode="auto", by=" ", reason="because")
 
     assert not (folder / ACTIVE).exists()
 
 
+def test_a_passed_gate_is_no_reason(tmp_path: Path) -> None:
+    folder = an_item(tmp_path)
+
+    with pytest.raises(ValidationError):
+        activate(folder, FIRST, by="Ana", reason="  ")
+
+    assert not (folder / ACTIVE).exists()
+
+
+def test_a_broken_bundle_changes_nothing(tmp_path: Path) -> None:
+    folder = an_item(tmp_path)
+    activate(folder, FIRST, by="Ana", reason="newly trained")
+    (folder / SECOND / CARD).write_text("# Another card\n")
+
+    with pytest.raises(BadBundle, match="checksum"):
+        activate(folder, SECOND, by="Ana", reason="newly trained")
+
+    assert read_active(folder).version == FIRST
+
+
 def test_a_hand_written_auto_without_a_reason_is_not_believed(tmp_path: Path) -> None:
-    folder = an_item_folder(tmp_path)
-    activate(folder, "v1", mode="auto", by="Ana", reason="tried it")
-    content = (folder / ACTIVE).read_text()
-    (folder / ACTIVE).write_text(content.replace("tried it", ""))
+    folder = an_item(tmp_path)
+    activate(folder, FIRST, mode="auto", by="Ana", reason="tried it")
+    edited(folder, reason="")
 
     with pytest.raises(BadBundle, match="needs a named person and a reason"):
         read_active(folder)
 
 
-def test_a_time_without_its_zone_is_refused(tmp_path: Path) -> None:
+def test_a_hand_written_auto_without_a_passed_gate_is_not_believed(tmp_path: Path) -> None:
+    folder = an_item(tmp_path, FAILING)
+    activate(folder, FIRST, by="Ana", reason="newly trained")
+    edited(folder, mode="auto")
+
+    with pytest.raises(BadBundle, match="'auto' needs a passed gate, or an override by a named person"):
+        read_active(folder)
+
+
+@pytest.mark.parametrize("left_out", ["gate", "metadata_sha256"])
+def test_a_file_from_before_there_were_gates_is_not_believed(tmp_path: Path, left_out: str) -> None:
+    folder = an_item(tmp_path)
+    activate(folder, FIRST, by="Ana", reason="newly trained")
+    content = json.loads((folder / ACTIVE).read_text())
+    content.pop(left_out)
+    (folder / ACTIVE).write_text(json.dumps(content))
+
+    with pytest.raises(BadBundle, match=f"ACTIVE: {left_out}"):
+        read_active(folder)
+
+
+def test_what_was_decided_is_checked_against_the_bundle(tmp_path: Path) -> None:
+    folder = an_item(tmp_path, FAILING)
+    active = activate(folder, FIRST, by="Ana", reason="newly trained")
+    files = read_bundle(folder / FIRST)
+    claimed = active.gate.model_copy(update={"passed": True})
+
+    active.check(files.bundle, files.metadata_sha256)
+    with pytest.raises(BadBundle, match=r"bundle\.json is not the one that was released: activate it again"):
+        active.check(files.bundle, "0" * 64)
+    with pytest.raises(BadBundle, match=r"ACTIVE has a gate result that bundle\.json does not give"):
+        active.model_copy(update={"gate": claimed}).check(files.bundle, files.metadata_sha256)
+
+
+def test_a_feedback_model_is_released_without_a_gate_and_remembers_the_one_before(tmp_path: Path) -> None:
     folder = an_item_folder(tmp_path)
-    activate(folder, "v1", mode="suggest", by="Ana", reason="")
+
+    for version in ("v1", "v2", "v2"):
+        release(folder, version, by="Ana", reason="read 50 of its texts")
+
+    found = read_release(folder, Release)
+    assert (found.version, found.previous, found.mode, found.by) == ("v2", "v1", "auto", "Ana")
+    with pytest.raises(BadBundle, match=ACTIVE):
+        read_release(folder, Active)
+
+
+def test_a_feedback_model_needs_a_reason(tmp_path: Path) -> None:
+    folder = an_item_folder(tmp_path)
+
+    with pytest.raises(ValidationError):
+        release(folder, "v1", by="Ana", reason=" ")
+
+    assert not (folder / ACTIVE).exists()
+
+
+def test_a_time_without_its_zone_is_refused(tmp_path: Path) -> None:
+    folder = an_item(tmp_path)
+    activate(folder, FIRST, mode="suggest", by="Ana", reason="")
     content = (folder / ACTIVE).read_text()
     (folder / ACTIVE).write_text(re.sub(r'"at": "[^"]*"', '"at": "2026-11-21T10:00:00"', content))
 
@@ -71,18 +216,18 @@ def test_no_active_file_means_no_active_version(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = an_item_folder(tmp_path)
-    activate(folder, "v1", mode="suggest", by="Ana", reason="")
+    folder = an_item(tmp_path)
+    activate(folder, FIRST, mode="suggest", by="Ana", reason="")
 
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
     with pytest.raises(OSError, match="No space"):
-        activate(folder, "v2", mode="suggest", by="Ana", reason="")
+        activate(folder, SECOND, mode="suggest", by="Ana", reason="")
 
-    assert read_active(folder).version == "v1"
-    assert [path.name for path in folder.iterdir()] == [ACTIVE]
+    assert read_active(folder).version == FIRST
+    assert {path.name for path in folder.iterdir()} == {ACTIVE, FIRST, SECOND}
 
 
 @pytest.mark.parametrize(

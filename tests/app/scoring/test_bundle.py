@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.scoring.bundle import CARD, METADATA, STUDENT, TOKENIZER, read_bundle
+from app.scoring.bundle import CARD, METADATA, STUDENT, TOKENIZER, read_bundle, sha256
 from app.scoring.errors import BadBundle
 from tests.tiny import write_tiny_bundle
 
@@ -22,6 +22,7 @@ def test_a_sound_bundle_is_read_whole(tmp_path: Path) -> None:
 
     assert files.bundle.item.item_id == "heat-1"
     assert files.student == (folder / STUDENT).read_bytes()
+    assert files.metadata_sha256 == sha256((folder / METADATA).read_bytes())
 
 
 @pytest.mark.parametrize("name", [TOKENIZER, STUDENT, CARD])
@@ -78,10 +79,13 @@ def test_a_bundle_copied_under_another_item_is_refused(tmp_path: Path) -> None:
         read_bundle(other)
 
 
+LIKELY = {"coverage": 0.9, "least": 0.1}
+
+
 @pytest.mark.parametrize("cuts", [[0.5, 1.5], [0.5, 2.5, 1.5], [0.5, 1.5, float("nan")], []])
 def test_cuts_that_do_not_fit_the_scale_are_refused(tmp_path: Path, cuts: list[float]) -> None:
     with pytest.raises(BadBundle, match=r"cuts|finite"):
-        read_bundle(with_metadata(write_tiny_bundle(tmp_path), head={"cuts": cuts}))
+        read_bundle(with_metadata(write_tiny_bundle(tmp_path), head={"cuts": cuts, "prediction_set": LIKELY}))
 
 
 GRADES = {"scale": "continuous", "min_score": 1, "max_score": 6}
@@ -94,7 +98,22 @@ def test_a_sound_bundle_of_grades_is_read_whole(tmp_path: Path) -> None:
 
     assert head.cuts is None
     assert head.interval is not None
-    assert head.interval.coverage == 0.9
+    assert head.interval.coverage == head.coverage == 0.9
+
+
+def test_what_sets_are_made_to_hold_is_known_of_scores_too(tmp_path: Path) -> None:
+    head = {"cuts": None, "prediction_set": LIKELY | {"coverage": 0.8}}
+
+    assert read_bundle(with_metadata(write_tiny_bundle(tmp_path), head=head)).bundle.head.coverage == 0.8
+
+
+def test_its_gate_is_that_of_its_own_policy_and_threshold(tmp_path: Path) -> None:
+    folder = write_tiny_bundle(tmp_path)
+
+    assert read_bundle(folder).bundle.gate.passed
+    assert read_bundle(with_metadata(folder, threshold=None)).bundle.gate.failed == ["threshold"]
+    assert read_bundle(with_metadata(folder, threshold=0.8, agreement=None)).bundle.gate.failed == ["marked responses"]
+    assert read_bundle(with_metadata(folder, policy={"min_responses": 1})).bundle.gate.failed == ["marked responses"]
 
 
 @pytest.mark.parametrize(
@@ -104,9 +123,22 @@ def test_a_sound_bundle_of_grades_is_read_whole(tmp_path: Path) -> None:
         (GRADES, {"cuts": None, "interval": None}, "grades need an interval"),
         (GRADES, {"cuts": [0.5], "interval": INTERVAL}, "cuts do not fit"),
         (GRADES, {"cuts": [], "interval": INTERVAL}, "cuts do not fit"),
-        (None, {"cuts": None, "interval": INTERVAL}, "only they have one"),
-        (LABELS, {"cuts": None, "interval": INTERVAL}, "only they have one"),
-        (LABELS, {"cuts": [0.5, 1.5, 2.5]}, "cuts do not fit"),
+        (GRADES, {"cuts": None, "interval": INTERVAL, "prediction_set": LIKELY}, "need a prediction set, and only"),
+        (None, {"cuts": None, "interval": INTERVAL, "prediction_set": LIKELY}, "grades need an interval, and only"),
+        (LABELS, {"cuts": None, "interval": INTERVAL, "prediction_set": LIKELY}, "grades need an interval, and only"),
+        (None, {"cuts": None}, "need a prediction set"),
+        (LABELS, {"cuts": None, "prediction_set": None}, "need a prediction set"),
+        (LABELS, {"cuts": [0.5, 1.5, 2.5], "prediction_set": LIKELY}, "cuts do not fit"),
+        (None, {"cuts": None, "prediction_set": LIKELY | {"coverage": 1}}, "coverage"),
+        (None, {"cuts": None, "prediction_set": LIKELY | {"coverage": 0}}, "coverage"),
+        (None, {"cuts": None, "prediction_set": LIKELY | {"least": -0.1}}, "least"),
+        (None, {"cuts": None, "prediction_set": LIKELY | {"least": 1.1}}, "least"),
+        (None, {"cuts": None, "prediction_set": LIKELY | {"least": float("nan")}}, "least"),
+        (None, {"cuts": None, "prediction_set": LIKELY, "calibration": {"temperature": 0}}, "temperature"),
+        (None, {"cuts": None, "prediction_set": LIKELY, "calibration": {"temperature": float("inf")}}, "temperature"),
+        (None, {"cuts": None, "prediction_set": LIKELY, "calibration": {"slope": 0}}, "slope"),
+        (None, {"cuts": None, "prediction_set": LIKELY, "calibration": {"intercept": float("nan")}}, "intercept"),
+        (None, {"cuts": None, "prediction_set": LIKELY, "calibration": {"bias": 1}}, "bias"),
         (GRADES, {"cuts": None, "interval": INTERVAL | {"coverage": 1}}, "coverage"),
         (GRADES, {"cuts": None, "interval": INTERVAL | {"coverage": 0}}, "coverage"),
         (GRADES, {"cuts": None, "interval": INTERVAL | {"deviations": 0}}, "deviations"),

@@ -1,11 +1,11 @@
-from math import erf, sqrt
+from math import erf, log, sqrt
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.scoring.bundle import Head, Interval
-from app.scoring.decoding import Score, columns, decode, distribution, expected_choice, softmax
+from app.scoring.bundle import Calibration, Head, Interval, PredictionSet
+from app.scoring.decoding import Score, columns, confidence, decode, distribution, expected_choice, softmax
 from app.scoring.item import Item
 
 POINTS = Item(item_id="heat-1", prompt="Why?", scale="points", max_score=3)
@@ -53,7 +53,7 @@ def test_with_cuts_the_expected_score_is_placed_between_them(
     [score] = decode(logits(*probabilities), POINTS, Head(cuts=(0.5, 1.5, 2.5)))
 
     assert score.value == value
-    assert score.confidence == pytest.approx(confidence)
+    assert score.confidence == pytest.approx(confidence, abs=1e-5)
 
 
 def test_labels_without_order_have_no_expected_score() -> None:
@@ -160,3 +160,133 @@ def test_logits_are_compared_as_probabilities_and_grades_as_they_are() -> None:
 
     assert np.array_equal(distribution(outputs, GRADES), outputs)
     assert distribution(logits(0.1, 0.2, 0.3, 0.4) + 7, POINTS)[0] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+def scored(probabilities: tuple[float, ...], item: Item, head: Head) -> Score:
+    [score] = decode(logits(*probabilities), item, head)
+    return score
+
+
+def test_a_temperature_flattens_probabilities_before_anything_is_made_of_them() -> None:
+    """Of (.8, .2, 0, 0) at T = 2: sqrt(.8) to sqrt(.2), which is 2 to 1."""
+    head = Head(
+        cuts=(0.25, 1.5, 2.5),
+        calibration=Calibration(temperature=2),
+        prediction_set=PredictionSet(coverage=0.9, least=0.3),
+    )
+
+    score = scored((0.8, 0.2, 0, 0), POINTS, head)
+
+    assert score.probabilities == pytest.approx((2 / 3, 1 / 3, 0, 0), abs=1e-6)
+    assert score.expected == pytest.approx(1 / 3, abs=1e-6)
+    assert score.value == 1  # .2, as it would be without, does not reach the cut
+    assert score.confidence == pytest.approx(1 / 3, abs=1e-6)
+    assert score.prediction_set == (0, 1)
+
+
+def test_a_temperature_does_not_reach_grades() -> None:
+    head = TWO_DEVIATIONS.model_copy(update={"calibration": Calibration(temperature=4)})
+
+    assert decode(np.array([[0.5, 0.01]], np.float32), GRADES, head) == [grade(0.5)]
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "sure"),
+    [
+        (1, 0, 0.8),
+        (0.5, 0, 2 / 3),  # odds of 4 become sqrt(4) to 1
+        (2, 0, 16 / 17),
+        (1, -log(4), 0.5),
+        (1, log(2), 8 / 9),
+    ],
+)
+def test_confidence_is_the_probability_of_the_score_given_on_platts_line(
+    slope: float, intercept: float, sure: float
+) -> None:
+    head = Head(cuts=None, calibration=Calibration(slope=slope, intercept=intercept))
+
+    score = scored((0.1, 0.8, 0.1, 0), POINTS, head)
+
+    assert score.confidence == pytest.approx(sure)
+    assert score.probabilities == pytest.approx((0.1, 0.8, 0.1, 0))  # these stay the network's
+
+
+def test_the_confidence_of_a_grade_is_calibrated_too() -> None:
+    head = TWO_DEVIATIONS.model_copy(update={"calibration": Calibration(slope=0.5, intercept=log(2))})
+    p = grade(0.5).confidence
+
+    [score] = decode(np.array([[0.5, 0.01]], np.float32), GRADES, head)
+
+    odds = 2 * sqrt(p / (1 - p))
+    assert score.confidence == pytest.approx(odds / (1 + odds))
+    assert (score.value, score.interval) == (grade(0.5).value, grade(0.5).interval)
+
+
+@pytest.mark.parametrize("slope", [0.05, 1.0, 1e6])
+def test_confidence_stays_a_probability_and_in_order_whatever_it_is_given(slope: float) -> None:
+    calibration = Calibration(slope=slope)
+
+    found = [confidence(p, calibration) for p in (0.0, 1e-9, 0.1, 0.5, 0.9, 1 - 1e-9, 1.0)]
+
+    assert found == sorted(found)
+    assert all(0 <= sure <= 1 for sure in found)
+    assert found[0] < found[3] == 0.5 < found[-1]
+
+
+def test_what_is_never_sure_is_no_error() -> None:
+    assert confidence(0.0, Calibration(slope=100, intercept=-1000)) == 0.0
+    assert confidence(1.0, Calibration(slope=100, intercept=1000)) == 1.0
+
+
+def held(probabilities: tuple[float, ...], least: float, item: Item = POINTS, cuts: bool = False) -> object:
+    head = Head(cuts=(0.5, 1.5, 2.5) if cuts else None, prediction_set=PredictionSet(coverage=0.9, least=least))
+    return scored(probabilities, item, head).prediction_set
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "least", "wanted"),
+    [
+        ((0.1, 0.6, 0.25, 0.05), 0.2, (1, 2)),
+        ((0.1, 0.6, 0.25, 0.05), 0.7, (1,)),  # the score given is always among them
+        ((0.1, 0.6, 0.25, 0.05), 0.0, (0, 1, 2, 3)),
+        ((0.45, 0.02, 0.08, 0.45), 0.3, (0, 1, 2, 3)),  # what lies between two likely scores is not left out
+        ((0.4, 0.1, 0.3, 0.2), 0.25, (0, 1, 2)),
+        ((0.45, 0.45, 0.05, 0.05), 0.06, (0, 1)),
+    ],
+)
+def test_a_set_holds_every_likely_score_and_all_between(
+    probabilities: tuple[float, ...], least: float, wanted: tuple[int, ...]
+) -> None:
+    assert held(probabilities, least) == wanted
+
+
+def test_a_linked_score_is_in_its_set_though_it_is_not_probable() -> None:
+    assert held((0.505, 0, 0, 0.495), 0.5, cuts=True) == (0, 1)  # expected 1.485: 1 is given
+
+
+def test_labels_without_order_have_none_between() -> None:
+    assert held((0.45, 0.02, 0.08, 0.45), 0.3, NOMINAL) == (0, 3)
+    assert held((0.2, 0.3, 0.1, 0.4), 0.5, NOMINAL) == (3,)
+    ordinal = Item(item_id="heat-1", prompt="Why?", scale="ordinal", labels=("a", "b", "c", "d"))
+    assert held((0.45, 0.02, 0.08, 0.45), 0.3, ordinal) == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize("item", [POINTS, NOMINAL])
+def test_every_set_holds_its_score_in_order_and_without_gaps_where_there_is_an_order(item: Item) -> None:
+    outputs = np.log(np.random.default_rng(0).dirichlet([0.5] * 4, 500))
+    cuts = (0.8, 1.2, 2.5) if item.is_ordered else None
+    head = Head(cuts=cuts, prediction_set=PredictionSet(coverage=0.9, least=0.3))
+
+    scores = decode(outputs, item, head)
+
+    sets = [score.prediction_set or () for score in scores]
+    assert all(score.value in own for score, own in zip(scores, sets, strict=True))
+    assert all(tuple(sorted(set(own))) == own for own in sets)
+    assert any(len(own) > 1 for own in sets)
+    gaps = [own for own in sets if own[-1] - own[0] + 1 != len(own)]
+    assert bool(gaps) is not item.is_ordered
+
+
+def test_grades_and_heads_without_a_limit_have_no_set() -> None:
+    assert grade(0.5).prediction_set is None
+    assert scored((0.1, 0.6, 0.25, 0.05), POINTS, Head(cuts=None)).prediction_set is None

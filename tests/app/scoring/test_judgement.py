@@ -1,12 +1,12 @@
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from app.scoring.active import Active
+from app.scoring.active import read_active
+from app.scoring.conditions import Finding
 from app.scoring.decoding import Score
-from app.scoring.judgement import LiveItem, decide
+from app.scoring.judgement import LiveItem, decide, judge
 from app.scoring.student import Student
 from tests.tiny import BlanksOnly, write_tiny_bundle
 
@@ -23,9 +23,8 @@ class WordCountStudent:
 
 
 def a_live_item(tmp_path: Path, student: WordCountStudent, mode: Literal["auto", "suggest"] = "auto") -> LiveItem:
-    bundle = Student.load(write_tiny_bundle(tmp_path)).bundle
-    active = Active(version=bundle.version, mode=mode, by="Ana", at=datetime.now(UTC), reason="tried it")
-    return LiveItem(bundle, student, BlanksOnly(), active)
+    folder = write_tiny_bundle(tmp_path, mode=mode)
+    return LiveItem(Student.load(folder).bundle, student, BlanksOnly(), read_active(folder.parent))
 
 
 def test_blank_responses_never_reach_the_student_and_order_is_kept(tmp_path: Path) -> None:
@@ -52,6 +51,30 @@ def test_only_blank_responses_need_no_student(tmp_path: Path) -> None:
     a_live_item(tmp_path, student).judge(["", " "])
 
     assert student.calls == []
+
+
+class HeatIsOffTopic:
+    """Flags a response that names heat; what is blank is held back."""
+
+    def examine(self, response: str) -> Finding:
+        return BlanksOnly().examine(response) if "heat" not in response else Finding(flags=("off_topic",))
+
+
+def test_an_item_is_judged_before_it_is_live_as_it_is_then() -> None:
+    texts = ["warm air", "", "heat rises", "cold"]
+
+    found = judge(texts, WordCountStudent(), HeatIsOffTopic(), 0.9, "auto")
+
+    assert [own.decision for own in found] == ["auto", "not_scorable", "review", "auto"]
+    assert [own.flags for own in found] == [(), (), ("off_topic",), ()]
+    assert [own.score.value if own.score else None for own in found] == [2, None, 2, 1]
+
+
+@pytest.mark.parametrize(("threshold", "mode"), [(0.91, "auto"), (None, "auto"), (0.5, "suggest")])
+def test_whoever_may_not_score_alone_is_looked_at(threshold: float | None, mode: Literal["auto", "suggest"]) -> None:
+    [found] = judge(["warm air"], WordCountStudent(), BlanksOnly(), threshold, mode)
+
+    assert found.decision == "review"
 
 
 @pytest.mark.parametrize(

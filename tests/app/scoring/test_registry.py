@@ -1,12 +1,18 @@
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.scoring.active import ACTIVE
-from app.scoring.bundle import STUDENT
+from app.scoring.active import ACTIVE, activate
+from app.scoring.bundle import METADATA, STUDENT
 from app.scoring.errors import ItemNotReady, UnknownItem
+from app.scoring.gate import Policy
 from app.scoring.registry import Registry
 from tests.tiny import word_count_onnx, write_tiny_bundle
+
+Edit = Callable[[Any], None]
 
 
 def test_an_altered_model_is_refused_and_the_others_serve(tmp_path: Path) -> None:
@@ -46,3 +52,93 @@ def test_an_unknown_item_is_unknown(tmp_path: Path, item_id: str) -> None:
 
     with pytest.raises(UnknownItem):
         Registry.from_folder(tmp_path).get(item_id)
+
+
+def with_edit(file: Path, edit: Edit) -> None:
+    content = json.loads(file.read_text())
+    edit(content)
+    file.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def an_unready_item(models: Path) -> Path:
+    """Its gate refuses it, so that all its scores are suggestions."""
+    return write_tiny_bundle(models, mode="suggest", policy=Policy(min_responses=1000))
+
+
+def claims_auto(active: Any) -> None:
+    active["mode"] = "auto"
+
+
+def claims_a_pass(active: Any) -> None:
+    active["mode"] = "auto"
+    active["gate"]["passed"] = True
+
+
+def claims_a_lower_limit(active: Any) -> None:
+    claims_a_pass(active)
+    active["gate"]["checks"][0] |= {"limit": 40.0, "passed": True}
+
+
+def loosens_the_policy(bundle: Any) -> None:
+    bundle["policy"]["min_responses"] = 40
+
+
+def lowers_the_threshold(bundle: Any) -> None:
+    bundle["threshold"] = 0.0
+
+
+@pytest.mark.parametrize(
+    ("file", "edit", "reason"),
+    [
+        (ACTIVE, claims_auto, "mode 'auto' needs a passed gate, or an override by a named person"),
+        (ACTIVE, claims_a_pass, "ACTIVE has a gate result that bundle.json does not give: activate it again"),
+        (ACTIVE, claims_a_lower_limit, "ACTIVE has a gate result that bundle.json does not give: activate it again"),
+        (METADATA, loosens_the_policy, "bundle.json is not the one that was released: activate it again"),
+        (METADATA, lowers_the_threshold, "bundle.json is not the one that was released: activate it again"),
+    ],
+)
+def test_whoever_edits_a_release_by_hand_is_refused_and_told_why(
+    tmp_path: Path, file: str, edit: Edit, reason: str
+) -> None:
+    folder = an_unready_item(tmp_path)
+    write_tiny_bundle(tmp_path, "heat-2")
+    with_edit((folder.parent if file == ACTIVE else folder) / file, edit)
+
+    registry = Registry.from_folder(tmp_path)
+
+    assert set(registry.live) == {"heat-2"}
+    assert reason in registry.refused["heat-1"]
+
+
+def test_an_edited_bundle_serves_again_once_somebody_activates_it(tmp_path: Path) -> None:
+    folder = an_unready_item(tmp_path)
+    with_edit(folder / METADATA, loosens_the_policy)
+
+    activate(folder.parent, folder.name, by="Ana", reason="40 responses are enough here")
+
+    live = Registry.from_folder(tmp_path).live["heat-1"]
+    assert (live.active.mode, live.active.by) == ("auto", "Ana")
+
+
+def test_space_in_active_changes_nothing(tmp_path: Path) -> None:
+    folder = write_tiny_bundle(tmp_path).parent
+    with_edit(folder / ACTIVE, lambda _: None)
+
+    assert Registry.from_folder(tmp_path).refused == {}
+
+
+def test_an_override_is_believed_and_says_by_whom(tmp_path: Path) -> None:
+    folder = an_unready_item(tmp_path)
+
+    activate(folder.parent, folder.name, mode="auto", by="Ana", reason="read 50 of its scores")
+
+    live = Registry.from_folder(tmp_path).live["heat-1"]
+    assert (live.active.override, live.active.by, live.active.reason) == (True, "Ana", "read 50 of its scores")
+    assert live.active.gate.failed == ["marked responses"]
+    assert live.judge(["warm air"])[0].decision == "auto"
+
+
+def test_what_the_gate_refuses_only_suggests(tmp_path: Path) -> None:
+    an_unready_item(tmp_path)
+
+    assert Registry.from_folder(tmp_path).live["heat-1"].judge(["warm air"])[0].decision == "review"

@@ -1,0 +1,124 @@
+"""`scorelet bundle …`: which version of an item is live, in which mode, and why."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from app.console import BadUsage, Models, WorkFailed, models_or_fail, print_gate, say
+from app.scoring.active import Fallback, Mode, activate, item_folder, read_active, versions
+from app.scoring.errors import BadBundle
+from app.scoring.student import Student
+from app.scoring.teacher import ExportedTeacher, newest_teacher, teacher_folder
+
+bundle = typer.Typer(no_args_is_help=True, help="Check bundles and their gates; make one live; go back.")
+ItemId = Annotated[str, typer.Argument(metavar="ITEM", help="The item's id.")]
+
+
+@bundle.command("check")
+def bundle_check(item_id: ItemId, models: Models = None) -> None:
+    """Load every version of an item as the service would, and say which are sound."""
+    folder = item_folder(models_or_fail(models), item_id)
+    bad = 0
+    for version in versions(folder):
+        try:
+            Student.load(folder / version)
+            say(f"sound    {item_id}/{version}")
+        except BadBundle as error:
+            bad += 1
+            say(f"refused  {item_id}/{version}: {error}")
+    say(f"active   {read_active(folder).version}")
+    if bad:
+        raise WorkFailed(f"{bad} bundle(s) refused")
+
+
+@bundle.command("gate")
+def bundle_gate(
+    item_id: ItemId,
+    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Default: the newest.")] = None,
+    models: Models = None,
+) -> None:
+    """Show what a version must show before its scores may stand, and what it does show.  Exit code 1 if it fails."""
+    folder = item_folder(models_or_fail(models), item_id)
+    found = Student.load(folder / _version(folder, item_id, version)).bundle.gate
+    print_gate(found)
+    if not found.passed:
+        raise WorkFailed(f"the gate refuses it: {', '.join(found.failed)}")
+
+
+@bundle.command("activate")
+def bundle_activate(
+    item_id: ItemId,
+    by: Annotated[str, typer.Option(help="Who decides this.")],
+    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Default: the newest.")] = None,
+    reason: Annotated[str, typer.Option(help="Why; needed with --auto.")] = "",
+    auto: Annotated[
+        bool | None,
+        typer.Option("--auto/--suggest", help="Overrule the gate, either way. Default: auto if it passes the gate."),
+    ] = None,
+    fall_back: Annotated[
+        Literal["unsure", "shadow"] | None,
+        typer.Option(help="Ask the newest exported teacher: where the student is unsure; or always, only to log it."),
+    ] = None,
+    models: Models = None,
+) -> None:
+    """Make a version live, after loading and probing it; restart a running service to use it.
+
+    If it passes its gate its confident scores stand; else all are suggestions to a reviewer.
+    """
+    if auto and not (by.strip() and reason.strip()):
+        raise BadUsage("--auto needs a named person and a reason: --by NAME --reason TEXT")
+    mode: Mode | None = None if auto is None else "auto" if auto else "suggest"
+    _activate(models, item_id, version, mode=mode, by=by, reason=reason or "activated by hand", policy=fall_back)
+
+
+@bundle.command("rollback")
+def bundle_rollback(
+    item_id: ItemId,
+    by: Annotated[str, typer.Option(help="Who decides this.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    models: Models = None,
+) -> None:
+    """Go back to the version that was live before, as `activate` would; restart a running service to use it."""
+    previous = read_active(item_folder(models_or_fail(models), item_id)).previous
+    if previous is None:
+        raise WorkFailed(f"item {item_id!r} has no version to go back to")
+    _activate(models, item_id, previous, mode=None, by=by, reason=reason)
+
+
+def _activate(
+    models: Path | None,
+    item_id: str,
+    version: str | None,
+    *,
+    mode: Mode | None,
+    by: str,
+    reason: str,
+    policy: Literal["unsure", "shadow"] | None = None,
+) -> None:
+    if not by.strip():
+        raise BadUsage("--by needs a name")
+    home = models_or_fail(models)
+    folder = item_folder(home, item_id)
+    chosen = _version(folder, item_id, version)
+    item = Student.load(folder / chosen).bundle.item
+    fallback = None
+    if policy is not None:
+        name, newest = newest_teacher(home, item)
+        ExportedTeacher.load(teacher_folder(home, name, newest)).taught(item)
+        fallback = Fallback(policy=policy, teacher=name, version=newest)
+    active = activate(folder, chosen, mode=mode, by=by, reason=reason, fallback=fallback)
+    print_gate(active.gate)
+    verdict = "passed its gate" if active.gate.passed else f"did not pass its gate ({', '.join(active.gate.failed)})"
+    overruled = f"; it scores alone all the same, by {by}: {reason}" if active.override else ""
+    say(f"{item_id}: {active.version} {verdict}{overruled}")
+    behind = f", teacher {fallback.teacher}/{fallback.version} ({fallback.policy})" if fallback else ""
+    say(f"It is live in mode {active.mode}{behind}; restart a running service to use it.")
+
+
+def _version(folder: Path, item_id: str, version: str | None) -> str:
+    """The one named, or the newest.  Raises WorkFailed where there is none such."""
+    chosen = version or "".join(versions(folder)[-1:])
+    if chosen not in versions(folder):
+        raise WorkFailed(f"item {item_id!r} has no version {chosen!r}; it has {', '.join(versions(folder)) or 'none'}")
+    return chosen

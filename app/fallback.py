@@ -1,0 +1,76 @@
+"""Teachers at work in the service: a bounded pool of threads, a bounded queue, a time limit.
+
+Nothing here can fail a score: what cannot be asked, or not in time, goes to a person.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Literal
+
+from app.scoring.decoding import Score
+from app.scoring.judgement import SecondScorer
+
+log = logging.getLogger("scorelet")
+Outcome = Literal["answered", "full", "late", "failed"]
+
+
+class TeacherPool:
+    """Asks teachers.  One for all items of a process."""
+
+    def __init__(self, *, workers: int, queue: int, timeout: float) -> None:
+        """`queue`: responses that may wait beside those being scored; `timeout`: seconds for one, waiting included."""
+        self.outcomes: Counter[Outcome] = Counter()
+        self._places = workers + queue
+        self._taken = 0
+        self._workers, self._timeout = workers, timeout
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="teacher")
+
+    async def ask(self, second: SecondScorer, response: str) -> Score | None:
+        """None: no place was free, it took too long, or it failed."""
+        outcome, score = await self._asked(second, response)
+        self.outcomes[outcome] += 1
+        return score
+
+    async def ask_all(self, asked: Sequence[tuple[SecondScorer, str]]) -> list[Score | None]:
+        """One a response, in order; a long list waits for itself and fills no queue."""
+        turns = asyncio.Semaphore(self._workers)
+
+        async def in_turn(second: SecondScorer, response: str) -> Score | None:
+            async with turns:
+                return await self.ask(second, response)
+
+        return list(await asyncio.gather(*(in_turn(second, response) for second, response in asked)))
+
+    async def _asked(self, second: SecondScorer, response: str) -> tuple[Outcome, Score | None]:
+        if self._taken >= self._places:
+            return "full", None
+        if self._timeout <= 0:
+            return "late", None
+        self._taken += 1
+        work = self._threads.submit(second.score, response)
+        work.add_done_callback(partial(self._leave, asyncio.get_running_loop()))
+        try:
+            # Of work that is begun only the waiting ends; its place is free when it is done.
+            return "answered", await asyncio.wait_for(asyncio.wrap_future(work), self._timeout)
+        except TimeoutError:
+            return "late", None
+        except Exception as error:
+            log.error("the teacher %s failed: %s", second.title, type(error).__name__)  # its words may hold the text
+            return "failed", None
+
+    def _leave(self, loop: asyncio.AbstractEventLoop, _: Future[Score]) -> None:
+        """Gives a place back, on the loop's own thread, when its work is done or was never begun."""
+        with suppress(RuntimeError):  # the loop is closed: the service ends
+            loop.call_soon_threadsafe(self._left)
+
+    def _left(self) -> None:
+        self._taken -= 1
+
+    def close(self) -> None:
+        """What waits is dropped; what is begun ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

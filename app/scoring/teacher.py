@@ -1,0 +1,184 @@
+"""A teacher exported for fall-back: encoders that read an item's question and a response, run without torch.
+
+    models/_teachers/<name>/<version>/teacher.json, tokenizer.json, member-1.onnx, ..., card.md
+
+One bundle may serve many items, each with cuts, calibration and a threshold of its own.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
+from tokenizers import Tokenizer
+
+from app.scoring.agreement import Agreement
+from app.scoring.bundle import CARD, TOKENIZER, Head, Provenance, Value, read_plain, sha256
+from app.scoring.decoding import Outputs, Score, columns, decode, softmax
+from app.scoring.errors import BadBundle, UnknownItem, first_fault
+from app.scoring.item import Item, Name, is_name
+from app.scoring.network import session_of
+
+FOLDER, METADATA = "_teachers", "teacher.json"
+MAX_BYTES = 4 * 2**30
+PROBE = "A probe response, 3/4 > 0.5."
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class TaughtItem(Value):
+    """How this teacher's outputs become scores of one item."""
+
+    item: Item
+    context: str = Field(description="What it reads before a response: nothing if it knows one item only.")
+    head: Head
+    threshold: float | None = Field(ge=0, le=1, description="Confidence from which its score may stand.")
+    agreement: Agreement | None = Field(description="With the human score on dev, of these very files.")
+
+
+class TeacherBundle(Value):
+    """teacher.json"""
+
+    format: Literal[1] = 1
+    name: Name
+    version: Name
+    items: tuple[TaughtItem, ...] = Field(min_length=1)
+    members: int = Field(ge=1, le=16)
+    max_tokens: int = Field(ge=8, le=8192)
+    between: str = Field(max_length=8, description="Put between context and response, where there is a context.")
+    precision: Literal["float32", "int8"]
+    merit: dict[Literal["float32", "int8"], float] = Field(description="On validation: QWK, macro-F1, or minus RMSE.")
+    provenance: Provenance
+    sha256: dict[str, str]
+
+    @model_validator(mode="after")
+    def _items_share_a_scale(self) -> Self:
+        if len({(own.item.is_continuous, columns(own.item)) for own in self.items}) != 1:
+            raise ValueError("items of one teacher have the same number of scores")
+        return self
+
+
+class TeacherNetwork:
+    """Tokenizer and members as one function.  Each response is run alone: int8 scales depend on the whole batch."""
+
+    def __init__(self, tokenizer: bytes, members: Sequence[bytes], max_tokens: int, between: str, item: Item) -> None:
+        """Raises BadBundle."""
+        try:
+            self._tokenizer = Tokenizer.from_buffer(tokenizer)
+        except ValueError as error:
+            raise BadBundle(f"{TOKENIZER} cannot be read: {error}") from None
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_tokens, strategy="longest_first")
+        self._sessions = [session_of(content) for content in members]
+        self._between, self._continuous, self._columns = between, item.is_continuous, columns(item)
+        for session in self._sessions:
+            if unknown := {tensor.name for tensor in session.get_inputs()} - set(INPUTS):
+                raise BadBundle(f"a member takes {sorted(unknown)}, of which we know nothing")
+
+    def outputs(self, context: str, responses: Sequence[str]) -> Outputs:
+        """(responses, columns): the mixture of the members' distributions."""
+        rows = [self._one(context, text) for text in responses]
+        return np.asarray(np.stack(rows) if rows else np.zeros((0, self._columns)), np.float32)
+
+    def _one(self, context: str, response: str) -> NDArray[np.float32]:
+        encoding = self._tokenizer.encode(*((context, self._between + response) if context else (response,)))
+        given = dict(zip(INPUTS, (encoding.ids, encoding.attention_mask, encoding.type_ids), strict=True))
+        tensors = {name: np.array([values], np.int64) for name, values in given.items()}
+        each = [
+            session.run(["outputs"], {own.name: tensors[own.name] for own in session.get_inputs()})[0]
+            for session in self._sessions
+        ]
+        return np.asarray(mixture(np.stack(each), self._continuous)[0])
+
+
+def mixture(each: NDArray[np.float32], continuous: bool) -> NDArray[np.float32]:
+    """(networks, batch, columns) → (batch, columns): logarithm of the mean probability; mean and variance of grades."""
+    if continuous:
+        means, variances = each[..., 0], each[..., 1]
+        return np.asarray(np.stack([means.mean(0), variances.mean(0) + means.var(0)], axis=1), np.float32)
+    probabilities = np.stack([softmax(own) for own in each]).mean(0)
+    return np.asarray(np.log(np.maximum(probabilities, 1e-30)), np.float32)
+
+
+class ExportedTeacher:
+    """A teacher bundle, loaded whole.  Safe to share between threads."""
+
+    def __init__(self, bundle: TeacherBundle, network: TeacherNetwork) -> None:
+        self.bundle = bundle
+        self.network = network
+        self._taught = {own.item.item_id: own for own in bundle.items}
+
+    @property
+    def title(self) -> str:
+        return f"{self.bundle.name}/{self.bundle.version}"
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Every file read and checked against teacher.json, and probed.  Raises BadBundle with the reason."""
+        try:
+            bundle = TeacherBundle.model_validate_json(read_plain(folder, METADATA))
+        except ValidationError as error:
+            raise BadBundle(f"{METADATA}: {first_fault(error)}") from None
+        if (bundle.name, bundle.version) != (folder.parent.name, folder.name):
+            raise BadBundle(
+                f"{METADATA} is of {bundle.name}/{bundle.version}, not of {folder.parent.name}/{folder.name}"
+            )
+        names = [TOKENIZER, CARD, *member_names(bundle.members)]
+        if set(names) != set(bundle.sha256):
+            raise BadBundle(f"{METADATA} has checksums of {sorted(bundle.sha256)}, not of {sorted(names)}")
+        contents = {name: read_plain(folder, name, MAX_BYTES) for name in names}
+        for name, content in contents.items():
+            if sha256(content) != bundle.sha256[name]:
+                raise BadBundle(f"{name} does not have the checksum in {METADATA}")
+        members = [contents[name] for name in member_names(bundle.members)]
+        first = bundle.items[0]
+        network = TeacherNetwork(contents[TOKENIZER], members, bundle.max_tokens, bundle.between, first.item)
+        try:
+            outputs = network.outputs(first.context, [PROBE])
+        except Exception as error:  # onnxruntime's own classes derive from Exception directly
+            raise BadBundle(f"it fails on a probe response: {str(error).partition(chr(10))[0]}") from None
+        if outputs.shape != (1, columns(first.item)) or not np.isfinite(outputs).all():
+            raise BadBundle(f"it gives outputs of shape {outputs.shape}, or none that are finite, for a probe response")
+        return cls(bundle, network)
+
+    def taught(self, item: Item) -> TaughtItem:
+        """Raises UnknownItem for another question, or for this one on another scale."""
+        own = self._taught.get(item.item_id)
+        asked = {"prompt", "scale", "min_score", "max_score", "labels", "references"}
+        if own is None or own.item.model_dump(include=asked) != item.model_dump(include=asked):
+            raise UnknownItem(item.item_id)
+        return own
+
+    def score(self, taught: TaughtItem, response: str) -> Score:
+        [score] = decode(self.network.outputs(taught.context, [response]), taught.item, taught.head)
+        return score
+
+
+def member_names(count: int) -> list[str]:
+    return [f"member-{number}.onnx" for number in range(1, count + 1)]
+
+
+def teacher_folder(models: Path, name: str, version: str) -> Path:
+    """Raises BadBundle where there is none, or the names are not such."""
+    folder = models / FOLDER / name / version
+    if not (is_name(name) and is_name(version) and folder.is_dir()):
+        raise BadBundle(f"there is no teacher {name}/{version}")
+    return folder
+
+
+def newest_teacher(models: Path, item: Item) -> tuple[str, str]:
+    """Name and version of the newest teacher that was taught this question.  Raises BadBundle where there is none."""
+    found = []
+    for path in (models / FOLDER).glob(f"*/*/{METADATA}"):
+        with suppress(BadBundle, ValidationError):
+            bundle = TeacherBundle.model_validate_json(read_plain(path.parent, METADATA))
+            if any(own.item.item_id == item.item_id for own in bundle.items):
+                found.append((bundle.version, bundle.name))
+    if not found:
+        raise BadBundle(
+            f"no teacher under {models / FOLDER} was taught item {item.item_id!r}: run with --export-teacher"
+        )
+    version, name = max(found)
+    return name, version

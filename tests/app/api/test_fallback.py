@@ -1,0 +1,405 @@
+"""Scores by teachers through HTTP: real students, real teachers (tests/tiny_teacher.py), slow ones and failing ones.
+
+Of `cold` the slow teacher is slow, at `sinks` the failing one fails.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.scoring.teacher import METADATA
+from tests.app.api.claims import BOTH
+from tests.app.conftest import Logged, Serve, Sql
+from tests.tiny import write_tiny_bundle
+from tests.tiny_teacher import (
+    NAME,
+    POINTS,
+    SURE,
+    VERSION,
+    fall_back,
+    item_of,
+    plus_one_onnx,
+    write_tiny_teacher,
+)
+
+TEACHER = f"{NAME}/{VERSION}"
+WAIT: dict[str, Any] = {"fallback_timeout": 30}  # a busy machine may be slow
+SLOW = "cold " * 3  # a second or so
+UNSURE, SURE_OF = "warm", "warm air goes"  # one word, three words
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """heat-1 asks a teacher, which is slow at `cold` and fails at `sinks`; the student of alone-2 has none."""
+    folder = tmp_path / "models"
+    bank = {"1": "One word.", "2": "Two words.", "3": "Three."}
+    scale = {"scale": "points", "max_score": 3, "feedback": bank}
+    item = item_of(write_tiny_bundle(folder, "heat-1", threshold=SURE, item=scale))
+    write_tiny_bundle(folder, "alone-2", threshold=SURE)
+    write_tiny_teacher(folder, [item], members=[plus_one_onnx(POINTS, slow_at="cold", fails_at="sinks")])
+    fall_back(folder)
+    return folder
+
+
+def score(client: TestClient, response: str, item_id: str = "heat-1", **more: Any) -> dict[str, Any]:
+    reply = client.post("/score", json={"item_id": item_id, "response": response} | more)
+    assert reply.status_code == 200, reply.text
+    scored: dict[str, Any] = reply.json()
+    return scored
+
+
+def batch(client: TestClient, *responses: str) -> list[dict[str, Any]]:
+    body = {"responses": [{"item_id": "heat-1", "response": text} for text in responses]}
+    reply = client.post("/score/batch", json=body)
+    assert reply.status_code == 200, reply.text
+    results: list[dict[str, Any]] = reply.json()["results"]
+    return results
+
+
+def read(client: TestClient, prediction_id: str) -> dict[str, Any]:
+    reply = client.get(f"/predictions/{prediction_id}")
+    assert reply.status_code == 200, reply.text
+    found: dict[str, Any] = reply.json()
+    return found
+
+
+def until(get: Callable[[], dict[str, Any]], holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    deadline = time.monotonic() + 20
+    while not holds(found := get()):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+    return found
+
+
+def assert_left_to_a_person(reply: dict[str, Any]) -> None:
+    """With the student's score, as if there were no teacher."""
+    assert (reply["scored_by"], reply["decision"], reply["grading_progress"]) == ("student", "review", "PendingManual")
+    assert (reply["teacher"], reply["first_score"]) == (None, None)
+    assert reply["score"] == min(3, len(reply.get("response", UNSURE).split()))
+
+
+@BOTH
+def test_an_unsure_response_is_scored_by_the_teacher_and_the_log_keeps_both(serve: Serve, logged: Logged) -> None:
+    client = serve(**WAIT)
+
+    reply = score(client, "warm air", gradebook_max=30)
+
+    assert (reply["scored_by"], reply["teacher"], reply["decision"]) == ("teacher", TEACHER, "auto")
+    assert (reply["score"], reply["gradebook_score"], reply["prediction_set"]) == (3, 30, [2, 3])
+    assert reply["confidence"] == pytest.approx(0.9526, abs=1e-4)
+    assert reply["first_score"] == {
+        "score": 2,
+        "label": None,
+        "expected_score": pytest.approx(2, abs=1e-3),
+        "confidence": pytest.approx(0.9094, abs=1e-4),
+    }
+    assert reply["bundle_version"] == "20260101T000000Z-00000001"
+    [row] = logged()
+    assert (row.scored_by, row.teacher, row.score, row.decision) == ("teacher", TEACHER, 3, "auto")
+    assert row.first_score == reply["first_score"]
+    again = read(client, reply["prediction_id"])
+    assert again | reply == again
+    assert again["final"]["score"] == 3
+
+
+@BOTH
+def test_a_sure_response_never_reaches_the_teacher(serve: Serve, logged: Logged) -> None:
+    """At `sinks` it would fail, of `cold` be slow."""
+    client = serve(**WAIT)
+    began = time.monotonic()
+
+    replies = [score(client, "cold air sinks"), *batch(client, *["cold cold cold cold sinks"] * 20)]
+
+    assert time.monotonic() - began < 5
+    for reply in replies:
+        assert (reply["scored_by"], reply["decision"], reply["score"]) == ("student", "auto", 3)
+        assert (reply["teacher"], reply["first_score"]) == (None, None)
+    assert {(row.teacher, row.first_score) for row in logged()} == {(None, None)}
+
+
+def test_the_teachers_own_threshold_decides(serve: Serve) -> None:
+    client = serve(**WAIT)
+
+    replies = [score(client, "warm"), score(client, "warm air")]  # .9094 and .9526, from .93
+
+    assert [reply["scored_by"] for reply in replies] == ["teacher", "teacher"]
+    assert [reply["decision"] for reply in replies] == ["review", "auto"]
+    assert [reply["score"] for reply in replies] == [2, 3]
+
+
+def test_in_mode_suggest_a_teachers_score_is_a_suggestion_too(serve: Serve, models: Path) -> None:
+    fall_back(models, mode="suggest")
+    client = serve(**WAIT)
+
+    replies = [score(client, text) for text in ("warm air", "warm air goes")]
+
+    assert [reply["scored_by"] for reply in replies] == ["teacher", "student"]
+    assert [reply["decision"] for reply in replies] == ["review", "review"]
+
+
+def test_flags_and_conditions_never_ask(serve: Serve, models: Path) -> None:
+    write_tiny_bundle(models, "heat-9", threshold=0.99)
+    write_tiny_teacher(models, [POINTS.model_copy(update={"item_id": "heat-9"})], name="nine", threshold=0.5)
+    fall_back(models, "heat-9", name="nine")
+    client = serve(**WAIT)
+
+    plain, flagged, blank = (score(client, text, "heat-9") for text in ("warm", "warm " * 70, " "))
+
+    assert plain["scored_by"] == "teacher"
+    assert (flagged["scored_by"], flagged["decision"], flagged["flags"]) == ("student", "review", ["over_long"])
+    assert (blank["scored_by"], blank["decision"], blank["teacher"]) == ("rule", "not_scorable", None)
+
+
+def test_an_item_without_a_teacher_is_scored_as_before(serve: Serve) -> None:
+    reply = score(serve(**WAIT), "warm", "alone-2")
+
+    assert_left_to_a_person(reply)
+
+
+def test_feedback_is_of_the_score_that_is_given(serve: Serve) -> None:
+    """Not of the student's, which said 1."""
+    reply = score(serve(**WAIT), "warm", feedback=True)
+
+    assert (reply["score"], reply["feedback"]["text"]) == (2, "Two words.")
+
+
+def test_a_batch_falls_back_row_by_row(serve: Serve) -> None:
+    replies = batch(serve(**WAIT), "warm", "warm air goes", "", "warm air")
+
+    assert [reply["scored_by"] for reply in replies] == ["teacher", "student", "rule", "teacher"]
+    assert [reply["score"] for reply in replies] == [2, 3, None, 3]
+    assert [reply["decision"] for reply in replies] == ["review", "auto", "not_scorable", "auto"]
+
+
+def test_a_batch_longer_than_the_queue_is_answered_wholly_by_the_teacher(serve: Serve, logged: Logged) -> None:
+    client = serve(fallback_workers=1, fallback_queue=2, **WAIT)
+
+    replies = batch(client, *["warm", "warm air"] * 40)
+
+    assert {reply["scored_by"] for reply in replies} == {"teacher"}
+    assert [reply["score"] for reply in replies] == [2, 3] * 40
+    assert len(logged()) == 80
+
+
+def test_a_repeated_request_gets_the_teachers_score_again(serve: Serve, logged: Logged) -> None:
+    client = serve(**WAIT)
+    body, headers = {"item_id": "heat-1", "response": "warm"}, {"Idempotency-Key": "quiz-7/attempt-2"}
+
+    first, again = (client.post("/score", json=body, headers=headers).json() for _ in range(2))
+
+    assert again == first
+    assert (first["scored_by"], first["teacher"], first["first_score"]["score"]) == ("teacher", TEACHER, 1)
+    assert len(logged()) == 1
+
+
+def test_where_no_text_is_kept_the_teacher_is_asked_all_the_same(serve: Serve, sql: Sql) -> None:
+    client = serve(store_responses=False, **WAIT)
+
+    assert score(client, "warm air")["scored_by"] == "teacher"
+    [row] = sql("SELECT response, teacher FROM predictions")
+    assert (row["response"], row["teacher"]) == (None, TEACHER)
+
+
+@BOTH
+def test_a_teacher_in_the_shadow_is_read_later_and_changes_nothing(serve: Serve, models: Path, sql: Sql) -> None:
+    fall_back(models, policy="shadow")
+    client = serve(**WAIT)
+
+    reply = score(client, "warm")
+
+    assert_left_to_a_person(reply)
+    later = until(lambda: read(client, reply["prediction_id"]), lambda found: found["shadow"] is not None)
+    assert later["shadow"] == {
+        "teacher": TEACHER,
+        "score": 2,
+        "label": None,
+        "expected_score": pytest.approx(2, abs=1e-3),
+        "confidence": pytest.approx(0.9094, abs=1e-4),
+    }
+    assert {name: value for name, value in later.items() if name in reply} == reply
+    assert (later["final"], later["grading_progress"]) == (None, "PendingManual")
+    assert client.get("/predictions").json()["predictions"] == [later]
+    [row] = sql("SELECT prediction_id, teacher FROM shadow_scores")
+    assert row == {"prediction_id": reply["prediction_id"], "teacher": TEACHER}
+
+
+def test_the_shadow_falls_on_sure_scores_too_but_not_where_there_is_none(serve: Serve, models: Path, sql: Sql) -> None:
+    fall_back(models, policy="shadow")
+    client = serve(**WAIT)
+
+    sure, blank, other = score(client, "warm air goes"), score(client, ""), score(client, "warm", "alone-2")
+    later = until(lambda: read(client, sure["prediction_id"]), lambda found: found["shadow"] is not None)
+
+    assert (sure["decision"], sure["scored_by"], later["shadow"]["score"]) == ("auto", "student", 3)
+    assert [read(client, own["prediction_id"])["shadow"] for own in (blank, other)] == [None, None]
+    assert len(sql("SELECT * FROM shadow_scores")) == 1
+
+
+def test_nobody_waits_for_the_shadow(serve: Serve, models: Path) -> None:
+    fall_back(models, policy="shadow")
+    client = serve(**WAIT)
+
+    reply = score(client, SLOW)
+
+    assert read(client, reply["prediction_id"])["shadow"] is None
+    later = until(lambda: read(client, reply["prediction_id"]), lambda found: found["shadow"] is not None)
+    assert later["shadow"]["score"] == 3
+
+
+def test_a_shadow_that_fails_leaves_no_trace_and_no_text(
+    serve: Serve, models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fall_back(models, policy="shadow")
+    client = serve(**WAIT)
+    with caplog.at_level(logging.DEBUG):
+        failed = score(client, "zebra sinks")
+        sound = score(client, "warm")
+        until(lambda: read(client, sound["prediction_id"]), lambda found: found["shadow"] is not None)
+
+    assert failed["scored_by"] == "student"
+    assert read(client, failed["prediction_id"])["shadow"] is None
+    assert f"the teacher {TEACHER} failed" in caplog.text
+    assert "zebra" not in caplog.text
+
+
+def test_a_shadow_that_cannot_be_kept_is_said_and_fails_nothing(
+    serve: Serve, models: Path, sql: Sql, caplog: pytest.LogCaptureFixture
+) -> None:
+    fall_back(models, policy="shadow")
+    client = serve(**WAIT)
+    sql("ALTER TABLE shadow_scores RENAME TO gone")
+
+    reply = score(client, "zebra")
+
+    deadline = time.monotonic() + 20
+    while "a shadow score was not kept" not in caplog.text:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert reply["scored_by"] == "student"
+    assert "zebra" not in caplog.text
+
+
+def answered(client: TestClient) -> dict[str, Any]:
+    """As soon as there is a place."""
+    return until(lambda: score(client, UNSURE), lambda reply: reply["scored_by"] == "teacher")
+
+
+def test_where_the_queue_is_full_a_person_looks_and_later_the_teacher_is_asked_again(serve: Serve) -> None:
+    client = serve(fallback_workers=1, fallback_queue=0, **WAIT)
+    with ThreadPoolExecutor(1) as other:
+        slow = other.submit(score, client, "cold cold")
+        until(lambda: {"full": score(client, UNSURE)}, lambda found: found["full"]["scored_by"] == "student")
+        while not slow.done():
+            if (reply := score(client, UNSURE))["scored_by"] != "teacher":
+                assert_left_to_a_person(reply)
+
+    assert slow.result()["scored_by"] == "teacher"
+    assert answered(client)["score"] == 2
+
+
+def test_with_no_time_a_person_looks(serve: Serve) -> None:
+    client = serve(fallback_timeout=0)
+
+    for reply in [score(client, UNSURE), *batch(client, *[UNSURE] * 20)]:
+        assert_left_to_a_person(reply)
+    assert score(client, SURE_OF)["decision"] == "auto"
+
+
+def test_a_teacher_that_is_too_slow_is_not_waited_for(serve: Serve) -> None:
+    client = serve(fallback_timeout=0.1)
+
+    began = time.monotonic()
+    reply = score(client, "cold cold")
+
+    assert time.monotonic() - began < 20
+    assert_left_to_a_person(reply | {"response": "cold cold"})
+    assert answered(client)["score"] == 2
+
+
+def test_in_a_batch_only_the_slow_row_is_left_to_a_person(serve: Serve) -> None:
+    """What comes after it has a time limit of its own."""
+    client = serve(fallback_workers=2, fallback_timeout=0.2)
+
+    replies = batch(client, "cold cold", *["warm"] * 10)
+
+    assert_left_to_a_person(replies[0] | {"response": "cold cold"})
+    assert [reply["scored_by"] for reply in replies[1:]].count("teacher") >= 5  # a busy machine may be late
+    assert {reply["decision"] for reply in replies} == {"review"}
+
+
+def test_a_teacher_that_fails_leaves_the_response_to_a_person_and_no_text_in_the_logs(
+    serve: Serve, logged: Logged, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = serve(fallback_workers=1, fallback_queue=0, **WAIT)
+
+    with caplog.at_level(logging.DEBUG):
+        replies = [score(client, "zebra sinks") for _ in range(5)] + batch(client, *["zebra sinks"] * 5)
+
+    for reply in replies:
+        assert_left_to_a_person(reply | {"response": "zebra sinks"})
+    assert len(logged()) == 10
+    assert f"the teacher {TEACHER} failed: InvalidArgument" in caplog.text
+    assert "zebra" not in caplog.text
+    assert "sinks" not in caplog.text
+    assert score(client, UNSURE)["scored_by"] == "teacher"  # every place was given back
+
+
+def test_a_batch_in_which_some_fail_is_scored_for_the_rest(serve: Serve) -> None:
+    replies = batch(serve(**WAIT), "warm", "air sinks", "warm air")
+
+    assert [reply["scored_by"] for reply in replies] == ["teacher", "student", "teacher"]
+    assert [reply["score"] for reply in replies] == [2, 2, 3]
+    assert replies[1]["decision"] == "review"
+
+
+def test_shut_down_with_shadows_in_flight_it_ends_cleanly_and_at_once(
+    serve: Serve, models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each would take a second, one after the other."""
+    fall_back(models, policy="shadow")
+    client = serve(fallback_workers=1, fallback_queue=100, fallback_timeout=60)
+    batch(client, *[SLOW] * 50)
+
+    began = time.monotonic()
+    client.__exit__()
+
+    assert time.monotonic() - began < 5
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_items_say_what_they_fall_back_on(serve: Serve) -> None:
+    client = serve()
+
+    heat, alone = (client.get(f"/items/{item_id}").json()["fallback"] for item_id in ("heat-1", "alone-2"))
+
+    assert heat == {"policy": "unsure", "teacher": NAME, "version": VERSION}
+    assert alone is None
+
+
+@pytest.mark.parametrize("damaged", ["member-1.onnx", METADATA])
+def test_an_item_whose_teacher_is_damaged_is_served_without_and_readyz_says_why(
+    serve: Serve, models: Path, damaged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = models / "_teachers" / NAME / VERSION / damaged
+    file.write_bytes(file.read_bytes() + b"}")
+
+    client = serve(**WAIT)
+
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()["items"], ready.json()["refused"]) == (200, ["alone-2", "heat-1"], {})
+    [(item_id, reason)] = ready.json()["without_teacher"].items()
+    assert item_id == "heat-1"
+    assert reason.startswith(f"{TEACHER}: {damaged}")
+    assert f"item heat-1 falls back on no teacher: {reason}" in caplog.text
+    assert_left_to_a_person(score(client, UNSURE))
+    assert score(client, SURE_OF)["decision"] == "auto"
+
+
+def test_with_a_sound_teacher_readyz_has_nothing_to_say(serve: Serve) -> None:
+    assert serve().get("/readyz").json()["without_teacher"] == {}

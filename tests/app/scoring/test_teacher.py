@@ -1,0 +1,492 @@
+"""A teacher that gives one point more than there are words (tests/tiny_teacher.py), sound and damaged."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.scoring import teacher as teacher_module
+from app.scoring.bundle import CARD, TOKENIZER
+from app.scoring.decoding import softmax
+from app.scoring.errors import BadBundle, UnknownItem
+from app.scoring.item import Item
+from app.scoring.registry import Registry
+from app.scoring.teacher import (
+    FOLDER,
+    METADATA,
+    ExportedTeacher,
+    TeacherNetwork,
+    mixture,
+    newest_teacher,
+    teacher_folder,
+)
+from tests.tiny import write_tiny_bundle
+from tests.tiny_teacher import (
+    NAME,
+    POINTS,
+    SURE,
+    VERSION,
+    change_metadata,
+    fall_back,
+    item_of,
+    pair_tokenizer,
+    plus_one_onnx,
+    write_tiny_teacher,
+)
+
+FIRST = "member-1.onnx"
+GRADES = Item(item_id="shade-6", prompt="How warm?", scale="continuous", min_score=1, max_score=6)
+LABELS = Item(item_id="belief-3", prompt="Is it air?", scale="nominal", labels=("none", "one", "two", "three"))
+TEXTS = ["warm", "warm air goes up", "", "cold air", "Ω → ∞", "heat " * 80]
+Damage = Callable[[Path], object]
+
+
+def values(teacher: ExportedTeacher, item: Item, *responses: str) -> list[float]:
+    return [teacher.score(teacher.taught(item), text).value for text in responses]
+
+
+def test_a_sound_teacher_scores(tmp_path: Path) -> None:
+    teacher = ExportedTeacher.load(write_tiny_teacher(tmp_path))
+
+    assert values(teacher, POINTS, "", "warm", "warm air", "warm air goes up") == [1, 2, 3, 3]
+    sure = teacher.score(teacher.taught(POINTS), "warm air")
+    assert sure.confidence == pytest.approx(0.9526, abs=1e-4)
+    assert sure.prediction_set == (2, 3)
+    assert teacher.title == f"{NAME}/{VERSION}"
+
+
+def test_a_teacher_of_grades_scores(tmp_path: Path) -> None:
+    teacher = ExportedTeacher.load(write_tiny_teacher(tmp_path, [GRADES]))
+
+    score = teacher.score(teacher.taught(GRADES), "warm")
+
+    assert score.value == pytest.approx(3.5)  # two of four words, from 1 to 6
+    assert score.interval == pytest.approx((3.5 - 0.8224, 3.5 + 0.8224), abs=1e-3)
+
+
+def test_each_item_has_a_head_and_a_threshold_of_its_own(tmp_path: Path) -> None:
+    other = POINTS.model_copy(update={"item_id": "heat-2", "prompt": "Why does it fall?"})
+    folder = write_tiny_teacher(tmp_path, [POINTS, other])
+    raw = ExportedTeacher.load(folder).bundle.model_dump(mode="json")["items"]
+    raw[1] |= {"head": raw[1]["head"] | {"cuts": [0.5, 2.5, 2.9]}, "threshold": 0.5}
+    change_metadata(folder, items=raw)
+
+    teacher = ExportedTeacher.load(folder)
+
+    assert [values(teacher, own, "warm") for own in (POINTS, other)] == [[2], [1]]
+    assert [teacher.taught(own).threshold for own in (POINTS, other)] == [SURE, 0.5]
+
+
+def test_members_are_averaged_as_probabilities(tmp_path: Path) -> None:
+    """One says 2, three others 1; their mean logits would say something else than the logarithm of the mean share."""
+    graphs = [plus_one_onnx(POINTS, more=more, sharpness=s) for more, s in [(1, 4.0), (0, 0.2), (0, 0.2), (0, 0.2)]]
+    teacher = ExportedTeacher.load(write_tiny_teacher(tmp_path, members=graphs))
+
+    score = teacher.score(teacher.taught(POINTS), "warm")
+
+    def shares(sharpness: float, middle: int) -> Any:
+        return softmax(np.array([[-sharpness * (middle - choice) ** 2 for choice in range(4)]]))[0]
+
+    expected = (shares(4.0, 2) + 3 * shares(0.2, 1)) / 4
+    assert score.probabilities == pytest.approx(expected, abs=1e-5)
+    assert score.value == expected.argmax() == 2
+
+
+def test_the_variance_of_grades_holds_what_members_disagree_by() -> None:
+    each = np.array([[[0.2, 0.01]], [[0.6, 0.03]]], np.float32)
+
+    [[mean, variance]] = mixture(each, continuous=True)
+
+    assert (mean, variance) == (pytest.approx(0.4), pytest.approx(0.02 + 0.04))
+
+
+def test_a_probability_of_nothing_has_a_logarithm_all_the_same() -> None:
+    mixed = mixture(np.array([[[0.0, -5000.0]]], np.float32), continuous=False)
+
+    assert np.isfinite(mixed).all()
+    assert softmax(mixed)[0] == pytest.approx([1, 0])
+
+
+@pytest.mark.parametrize("item", [POINTS, GRADES, LABELS], ids=lambda own: own.scale)
+def test_what_else_is_in_the_call_changes_nothing(tmp_path: Path, item: Item) -> None:
+    """The network counts the words of the whole batch: were there ever two responses in one, this would tell."""
+    graph = plus_one_onnx(item, counted="batch")
+    network = ExportedTeacher.load(write_tiny_teacher(tmp_path, [item], members=[graph])).network
+
+    together = network.outputs("", TEXTS)
+
+    assert together.shape == (len(TEXTS), 2 if item.is_continuous else 4)
+    assert together.dtype == np.float32
+    for text, own in zip(TEXTS, together, strict=True):
+        assert (network.outputs("", [text])[0] == own).all()
+    assert len({tuple(row) for row in together.tolist()}) > 2
+
+
+def test_of_no_response_there_are_no_outputs(tmp_path: Path) -> None:
+    network = ExportedTeacher.load(write_tiny_teacher(tmp_path)).network
+
+    assert network.outputs("", []).shape == (0, 4)
+
+
+def test_a_context_is_read_as_the_first_segment(tmp_path: Path) -> None:
+    """A network that counts the second segment sees the response alone; one that counts all sees the context too."""
+    context, response = "heat rises", "warm"
+    segment, whole = (plus_one_onnx(POINTS, more=0, counted=counted) for counted in ("second", "all"))
+    folders = [
+        write_tiny_teacher(tmp_path, name=name, members=[graph], context=context)
+        for name, graph in (("segment", segment), ("whole", whole))
+    ]
+
+    assert [values(ExportedTeacher.load(folder), POINTS, response) for folder in folders] == [[1], [3]]
+
+
+def test_without_a_context_the_response_is_the_only_segment(tmp_path: Path) -> None:
+    folder = write_tiny_teacher(tmp_path, members=[plus_one_onnx(POINTS, more=0, counted="second")])
+
+    assert values(ExportedTeacher.load(folder), POINTS, "warm air") == [0]
+
+
+def test_what_is_put_between_stands_before_the_response_and_only_after_a_context(tmp_path: Path) -> None:
+    second, every = plus_one_onnx(POINTS, more=0, counted="second"), plus_one_onnx(POINTS, more=0)
+    after, alone = (  # `-` is a word of its own to the tokenizer
+        write_tiny_teacher(tmp_path, name=name, members=[graph], context=context, between="-")
+        for name, graph, context in (("after", second, "heat"), ("alone", every, ""))
+    )
+
+    assert values(ExportedTeacher.load(after), POINTS, "warm") == [2]
+    assert values(ExportedTeacher.load(alone), POINTS, "warm") == [1]
+
+
+@pytest.mark.parametrize(
+    ("context", "words", "counted"),
+    [
+        ("", 20, 7),  # of eight tokens one is the start
+        ("heat rises", 20, 4),  # two starts and two words of context
+        ("heat " * 30, 2, 2),  # of the longer of the two the end is cut
+    ],
+)
+def test_of_what_is_too_long_the_end_is_cut(tmp_path: Path, context: str, words: int, counted: int) -> None:
+    item = POINTS.model_copy(update={"max_score": 20})
+    graph = plus_one_onnx(item, more=0, counted="second" if context else "all")
+    folder = write_tiny_teacher(tmp_path, [item], members=[graph], context=context, max_tokens=8)
+
+    assert values(ExportedTeacher.load(folder), item, "warm " * words) == [counted]
+
+
+def test_a_tokenizer_that_pads_and_cuts_of_itself_is_told_not_to(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_buffer(pair_tokenizer())
+    tokenizer.enable_padding(length=32)
+    tokenizer.enable_truncation(3)
+    folder = write_tiny_teacher(
+        tmp_path, members=[plus_one_onnx(POINTS, more=0)], tokenizer=tokenizer.to_str().encode()
+    )
+
+    assert values(ExportedTeacher.load(folder), POINTS, "warm", "warm air goes up") == [1, 3]
+
+
+def test_a_member_is_given_what_it_takes_and_no_more(tmp_path: Path) -> None:
+    few = plus_one_onnx(POINTS, inputs=["input_ids"])
+    more = plus_one_onnx(POINTS, inputs=["attention_mask", "input_ids"])
+
+    teacher = ExportedTeacher.load(write_tiny_teacher(tmp_path, members=[few, more]))
+
+    assert values(teacher, POINTS, "warm") == [2]
+
+
+def altered(name: str) -> Damage:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes() + b"\n")
+
+
+def removed(name: str) -> Damage:
+    return lambda folder: (folder / name).unlink()
+
+
+def linked(name: str) -> Damage:
+    def link(folder: Path) -> None:
+        kept = (folder / name).rename(folder.parent / name)
+        (folder / name).symlink_to(kept)
+
+    return link
+
+
+def member(graph: bytes, number: int = 1) -> Damage:
+    """Another network, whose checksum is true."""
+
+    def replaced(folder: Path) -> None:
+        (folder / f"member-{number}.onnx").write_bytes(graph)
+        change_metadata(folder)
+
+    return replaced
+
+
+def tokenizer(content: bytes) -> Damage:
+    def replaced(folder: Path) -> None:
+        (folder / TOKENIZER).write_bytes(content)
+        change_metadata(folder)
+
+    return replaced
+
+
+def metadata(**fields: Any) -> Damage:
+    return lambda folder: change_metadata(folder, **fields)
+
+
+def another_scale(folder: Path) -> None:
+    items = ExportedTeacher.load(folder).bundle.model_dump(mode="json")["items"]
+    other = items[0] | {"item": items[0]["item"] | {"item_id": "heat-2", "max_score": 4}}
+    change_metadata(folder, items=[*items, other])
+
+
+def one_checksum_less(folder: Path) -> None:
+    files = ExportedTeacher.load(folder).bundle.sha256
+    change_metadata(folder, sha256={name: own for name, own in files.items() if name != CARD})
+
+
+DAMAGES: dict[str, tuple[Damage, str]] = {
+    "an altered member": (altered(FIRST), f"{FIRST} does not have the checksum in teacher.json"),
+    "an altered tokenizer": (altered(TOKENIZER), "tokenizer.json does not have the checksum"),
+    "an altered card": (altered(CARD), "card.md does not have the checksum"),
+    "a linked member": (linked(FIRST), f"{FIRST} is missing or not a plain file"),
+    "linked metadata": (linked(METADATA), "teacher.json is missing or not a plain file"),
+    "no such member": (removed(FIRST), f"{FIRST} is missing or not a plain file"),
+    "no tokenizer": (removed(TOKENIZER), "tokenizer.json is missing"),
+    "no metadata": (removed(METADATA), "teacher.json is missing"),
+    "one member of two": (metadata(members=2), r"has checksums of .*, not of .*member-2.onnx"),
+    "a file without a checksum": (one_checksum_less, r"has checksums of .*, not of .*card.md"),
+    "no JSON": (lambda folder: (folder / METADATA).write_text("{"), "teacher.json: the file: Invalid JSON"),
+    "a field of another time": (metadata(format=2), "teacher.json: format: Input should be 1"),
+    "another name": (metadata(name="other"), f"is of other/{VERSION}, not of {NAME}/{VERSION}"),
+    "another version": (metadata(version="2"), f"is of {NAME}/2, not of {NAME}/{VERSION}"),
+    "two scales": (another_scale, "items of one teacher have the same number of scores"),
+    "no items": (metadata(items=[]), "teacher.json: items: Tuple should have at least 1 item"),
+    "no network": (member(b"something else"), "cannot be loaded"),
+    "no tokens": (tokenizer(b"{}"), "tokenizer.json cannot be read"),
+    "unknown inputs": (
+        member(plus_one_onnx(POINTS, inputs=("input_ids", "bbox"))),
+        r"takes \['bbox'\], of which we know nothing",
+    ),
+    "another output": (member(plus_one_onnx(POINTS, output="logits")), "fails on a probe response: .*outputs"),
+    "a choice too many": (member(plus_one_onnx(POINTS, columns=5)), r"gives outputs of shape \(1, 5\)"),
+    "no batch": (member(plus_one_onnx(POINTS, rank=1)), "fails on a probe response"),
+    "no numbers": (member(plus_one_onnx(POINTS, spoilt=float("nan"))), "none that are finite"),
+    "a failing network": (member(plus_one_onnx(POINTS, fails_at="[UNK]")), "fails on a probe response: .*out of data"),
+}
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_teacher_is_refused_by_reason_and_its_item_is_served_without(
+    tmp_path: Path, damage: Damage, reason: str
+) -> None:
+    write_tiny_bundle(tmp_path, threshold=SURE)
+    folder = write_tiny_teacher(tmp_path)
+    fall_back(tmp_path)
+    assert Registry.from_folder(tmp_path).without_teacher == {}
+
+    damage(folder)
+
+    with pytest.raises(BadBundle, match=reason) as refused:
+        ExportedTeacher.load(folder)
+    registry = Registry.from_folder(tmp_path)
+    assert registry.without_teacher == {"heat-1": f"{NAME}/{VERSION}: {refused.value}"}
+    assert (registry.refused, registry.live["heat-1"].second) == ({}, None)
+    [judgement] = registry.live["heat-1"].judge_fully(["warm"])
+    assert (judgement.decision, judgement.scored_by) == ("review", "student")
+
+
+@pytest.mark.parametrize(
+    ("graph", "reason"),
+    [
+        (plus_one_onnx(POINTS, spoilt=float("nan")), "none that are finite"),
+        (plus_one_onnx(POINTS, inputs=("input_ids", "bbox")), "of which we know nothing"),
+        (plus_one_onnx(POINTS, columns=5), "fails on a probe response"),  # it cannot be averaged with the first
+        (b"something else", "cannot be loaded"),
+    ],
+)
+def test_one_bad_member_is_enough(tmp_path: Path, graph: bytes, reason: str) -> None:
+    folder = write_tiny_teacher(tmp_path, members=[plus_one_onnx(POINTS)] * 2)
+    assert ExportedTeacher.load(folder).bundle.members == 2
+
+    member(graph, 2)(folder)
+
+    with pytest.raises(BadBundle, match=reason):
+        ExportedTeacher.load(folder)
+
+
+def test_a_teacher_of_grades_that_gives_no_numbers_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny_teacher(tmp_path, [GRADES], members=[plus_one_onnx(GRADES, variance=float("nan"))])
+
+    with pytest.raises(BadBundle, match="none that are finite"):
+        ExportedTeacher.load(folder)
+
+
+def test_a_file_larger_than_any_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_tiny_teacher(tmp_path)
+    largest = max(path.stat().st_size for path in folder.iterdir() if path.name != METADATA)
+    monkeypatch.setattr(teacher_module, "MAX_BYTES", largest)
+    assert ExportedTeacher.load(folder)
+
+    monkeypatch.setattr(teacher_module, "MAX_BYTES", largest - 1)
+
+    with pytest.raises(BadBundle, match=f"is larger than {largest - 1} bytes"):
+        ExportedTeacher.load(folder)
+
+
+def test_no_damage_is_told_in_words_of_the_file(tmp_path: Path) -> None:
+    """What stands in a wrong field may be anything."""
+    folder = write_tiny_teacher(tmp_path)
+    change_metadata(folder, max_tokens="the canary sings")
+
+    with pytest.raises(BadBundle, match=r"teacher\.json: max_tokens") as refused:
+        ExportedTeacher.load(folder)
+
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"item_id": "heat-2"},
+        {"prompt": "Why does cold fall?"},
+        {"scale": "continuous", "min_score": 0},
+        {"max_score": 4},
+        {"references": ("warm air is lighter",)},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_another_question_is_not_taught(tmp_path: Path, other: dict[str, Any]) -> None:
+    teacher = ExportedTeacher.load(write_tiny_teacher(tmp_path))
+
+    with pytest.raises(UnknownItem):
+        teacher.taught(Item.model_validate(POINTS.model_dump() | other))
+
+
+def test_the_same_labels_in_another_order_are_another_scale(tmp_path: Path) -> None:
+    teacher = ExportedTeacher.load(write_tiny_teacher(tmp_path, [LABELS]))
+    turned = LABELS.model_copy(update={"labels": tuple(reversed(LABELS.labels or ()))})
+
+    assert teacher.taught(LABELS).item == LABELS
+    with pytest.raises(UnknownItem):
+        teacher.taught(turned)
+
+
+def test_what_no_score_depends_on_may_be_said_otherwise(tmp_path: Path) -> None:
+    teacher = ExportedTeacher.load(write_tiny_teacher(tmp_path))
+    said = {"title": "Heat", "rubric": "Three ideas.", "subject": "science", "feedback": {"1": "Say where it rises."}}
+
+    assert teacher.taught(Item.model_validate(POINTS.model_dump() | said)).item == POINTS
+
+
+def test_an_item_whose_id_a_teacher_knows_for_another_question_is_served_without(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path, threshold=SURE)
+    write_tiny_teacher(tmp_path, [POINTS.model_copy(update={"prompt": "Why does cold fall?"})])
+    fall_back(tmp_path)
+
+    registry = Registry.from_folder(tmp_path)
+
+    assert registry.without_teacher == {"heat-1": f"{NAME}/{VERSION} was not taught this question on this scale"}
+    assert registry.live["heat-1"].second is None
+
+
+def test_an_item_whose_teacher_is_gone_is_served_without(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path, threshold=SURE)
+    shutil.rmtree(write_tiny_teacher(tmp_path))
+    fall_back(tmp_path)
+
+    registry = Registry.from_folder(tmp_path)
+
+    assert registry.without_teacher == {"heat-1": f"{NAME}/{VERSION}: there is no teacher {NAME}/{VERSION}"}
+    assert registry.live["heat-1"].second is None
+
+
+def test_a_refused_teacher_takes_none_from_other_items(tmp_path: Path) -> None:
+    heat, wind = (item_of(write_tiny_bundle(tmp_path, name, threshold=SURE)) for name in ("heat-1", "wind-2"))
+    altered(FIRST)(write_tiny_teacher(tmp_path, [heat], name="bad"))
+    write_tiny_teacher(tmp_path, [wind], name="good")
+    fall_back(tmp_path, "heat-1", name="bad")
+    fall_back(tmp_path, "wind-2", name="good")
+
+    registry = Registry.from_folder(tmp_path)
+
+    assert set(registry.without_teacher) == {"heat-1"}
+    assert set(registry.live) == {"heat-1", "wind-2"}
+    assert registry.live["wind-2"].judge_fully(["warm"])[0].scored_by == "teacher"
+
+
+def test_items_that_share_a_teacher_share_it_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [item_of(write_tiny_bundle(tmp_path, f"heat-{number}", threshold=SURE)) for number in range(3)]
+    write_tiny_teacher(tmp_path, items)
+    for item in items:
+        fall_back(tmp_path, item.item_id)
+    read: list[Path] = []
+    load = ExportedTeacher.load
+
+    def noted(folder: Path) -> ExportedTeacher:
+        read.append(folder)
+        return load(folder)
+
+    monkeypatch.setattr(ExportedTeacher, "load", noted)
+
+    registry = Registry.from_folder(tmp_path)
+
+    assert read == [tmp_path / FOLDER / NAME / VERSION]
+    assert [live.second is not None for live in registry.live.values()] == [True] * 3
+
+
+def test_teachers_are_no_items(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    write_tiny_teacher(tmp_path)
+
+    registry = Registry.from_folder(tmp_path)
+
+    assert (set(registry.live), registry.refused, registry.without_teacher) == ({"heat-1"}, {}, {})
+
+
+def test_the_newest_teacher_of_an_item_is_found(tmp_path: Path) -> None:
+    old, new, newer = (f"2026010{day}T000000Z-0000000a" for day in (1, 2, 3))
+    write_tiny_teacher(tmp_path, name="zebra", version=old)
+    write_tiny_teacher(tmp_path, name="ant", version=new)
+    write_tiny_teacher(tmp_path, [GRADES], name="ant-of-grades", version=newer)
+
+    assert newest_teacher(tmp_path, POINTS) == ("ant", new)
+    assert newest_teacher(tmp_path, GRADES) == ("ant-of-grades", newer)
+
+
+def test_what_cannot_be_read_is_no_newest_teacher(tmp_path: Path) -> None:
+    write_tiny_teacher(tmp_path)
+    newer = write_tiny_teacher(tmp_path, version="20260103T000000Z-0000000b")
+    (newer / METADATA).write_text("{}")
+    linked(METADATA)(write_tiny_teacher(tmp_path, version="20260104T000000Z-0000000c"))
+
+    assert newest_teacher(tmp_path, POINTS) == (NAME, VERSION)
+
+
+@pytest.mark.parametrize("others", [[], [GRADES]])
+def test_where_no_teacher_was_taught_an_item_one_is_told_how_to_make_it(tmp_path: Path, others: list[Item]) -> None:
+    if others:
+        write_tiny_teacher(tmp_path, others)
+
+    with pytest.raises(BadBundle, match="was taught item 'heat-1': run with --export-teacher"):
+        newest_teacher(tmp_path, POINTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "version"), [(NAME, "2"), ("other", VERSION), ("..", NAME), (NAME, ".."), (f"../{FOLDER}/{NAME}", VERSION)]
+)
+def test_only_names_of_folders_that_are_there_lead_to_a_teacher(tmp_path: Path, name: str, version: str) -> None:
+    folder = write_tiny_teacher(tmp_path)
+    assert teacher_folder(tmp_path, NAME, VERSION) == folder
+
+    with pytest.raises(BadBundle, match="there is no teacher"):
+        teacher_folder(tmp_path, name, version)
+
+
+def test_a_network_needs_no_bundle() -> None:
+    """As the export measures it, before there is one."""
+    network = TeacherNetwork(pair_tokenizer(), [plus_one_onnx(LABELS)], 64, "", LABELS)
+
+    assert network.outputs("", ["warm"]).argmax(axis=1).tolist() == [2]

@@ -1,0 +1,142 @@
+"""`scorelet bundle activate --fall-back`, and what `doctor` and `items` say of teachers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.scoring.active import read_active
+from app.scoring.teacher import METADATA
+from tests.programs import run
+from tests.tiny import write_tiny_bundle
+from tests.tiny_teacher import NAME, POINTS, SURE, VERSION, fall_back, item_of, plus_one_onnx, write_tiny_teacher
+
+NEWER = "20260103T000000Z-0000000b"
+Set = dict[str, Any]
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    write_tiny_teacher(folder, [item_of(write_tiny_bundle(folder, threshold=SURE))])
+    return folder
+
+
+@pytest.fixture
+def settings(models: Path, tmp_path: Path) -> Set:
+    found: Set = {
+        "SCORELET_MODELS_DIR": models,
+        "SCORELET_DATABASE_URL": f"sqlite:///{tmp_path / 'log.db'}",
+        "COLUMNS": 200,
+    }
+    assert run("scorelet", "db", "upgrade", **found).returncode == 0
+    return found
+
+
+def scorelet(settings: Set, *arguments: object) -> tuple[int, str, str]:
+    done = run("scorelet", *arguments, **settings)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def activate(settings: Set, *more: object) -> tuple[int, str, str]:
+    return scorelet(settings, "bundle", "activate", "heat-1", "--by", "Ana", *more)
+
+
+@pytest.mark.parametrize("policy", ["unsure", "shadow"])
+def test_the_newest_teacher_is_put_behind_the_student(settings: Set, models: Path, policy: str) -> None:
+    write_tiny_teacher(models, name="newer", version=NEWER)
+
+    code, said, _ = activate(settings, "--fall-back", policy)
+
+    active = read_active(models / "heat-1")
+    assert code == 0
+    assert f"in mode auto, teacher newer/{NEWER} ({policy}); restart a running service" in said
+    assert active.fallback is not None
+    assert active.fallback.model_dump() == {"policy": policy, "teacher": "newer", "version": NEWER}
+    assert (active.mode, active.override, active.by) == ("auto", False, "Ana")
+
+
+def test_what_is_activated_falls_back(settings: Set, tmp_path: Path) -> None:
+    assert activate(settings, "--fall-back", "unsure")[0] == 0
+    (tmp_path / "in.csv").write_text("id,item_id,response\na,heat-1,warm air\nb,heat-1,warm air goes\n")
+
+    code, _, _ = scorelet(settings, "score", tmp_path / "in.csv", "--out", tmp_path / "out.csv")
+
+    head, *rows = [row.split(",") for row in (tmp_path / "out.csv").read_text().splitlines()]
+    assert code == 0
+    assert [dict(zip(head, row, strict=True))["score"] for row in rows] == ["3", "3"]
+    assert [dict(zip(head, row, strict=True))["decision"] for row in rows] == ["auto", "auto"]
+
+
+def test_without_the_option_no_teacher_is_asked_any_more(settings: Set, models: Path) -> None:
+    fall_back(models)
+
+    code, said, _ = activate(settings)
+
+    assert (code, read_active(models / "heat-1").fallback) == (0, None)
+    assert "teacher" not in said
+
+
+def refused(settings: Set, models: Path, *more: object) -> tuple[int, str]:
+    """The code and the reason; what was live stays so."""
+    before = (models / "heat-1" / "ACTIVE").read_bytes()
+    code, _, error = activate(settings, *more)
+    assert (models / "heat-1" / "ACTIVE").read_bytes() == before
+    return code, error
+
+
+def test_an_unknown_policy_is_bad_usage(settings: Set, models: Path) -> None:
+    code, error = refused(settings, models, "--fall-back", "always")
+
+    assert code == 2
+    assert "'unsure', 'shadow'" in error
+
+
+def test_without_a_teacher_one_is_told_how_to_make_one(settings: Set, models: Path) -> None:
+    (models / "_teachers" / NAME / VERSION / METADATA).unlink()
+
+    code, error = refused(settings, models, "--fall-back", "unsure")
+
+    assert code == 1
+    assert "was taught item 'heat-1': run with --export-teacher" in error
+
+
+def test_a_damaged_teacher_is_put_behind_nobody(settings: Set, models: Path) -> None:
+    (models / "_teachers" / NAME / VERSION / "member-1.onnx").write_bytes(b"something else")
+
+    code, error = refused(settings, models, "--fall-back", "shadow")
+
+    assert code == 1
+    assert "member-1.onnx does not have the checksum in teacher.json" in error
+
+
+def test_a_teacher_of_another_question_is_put_behind_nobody(settings: Set, models: Path) -> None:
+    write_tiny_teacher(models, [POINTS.model_copy(update={"prompt": "Why does cold fall?"})], version=NEWER)
+
+    code, error = refused(settings, models, "--fall-back", "unsure")
+
+    assert code == 1
+    assert "heat-1" in error
+
+
+def test_doctor_says_which_item_falls_back_on_no_teacher_and_why(settings: Set, models: Path) -> None:
+    fall_back(models)
+    code, said, _ = scorelet(settings, "doctor")
+    assert (code, "teacher" in said) == (0, False)
+
+    (models / "_teachers" / NAME / VERSION / "member-1.onnx").write_bytes(plus_one_onnx(POINTS, more=3))
+    code, said, error = scorelet(settings, "doctor")
+
+    reason = f"{NAME}/{VERSION}: member-1.onnx does not have the checksum in teacher.json"
+    assert code == 1
+    assert f"BAD  item heat-1 falls back on no teacher: {reason}\n" in said
+    assert "scorelet bundle activate heat-1" in said
+    assert "1 items ready" in said
+    assert "1 thing(s) to mend" in error
+
+
+def test_teachers_are_not_listed_as_items(settings: Set) -> None:
+    code, said, _ = scorelet(settings, "items")
+
+    assert (code, "heat-1" in said, "_teachers" in said) == (0, True, False)

@@ -1,0 +1,119 @@
+"""What cannot be seen through HTTP: a request that is given up, and a service that is ended while teachers work."""
+
+import json
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+import pytest
+from sqlalchemy import Engine
+
+from app.prediction import Prediction, Submission
+from app.scoring.registry import Registry
+from app.service import Scorer
+from app.settings import Settings
+from app.storage.log import PredictionLog
+from tests.app.conftest import Logged
+from tests.programs import run, serving
+from tests.tiny import write_tiny_bundle
+from tests.tiny_teacher import POINTS, SURE, fall_back, item_of, plus_one_onnx, write_tiny_teacher
+
+UNSURE, SLOW = "warm", "cold cold"  # words that take the teacher a moment each
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    item = item_of(write_tiny_bundle(folder, threshold=SURE))
+    write_tiny_teacher(folder, [item], members=[plus_one_onnx(POINTS, slow_at="cold")])
+    fall_back(folder)
+    return folder
+
+
+@pytest.mark.parametrize("responses", [1, 10])
+def test_a_request_that_is_given_up_gives_its_place_back_and_writes_nothing(
+    models: Path, engine: Engine, logged: Logged, responses: int
+) -> None:
+    settings = Settings(fallback_workers=1, fallback_queue=0, fallback_timeout=30)
+
+    async def until_answered() -> Prediction:
+        scorer = Scorer(Registry.from_folder(models), PredictionLog(engine), engine, settings)
+        with anyio.move_on_after(0.05) as given_up:
+            await scorer.score([Submission("heat-1", SLOW)] * responses, None)
+        assert given_up.cancelled_caught
+        deadline = time.monotonic() + 20
+        while True:
+            [result] = await scorer.score([Submission("heat-1", UNSURE)], None)
+            assert isinstance(result, Prediction)
+            if result.scored_by == "teacher":
+                await scorer.second_opinions.aclose()
+                return result
+            assert (result.decision, result.score) == ("review", 1)  # while the first is at work
+            assert time.monotonic() < deadline
+            await anyio.sleep(0.02)
+
+    assert anyio.run(until_answered).score == 2
+    assert {row.response for row in logged()} == {UNSURE}
+
+
+def post(address: str, path: str, body: Any) -> Any:
+    request = urllib.request.Request(  # noqa: S310  # our own address
+        f"{address}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
+        return json.load(reply)
+
+
+@pytest.fixture
+def settings(models: Path, tmp_path: Path) -> dict[str, Any]:
+    found = {"SCORELET_MODELS_DIR": models, "SCORELET_DATABASE_URL": f"sqlite:///{tmp_path / 'log.db'}"}
+    assert run("scorelet", "db", "upgrade", **found).returncode == 0  # type: ignore[arg-type]
+    return found
+
+
+def heard(file: Path) -> tuple[str, ...]:
+    """What starts a program so that what it says goes there."""
+    return ("sh", "-c", f'exec "$@" 2>"{file}"', "sh")
+
+
+@pytest.mark.parametrize("policy", ["shadow", "unsure"])
+def test_ended_while_teachers_work_the_service_ends_cleanly_and_soon(
+    models: Path, tmp_path: Path, settings: dict[str, Any], policy: Literal["shadow", "unsure"]
+) -> None:
+    """Of forty responses that take a second each; in the shadow all wait, of unsure ones the last was given up."""
+    fall_back(models, policy=policy)
+    settings |= {"SCORELET_FALLBACK_TIMEOUT": 0.05 if policy == "unsure" else 60, "SCORELET_FALLBACK_QUEUE": 40}
+    with serving(prefix=heard(tmp_path / "said"), **settings) as (process, address):
+        body = {"responses": [{"item_id": "heat-1", "response": SLOW}] * 40}
+        results = post(address, "/score/batch", body)["results"]
+        began = time.monotonic()
+        process.terminate()
+        process.wait(timeout=60)
+
+    assert time.monotonic() - began < 10
+    assert {result["scored_by"] for result in results} == {"student"}
+    said = (tmp_path / "said").read_text()
+    assert "Application shutdown complete" in said
+    assert "Traceback" not in said
+    assert SLOW not in said
+
+
+def test_who_waits_for_a_teacher_while_the_service_is_ended_gets_a_reply(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    settings |= {"SCORELET_FALLBACK_TIMEOUT": 60}
+    with (
+        serving(prefix=heard(tmp_path / "said"), **settings) as (process, address),
+        ThreadPoolExecutor(1) as other,
+    ):
+        waiting = other.submit(post, address, "/score", {"item_id": "heat-1", "response": SLOW})
+        time.sleep(0.3)
+        process.terminate()
+        reply = waiting.result(timeout=60)
+        process.wait(timeout=60)
+
+    assert (reply["scored_by"], reply["score"]) == ("teacher", 3)
+    assert "Traceback" not in (tmp_path / "said").read_text()

@@ -1,0 +1,252 @@
+"""A real teacher bundle that anyone can compute in their head: it gives a response one point more than it has words.
+
+The tiny student (tests/tiny.py) is .9094 sure of scores between and .9526 sure of the lowest and the best, and so is
+this teacher: with thresholds of .93 it is asked about the first, and its own score stands if it is the best.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, processors
+
+from app.scoring.active import Fallback, activate
+from app.scoring.bundle import (
+    CARD,
+    TOKENIZER,
+    Head,
+    PredictionSet,
+    Provenance,
+    read_bundle,
+    sha256,
+)
+from app.scoring.featurizer import SPECIAL, START
+from app.scoring.item import Item
+from app.scoring.teacher import FOLDER, METADATA, TaughtItem, TeacherBundle, member_names
+from tests.tiny import FULL_MARKS, NINE_TENTHS, word_tokenizer
+
+NAME, VERSION = "tiny", "20260102T000000Z-0000000a"
+SURE = 0.93  # above .9094, below .9526
+SLOW = 400_000  # additions, one after the other
+POINTS = Item(item_id="heat-1", prompt="Why does heat rise?", scale="points", max_score=3)
+Segment = Literal["all", "second", "batch"]
+
+
+def write_tiny_teacher(
+    models: Path,
+    items: Sequence[Item] = (POINTS,),
+    *,
+    name: str = NAME,
+    version: str = VERSION,
+    context: str = "",
+    between: str = "",
+    threshold: float | None = SURE,
+    members: Sequence[bytes] = (),
+    tokenizer: bytes | None = None,
+    max_tokens: int = 64,
+    head: Head | None = None,
+) -> Path:
+    """Write it; the folder.  Nothing falls back on it before `fall_back`."""
+    folder = models / FOLDER / name / version
+    folder.mkdir(parents=True)
+    graphs = members or (plus_one_onnx(items[0]),)
+    contents = {TOKENIZER: tokenizer or pair_tokenizer(), CARD: b"# A tiny teacher\n"}
+    contents |= dict(zip(member_names(len(graphs)), graphs, strict=True))
+    for file, content in contents.items():
+        (folder / file).write_bytes(content)
+    bundle = TeacherBundle(
+        name=name,
+        version=version,
+        items=tuple(
+            TaughtItem(item=item, context=context, head=head or _head(item), threshold=threshold, agreement=None)
+            for item in items
+        ),
+        members=len(graphs),
+        max_tokens=max_tokens,
+        between=between,
+        precision="float32",
+        merit={"float32": 0.9, "int8": 0.5},
+        provenance=Provenance(
+            created_at=datetime(2026, 1, 2, tzinfo=UTC),
+            data_sha256="0" * 64,
+            teacher="tiny",
+            teacher_agreement=None,
+            config={},
+            seed=0,
+            software={},
+        ),
+        sha256={file: sha256(content) for file, content in contents.items()},
+    )
+    (folder / METADATA).write_text(bundle.model_dump_json())
+    return folder
+
+
+def fall_back(
+    models: Path,
+    item_id: str = "heat-1",
+    policy: Literal["unsure", "shadow"] = "unsure",
+    *,
+    mode: Literal["auto", "suggest"] = "auto",
+    name: str = NAME,
+    version: str = VERSION,
+) -> None:
+    """The item's newest student is live, and falls back on the teacher, be that sound or not."""
+    student = max(path.name for path in (models / item_id).iterdir() if path.is_dir())
+    behind = Fallback(policy=policy, teacher=name, version=version)
+    activate(models / item_id, student, mode=mode, by="a test", reason="to test", fallback=behind)
+
+
+def item_of(bundle: Path) -> Item:
+    """Whose question a student's bundle answers."""
+    return read_bundle(bundle).bundle.item
+
+
+def change_metadata(folder: Path, **fields: Any) -> None:
+    """Another teacher.json, whose checksums are true."""
+    bundle = TeacherBundle.model_validate_json((folder / METADATA).read_text())
+    files = {file: sha256((folder / file).read_bytes()) for file in bundle.sha256 if (folder / file).is_file()}
+    changed = bundle.model_dump(mode="json") | {"sha256": files} | fields
+    (folder / METADATA).write_text(TeacherBundle.model_construct(**changed).model_dump_json(warnings=False))
+
+
+def pair_tokenizer() -> bytes:
+    """The students' words; a context is a segment of its own, before the response."""
+    tokenizer = Tokenizer.from_buffer(word_tokenizer())
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{START} $A", pair=f"{START} $A {START} $B:1", special_tokens=[(START, SPECIAL.index(START))]
+    )
+    return tokenizer.to_str().encode()
+
+
+def plus_one_onnx(
+    item: Item,
+    *,
+    more: float = 1.0,
+    sharpness: float = 3.0,
+    variance: float = 0.01,
+    counted: Segment = "all",
+    inputs: Sequence[str] = ("input_ids", "attention_mask", "token_type_ids"),
+    columns: int | None = None,
+    rank: int = 2,
+    slow_at: str | None = None,
+    fails_at: str | None = None,
+    output: str = "outputs",
+    spoilt: float | None = None,
+) -> bytes:
+    """(batch, tokens) → (batch, columns): logits -sharpness · (min(words + more, top) - choice)², or the mean and
+    variance of a grade, min(words + more, 4) / 4.
+
+    `counted`: words of context and response, of the response alone, or of all that are in one call.  `slow_at` and
+    `fails_at` are words that make it slow, or fail.  `spoilt` is what is added to every output.
+    """
+    choices = columns or item.choices
+    words = Tokenizer.from_buffer(word_tokenizer())
+    constants: dict[str, Any] = {
+        "start": np.array(SPECIAL.index(START), np.int64),
+        "one": np.array(1, np.int64),
+        "across": np.array([0, 1] if counted == "batch" else [1], np.int64),
+        "more": np.array(more, np.float32),
+        "top": np.array(FULL_MARKS if item.is_continuous else item.choices - 1, np.float32),
+        "spoilt": np.array(spoilt or 0, np.float32),
+        "nothing": np.array(0, np.float32),
+    }
+    nodes = (
+        [helper.make_node("Equal", ["token_type_ids", "one"], ["word"])]
+        if counted == "second"
+        else [
+            helper.make_node("Equal", ["input_ids", "start"], ["is_start"]),
+            helper.make_node("Not", ["is_start"], ["word"]),
+        ]
+    )
+    nodes += [
+        helper.make_node("Cast", ["word"], ["ones"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["ones", "across"], ["words"], keepdims=1),
+        helper.make_node("Add", ["words", "more"], ["plus"]),
+    ]
+    last = "plus"
+    for number, (at, made) in enumerate([(slow_at, _slow), (fails_at, _fails)]):
+        if at is not None:
+            constants[f"at_{number}"] = np.array(words.token_to_id(at), np.int64)
+            nodes += [*_times(number), *made(f"times_{number}", f"zero_{number}", constants)]
+            nodes.append(helper.make_node("Add", [last, f"zero_{number}"], [f"plus_{number}"]))
+            last = f"plus_{number}"
+    nodes.append(helper.make_node("Min", [last, "top"], ["capped"]))
+    if item.is_continuous:
+        constants["spread"] = np.array([[variance] * ((columns or 2) - 1)], np.float32)
+        nodes += [
+            helper.make_node("Div", ["capped", "top"], ["share"]),
+            helper.make_node("Mul", ["share", "nothing"], ["zero"]),
+            helper.make_node("Add", ["zero", "spread"], ["spreads"]),
+            helper.make_node("Concat", ["share", "spreads"], ["raw"], axis=1),
+        ]
+    else:
+        constants |= {
+            "choices": np.arange(choices, dtype=np.float32)[None],
+            "scale": np.array(-sharpness, np.float32),
+        }
+        nodes += [
+            helper.make_node("Sub", ["capped", "choices"], ["off"]),
+            helper.make_node("Mul", ["off", "off"], ["squared"]),
+            helper.make_node("Mul", ["squared", "scale"], ["raw"]),
+        ]
+    constants["shape"] = np.array([-1, choices or columns or 2] if rank == 2 else [-1], np.int64)
+    nodes += [
+        helper.make_node("Add", ["raw", "spoilt"], ["whole"]),
+        helper.make_node("Reshape", ["whole", "shape"], [output]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "plus one",
+        [helper.make_tensor_value_info(own, TensorProto.INT64, ["batch", "tokens"]) for own in inputs],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, own) for own, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return bytes(model.SerializeToString())
+
+
+def _times(number: int) -> list[Any]:
+    """How often the word stands there."""
+    return [
+        helper.make_node("Equal", ["input_ids", f"at_{number}"], [f"is_{number}"]),
+        helper.make_node("Cast", [f"is_{number}"], [f"ones_{number}"], to=TensorProto.INT64),
+        helper.make_node("ReduceSum", [f"ones_{number}"], [f"times_{number}"], keepdims=0),
+    ]
+
+
+def _slow(times: str, zero: str, constants: dict[str, Any]) -> list[Any]:
+    """Nothing, after as many additions."""
+    constants |= {"turns": np.array(SLOW, np.int64), "go_on": np.array(True), "step": np.array(1, np.float32)}
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["going"], ["goes"]), helper.make_node("Add", ["sum", "step"], ["summed"])],
+        "additions",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("sum", TensorProto.FLOAT, []),
+        ],
+        [
+            helper.make_tensor_value_info("goes", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("summed", TensorProto.FLOAT, []),
+        ],
+    )
+    return [
+        helper.make_node("Mul", [times, "turns"], ["all_turns"]),
+        helper.make_node("Loop", ["all_turns", "go_on", "nothing"], ["total"], body=body),
+        helper.make_node("Mul", ["total", "nothing"], [zero]),
+    ]
+
+
+def _fails(times: str, zero: str, constants: dict[str, Any]) -> list[Any]:
+    """Nothing, read from a table with one place."""
+    constants["table"] = np.array([0.0], np.float32)
+    return [helper.make_node("Gather", ["table", times], [zero])]
+
+
+def _head(item: Item) -> Head:
+    if item.is_continuous:
+        return Head(cuts=None, interval=NINE_TENTHS)
+    return Head(cuts=None, prediction_set=PredictionSet(coverage=0.9, least=0.02))

@@ -1,0 +1,74 @@
+"""What makes a model's confidence one to rely on, fitted on marked responses that it did not learn."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize, minimize_scalar
+
+from app.scoring.bundle import Calibration, Interval, PredictionSet
+from app.scoring.decoding import CERTAIN, Outputs, softmax
+
+COVERAGE = 0.9  # of prediction sets, and of the intervals about grades
+RANGE = 5.0  # temperatures are looked for from a fifth to five times
+ENOUGH = 30  # responses; with fewer nothing is fitted
+RIDGE = 0.003  # pulls slope and intercept to 1 and 0: a few hundred responses do not fix them
+
+
+def choose_temperature(human: ArrayLike, outputs: Outputs) -> float:
+    """The temperature of the smallest mean -log p of the human scores (Guo et al. 2017, §4.2); 1 with fewer than
+    ENOUGH.  `human` (responses,) are whole values, `outputs` (responses, choices) logits.
+    """
+    values = np.asarray(human, np.int64)
+    if len(values) < ENOUGH:
+        return 1.0
+
+    def loss(logarithm: float) -> float:
+        given = softmax(outputs / math.exp(logarithm))[np.arange(len(values)), values]
+        return float(-np.log(np.maximum(given, CERTAIN)).mean())
+
+    found = minimize_scalar(loss, bounds=(-math.log(RANGE), math.log(RANGE)), method="bounded")
+    return math.exp(float(found.x))
+
+
+def choose_confidence(temperature: float, probability: ArrayLike, correct: ArrayLike) -> Calibration:
+    """Logistic regression of being right on the log-odds of the score given (Platt 1999), with a small ridge.
+
+    The slope stays above 0: a surer score is never taken for a less sure one.
+    """
+    p = np.clip(np.asarray(probability, float), CERTAIN, 1 - CERTAIN)
+    if len(p) < ENOUGH:
+        return Calibration(temperature=temperature)
+    odds, signs = np.log(p / (1 - p)), 2 * np.asarray(correct, float) - 1
+
+    def loss(parameters: NDArray[np.float64]) -> float:
+        slope, intercept = parameters
+        fit = np.logaddexp(0, -signs * (slope * odds + intercept)).mean()
+        return float(fit + RIDGE * ((slope - 1) ** 2 + intercept**2))
+
+    slope, intercept = minimize(loss, [1.0, 0.0], bounds=[(0.05, None), (None, None)], method="L-BFGS-B").x
+    return Calibration(temperature=temperature, slope=float(slope), intercept=float(intercept))
+
+
+def choose_set(human: ArrayLike, probabilities: NDArray[np.float64]) -> PredictionSet:
+    """Split conformal prediction, least ambiguous sets (Sadinle, Lei & Wasserman 2019): the largest limit that the
+    probabilities of COVERAGE of these human scores reach.
+    """
+    given = probabilities[np.arange(len(probabilities)), np.asarray(human, np.int64)]
+    limit = 1 - _quantile(1 - given) if len(given) else 0.0
+    return PredictionSet(coverage=COVERAGE, least=max(0.0, float(limit)))
+
+
+def choose_interval(targets: Sequence[float], outputs: Outputs) -> Interval:
+    """Split conformal prediction with normalised residuals (Lei et al. 2018, §5.2): the interval that would have held
+    COVERAGE of these grades, which were not fitted.
+    """
+    residuals = np.abs(np.asarray(targets) - outputs[:, 0]) / np.sqrt(outputs[:, 1])
+    return Interval(coverage=COVERAGE, deviations=max(1e-3, _quantile(residuals)))
+
+
+def _quantile(nonconformity: NDArray[np.float64]) -> float:
+    """Of n + 1 exchangeable ones."""
+    rank = min(len(nonconformity), math.ceil((len(nonconformity) + 1) * COVERAGE))
+    return float(np.sort(nonconformity)[rank - 1])

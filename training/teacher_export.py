@@ -1,0 +1,144 @@
+"""A fine-tuned teacher as a bundle that the service falls back on, in int8 where that scores as well."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from app.scoring.active import versions
+from app.scoring.bundle import CARD, TOKENIZER, Provenance, sha256
+from app.scoring.decoding import decode
+from app.scoring.errors import BadBundle
+from app.scoring.teacher import (
+    FOLDER,
+    METADATA,
+    ExportedTeacher,
+    TaughtItem,
+    TeacherBundle,
+    TeacherNetwork,
+    member_names,
+)
+from training.cache import key_of
+from training.card import teacher_card
+from training.config import TrainingConfig
+from training.datasets import ItemData
+from training.errors import BadConfig
+from training.export import staged
+from training.groups import groups
+from training.measure import Unfitted, agreement_on, pooled_head, pooled_threshold
+from training.onnx_encoder import to_onnx
+from training.progress import console
+from training.quantise import dynamic_int8
+from training.run import Taught, software, teach
+from training.selection import figure_of_merit
+from training.splits import Parts
+from training.targets import targets
+from training.teacher import FineTuned
+
+LOSS = 0.01  # of the figure of merit that int8 may cost
+UNLABELLED = 300  # texts that cuts are placed on, beside the validation part
+Precision = Literal["float32", "int8"]
+
+
+def export_teachers(
+    items: Sequence[ItemData], models: Path, config: TrainingConfig, cache: Path
+) -> Iterator[TeacherBundle]:
+    """The teacher of each group of items, trained or read where it was trained before.  Raises BadConfig."""
+    for group in groups(items, config.teacher.own_from):
+        taught = teach(group, config, cache)
+        yield export_teacher(taught, key_of([group.data_sha256(data) for data in group.members]), models, config)
+
+
+def export_teacher(taught: Taught, data_sha256: str, models: Path, config: TrainingConfig) -> TeacherBundle:
+    """`models/_teachers/<name>/<version>`; one exported before of the same is only read.  Raises BadConfig."""
+    teacher = taught.teacher
+    if not isinstance(teacher, FineTuned):
+        raise BadConfig("only a teacher that was fine-tuned here can be exported")
+    title = taught.parts[0].item.item_id if len(taught.parts) == 1 else f"shared-{data_sha256[:12]}"
+    if (before := _exported_before(models / FOLDER / title, data_sha256, config)) is not None:
+        return before
+    tokenizer = teacher.tokenizer.backend_tokenizer.to_str().encode()
+    between = "" if teacher.tokenizer.sep_token else "\n"
+    whole = [to_onnx(member.network, teacher.tokenizer, teacher.max_tokens) for member in teacher.members]
+    contents: dict[Precision, list[bytes]] = {"float32": whole, "int8": [dynamic_int8(own) for own in whole]}
+    first = taught.parts[0].item
+    networks = {
+        precision: TeacherNetwork(tokenizer, members, teacher.max_tokens, between, first)
+        for precision, members in contents.items()
+    }
+    found = {
+        precision: [_unfitted(taught, own, network) for own in taught.parts] for precision, network in networks.items()
+    }
+    merit = {name: _merit(own) for name, own in found.items()}
+    precision: Precision = "int8" if merit["int8"] >= merit["float32"] - LOSS else "float32"
+    console.print(f"{title}: teacher on validation {merit['float32']:.3f}, in int8 {merit['int8']:.3f}")
+    head = pooled_head(found[precision])
+    threshold = pooled_threshold(found[precision], head, config)
+    items = []
+    for parts in taught.parts:
+        outputs = networks[precision].outputs(taught.context(parts.item), [row.text for row in parts.dev])
+        items.append(
+            TaughtItem(
+                item=parts.item,
+                context=taught.context(parts.item),
+                head=head,
+                threshold=threshold,
+                agreement=agreement_on(parts.item, parts.dev, decode(outputs, parts.item, head)),
+            )
+        )
+    made_at = datetime.now(UTC)
+    files = {TOKENIZER: tokenizer} | dict(zip(member_names(len(whole)), contents[precision], strict=True))
+    content_hash = sha256("".join(sha256(own) for own in files.values()).encode() + made_at.isoformat().encode())
+    bundle = TeacherBundle(
+        name=title,
+        version=f"{made_at:%Y%m%dT%H%M%SZ}-{content_hash[:8]}",
+        items=tuple(items),
+        members=len(whole),
+        max_tokens=teacher.max_tokens,
+        between=between,
+        precision=precision,
+        merit=merit,
+        provenance=Provenance(
+            created_at=made_at,
+            data_sha256=data_sha256,
+            teacher=config.teacher.model,
+            teacher_agreement=None,
+            config=config.model_dump(),
+            seed=config.seed,
+            software=software(),
+        ),
+        sha256={},
+    )
+    return _write(models, bundle, files)
+
+
+def _unfitted(taught: Taught, parts: Parts, network: TeacherNetwork) -> Unfitted:
+    context = taught.context(parts.item)
+    validation = network.outputs(context, [row.text for row in parts.validation])
+    return Unfitted(parts, validation, network.outputs(context, parts.unlabelled[:UNLABELLED]))
+
+
+def _merit(found: list[Unfitted]) -> float:
+    """Of all items together."""
+    human = np.concatenate([targets(own.parts.item, [row.value for row in own.parts.validation]) for own in found])
+    return figure_of_merit(found[0].parts.item, human.tolist(), np.concatenate([own.validation for own in found]))
+
+
+def _exported_before(home: Path, data_sha256: str, config: TrainingConfig) -> TeacherBundle | None:
+    for version in reversed(versions(home)) if home.is_dir() else ():
+        try:
+            bundle = ExportedTeacher.load(home / version).bundle
+        except BadBundle:
+            continue
+        if bundle.provenance.data_sha256 == data_sha256 and config.is_kept_as(bundle.provenance.config):
+            return bundle
+    return None
+
+
+def _write(models: Path, bundle: TeacherBundle, files: dict[str, bytes]) -> TeacherBundle:
+    contents = files | {CARD: teacher_card(bundle).encode()}
+    bundle = bundle.model_copy(update={"sha256": {name: sha256(content) for name, content in contents.items()}})
+    contents[METADATA] = (bundle.model_dump_json(indent=1) + "\n").encode()
+    return staged(contents, models / FOLDER / bundle.name / bundle.version, ExportedTeacher.load).bundle
