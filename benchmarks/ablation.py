@@ -51,11 +51,11 @@ def changed(contest: Contest, seed: int, **parts: dict[str, object]) -> list[Com
 def other_ways(contest: Contest, seed: int, left_out: Way) -> list[Competitor]:
     """As many augmented texts, none made in this way."""
     ways, config = [way for way in WAYS if way is not left_out], contest.config
-    texts = tuple(
-        replace(own, augmented=tuple(augmented(own.marked, len(own.augmented) // len(own.marked), config.seed, ways)))
-        for own in contest.taught.texts
-    )
-    return full_recipe(Contest(replace(contest.taught, texts=texts), config, contest.cache), seed)
+    texts = []
+    for own in contest.taught.texts:
+        made = augmented(own.marked, len(own.augmented) // len(own.marked), config.seed, ways)
+        texts.append(replace(own, augmented=tuple(a.text for a in made), sources=tuple(a.sources for a in made)))
+    return full_recipe(Contest(replace(contest.taught, texts=tuple(texts)), config, contest.cache), seed)
 
 
 def mended(contest: Contest, seed: int, mend: Mend) -> list[Competitor]:

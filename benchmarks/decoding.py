@@ -42,7 +42,7 @@ def of_item(data: ItemData) -> dict[str, float]:
     texts = [row.text for row in data.train]
     probabilities = cross_val_predict(tf_idf(data.item, len(texts)), texts, human, cv=FOLDS, method="predict_proba")
     placing = np.random.default_rng(0).permutation(len(human)) < PLACING
-    head = choose_cuts(data.item, human[placing].tolist(), np.log(probabilities[placing]))
+    head = Head(cuts=choose_cuts(data.item, human[placing].tolist(), np.log(probabilities[placing])))
     ways = {
         "most_probable": probabilities[~placing].argmax(axis=1),
         "rounded": rounded(probabilities[~placing]),

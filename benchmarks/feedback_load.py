@@ -7,24 +7,21 @@ it would at a school, on SQLite in a temporary folder, and is asked over HTTP on
 """
 
 import json
-import os
-import socket
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx2
-import numpy as np
 import typer
+
+from benchmarks.service import quantiles, resident, served, until
 
 PLAIN, PARALLEL = 200, 50  # requests one after another; requests for feedback at once
 PATIENCE = 600  # seconds for all texts
@@ -46,34 +43,13 @@ def main(
         report.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
-@contextmanager
-def served(models: Path, database: Path) -> Iterator[tuple[httpx2.Client, int]]:
-    """A client of a running service, and its process id."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = {"SCORELET_MODELS_DIR": str(models), "SCORELET_DATABASE_URL": f"sqlite:///{database}"}
-    program = [str(Path(sys.executable).parent / "scorelet")]
-    environment = os.environ | settings
-    subprocess.run([*program, "db", "upgrade"], env=environment, check=True)  # noqa: S603  # our own program
-    silent = subprocess.DEVNULL
-    service = subprocess.Popen([*program, "serve", "--port", str(port)], env=environment, stdout=silent, stderr=silent)  # noqa: S603
-    try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
-            _until(lambda: _is_ready(client), 60)
-            yield client, service.pid
-    finally:
-        service.terminate()
-        service.wait(30)
-
-
 def measured(client: httpx2.Client, process: int, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     several = list(islice(cycle(rows), PLAIN))
     ask(client, several[0], feedback=False)
     found: dict[str, Any] = {"ms_without_feedback": quantiles([ask(client, row, False)[0] for row in several])}
     found["mib_without_model"] = resident(process)
     first = ask(client, several[0], True)[1]["prediction_id"]
-    _until(lambda: _is_settled(client, first), PATIENCE)  # the language model is loaded
+    until(lambda: _is_settled(client, first), PATIENCE)  # the language model is loaded
     with ThreadPoolExecutor(PARALLEL) as pool:
         wanted = list(islice(cycle(rows), PARALLEL))
         began = time.monotonic()
@@ -86,7 +62,7 @@ def measured(client: httpx2.Client, process: int, rows: Sequence[dict[str, Any]]
     found["ms_without_feedback_while_texts_are_written"] = quantiles(beside)
     found["replies_of_50_at_once"] = dict(Counter(told_as(reply) for _, reply in replies))
     pending = [reply["prediction_id"] for _, reply in replies if reply["feedback_withheld"] == "pending"]
-    _until(lambda: _is_settled(client, pending[-1]), PATIENCE)
+    until(lambda: _is_settled(client, pending[-1]), PATIENCE)
     found["seconds_until_all_texts_were_written"] = round(time.monotonic() - began, 1)
     found["mib_service"] = resident(process)
     found["mib_language_model"] = sum(map(resident, children(process)))
@@ -129,19 +105,6 @@ def of_texts(database: Path) -> dict[str, Any]:
     }
 
 
-def quantiles(seconds: Sequence[float]) -> dict[str, float]:
-    half, most, top = np.quantile(seconds, (0.5, 0.95, 1)) * 1000
-    return {"n": len(seconds), "median": round(half, 2), "p95": round(most, 2), "max": round(top, 2)}
-
-
-def resident(process: int) -> float:
-    """MiB."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return round(int(line.split()[1]) / 1024, 1)
-    return 0.0
-
-
 def children(process: int) -> list[int]:
     found = []
     for task in Path(f"/proc/{process}/task").iterdir():
@@ -149,23 +112,8 @@ def children(process: int) -> list[int]:
     return found
 
 
-def _is_ready(client: httpx2.Client) -> bool:
-    try:
-        return client.get("/readyz").status_code == 200
-    except httpx2.TransportError:
-        return False
-
-
 def _is_settled(client: httpx2.Client, prediction_id: str) -> bool:
     return bool(client.get(f"/predictions/{prediction_id}").json()["feedback_withheld"] != "pending")
-
-
-def _until(holds: Any, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.1)
 
 
 if __name__ == "__main__":

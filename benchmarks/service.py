@@ -1,0 +1,65 @@
+"""The service as it would run at a school: a process of its own on SQLite, asked over HTTP on 127.0.0.1."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import numpy as np
+
+
+@contextmanager
+def served(models: Path, database: Path, **settings: str) -> Iterator[tuple[httpx2.Client, int]]:
+    """A client of a running service, and its process id.  `settings`: further ones, SCORELET_… by name."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings |= {"SCORELET_MODELS_DIR": str(models), "SCORELET_DATABASE_URL": f"sqlite:///{database}"}
+    program = [str(Path(sys.executable).parent / "scorelet")]
+    environment = os.environ | settings
+    subprocess.run([*program, "db", "upgrade"], env=environment, check=True)  # noqa: S603  # our own program
+    silent = subprocess.DEVNULL
+    service = subprocess.Popen([*program, "serve", "--port", str(port)], env=environment, stdout=silent, stderr=silent)  # noqa: S603
+    try:
+        limits = httpx2.Limits(max_connections=256)
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False, limits=limits) as client:
+            until(lambda: _is_ready(client), 60)
+            yield client, service.pid
+    finally:
+        service.terminate()
+        service.wait(30)
+
+
+def quantiles(seconds: Sequence[float]) -> dict[str, float]:
+    """Milliseconds."""
+    half, most, last, top = np.quantile(seconds, (0.5, 0.95, 0.99, 1)) * 1000
+    figures = {"mean": np.mean(seconds) * 1000, "median": half, "p95": most, "p99": last, "max": top}
+    return {"n": len(seconds)} | {name: round(float(value), 2) for name, value in figures.items()}
+
+
+def resident(process: int) -> float:
+    """MiB."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return round(int(line.split()[1]) / 1024, 1)
+    return 0.0
+
+
+def until(holds: Callable[[], object], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.1)
+
+
+def _is_ready(client: httpx2.Client) -> bool:
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx2.TransportError:
+        return False
