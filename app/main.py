@@ -24,6 +24,7 @@ from app.service import Scorer
 from app.settings import Settings, is_loopback
 from app.storage import keys
 from app.storage.database import connect, head_revision, schema_problem
+from app.storage.key_cache import KeyCache
 from app.storage.log import PredictionLog
 from app.storage.predictions import add_feedback, note_activations
 from app.storage.tables import GeneratedFeedback, SeenActivation
@@ -44,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        engine = connect(settings.database_url.get_secret_value())
+        engine = connect(settings.database_url.get_secret_value(), settings.sqlite_synchronous)
         head = head_revision()
         try:
             registry = Registry.from_folder(settings.models_dir)
@@ -56,15 +57,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             else:
                 refuse_to_be_open(engine, settings.host)
                 note_activations(engine, _activations(registry, desk))
-            scorer = Scorer(registry, PredictionLog(engine), engine, settings, desk)
+            prediction_log = PredictionLog(engine)
+            scorer = Scorer(registry, prediction_log, engine, settings, desk)
             for item_id, reason in registry.without_teacher.items():
                 log.error("item %s falls back on no teacher: %s", item_id, reason)
-            async with desk.at_work(), aclosing(scorer.second_opinions):
+            async with aclosing(prediction_log), desk.at_work(), aclosing(scorer.second_opinions):
                 yield {
                     "settings": settings,
                     "engine": engine,
                     "registry": registry,
                     "scorer": scorer,
+                    "keys": KeyCache(engine),
                     "schema_head": head,
                 }
         finally:

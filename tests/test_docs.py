@@ -53,7 +53,7 @@ def test_the_settings_shown_are_the_defaults(page: str, config: Config) -> None:
 
     shown = tomllib.loads(block)
 
-    defaults = config.model_dump()
+    defaults = config.model_dump(mode="json")
     for name, value in shown.items():
         assert (value.items() <= defaults[name].items()) if isinstance(value, dict) else value == defaults[name]
 

@@ -1,19 +1,18 @@
 """Who may call: keys and scopes, and the open service on loopback while no key was ever made."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy.orm import Session
 
 from app.api.problems import Forbidden, Unauthorized
 from app.api.state import StateDep
 from app.settings import is_loopback
 from app.storage import keys
-from app.storage.tables import ApiKey
+from app.storage.key_cache import KnownKey
 
 PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 bearer = HTTPBearer(auto_error=False, description="A key made by `scorelet keys create`.")
@@ -26,26 +25,26 @@ class Caller:
     scopes: frozenset[keys.Scope]
 
 
-def authenticate(request: Request, state: StateDep, credentials: Credentials) -> Caller:
-    """Raises Unauthorized.  A plain function: FastAPI runs it, and its query, in a thread."""
-    with Session(state["engine"]) as session:
-        if credentials is not None:
-            return _caller(keys.find(session, credentials.credentials))
-        if keys.any_made(session):
-            raise Unauthorized("a key is needed: Authorization: Bearer <key>")
+async def authenticate(request: Request, state: StateDep, credentials: Credentials) -> Caller:
+    """Raises Unauthorized."""
+    known = state["keys"]
+    if credentials is not None:
+        return _caller(await known.find(credentials.credentials))
+    if await known.any_made():
+        raise Unauthorized("a key is needed: Authorization: Bearer <key>")
     if not _is_local(request):
         raise Unauthorized("no key is made yet, and without one the service answers this machine only")
     return Caller(None, frozenset(keys.Scope))
 
 
-def _caller(key: ApiKey | None) -> Caller:
+def _caller(key: KnownKey | None) -> Caller:
     if key is None:
         raise Unauthorized("this key is not known")
     if key.revoked_at is not None:
         raise Unauthorized("this key was revoked")
     if key.expires_at is not None and key.expires_at <= datetime.now(UTC):
         raise Unauthorized(f"this key expired at {key.expires_at:%Y-%m-%dT%H:%M:%SZ}")
-    return Caller(key.id, frozenset(map(keys.Scope, key.scopes.split())))
+    return Caller(key.id, key.scopes)
 
 
 def _is_local(request: Request) -> bool:
@@ -62,10 +61,10 @@ def _is_local(request: Request) -> bool:
     return len(ends) == 2 and all(map(is_loopback, [*ends, request.url.hostname or ""]))
 
 
-def having(*scopes: keys.Scope) -> Callable[[Caller], Caller]:
+def having(*scopes: keys.Scope) -> Callable[[Caller], Awaitable[Caller]]:
     """A dependency: the caller, if it has any of the scopes.  Raises Forbidden."""
 
-    def check(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
+    async def check(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
         if not caller.scopes & set(scopes):
             raise Forbidden(f"this key lacks the scope {' or '.join(scopes)}")
         return caller

@@ -6,14 +6,13 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, Header, HTTPException, Response
-from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from app.api.access import ScoreCaller
 from app.api.bodies import BatchReply, BatchRequest, ScoreReply, ScoreRequest
 from app.api.problems import documented, invalid, problem_of, reply
 from app.api.state import StateDep
-from app.prediction import Once, Prediction, Refusal, Submission
+from app.prediction import Once, Refusal, Submission
 
 router = APIRouter(tags=["score"])
 IdempotencyKey = Annotated[
@@ -42,16 +41,18 @@ async def score(
     request: ScoreRequest,
     caller: ScoreCaller,
     state: StateDep,
-    response: Response,
     idempotency_key: IdempotencyKey = None,
     prefer: Prefer = None,
-) -> Prediction | JSONResponse:
+) -> Response:
     """Score one response to one item.  The reply is sent when the score is committed to the log."""
-    once, wait = _once(idempotency_key, "score", request.model_dump_json()), _wait(prefer)
-    if wait:
-        response.headers["Preference-Applied"] = f"wait={wait}"
+    once = _once(idempotency_key, "score", request.model_dump_json()) if idempotency_key else None
+    wait = _wait(prefer)
     [result] = await state["scorer"].score([request.submission()], caller.key_id, once, wait)
-    return reply(problem_of(result)) if isinstance(result, Refusal) else result
+    if isinstance(result, Refusal):
+        return reply(problem_of(result))
+    # Written out here: FastAPI would check it against its own model once more.
+    headers = {"Preference-Applied": f"wait={wait}"} if wait else None
+    return Response(result.model_dump_json(), media_type="application/json", headers=headers)
 
 
 @router.post("/score/batch", responses=ERRORS)
@@ -94,7 +95,5 @@ def _wait(prefer: str | None) -> int:
     return min(MAX_WAIT, int(found[1][:9])) if found else 0
 
 
-def _once(idempotency_key: str | None, route: str, body: str) -> Once | None:
-    if idempotency_key is None:
-        return None
+def _once(idempotency_key: str, route: str, body: str) -> Once:
     return Once(idempotency_key, hashlib.sha256(f"{route}\n{body}".encode()).hexdigest())

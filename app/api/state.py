@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from app.scoring.registry import Registry
 from app.service import Scorer
 from app.settings import Settings
+from app.storage.key_cache import KeyCache
 
 
 class State(TypedDict):
@@ -15,6 +16,7 @@ class State(TypedDict):
     engine: Engine
     registry: Registry
     scorer: Scorer
+    keys: KeyCache
     schema_head: str | None
 
 

@@ -3,8 +3,9 @@
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -12,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase
 
 
-def connect(url: str) -> Engine:
-    """An engine.  SQLite gets WAL and synchronous=FULL: a commit that returned survives a power cut.
+def connect(url: str, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> Engine:
+    """An engine.  SQLite gets WAL, and, with synchronous=FULL, a commit that returned survives a power cut.
 
     Parameters are hidden from SQLAlchemy's own log and errors: a response is one of them.
     """
@@ -22,12 +23,12 @@ def connect(url: str) -> Engine:
         return create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=30)
     waiting = {"timeout": 15}  # seconds for another writer
     engine = create_engine(parsed, hide_parameters=True, connect_args=waiting)
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", partial(_prepare_sqlite, synchronous))
     return engine
 
 
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+def _prepare_sqlite(synchronous: str, connection: Any, _: object) -> None:
+    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

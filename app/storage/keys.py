@@ -24,7 +24,7 @@ def create(session: Session, name: str, scopes: Iterable[Scope], expires_at: dat
     key = ApiKey(
         id=uuid7(),
         name=name,
-        sha256=_hashed(secret),
+        sha256=hashed(secret),
         scopes=" ".join(sorted(set(scopes))),
         created_at=datetime.now(UTC),
         expires_at=expires_at,
@@ -34,9 +34,9 @@ def create(session: Session, name: str, scopes: Iterable[Scope], expires_at: dat
     return key, secret
 
 
-def find(session: Session, secret: str) -> ApiKey | None:
+def find(session: Session, hashed: str) -> ApiKey | None:
     """By the hash of 256 random bits: an index look-up, so there is nothing to time."""
-    return session.scalar(select(ApiKey).where(ApiKey.sha256 == _hashed(secret)))
+    return session.scalar(select(ApiKey).where(ApiKey.sha256 == hashed))
 
 
 def any_made(session: Session) -> bool:
@@ -57,5 +57,5 @@ def revoke(session: Session, key_id: str) -> bool:
     return True
 
 
-def _hashed(secret: str) -> str:
+def hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()

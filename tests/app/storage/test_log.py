@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import anyio
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.storage.ids import uuid7
@@ -108,3 +108,88 @@ def test_a_failing_database_is_an_error(log: PredictionLog, sql: Sql) -> None:
 
     with pytest.raises(SQLAlchemyError):
         anyio.run(log.record, [row()])
+
+
+def test_calls_that_arrive_together_are_one_transaction(engine: Engine, log: PredictionLog, logged: Logged) -> None:
+    commits: list[object] = []
+    event.listen(engine, "commit", commits.append)
+
+    async def many() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(60):
+                group.start_soon(log.record, [row()])
+
+    anyio.run(many)
+
+    assert len(logged()) == 60
+    assert len(commits) < 30
+
+
+def test_one_bad_call_does_not_sink_those_it_shares_a_transaction_with(log: PredictionLog, logged: Logged) -> None:
+    twice = uuid7()
+    anyio.run(log.record, [row(twice)])
+    failed: list[str] = []
+
+    async def one(prediction_id: str) -> None:
+        try:
+            await log.record([row(prediction_id)])
+        except SQLAlchemyError:
+            failed.append(prediction_id)
+
+    async def many() -> None:
+        async with anyio.create_task_group() as group:
+            for number in range(40):
+                group.start_soon(one, twice if number % 10 == 5 else uuid7())
+
+    anyio.run(many)
+
+    assert failed == [twice] * 4
+    assert len(logged()) == 37
+
+
+def test_of_equal_claims_that_arrive_together_one_is_taken(log: PredictionLog, logged: Logged) -> None:
+    refused: list[int] = []
+
+    async def one(number: int) -> None:
+        try:
+            await log.record([row()], claim())
+        except AlreadyClaimed:
+            refused.append(number)
+
+    async def many() -> None:
+        async with anyio.create_task_group() as group:
+            for number in range(20):
+                group.start_soon(one, number)
+
+    anyio.run(many)
+
+    assert len(refused) == 19
+    assert len(logged()) == 1
+
+
+def test_a_cancelled_call_leaves_the_others_alone(log: PredictionLog, logged: Logged) -> None:
+    async def many() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(log.record, [row()])
+            with anyio.move_on_after(0):
+                await log.record([row()])
+
+    anyio.run(many)
+
+    assert 20 <= len(logged()) <= 21
+
+
+def test_closing_commits_what_was_put_in_and_a_later_call_begins_anew(log: PredictionLog, logged: Logged) -> None:
+    async def run() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(log.record, [row()])
+            await anyio.sleep(0)
+            await log.aclose()
+        await log.record([row()])
+        await log.aclose()
+        await log.aclose()
+
+    anyio.run(run)
+
+    assert len(logged()) == 2

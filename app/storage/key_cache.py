@@ -1,0 +1,65 @@
+"""API keys as the database had them a moment ago: a query for every call would cost more than the call.
+
+A key revoked elsewhere is known here for FRESH seconds more.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from anyio import to_thread
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from app.storage import keys
+
+FRESH = 1.0  # seconds
+MOST = 1024  # keys
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    id: str
+    scopes: frozenset[keys.Scope]
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class KeyCache:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[str, tuple[float, KnownKey]] = {}
+        self._closed = False  # a key was made: that never changes back
+
+    async def find(self, secret: str) -> KnownKey | None:
+        """None for a key that never was; those are asked for each time, and not kept."""
+        hashed, now = keys.hashed(secret), time.monotonic()
+        kept = self._known.get(hashed)
+        if kept is not None and now - kept[0] < FRESH:
+            return kept[1]
+        found = await to_thread.run_sync(self._query, hashed)
+        if found is None:
+            self._known.pop(hashed, None)
+            return None
+        if len(self._known) >= MOST:
+            self._known.clear()
+        self._known[hashed] = (now, found)
+        return found
+
+    async def any_made(self) -> bool:
+        """Whether a key was ever made: from then on the service is closed."""
+        if not self._closed:
+            self._closed = await to_thread.run_sync(self._any_made)
+        return self._closed
+
+    def _query(self, hashed: str) -> KnownKey | None:
+        with Session(self._engine) as session:
+            key = keys.find(session, hashed)
+            if key is None:
+                return None
+            scopes = frozenset(map(keys.Scope, key.scopes.split()))
+            return KnownKey(key.id, scopes, key.expires_at, key.revoked_at)
+
+    def _any_made(self) -> bool:
+        with Session(self._engine) as session:
+            return keys.any_made(session)

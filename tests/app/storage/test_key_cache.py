@@ -1,0 +1,90 @@
+import time
+from datetime import UTC, datetime
+
+import anyio
+import pytest
+from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session
+
+from app.storage import keys
+from app.storage.key_cache import FRESH, MOST, KeyCache
+from app.storage.keys import Scope
+
+
+@pytest.fixture
+def queries(engine: Engine) -> list[str]:
+    seen: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
+    return seen
+
+
+def made(engine: Engine, *scopes: Scope) -> tuple[str, str]:
+    with Session(engine) as session, session.begin():
+        key, secret = keys.create(session, "a school", scopes or [Scope.SCORE], None)
+        return key.id, secret
+
+
+def test_a_key_is_asked_for_once_in_a_moment(engine: Engine, queries: list[str]) -> None:
+    key_id, secret = made(engine, Scope.SCORE, Scope.REVIEW)
+    cache = KeyCache(engine)
+    queries.clear()
+
+    async def ask() -> list[object]:
+        return [await cache.find(secret) for _ in range(5)]
+
+    first, *rest = anyio.run(ask)
+
+    assert len(queries) == 1
+    assert all(other is first for other in rest)
+    assert (first.id, first.scopes) == (key_id, {Scope.SCORE, Scope.REVIEW})  # type: ignore[attr-defined]
+
+
+def test_a_revoked_key_is_known_to_be_after_a_moment(engine: Engine) -> None:
+    key_id, secret = made(engine)
+    cache = KeyCache(engine)
+    anyio.run(cache.find, secret)
+    with Session(engine) as session, session.begin():
+        keys.revoke(session, key_id)
+
+    deadline = time.monotonic() + FRESH + 2
+    while (found := anyio.run(cache.find, secret)) is not None and found.revoked_at is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    assert found is not None
+    assert found.revoked_at is not None
+    assert found.revoked_at <= datetime.now(UTC)
+
+
+def test_a_key_that_never_was_is_asked_for_each_time_and_not_kept(engine: Engine, queries: list[str]) -> None:
+    cache = KeyCache(engine)
+    queries.clear()
+
+    async def ask() -> list[object]:
+        return [await cache.find(f"guess {number}") for number in range(5)]
+
+    assert anyio.run(ask) == [None] * 5
+    assert len(queries) == 5
+    assert cache._known == {}
+
+
+def test_memory_is_bounded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.storage.key_cache.MOST", 2)
+    cache = KeyCache(engine)
+    for _ in range(5):
+        anyio.run(cache.find, made(engine)[1])
+
+    assert len(cache._known) <= 2 < MOST
+
+
+def test_the_service_closes_when_the_first_key_is_made_and_is_not_asked_again(
+    engine: Engine, queries: list[str]
+) -> None:
+    cache = KeyCache(engine)
+    assert not anyio.run(cache.any_made)
+    made(engine)
+    assert anyio.run(cache.any_made)
+    queries.clear()
+
+    assert anyio.run(cache.any_made)
+    assert queries == []
