@@ -8,8 +8,9 @@ import typer
 from app.console import BadUsage, Models, WorkFailed, models_or_fail, print_gate, say
 from app.scoring.active import Fallback, Mode, activate, item_folder, read_active, versions
 from app.scoring.errors import BadBundle
+from app.scoring.item import Item
+from app.scoring.registry import fallback_on, load_item
 from app.scoring.student import Student
-from app.scoring.teacher import ExportedTeacher, newest_teacher, teacher_folder
 
 bundle = typer.Typer(no_args_is_help=True, help="Check bundles and their gates; make one live; go back.")
 ItemId = Annotated[str, typer.Argument(metavar="ITEM", help="The item's id.")]
@@ -27,7 +28,11 @@ def bundle_check(item_id: ItemId, models: Models = None) -> None:
         except BadBundle as error:
             bad += 1
             say(f"refused  {item_id}/{version}: {error}")
-    say(f"active   {read_active(folder).version}")
+    try:
+        load_item(models_or_fail(models), item_id)
+        say(f"active   {read_active(folder).version}")
+    except BadBundle as error:
+        raise WorkFailed(f"what is active is refused: {error}") from None
     if bad:
         raise WorkFailed(f"{bad} bundle(s) refused")
 
@@ -57,19 +62,23 @@ def bundle_activate(
         typer.Option("--auto/--suggest", help="Overrule the gate, either way. Default: auto if it passes the gate."),
     ] = None,
     fall_back: Annotated[
-        Literal["unsure", "shadow"] | None,
-        typer.Option(help="Ask the newest exported teacher: where the student is unsure; or always, only to log it."),
+        Literal["never", "unsure", "shadow"] | None,
+        typer.Option(
+            help="Ask the newest exported teacher: where the student is unsure; or always, only to log it. "
+            "Default: as it is."
+        ),
     ] = None,
     models: Models = None,
 ) -> None:
-    """Make a version live, after loading and probing it; restart a running service to use it.
+    """Make a version live, after loading and probing it; a running service takes it up within seconds.
 
     If it passes its gate its confident scores stand; else all are suggestions to a reviewer.
     """
     if auto and not (by.strip() and reason.strip()):
         raise BadUsage("--auto needs a named person and a reason: --by NAME --reason TEXT")
     mode: Mode | None = None if auto is None else "auto" if auto else "suggest"
-    _activate(models, item_id, version, mode=mode, by=by, reason=reason or "activated by hand", policy=fall_back)
+    why = reason if reason else "activated by hand"
+    _activate(models, item_id, version, mode=mode, by=by, reason=why, policy=fall_back)
 
 
 @bundle.command("rollback")
@@ -79,7 +88,7 @@ def bundle_rollback(
     reason: Annotated[str, typer.Option(help="Why.")],
     models: Models = None,
 ) -> None:
-    """Go back to the version that was live before, as `activate` would; restart a running service to use it."""
+    """Go back to the version that was live before, as `activate` would."""
     previous = read_active(item_folder(models_or_fail(models), item_id)).previous
     if previous is None:
         raise WorkFailed(f"item {item_id!r} has no version to go back to")
@@ -94,26 +103,24 @@ def _activate(
     mode: Mode | None,
     by: str,
     reason: str,
-    policy: Literal["unsure", "shadow"] | None = None,
+    policy: Literal["never", "unsure", "shadow"] | None = None,
 ) -> None:
     if not by.strip():
         raise BadUsage("--by needs a name")
+    if not reason.strip():
+        raise BadUsage("--reason needs words")
     home = models_or_fail(models)
     folder = item_folder(home, item_id)
     chosen = _version(folder, item_id, version)
     item = Student.load(folder / chosen).bundle.item
-    fallback = None
-    if policy is not None:
-        name, newest = newest_teacher(home, item)
-        ExportedTeacher.load(teacher_folder(home, name, newest)).taught(item)
-        fallback = Fallback(policy=policy, teacher=name, version=newest)
+    fallback = _fallback(home, folder, item, policy)
     active = activate(folder, chosen, mode=mode, by=by, reason=reason, fallback=fallback)
     print_gate(active.gate)
     verdict = "passed its gate" if active.gate.passed else f"did not pass its gate ({', '.join(active.gate.failed)})"
     overruled = f"; it scores alone all the same, by {by}: {reason}" if active.override else ""
     say(f"{item_id}: {active.version} {verdict}{overruled}")
     behind = f", teacher {fallback.teacher}/{fallback.version} ({fallback.policy})" if fallback else ""
-    say(f"It is live in mode {active.mode}{behind}; restart a running service to use it.")
+    say(f"It is live in mode {active.mode}{behind}; a running service takes it up within seconds.")
 
 
 def _version(folder: Path, item_id: str, version: str | None) -> str:
@@ -122,3 +129,17 @@ def _version(folder: Path, item_id: str, version: str | None) -> str:
     if chosen not in versions(folder):
         raise WorkFailed(f"item {item_id!r} has no version {chosen!r}; it has {', '.join(versions(folder)) or 'none'}")
     return chosen
+
+
+def _fallback(
+    home: Path, folder: Path, item: Item, policy: Literal["never", "unsure", "shadow"] | None
+) -> Fallback | None:
+    """The newest teacher of the item, loaded once; with no policy given what ACTIVE has.  Raises BadBundle."""
+    if policy == "never":
+        return None
+    if policy is None:
+        try:
+            return read_active(folder).fallback
+        except BadBundle:
+            return None
+    return fallback_on(home, item, policy)

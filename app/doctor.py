@@ -37,10 +37,10 @@ def _bundles(settings: Settings) -> Iterator[Finding]:
         None if registry.live else "train some with `scorelet-train run`, or set SCORELET_MODELS_DIR",
     )
     for item_id, reason in registry.refused.items():
-        mend = f"copy the bundle again, or activate another: scorelet bundle check {item_id}"
+        mend = f"see `scorelet bundle check {item_id}`; copy the bundle again, or activate it again or another"
         yield Finding(False, f"item {item_id} is refused: {reason}", mend)
     for item_id, reason in registry.without_teacher.items():
-        mend = f"scorelet bundle activate {item_id} --fall-back unsure; until then a person looks where it is unsure"
+        mend = f"scorelet bundle activate {item_id} --by NAME --fall-back unsure; until then a person looks instead"
         yield Finding(False, f"item {item_id} falls back on no teacher: {reason}", mend)
     for item_id, live in sorted(registry.live.items()):
         if live.active.mode == "auto" and live.bundle.threshold is None:

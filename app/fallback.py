@@ -37,12 +37,21 @@ class TeacherPool:
         return score
 
     async def ask_all(self, asked: Sequence[tuple[SecondScorer, str]]) -> list[Score | None]:
-        """One a response, in order; a long list waits for itself and fills no queue."""
-        turns = asyncio.Semaphore(self._workers)
+        """One a response, in order; a long list waits for itself and fills no queue.
+
+        Once one is late the rest is not asked: a list never waits longer than its teachers are at work.
+        """
+        turns, given_up = asyncio.Semaphore(self._workers), False
 
         async def in_turn(second: SecondScorer, response: str) -> Score | None:
+            nonlocal given_up
             async with turns:
-                return await self.ask(second, response)
+                if given_up:
+                    return None
+                before = self.outcomes["late"]
+                score = await self.ask(second, response)
+                given_up = given_up or (score is None and self.outcomes["late"] > before)
+                return score
 
         return list(await asyncio.gather(*(in_turn(second, response) for second, response in asked)))
 
@@ -51,8 +60,11 @@ class TeacherPool:
             return "full", None
         if self._timeout <= 0:
             return "late", None
+        try:
+            work = self._threads.submit(second.score, response)
+        except RuntimeError:  # the pool is closed: the service ends
+            return "failed", None
         self._taken += 1
-        work = self._threads.submit(second.score, response)
         work.add_done_callback(partial(self._leave, asyncio.get_running_loop()))
         try:
             # Of work that is begun only the waiting ends; its place is free when it is done.

@@ -17,6 +17,7 @@ from app.api.unforeseen import Unforeseen
 from app.feedback.desk import Desk
 from app.feedback.writer import Outcome, Task
 from app.prediction import Feedback, told
+from app.reload import reloading
 from app.scoring.active import Release
 from app.scoring.feedback.bundle import FOLDER
 from app.scoring.registry import Registry
@@ -61,7 +62,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             scorer = Scorer(registry, prediction_log, engine, settings, desk)
             for item_id, reason in registry.without_teacher.items():
                 log.error("item %s falls back on no teacher: %s", item_id, reason)
-            async with aclosing(prediction_log), desk.at_work(), aclosing(scorer.second_opinions):
+            watching = reloading(
+                registry,
+                settings.models_dir,
+                settings.reload_seconds,
+                lambda: note_activations(engine, _activations(registry, desk)),
+            )
+            async with aclosing(prediction_log), desk.at_work(), aclosing(scorer.second_opinions), watching:
                 yield {
                     "settings": settings,
                     "engine": engine,

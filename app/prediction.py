@@ -71,8 +71,10 @@ class Prediction(BaseModel):
     item_id: str
     bundle_version: str
     scored_by: ScoredBy
-    teacher: str | None = Field(description="Which teacher scored, where the student was not sure enough.")
-    first_score: FirstScore | None = Field(description="The student's own score, where a teacher scored.")
+    teacher: str | None = Field(
+        default=None, description="Which teacher scored, where the student was not sure enough."
+    )
+    first_score: FirstScore | None = Field(default=None, description="The student's own score, where a teacher scored.")
     score: Number | None
     label: str | None
     expected_score: float | None
@@ -81,7 +83,7 @@ class Prediction(BaseModel):
     probabilities: list[float] | None
     interval: tuple[float, float] | None = Field(description="Of grades: where a human one is likely to lie.")
     prediction_set: list[Number] | list[str] | None = Field(
-        description="Scores, or labels, among which a human one is likely to be; null for grades."
+        default=None, description="Scores, or labels, among which a human one is likely to be; null for grades."
     )
     confidence: float | None
     decision: Decision

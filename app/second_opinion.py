@@ -18,6 +18,7 @@ from app.storage import predictions
 from app.storage.tables import ShadowScore
 
 log = logging.getLogger("scorelet")
+MOST_SHADOWS = 10_000  # that wait; what is beyond is not scored
 Judged = tuple[LiveItem, Judgement] | Refusal
 
 
@@ -30,6 +31,7 @@ class SecondOpinions:
         )
         self._engine = engine
         self._shadows: set[asyncio.Task[None]] = set()
+        self._shadow_turn = asyncio.Semaphore(1)  # shadows take one place of the pool, whoever needs it goes before
 
     async def fall_back(self, submissions: Sequence[Submission | Refusal], judged: list[Judged]) -> None:
         """Where a student is unsure, and its item's policy allows, `judged` becomes what the teacher says."""
@@ -54,13 +56,16 @@ class SecondOpinions:
             if isinstance(own, Refusal) or isinstance(submission, Refusal) or isinstance(result, Refusal):
                 continue
             live, judgement = own
+            if len(self._shadows) >= MOST_SHADOWS:
+                return
             if live.second is not None and live.second.policy == "shadow" and judgement.score is not None:
                 task = asyncio.create_task(self._shadow(live.second, live.bundle.item, submission.response, result))
                 self._shadows.add(task)
                 task.add_done_callback(self._shadows.discard)
 
     async def _shadow(self, second: SecondScorer, item: Item, response: str, given: Prediction) -> None:
-        score = await self.pool.ask(second, response)
+        async with self._shadow_turn:
+            score = await self.pool.ask(second, response)
         if score is None:
             return
         row = ShadowScore(

@@ -14,6 +14,9 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=1, le=65535)
     models_dir: Path = Field(default=Path("models"), description="Folder of bundles; may be read-only.")
+    reload_seconds: float = Field(
+        default=5.0, ge=0, le=3600, description="How often bundles are looked at for a change; 0: never."
+    )
     database_url: SecretStr = Field(
         default=SecretStr("sqlite:///scorelet.db"),
         description="SQLAlchemy URL: sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",

@@ -21,13 +21,13 @@ import httpx2
 import numpy as np
 import typer
 
-from app.scoring.active import Fallback, activate
+from app.scoring.active import activate
 from app.scoring.agreement import quadratic_weighted_kappa
 from app.scoring.errors import BadBundle
 from app.scoring.judgement import LiveItem
-from app.scoring.registry import Registry
+from app.scoring.registry import Registry, fallback_on
 from app.scoring.rows import read_rows
-from app.scoring.teacher import FOLDER, newest_teacher
+from app.scoring.teacher import FOLDER
 from benchmarks.service import quantiles, served
 from training.datasets.responses import MarkedResponse, marked_from
 
@@ -78,10 +78,9 @@ def falling_back(home: Path) -> list[str]:
     made = []
     for item_id, live in Registry.from_folder(home).live.items():
         try:
-            name, version = newest_teacher(home, live.bundle.item)
+            fallback = fallback_on(home, live.bundle.item, "unsure")
         except BadBundle:
             continue
-        fallback = Fallback(policy="unsure", teacher=name, version=version)
         reason = {"by": "a benchmark", "reason": "to measure"}
         activate(home / item_id, live.bundle.version, **reason, mode="auto", fallback=fallback)
         made.append(item_id)

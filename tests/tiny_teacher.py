@@ -95,7 +95,9 @@ def fall_back(
 ) -> None:
     """The item's newest student is live, and falls back on the teacher, be that sound or not."""
     student = max(path.name for path in (models / item_id).iterdir() if path.is_dir())
-    behind = Fallback(policy=policy, teacher=name, version=version)
+    metadata = models / FOLDER / name / version / METADATA
+    hashed = sha256(metadata.read_bytes()) if metadata.is_file() else "0" * 64
+    behind = Fallback(policy=policy, teacher=name, version=version, metadata_sha256=hashed)
     activate(models / item_id, student, mode=mode, by="a test", reason="to test", fallback=behind)
 
 

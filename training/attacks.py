@@ -7,10 +7,11 @@ begs, pads, negates) are English; give others by `Phrases` where learners write 
 import random
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.scoring.item import Item
+from app.scoring.text import is_blank
 from training.datasets.responses import MarkedResponse
 
 JUNK = ("characters", "words", "keywords", "prompt", "other_item", "begging")  # worth nothing, whatever the item
@@ -77,6 +78,7 @@ def attacks(
 
 def good_responses(item: Item, rows: Sequence[MarkedResponse]) -> list[str]:
     """Those with the best score that any has; of labels without order all."""
+    rows = [row for row in rows if not is_blank(row.text)]
     if not item.is_ordered:
         return [row.text for row in rows]
     best = max((row.value for row in rows), default=0)
@@ -121,5 +123,13 @@ def _inserted(text: str, adverb: str, generator: random.Random) -> str:
 
 
 def _negated(text: str, negations: Sequence[tuple[str, str]]) -> str:
-    flips: Mapping[str, str] = dict(negations)
-    return re.sub(r"[^\W\d_]+", lambda word: flips.get(word[0].lower(), word[0]), text)
+    """Each word that has an opposite turned into it; `is not` into `is`."""
+    flips = dict(negations)
+
+    def flipped(found: re.Match[str]) -> str:
+        word, negation = found[1], found[2]
+        if word.lower() not in flips:
+            return found[0]
+        return word if negation else flips[word.lower()]
+
+    return re.sub(r"([^\W\d_]+(?:['’][^\W\d_]+)*)(\s+not\b)?", flipped, text, flags=re.IGNORECASE)

@@ -56,8 +56,7 @@ def choose_set(human: ArrayLike, probabilities: NDArray[np.float64]) -> Predicti
     probabilities of COVERAGE of these human scores reach.
     """
     given = probabilities[np.arange(len(probabilities)), np.asarray(human, np.int64)]
-    limit = 1 - _quantile(1 - given) if len(given) else 0.0
-    return PredictionSet(coverage=COVERAGE, least=max(0.0, float(limit)))
+    return PredictionSet(coverage=COVERAGE, least=-_quantile(-given) if len(given) else 0.0)
 
 
 def choose_interval(targets: Sequence[float], outputs: Outputs) -> Interval:

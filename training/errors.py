@@ -2,6 +2,7 @@
 
 TrainingError
 ├── BadConfig     a settings file that cannot be understood
+├── UnknownItems  items that were named, and of which there is no response
 ├── NoWeights     the base model of a teacher cannot be had as asked
 ├── TeacherFailed a model behind an API that cannot be had, or gives no scores
 ├── TeacherTooLarge  more memory than there is
@@ -17,6 +18,10 @@ class TrainingError(Exception):
 
 
 class BadConfig(TrainingError):
+    pass
+
+
+class UnknownItems(TrainingError):
     pass
 
 

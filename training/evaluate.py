@@ -10,6 +10,7 @@ from app.scoring.rows import read_rows
 from app.scoring.table import check_rows, judge_rows, write_table
 from training.attacks import attacks, good_responses
 from training.datasets.responses import MarkedResponse, marked_from
+from training.errors import UnknownItems
 from training.evaluation.figures import ItemFigures, figures_of
 from training.evidence import attacked, evidence_of, pairs_of
 
@@ -24,7 +25,10 @@ def evaluate(
     `texts`: whether the worst disagreements show what learners wrote.
     """
     registry = Registry.from_folder(models)
-    rows = [row for row in read_rows(responses) if not items or row.fields.get("item_id") in items]
+    read = read_rows(responses)
+    if missing := sorted(set(items) - {row.fields.get("item_id") for row in read}):
+        raise UnknownItems(f"{responses} has no response to {', '.join(missing)}")
+    rows = [row for row in read if not items or row.fields.get("item_id") in items]
     check_rows(registry, rows)
     errors: list[RowError] = []
     marked = marked_from(rows, {name: live.bundle.item for name, live in registry.live.items()}, errors)

@@ -10,29 +10,34 @@ import numpy as np
 from app.scoring.decoding import Outputs, columns
 from training.config import TrainingConfig
 from training.lesson import Lesson, Texts
-from training.splits import Parts, folds
+from training.splits import Parts, folded, folds
 from training.students import make_student
 
 
 def out_of_fold(
     parts: Parts, texts: Texts, lesson: Lesson, tokenizer: bytes, config: TrainingConfig, cache: Path
-) -> Outputs:
+) -> Outputs | None:
     """(fit responses, columns), row i for parts.fit[i], which no word of the texts that its student learnt is from.
 
-    Unlabelled text is everyone's.
+    None where a part leaves nothing to learn from.
     """
     outputs = np.zeros((len(parts.fit), columns(parts.item)), np.float32)
     for part in folds(parts.fit, config.calibration_folds, config.seed):
         rows = sorted(part)
+        rest = lesson.without(touched(part, texts))
         if not rows:
             continue
-        files = make_student(parts.item, lesson.without(touched(part, texts)), tokenizer, config, cache)
+        if not rest.texts:
+            return None
+        files = make_student(parts.item, rest, tokenizer, config, cache)
         network = files.network(parts.item, config.student.max_tokens)
         outputs[rows] = network.outputs([parts.fit[row].text for row in rows])
     return outputs
 
 
 def touched(part: set[int], texts: Texts) -> set[int]:
-    """Rows of the lesson that are these marked responses, or made of them."""
+    """Rows of the lesson that are these marked responses, stand in unlabelled text too, or are made of them."""
+    held = {folded(texts.marked[row]) for row in part}
+    twins = {row for row, text in enumerate(texts.written) if folded(text) in held}
     first = len(texts.written)
-    return part | {first + number for number, sources in enumerate(texts.sources) if sources & part}
+    return part | twins | {first + number for number, sources in enumerate(texts.sources) if sources & part}

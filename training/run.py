@@ -230,7 +230,7 @@ def _provenance(data_sha256: str, config: TrainingConfig, made_at: datetime) -> 
         data_sha256=data_sha256,
         teacher=config.teacher.model if config.distillation.soft_weight > 0 else None,
         teacher_agreement=None,
-        config=config.model_dump(),
+        config=config.model_dump(mode="json"),
         seed=config.seed,
         software=software(),
     )

@@ -105,7 +105,7 @@ def export_teacher(taught: Taught, data_sha256: str, models: Path, config: Train
             data_sha256=data_sha256,
             teacher=config.teacher.model,
             teacher_agreement=None,
-            config=config.model_dump(),
+            config=config.model_dump(mode="json"),
             seed=config.seed,
             software=software(),
         ),

@@ -217,5 +217,8 @@ class Readiness(BaseModel):
     items: list[str]
     refused: dict[str, str] = Field(description="Item → why its bundle was refused.")
     feedback_models: list[str] = Field(description="Those that write feedback, by name and version.")
+    not_taken_up: dict[str, str] = Field(
+        description="Item → why a change of its ACTIVE was not taken up; what was live before goes on."
+    )
     without_teacher: dict[str, str] = Field(description="Item → why the teacher that it falls back on was refused.")
     refused_feedback_models: dict[str, str] = Field(description="Name → why it was refused; the bank speaks instead.")

@@ -29,7 +29,7 @@ REQUEST_EXAMPLE: dict[str, JsonValue] = {
 REPLY_EXAMPLE: dict[str, JsonValue] = {
     "prediction_id": "0197a3c2-5e1b-7c44-9a57-3d1f6f0f2b11",
     "item_id": "demo-drying-towel",
-    "bundle_version": "20261121T204820Z-b4f1f95d",
+    "bundle_version": "20261121T214332Z-932b82b7",
     "scored_by": "student",
     "teacher": None,
     "first_score": None,
@@ -48,7 +48,7 @@ REPLY_EXAMPLE: dict[str, JsonValue] = {
     "feedback": {
         "text": "You explain all three: what warmth does, what wind does, and why being spread out helps.",
         "source": "bank",
-        "version": "20261121T204820Z-b4f1f95d",
+        "version": "20261121T214332Z-932b82b7",
         "instead_because": None,
     },
     "feedback_withheld": None,
@@ -89,10 +89,10 @@ ITEM_EXAMPLE: dict[str, JsonValue] = {
     "min_score": None,
     "max_score": 3,
     "labels": None,
-    "bundle_version": "20261121T204820Z-b4f1f95d",
+    "bundle_version": "20261121T214332Z-932b82b7",
     "mode": "auto",
     "released_by": "the scorelet maintainers",
-    "released_at": "2026-11-21T20:48:28Z",
+    "released_at": "2026-11-21T21:43:40Z",
     "release_reason": "a demonstration on synthetic responses",
     "gate": {
         "passed": False,
@@ -148,6 +148,7 @@ EXAMPLES: dict[type[BaseModel], JsonValue] = {
         "database": "ok",
         "items": ["demo-drying-towel"],
         "refused": {},
+        "not_taken_up": {},
         "without_teacher": {},
         "feedback_models": [],
         "refused_feedback_models": {},

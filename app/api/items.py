@@ -14,7 +14,7 @@ router = APIRouter(tags=["items"])
 @router.get("/items", responses=documented(401, 403, 503))
 async def items(_: ScoreCaller, state: StateDep) -> ItemsReply:
     """All items that can be scored, with version, mode, agreement and threshold."""
-    live = state["registry"].live
+    live = dict(state["registry"].live)  # as it is now: bundles may be taken up meanwhile
     return ItemsReply(items=[_reply(live[item_id], state) for item_id in sorted(live)])
 
 

@@ -32,10 +32,11 @@ def readyz(state: StateDep, response: Response) -> Readiness:
         open=trouble is None and _is_open(state),
         database=trouble or "ok",
         items=sorted(registry.live),
-        refused=registry.refused,
+        refused=dict(registry.refused),
         feedback_models=[writer.name for writer in desk.writers],
         refused_feedback_models=desk.refused,
-        without_teacher=registry.without_teacher,
+        not_taken_up=dict(registry.not_taken_up),
+        without_teacher=dict(registry.without_teacher),
     )
 
 

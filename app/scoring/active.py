@@ -47,6 +47,7 @@ class Fallback(BaseModel):
     policy: Literal["unsure", "shadow"]
     teacher: Name
     version: Name
+    metadata_sha256: str = Field(description="Of teacher.json as it was released.")
 
 
 class Active(Release):
@@ -106,16 +107,22 @@ def read_active(folder: Path) -> Active:
 def read_release(folder: Path, kind: type[ReleaseT]) -> ReleaseT:
     """Raises BadBundle when no version is active or the file cannot be understood."""
     try:
-        path = folder / ACTIVE
+        return kind.model_validate_json(active_bytes(folder))
+    except ValidationError as error:
+        raise BadBundle(f"{ACTIVE}: {first_fault(error)}") from None
+
+
+def active_bytes(folder: Path) -> bytes:
+    """What stands in ACTIVE.  Raises BadBundle when there is none or it cannot be read."""
+    path = folder / ACTIVE
+    try:
         if not path.exists():
             raise BadBundle(f"no version is active: {ACTIVE} is missing")
         if not path.is_file():  # a pipe would be waited on for ever
             raise BadBundle(f"{ACTIVE} is no file")
-        return kind.model_validate_json(path.read_bytes())
+        return path.read_bytes()
     except OSError as error:
         raise BadBundle(f"{ACTIVE} cannot be read: {error.strerror}") from None
-    except ValidationError as error:
-        raise BadBundle(f"{ACTIVE}: {first_fault(error)}") from None
 
 
 def activate(

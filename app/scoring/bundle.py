@@ -70,6 +70,20 @@ class Head(Value):
     interval: Interval | None = Field(default=None, description="For grades, and only for them.")
     prediction_set: PredictionSet | None = Field(default=None, description="For all but grades.")
 
+    def check(self, item: Item) -> None:
+        """Raises ValueError where this is no head for the item's scale."""
+        cuts = self.cuts
+        if item.is_continuous != (self.interval is not None):
+            raise ValueError("grades need an interval, and only they have one")
+        if item.is_continuous != (self.prediction_set is None):
+            raise ValueError("scores and labels need a prediction set, and only they have one")
+        if cuts is None:
+            return
+        if not item.is_ordered or item.is_continuous or len(cuts) != item.choices - 1:
+            raise ValueError(f"{len(cuts)} cuts do not fit {item.choices} scores, ordered or not")
+        if not all(map(math.isfinite, cuts)) or list(cuts) != sorted(cuts):
+            raise ValueError("cuts must be finite and ascend")
+
     @property
     def coverage(self) -> float | None:
         """Share of human scores that sets, or intervals, are made to hold."""
@@ -116,17 +130,7 @@ class Bundle(Value):
 
     @model_validator(mode="after")
     def _head_fits_the_scale(self) -> Self:
-        cuts = self.head.cuts
-        if self.item.is_continuous != (self.head.interval is not None):
-            raise ValueError("grades need an interval, and only they have one")
-        if self.item.is_continuous != (self.head.prediction_set is None):
-            raise ValueError("scores and labels need a prediction set, and only they have one")
-        if cuts is None:
-            return self
-        if not self.item.is_ordered or self.item.is_continuous or len(cuts) != self.item.choices - 1:
-            raise ValueError(f"{len(cuts)} cuts do not fit {self.item.choices} scores, ordered or not")
-        if not all(map(math.isfinite, cuts)) or list(cuts) != sorted(cuts):
-            raise ValueError("cuts must be finite and ascend")
+        self.head.check(self.item)
         return self
 
 

@@ -134,10 +134,8 @@ def recalls(human: Sequence[float], machine: Sequence[float], names: Mapping[int
 
 def by_group(groups: Sequence[Mapping[str, str]]) -> dict[str, NDArray[np.bool_]]:
     """`column=value` → which rows have it."""
-    names = sorted({f"{column}={value}" for own in groups for column, value in own.items()})
-    return {
-        name: np.array([own.get(name.partition("=")[0]) == name.partition("=")[2] for own in groups]) for name in names
-    }
+    found = sorted({pair for own in groups for pair in own.items()})
+    return {f"{column}={value}": np.array([own.get(column) == value for own in groups]) for column, value in found}
 
 
 def sd_ratio(human: ArrayLike, machine: ArrayLike) -> float:

@@ -23,6 +23,7 @@ class Featurizer:
         if isinstance(tokenizer.model, BPE | Unigram):
             tokenizer.model._resize_cache(0)  # it keeps up to 10,000 words it has met, 100 MB of strange ones
         self._tokenizer = tokenizer
+        self._last: tuple[str | None, NDArray[np.int64]] = (None, np.zeros((0, 0), np.int64))
         tokens = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size())]
         self.begins = np.array([token.startswith(WORD) for token in tokens])  # (vocabulary,): pieces that begin words
         self.signs = np.array([not any(map(str.isalnum, token)) or token in SPECIAL for token in tokens])
@@ -46,5 +47,17 @@ class Featurizer:
 
     def ids(self, responses: Sequence[str]) -> NDArray[np.int64]:
         """(responses, tokens), padded at the end with 0 to the longest response."""
+        if len(responses) == 1:
+            return self._alone(responses[0])
         encodings = self._tokenizer.encode_batch_fast(list(responses))
         return np.array([encoding.ids for encoding in encodings], dtype=np.int64)
+
+    def _alone(self, response: str) -> NDArray[np.int64]:
+        """The last one is kept: a response is looked at, then scored, and reading it takes about as long as scoring."""
+        text, ids = self._last
+        if text != response:
+            [encoding] = self._tokenizer.encode_batch_fast([response])
+            ids = np.array([encoding.ids], dtype=np.int64)
+            ids.flags.writeable = False
+            self._last = (response, ids)  # in one step: another thread sees the old pair or the new
+        return ids

@@ -21,10 +21,16 @@ class Policy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_responses: int = Field(default=100, ge=1, description="Marked responses that all was measured on.")
-    min_agreement: float = Field(default=0.7, le=1, description="QWK; of labels without order, exact agreement.")
-    max_degradation: float = Field(default=0.1, description="Below the agreement of two human raters.")
-    max_smd: float = Field(default=0.15, ge=0, description="Standardised mean difference, either way.")
-    max_group_difference: float = Field(default=0.1, ge=0, description="Of standardised means, of any group.")
+    min_agreement: float = Field(default=0.7, ge=-1, le=1, description="QWK; of labels without order, exact agreement.")
+    max_degradation: float = Field(
+        default=0.1, allow_inf_nan=False, description="Below the agreement of two human raters."
+    )
+    max_smd: float = Field(
+        default=0.15, ge=0, allow_inf_nan=False, description="Standardised mean difference, either way."
+    )
+    max_group_difference: float = Field(
+        default=0.1, ge=0, allow_inf_nan=False, description="Of standardised means, of any group."
+    )
     min_group: int = Field(default=100, ge=2, description="Responses from which a group counts.")
     min_recall: float = Field(default=0.3, ge=0, le=1, description="Of every score that 20 responses or more have.")
     max_ece: float = Field(default=0.1, ge=0, le=1, description="Expected calibration error.")

@@ -97,9 +97,15 @@ class LiveItem:
     def judge_fully(self, responses: list[str]) -> list[Judgement]:
         """One judgement a response, in order, the teacher's where it is to be asked, however long that takes."""
         return [
-            self.judge_again(own, self.second.score(text)) if self.second and self.falls_back(own) else own
+            self.judge_again(own, self._second_score(text)) if self.falls_back(own) else own
             for text, own in zip(responses, self.judge(responses), strict=True)
         ]
+
+    def _second_score(self, response: str) -> Score | None:
+        try:
+            return self.second.score(response) if self.second else None
+        except Exception:  # whatever it is: a person looks, as in the service
+            return None
 
 
 def judge(

@@ -72,8 +72,8 @@ class Network:
             raise BadBundle("student.onnx gives another score in a batch than alone")
 
 
-def session_of(student: bytes) -> onnxruntime.InferenceSession:
-    """A session on one thread.  Raises BadBundle."""
+def session_of(content: bytes, name: str = "student.onnx") -> onnxruntime.InferenceSession:
+    """A session on one thread.  Raises BadBundle, in which the file has this name."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # requests run in parallel; one thread each
     options.inter_op_num_threads = 1
@@ -81,9 +81,9 @@ def session_of(student: bytes) -> onnxruntime.InferenceSession:
     options.log_severity_level = 4  # what fails is raised and named by us
     try:
         # From bytes: the session reads what was checked, and no external data file can be named.
-        return onnxruntime.InferenceSession(student, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own classes derive from Exception directly
-        raise BadBundle(f"student.onnx cannot be loaded: {_first_line(error)}") from None
+        raise BadBundle(f"{name} cannot be loaded: {_first_line(error)}") from None
 
 
 def _first_line(error: Exception) -> str:

@@ -2,39 +2,62 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
-from app.scoring.active import Fallback, item_folder, item_ids, read_active
+from app.scoring.active import Fallback, active_bytes, item_folder, item_ids, read_active
 from app.scoring.bundle import Bundle
 from app.scoring.errors import BadBundle, ItemNotReady, UnknownItem
+from app.scoring.item import Item
 from app.scoring.judgement import LiveItem, SecondScorer
 from app.scoring.student import Student
-from app.scoring.teacher import ExportedTeacher, teacher_folder
+from app.scoring.teacher import ExportedTeacher, newest_teacher, teacher_folder
 
 
 class Registry:
-    """Live items by id, the reason for each item that is not ready, and for each that is without its teacher."""
+    """Live items by id, and what is wrong: items not ready, changes not taken up, teachers that are missing."""
 
-    def __init__(
-        self, live: Mapping[str, LiveItem], refused: Mapping[str, str], without_teacher: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, live: Mapping[str, LiveItem], refused: Mapping[str, str]) -> None:
         self.live = dict(live)
         self.refused = dict(refused)
-        self.without_teacher = dict(without_teacher or {})
+        self.not_taken_up: dict[str, str] = {}  # item → why; the version before goes on serving
+        self.without_teacher: dict[str, str] = {}
+        self._seen: dict[str, bytes] = {}  # what each ACTIVE was when it was last taken up
 
     @classmethod
     def from_folder(cls, models: Path) -> "Registry":
         """Load every item.  A bad bundle is refused with its reason and does not stop the others."""
         registry = cls({}, {})
-        teachers = Teachers(models)
-        for item_id in item_ids(models):
-            try:
-                registry.live[item_id] = load_item(models, item_id, teachers)
-            except BadBundle as error:
-                registry.refused[item_id] = str(error)
-            except UnknownItem:
-                registry.refused[item_id] = "the folder's name is not an item id"
-        registry.without_teacher = teachers.refused
+        registry.refresh(models)
         return registry
+
+    def refresh(self, models: Path) -> list[str]:
+        """Take up what has changed: the items that did.  What cannot be loaded changes nothing, and is tried again.
+
+        Other threads may score meanwhile: each item is swapped whole, and what is being scored ends on the old one.
+        """
+        teachers, changed = Teachers(models), []
+        present = item_ids(models)
+        for item_id in present:
+            try:
+                seen = active_bytes(item_folder(models, item_id))
+                if item_id in self.live and self._seen.get(item_id) == seen:
+                    self.not_taken_up.pop(item_id, None)
+                    continue
+                item = load_item(models, item_id, teachers)
+            except (BadBundle, UnknownItem) as error:
+                reason = str(error) if isinstance(error, BadBundle) else "the folder's name is not an item id"
+                (self.not_taken_up if item_id in self.live else self.refused)[item_id] = reason
+                continue
+            self.live[item_id], self._seen[item_id] = item, seen
+            for wrong in (self.refused, self.not_taken_up, self.without_teacher):
+                wrong.pop(item_id, None)
+            self.without_teacher |= {item_id: teachers.refused[item_id]} if item_id in teachers.refused else {}
+            changed.append(item_id)
+        for item_id in {*self.live, *self.refused} - set(present):
+            for known in (self.live, self._seen, self.refused, self.not_taken_up, self.without_teacher):
+                known.pop(item_id, None)
+            changed.append(item_id)
+        return changed
 
     def get(self, item_id: str) -> LiveItem:
         """Raises UnknownItem, or ItemNotReady with the reason for which its bundle was refused."""
@@ -51,21 +74,31 @@ class Teachers:
     def __init__(self, models: Path) -> None:
         self.refused: dict[str, str] = {}
         self._models = models
-        self._loaded: dict[tuple[str, str], ExportedTeacher] = {}
+        self._loaded: dict[tuple[str, str], ExportedTeacher | BadBundle] = {}
 
     def second(self, bundle: Bundle, fallback: Fallback | None) -> SecondScorer | None:
         if fallback is None:
             return None
-        item_id, key = bundle.item.item_id, (fallback.teacher, fallback.version)
         try:
-            if key not in self._loaded:
-                self._loaded[key] = ExportedTeacher.load(teacher_folder(self._models, *key))
-            return SecondScorer(self._loaded[key], self._loaded[key].taught(bundle.item), fallback.policy)
+            teacher = self._load(fallback.teacher, fallback.version)
+            if teacher.metadata_sha256 != fallback.metadata_sha256:
+                raise BadBundle("teacher.json is not the one that was released: activate the item again")
+            return SecondScorer(teacher, teacher.taught(bundle.item), fallback.policy)
         except BadBundle as error:
-            self.refused[item_id] = f"{key[0]}/{key[1]}: {error}"
-        except UnknownItem:
-            self.refused[item_id] = f"{key[0]}/{key[1]} was not taught this question on this scale"
-        return None
+            self.refused[bundle.item.item_id] = f"{fallback.teacher}/{fallback.version}: {error}"
+            return None
+
+    def _load(self, name: str, version: str) -> ExportedTeacher:
+        key = (name, version)
+        if key not in self._loaded:
+            try:
+                self._loaded[key] = ExportedTeacher.load(teacher_folder(self._models, name, version))
+            except BadBundle as error:
+                self._loaded[key] = error
+        found = self._loaded[key]
+        if isinstance(found, BadBundle):
+            raise BadBundle(str(found))
+        return found
 
 
 def load_item(models: Path, item_id: str, teachers: Teachers | None = None) -> LiveItem:
@@ -76,3 +109,11 @@ def load_item(models: Path, item_id: str, teachers: Teachers | None = None) -> L
     active.check(student.bundle, student.metadata_sha256)
     second = (teachers or Teachers(models)).second(student.bundle, active.fallback)
     return LiveItem(student.bundle, student, student.examiner, active, second)
+
+
+def fallback_on(models: Path, item: Item, policy: Literal["unsure", "shadow"]) -> Fallback:
+    """On the newest teacher that was taught the item, loaded once.  Raises BadBundle."""
+    name, version = newest_teacher(models, item)
+    teacher = ExportedTeacher.load(teacher_folder(models, name, version))
+    teacher.taught(item)
+    return Fallback(policy=policy, teacher=name, version=version, metadata_sha256=teacher.metadata_sha256)

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from app.scoring.agreement import Agreement
 from app.scoring.bundle import CARD, TOKENIZER, Head, Provenance, Value, read_plain, sha256
 from app.scoring.decoding import Outputs, Score, columns, decode, softmax
-from app.scoring.errors import BadBundle, UnknownItem, first_fault
+from app.scoring.errors import BadBundle, first_fault
 from app.scoring.item import Item, Name, is_name
 from app.scoring.network import session_of
 
@@ -36,6 +36,11 @@ class TaughtItem(Value):
     head: Head
     threshold: float | None = Field(ge=0, le=1, description="Confidence from which its score may stand.")
     agreement: Agreement | None = Field(description="With the human score on dev, of these very files.")
+
+    @model_validator(mode="after")
+    def _head_fits_the_scale(self) -> Self:
+        self.head.check(self.item)
+        return self
 
 
 class TeacherBundle(Value):
@@ -71,7 +76,8 @@ class TeacherNetwork:
             raise BadBundle(f"{TOKENIZER} cannot be read: {error}") from None
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens, strategy="longest_first")
-        self._sessions = [session_of(content) for content in members]
+        names = member_names(len(members))
+        self._sessions = [session_of(content, name) for content, name in zip(members, names, strict=True)]
         self._between, self._continuous, self._columns = between, item.is_continuous, columns(item)
         for session in self._sessions:
             if unknown := {tensor.name for tensor in session.get_inputs()} - set(INPUTS):
@@ -90,6 +96,8 @@ class TeacherNetwork:
             session.run(["outputs"], {own.name: tensors[own.name] for own in session.get_inputs()})[0]
             for session in self._sessions
         ]
+        if wrong := {own.shape for own in each} - {(1, self._columns)}:
+            raise BadBundle(f"a member gives outputs of shape {sorted(wrong)}, the items need {(1, self._columns)}")
         return np.asarray(mixture(np.stack(each), self._continuous)[0])
 
 
@@ -105,8 +113,9 @@ def mixture(each: NDArray[np.float32], continuous: bool) -> NDArray[np.float32]:
 class ExportedTeacher:
     """A teacher bundle, loaded whole.  Safe to share between threads."""
 
-    def __init__(self, bundle: TeacherBundle, network: TeacherNetwork) -> None:
+    def __init__(self, bundle: TeacherBundle, network: TeacherNetwork, metadata_sha256: str) -> None:
         self.bundle = bundle
+        self.metadata_sha256 = metadata_sha256  # of teacher.json, as ACTIVE has it
         self.network = network
         self._taught = {own.item.item_id: own for own in bundle.items}
 
@@ -118,7 +127,8 @@ class ExportedTeacher:
     def load(cls, folder: Path) -> Self:
         """Every file read and checked against teacher.json, and probed.  Raises BadBundle with the reason."""
         try:
-            bundle = TeacherBundle.model_validate_json(read_plain(folder, METADATA))
+            metadata = read_plain(folder, METADATA)
+            bundle = TeacherBundle.model_validate_json(metadata)
         except ValidationError as error:
             raise BadBundle(f"{METADATA}: {first_fault(error)}") from None
         if (bundle.name, bundle.version) != (folder.parent.name, folder.name):
@@ -137,18 +147,22 @@ class ExportedTeacher:
         network = TeacherNetwork(contents[TOKENIZER], members, bundle.max_tokens, bundle.between, first.item)
         try:
             outputs = network.outputs(first.context, [PROBE])
+        except BadBundle:
+            raise
         except Exception as error:  # onnxruntime's own classes derive from Exception directly
             raise BadBundle(f"it fails on a probe response: {str(error).partition(chr(10))[0]}") from None
-        if outputs.shape != (1, columns(first.item)) or not np.isfinite(outputs).all():
-            raise BadBundle(f"it gives outputs of shape {outputs.shape}, or none that are finite, for a probe response")
-        return cls(bundle, network)
+        if not np.isfinite(outputs).all():
+            raise BadBundle("it gives outputs that are not finite for a probe response")
+        if first.item.is_continuous and not (outputs[:, 1] > 0).all():
+            raise BadBundle("it gives a variance that is not above 0 for a probe response")
+        return cls(bundle, network, sha256(metadata))
 
     def taught(self, item: Item) -> TaughtItem:
-        """Raises UnknownItem for another question, or for this one on another scale."""
+        """Raises BadBundle for another question, or for this one on another scale."""
         own = self._taught.get(item.item_id)
         asked = {"prompt", "scale", "min_score", "max_score", "labels", "references"}
         if own is None or own.item.model_dump(include=asked) != item.model_dump(include=asked):
-            raise UnknownItem(item.item_id)
+            raise BadBundle(f"it was not taught item {item.item_id!r} as this question on this scale")
         return own
 
     def score(self, taught: TaughtItem, response: str) -> Score:

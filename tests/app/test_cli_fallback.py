@@ -1,11 +1,14 @@
 """`scorelet bundle activate --fall-back`, and what `doctor` and `items` say of teachers."""
 
+import csv
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.scoring.active import read_active
+from app.scoring.active import Fallback, read_active
+from app.scoring.bundle import sha256
 from app.scoring.teacher import METADATA
 from tests.programs import run
 from tests.tiny import write_tiny_bundle
@@ -45,7 +48,7 @@ def activate(settings: Set, *more: object) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize("policy", ["unsure", "shadow"])
 def test_the_newest_teacher_is_put_behind_the_student(settings: Set, models: Path, policy: str) -> None:
-    write_tiny_teacher(models, name="newer", version=NEWER)
+    metadata = write_tiny_teacher(models, name="newer", version=NEWER) / METADATA
 
     code, said, _ = activate(settings, "--fall-back", policy)
 
@@ -53,7 +56,9 @@ def test_the_newest_teacher_is_put_behind_the_student(settings: Set, models: Pat
     assert code == 0
     assert f"in mode auto, teacher newer/{NEWER} ({policy}); restart a running service" in said
     assert active.fallback is not None
-    assert active.fallback.model_dump() == {"policy": policy, "teacher": "newer", "version": NEWER}
+    assert active.fallback == Fallback.model_validate(
+        {"policy": policy, "teacher": "newer", "version": NEWER, "metadata_sha256": sha256(metadata.read_bytes())}
+    )
     assert (active.mode, active.override, active.by) == ("auto", False, "Ana")
 
 
@@ -69,13 +74,35 @@ def test_what_is_activated_falls_back(settings: Set, tmp_path: Path) -> None:
     assert [dict(zip(head, row, strict=True))["decision"] for row in rows] == ["auto", "auto"]
 
 
-def test_without_the_option_no_teacher_is_asked_any_more(settings: Set, models: Path) -> None:
+@pytest.mark.parametrize("command", ["activate", "rollback"])
+def test_without_the_option_it_stays_as_it_is(settings: Set, models: Path, command: str) -> None:
     fall_back(models)
+    write_tiny_bundle(models, version=NEWER, threshold=SURE)
+    fall_back(models, policy="shadow")
+    before = read_active(models / "heat-1")
+
+    code, said, _ = scorelet(settings, "bundle", command, "heat-1", "--by", "Ana", "--reason", "to see")
+
+    active = read_active(models / "heat-1")
+    assert (code, active.version == NEWER) == (0, command == "activate")
+    assert active.fallback == before.fallback
+    assert f"teacher {NAME}/{VERSION} (shadow)" in said
+
+
+def test_where_nothing_was_live_no_teacher_is_asked(settings: Set, models: Path) -> None:
+    (models / "heat-1" / "ACTIVE").unlink()
 
     code, said, _ = activate(settings)
 
-    assert (code, read_active(models / "heat-1").fallback) == (0, None)
-    assert "teacher" not in said
+    assert (code, read_active(models / "heat-1").fallback, "teacher" in said) == (0, None, False)
+
+
+def test_never_is_said_in_so_many_words(settings: Set, models: Path) -> None:
+    fall_back(models)
+
+    code, said, _ = activate(settings, "--fall-back", "never")
+
+    assert (code, read_active(models / "heat-1").fallback, "teacher" in said) == (0, None, False)
 
 
 def refused(settings: Set, models: Path, *more: object) -> tuple[int, str]:
@@ -91,6 +118,7 @@ def test_an_unknown_policy_is_bad_usage(settings: Set, models: Path) -> None:
 
     assert code == 2
     assert "'unsure', 'shadow'" in error
+    assert "'never'" in error
 
 
 def test_without_a_teacher_one_is_told_how_to_make_one(settings: Set, models: Path) -> None:
@@ -117,7 +145,7 @@ def test_a_teacher_of_another_question_is_put_behind_nobody(settings: Set, model
     code, error = refused(settings, models, "--fall-back", "unsure")
 
     assert code == 1
-    assert "heat-1" in error
+    assert "it was not taught item 'heat-1' as this question on this scale" in error
 
 
 def test_doctor_says_which_item_falls_back_on_no_teacher_and_why(settings: Set, models: Path) -> None:
@@ -131,9 +159,37 @@ def test_doctor_says_which_item_falls_back_on_no_teacher_and_why(settings: Set, 
     reason = f"{NAME}/{VERSION}: member-1.onnx does not have the checksum in teacher.json"
     assert code == 1
     assert f"BAD  item heat-1 falls back on no teacher: {reason}\n" in said
-    assert "scorelet bundle activate heat-1" in said
+    assert "scorelet bundle activate heat-1 --by NAME --fall-back unsure; until then" in said
     assert "1 items ready" in said
     assert "1 thing(s) to mend" in error
+
+
+def test_what_doctor_says_mends_it(settings: Set, models: Path) -> None:
+    fall_back(models)
+    folder = models / "_teachers" / NAME / VERSION
+    sound = (folder / "member-1.onnx").read_bytes()
+    (folder / "member-1.onnx").write_bytes(plus_one_onnx(POINTS, more=3))
+    _, said, _ = scorelet(settings, "doctor")
+    [mend] = re.findall(r"falls back on no teacher.*\n +→ scorelet ([^;]*);", said)
+    (folder / "member-1.onnx").write_bytes(sound)
+
+    assert scorelet(settings, *mend.replace("NAME", "Ana").split())[0] == 0
+    assert scorelet(settings, "doctor")[0] == 0
+
+
+def test_a_file_is_scored_though_the_teacher_fails_at_a_row(settings: Set, models: Path, tmp_path: Path) -> None:
+    """As the service scores it: a person looks."""
+    item = item_of(models / "heat-1" / read_active(models / "heat-1").version)
+    write_tiny_teacher(models, [item], name="failing", members=[plus_one_onnx(POINTS, fails_at="sinks")])
+    fall_back(models, name="failing")
+    (tmp_path / "in.csv").write_text("item_id,response\nheat-1,warm air\nheat-1,air sinks\nheat-1,warm\n")
+
+    code, _, error = scorelet(settings, "score", tmp_path / "in.csv", "--out", tmp_path / "out.csv")
+
+    assert (code, "sinks" in error) == (0, False)
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = [(row["scored_by"], row["decision"], row["score"]) for row in csv.DictReader(file)]
+    assert rows == [("teacher", "auto", "3"), ("student", "review", "2"), ("teacher", "review", "2")]
 
 
 def test_teachers_are_not_listed_as_items(settings: Set) -> None:

@@ -270,6 +270,55 @@ def test_of_a_list_only_what_fails_is_missing() -> None:
     run(test)
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_once_one_of_a_list_is_late_the_rest_is_not_asked(workers: int) -> None:
+    """A hundred times the time limit would be waited for."""
+
+    async def begin() -> None:
+        teacher, pool = Teacher(), TeacherPool(workers=workers, queue=9, timeout=0.2)
+        with held(teacher):
+            began = time.monotonic()
+            assert await pool.ask_all([(teacher, "warm")] * 100) == [None] * 100
+            assert time.monotonic() - began < 5
+            assert pool.outcomes == {"late": workers}
+            assert teacher.begun == ["warm"] * workers
+        pool.close()
+
+    asyncio.run(begin())
+
+
+def test_what_was_answered_before_one_was_late_is_kept_and_another_list_is_asked_again() -> None:
+    async def begin() -> None:
+        teacher, pool = Teacher(), TeacherPool(workers=1, queue=9, timeout=2.0)
+        late = Teacher()
+        with held(late):
+            asked: Sequence[tuple[SecondScorer, str]] = [(teacher, "warm"), (late, "warm"), (teacher, "warm")]
+            assert [value(score) for score in await pool.ask_all(asked)] == [1, None, None]
+        assert [value(score) for score in await pool.ask_all([(teacher, "warm air")])] == [2]
+        pool.close()
+
+    asyncio.run(begin())
+
+
+def test_failures_and_full_queues_do_not_end_a_list() -> None:
+    async def test(pool: TeacherPool, teacher: Teacher) -> None:
+        failing = Failing(RuntimeError(CANARY))
+        asked: Sequence[tuple[SecondScorer, str]] = [(failing, "warm")] * 5 + [(teacher, "warm air")]
+        assert [value(score) for score in await pool.ask_all(asked)] == [None] * 5 + [2]
+
+    run(test)
+
+
+def test_a_closed_pool_fails_no_score() -> None:
+    async def begin() -> None:
+        pool = TeacherPool(workers=1, queue=1, timeout=LONG)
+        pool.close()
+        assert [await pool.ask(Teacher(), "warm") for _ in range(5)] == [None] * 5
+        assert pool.outcomes == {"failed": 5}
+
+    asyncio.run(begin())
+
+
 def test_a_cancelled_list_gives_its_places_back_and_begins_no_more() -> None:
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
         with held(teacher):

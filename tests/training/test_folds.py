@@ -100,7 +100,9 @@ def a_lesson(parts: Parts, texts: Texts) -> Lesson:
 def run_folds(parts: Parts, config: TrainingConfig) -> tuple[NDArray[Any], Texts, Lesson]:
     texts = texts_for(parts, config)
     lesson = a_lesson(parts, texts)
-    return out_of_fold(parts, texts, lesson, b"", config, Path("/nowhere")), texts, lesson
+    outputs = out_of_fold(parts, texts, lesson, b"", config, Path("/nowhere"))
+    assert outputs is not None
+    return outputs, texts, lesson
 
 
 @pytest.mark.parametrize("rows", [3, 20, 61])
@@ -182,6 +184,13 @@ def test_a_text_is_touched_by_any_of_its_sources() -> None:
     assert touched(set(), texts) == set()
 
 
+def test_the_same_text_in_unlabelled_is_touched_too_whatever_its_case_and_spacing() -> None:
+    texts = Texts(("Warm  air", "b"), ("warm air", "c", "B "), (), ())
+
+    assert touched({0}, texts) == {0, 2}
+    assert touched({1}, texts) == {1, 4}
+
+
 @pytest.mark.torch
 @pytest.mark.parametrize("item", [ITEM, GRADES, LABELS])
 def test_each_output_is_that_of_a_student_of_the_rest(tmp_path: Path, item: Item) -> None:
@@ -192,6 +201,7 @@ def test_each_output_is_that_of_a_student_of_the_rest(tmp_path: Path, item: Item
 
     outputs = out_of_fold(parts, texts, lesson, tokenizer, ALONE, tmp_path)
 
+    assert outputs is not None
     whole = make_student(item, lesson, tokenizer, ALONE, tmp_path)
     assert len([path for path in (tmp_path / "students").iterdir() if not path.suffix]) == 4
     network = whole.network(item, ALONE.student.max_tokens)

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from app.scoring.active import Fallback, activate, versions
+from app.scoring.active import activate, versions
 from app.scoring.bundle import CARD
 from app.scoring.decoding import Outputs, decode, distribution
-from app.scoring.errors import UnknownItem
+from app.scoring.errors import BadBundle
 from app.scoring.item import Item
-from app.scoring.registry import Registry
+from app.scoring.registry import Registry, fallback_on
 from app.scoring.teacher import FOLDER, ExportedTeacher, TeacherBundle, newest_teacher
 from tests.programs import run as program
 from tests.training.conftest import shared, tiny_settings
@@ -110,7 +110,7 @@ def test_it_is_loaded_with_every_item_it_was_taught_and_no_other(made: Made) -> 
     for data in made.data:
         assert exported.taught(data.item).item == data.item
         assert newest_teacher(made.models, data.item) == (made.bundle.name, made.bundle.version)
-        with pytest.raises(UnknownItem):
+        with pytest.raises(BadBundle, match="was not taught"):
             exported.taught(data.item.model_copy(update={"prompt": "Why does cold fall?"}))
 
 
@@ -250,7 +250,7 @@ def test_students_fall_back_on_it(made: Made, tmp_path: Path) -> None:
     """Trained from the same cache, so that only the students are made."""
     models = Path(shutil.copytree(made.models, tmp_path / "models"))
     for bundle in train(made.data, models, made.config, made.cache):
-        behind = Fallback(policy="unsure", teacher=made.bundle.name, version=made.bundle.version)
+        behind = fallback_on(models, bundle.item, "unsure")
         activate(models / bundle.item.item_id, bundle.version, by="a test", reason="to test", fallback=behind)
 
     registry = Registry.from_folder(models)

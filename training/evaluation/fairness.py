@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+MOST_SCORES, BANDS = 20, 10
+
 
 class Fairness(BaseModel):
     """Shares of variance that one column of groups explains (adjusted R²); 0 is none."""
@@ -18,9 +20,12 @@ class Fairness(BaseModel):
 
 
 def fairness(human: ArrayLike, machine: ArrayLike, groups: Sequence[str]) -> Fairness:
-    """`groups`: each response's value in the column."""
+    """`groups`: each response's value in the column.  Human scores are taken one by one, grades in BANDS bands."""
     h, m = np.asarray(human, float), np.asarray(machine, float)
-    error, member, score = m - h, _indicators(groups), _indicators([str(value) for value in h])
+    bands = (
+        h if len(np.unique(h)) <= MOST_SCORES else np.digitize(h, np.quantile(h, np.linspace(0, 1, BANDS + 1)[1:-1]))
+    )
+    error, member, score = m - h, _indicators(groups), _indicators([str(value) for value in bands])
     without, with_group = adjusted_r2(error, score), adjusted_r2(error, np.hstack([score, member]))
     return Fairness(
         overall_score_accuracy=adjusted_r2(error**2, member),
@@ -34,7 +39,7 @@ def adjusted_r2(y: NDArray[np.float64], x: NDArray[np.float64]) -> float | None:
     design = np.hstack([np.ones((len(y), 1)), x])
     rank = int(np.linalg.matrix_rank(design))
     total = ((y - y.mean()) ** 2).sum()
-    if total == 0 or len(y) <= rank:
+    if total <= 1e-18 * len(y) * max(1.0, float((y**2).mean())) or len(y) <= rank:
         return None
     residual = ((y - design @ np.linalg.lstsq(design, y, rcond=None)[0]) ** 2).sum()
     return float(1 - (residual / (len(y) - rank)) / (total / (len(y) - 1)))

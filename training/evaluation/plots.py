@@ -1,7 +1,9 @@
 """The report's plots as SVG to stand inside a page."""
 
 import io
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -10,6 +12,7 @@ from matplotlib.figure import Figure
 
 from training.evaluation.figures import ItemFigures
 
+MOST_NUMBERS = 20  # scores; of more only the shades can be read
 OURS, OTHERS, GRID = "#0b6e4f", "#5c6b73", "#e3e7e9"
 
 
@@ -35,7 +38,8 @@ def coverage(own: ItemFigures, metric: str) -> str:
 
     def draw(axes: Axes) -> None:
         axes.plot([x for x, _ in own.coverage_curve], [y for _, y in own.coverage_curve], color=OURS)
-        human = None if own.agreement is None else (own.agreement.human_qwk or own.agreement.human_exact)
+        both = own.agreement
+        human = None if both is None else both.human_qwk if metric == "QWK" else both.human_exact
         if human is not None:
             axes.axhline(human, color=OTHERS, linestyle=":", linewidth=1)
             axes.annotate("raters", (0.01, human), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
@@ -69,11 +73,12 @@ def confusion(own: ItemFigures) -> str:
         counts = np.array(own.confusion)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         axes.imshow(shares, cmap="Greens", vmin=0, vmax=1.2)
-        for row, column in np.ndindex(*counts.shape):
+        for row, column in np.ndindex(*counts.shape) if len(counts) <= MOST_NUMBERS else ():
             axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=9)
         names = [name if len(name) <= 14 else f"{name[:13]}…" for name in own.scores]
-        axes.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 4 else 30, ha="center")
-        axes.set_yticks(range(len(names)), names)
+        if len(counts) <= MOST_NUMBERS:
+            axes.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 4 else 30, ha="center")
+            axes.set_yticks(range(len(names)), names)
         axes.set(xlabel="machine", ylabel="human")
         axes.grid(visible=False)
 
@@ -81,12 +86,15 @@ def confusion(own: ItemFigures) -> str:
 
 
 def _svg(draw: Callable[[Axes], None]) -> str:
-    figure = Figure(figsize=(4.6, 3.6), layout="constrained")
-    axes = figure.subplots()
-    axes.grid(visible=True, color=GRID, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    draw(axes)
-    content = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "scorelet", "svg.fonttype": "none", "font.family": "sans-serif"}):
+    settings: Any = {"svg.hashsalt": "scorelet", "svg.fonttype": "none", "font.family": "sans-serif"}
+    settings |= {"text.parse_math": False}  # a label may be "$5"
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # the reader's browser has the script, if we have not
+        figure = Figure(figsize=(4.6, 3.6), layout="constrained")
+        axes = figure.subplots()
+        axes.grid(visible=True, color=GRID, linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        draw(axes)
+        content = io.StringIO()
         figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
     return content.getvalue()[content.getvalue().index("<svg") :]

@@ -77,7 +77,7 @@ def make_feedback(
                 created_at=made,
                 data_sha256=data.sha256,
                 base=config.base,
-                config=config.model_dump(),
+                config=config.model_dump(mode="json"),
                 software={name: importlib.metadata.version(name) for name in SOFTWARE},
             ),
             sha256={},

@@ -3,6 +3,7 @@
 Of `cold` the slow teacher is slow, at `sinks` the failing one fails.
 """
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -198,6 +199,25 @@ def test_a_repeated_request_gets_the_teachers_score_again(serve: Serve, logged: 
     assert len(logged()) == 1
 
 
+@BOTH
+def test_a_request_of_before_there_were_teachers_is_repeated_as_it_was(serve: Serve, sql: Sql) -> None:
+    """The results of an Idempotency-Key are kept as they were replied, by a service that knew less."""
+    client = serve(**WAIT)
+    body, headers = {"item_id": "alone-2", "response": "warm"}, {"Idempotency-Key": "quiz-7/attempt-2"}
+    first = client.post("/score", json=body, headers=headers)
+    [row] = sql("SELECT results FROM idempotency_claims")
+    kept = row["results"] if isinstance(row["results"], list) else json.loads(row["results"])
+    for result in kept:
+        for name in ("teacher", "first_score", "prediction_set"):
+            del result[name]
+    sql(f"UPDATE idempotency_claims SET results = '{json.dumps(kept)}'")  # noqa: S608  # our own
+
+    again = client.post("/score", json=body, headers=headers)
+
+    assert again.status_code == 200, again.text
+    assert again.json() == first.json() | {"prediction_set": None}
+
+
 def test_where_no_text_is_kept_the_teacher_is_asked_all_the_same(serve: Serve, sql: Sql) -> None:
     client = serve(store_responses=False, **WAIT)
 
@@ -250,6 +270,29 @@ def test_nobody_waits_for_the_shadow(serve: Serve, models: Path) -> None:
     assert read(client, reply["prediction_id"])["shadow"] is None
     later = until(lambda: read(client, reply["prediction_id"]), lambda found: found["shadow"] is not None)
     assert later["shadow"]["score"] == 3
+
+
+def test_the_shadow_of_a_long_batch_is_whole(serve: Serve, models: Path, sql: Sql) -> None:
+    fall_back(models, policy="shadow")
+    client = serve(fallback_workers=1, fallback_queue=0, **WAIT)
+
+    replies = batch(client, *["warm", "warm air"] * 60)
+
+    until(lambda: {"rows": len(sql("SELECT * FROM shadow_scores"))}, lambda found: found["rows"] == 120)
+    later = [read(client, reply["prediction_id"])["shadow"]["score"] for reply in replies[:4]]
+    assert later == [2, 3, 2, 3]
+
+
+def test_shadows_leave_the_pool_to_those_who_wait(serve: Serve, models: Path) -> None:
+    """Two places: one is for all shadows together."""
+    item = item_of(write_tiny_bundle(models, "shade-8", threshold=SURE))
+    write_tiny_teacher(models, [item], name="slow", members=[plus_one_onnx(POINTS, slow_at="cold")])
+    fall_back(models, "shade-8", "shadow", name="slow")
+    client = serve(fallback_workers=2, fallback_queue=0, **WAIT)
+    body = {"responses": [{"item_id": "shade-8", "response": SLOW}] * 20}
+    assert client.post("/score/batch", json=body).status_code == 200
+
+    assert {score(client, UNSURE)["scored_by"] for _ in range(10)} == {"teacher"}
 
 
 def test_a_shadow_that_fails_leaves_no_trace_and_no_text(
@@ -322,15 +365,17 @@ def test_a_teacher_that_is_too_slow_is_not_waited_for(serve: Serve) -> None:
     assert answered(client)["score"] == 2
 
 
-def test_in_a_batch_only_the_slow_row_is_left_to_a_person(serve: Serve) -> None:
-    """What comes after it has a time limit of its own."""
-    client = serve(fallback_workers=2, fallback_timeout=0.2)
+def test_once_a_row_of_a_batch_is_late_the_rest_is_left_to_a_person(serve: Serve) -> None:
+    """Else a batch of a thousand would take a thousand time limits."""
+    client = serve(fallback_workers=1, fallback_timeout=0.1)
 
-    replies = batch(client, "cold cold", *["warm"] * 10)
+    began = time.monotonic()
+    replies = batch(client, *["cold cold"] * 100)
 
-    assert_left_to_a_person(replies[0] | {"response": "cold cold"})
-    assert [reply["scored_by"] for reply in replies[1:]].count("teacher") >= 5  # a busy machine may be late
-    assert {reply["decision"] for reply in replies} == {"review"}
+    assert time.monotonic() - began < 5
+    for reply in replies:
+        assert_left_to_a_person(reply | {"response": "cold cold"})
+    assert answered(client)["score"] == 2
 
 
 def test_a_teacher_that_fails_leaves_the_response_to_a_person_and_no_text_in_the_logs(
@@ -378,7 +423,7 @@ def test_items_say_what_they_fall_back_on(serve: Serve) -> None:
 
     heat, alone = (client.get(f"/items/{item_id}").json()["fallback"] for item_id in ("heat-1", "alone-2"))
 
-    assert heat == {"policy": "unsure", "teacher": NAME, "version": VERSION}
+    assert heat.items() >= {"policy": "unsure", "teacher": NAME, "version": VERSION}.items()
     assert alone is None
 
 

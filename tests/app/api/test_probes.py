@@ -25,6 +25,7 @@ def test_a_ready_service_names_its_items(client: TestClient) -> None:
         "database": "ok",
         "items": sorted(ITEMS),
         "refused": {},
+        "not_taken_up": {},
         "without_teacher": {},
         "feedback_models": [],
         "refused_feedback_models": {},

@@ -7,6 +7,7 @@ import pytest
 
 from app.scoring.errors import BadBundle
 from app.scoring.featurizer import Featurizer
+from tests.tiny import word_tokenizer
 from training.tokenizer import learn_tokenizer
 
 TEXTS = [
@@ -77,3 +78,16 @@ def test_another_projects_tokenizer_is_refused() -> None:
 
     with pytest.raises(BadBundle, match="ids"):
         Featurizer.from_bytes(content, 32)
+
+
+def test_one_response_read_again_is_the_same_and_another_is_not() -> None:
+    featurizer = Featurizer.from_bytes(word_tokenizer(), 64)
+    warm, cold = "warm air rises", "cold air sinks"
+
+    first = featurizer.ids([warm])
+
+    assert featurizer.ids([warm]) is first
+    assert not first.flags.writeable
+    assert featurizer.ids([cold]).tolist() != first.tolist()
+    assert featurizer.ids([warm]).tolist() == first.tolist()
+    assert featurizer.ids([warm, warm]).tolist() == [*first.tolist(), *first.tolist()]

@@ -206,6 +206,16 @@ def test_where_the_teacher_could_not_answer_a_person_looks_at_the_students_score
     assert again.first is None
 
 
+def test_where_the_teacher_fails_a_person_looks(tmp_path: Path) -> None:
+    own = item_of(write_tiny_bundle(tmp_path, threshold=SURE))
+    write_tiny_teacher(tmp_path, [own], members=[plus_one_onnx(own, fails_at="sinks")])
+    fall_back(tmp_path)
+
+    judged = load_item(tmp_path, "heat-1").judge_fully(["warm air", "air sinks", "warm"])
+
+    assert [seen(own) for own in judged] == [("teacher", "auto", 3), ("student", "review", 2), ("teacher", "review", 2)]
+
+
 def test_one_by_one_they_are_judged_as_in_a_list(tmp_path: Path) -> None:
     live = live_item(tmp_path)
     responses = ["warm", "warm air goes", "", "warm air", LONG]

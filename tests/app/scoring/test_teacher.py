@@ -11,7 +11,7 @@ import pytest
 from app.scoring import teacher as teacher_module
 from app.scoring.bundle import CARD, TOKENIZER
 from app.scoring.decoding import softmax
-from app.scoring.errors import BadBundle, UnknownItem
+from app.scoring.errors import BadBundle
 from app.scoring.item import Item
 from app.scoring.registry import Registry
 from app.scoring.teacher import (
@@ -242,6 +242,14 @@ def another_scale(folder: Path) -> None:
     change_metadata(folder, items=[*items, other])
 
 
+def another_head(**fields: Any) -> Damage:
+    def replaced(folder: Path) -> None:
+        [item] = ExportedTeacher.load(folder).bundle.model_dump(mode="json")["items"]
+        change_metadata(folder, items=[item | {"head": item["head"] | fields}])
+
+    return replaced
+
+
 def one_checksum_less(folder: Path) -> None:
     files = ExportedTeacher.load(folder).bundle.sha256
     change_metadata(folder, sha256={name: own for name, own in files.items() if name != CARD})
@@ -264,16 +272,25 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "another version": (metadata(version="2"), f"is of {NAME}/2, not of {NAME}/{VERSION}"),
     "two scales": (another_scale, "items of one teacher have the same number of scores"),
     "no items": (metadata(items=[]), "teacher.json: items: Tuple should have at least 1 item"),
-    "no network": (member(b"something else"), "cannot be loaded"),
+    "no network": (member(b"something else"), f"{FIRST} cannot be loaded"),
+    "cuts of another scale": (another_head(cuts=[0.5, 1.5]), r"teacher.json: items.0: .*2 cuts do not fit 4 scores"),
+    "an interval about points": (
+        another_head(interval={"coverage": 0.9, "deviations": 1.6}),
+        "grades need an interval, and only they have one",
+    ),
+    "no prediction sets": (another_head(prediction_set=None), "scores and labels need a prediction set"),
     "no tokens": (tokenizer(b"{}"), "tokenizer.json cannot be read"),
     "unknown inputs": (
         member(plus_one_onnx(POINTS, inputs=("input_ids", "bbox"))),
         r"takes \['bbox'\], of which we know nothing",
     ),
     "another output": (member(plus_one_onnx(POINTS, output="logits")), "fails on a probe response: .*outputs"),
-    "a choice too many": (member(plus_one_onnx(POINTS, columns=5)), r"gives outputs of shape \(1, 5\)"),
-    "no batch": (member(plus_one_onnx(POINTS, rank=1)), "fails on a probe response"),
-    "no numbers": (member(plus_one_onnx(POINTS, spoilt=float("nan"))), "none that are finite"),
+    "a choice too many": (
+        member(plus_one_onnx(POINTS, columns=5)),
+        r"gives outputs of shape \[\(1, 5\)\], the items need \(1, 4\)",
+    ),
+    "no batch": (member(plus_one_onnx(POINTS, rank=1)), r"gives outputs of shape \[\(4,\)\]"),
+    "no numbers": (member(plus_one_onnx(POINTS, spoilt=float("nan"))), "outputs that are not finite"),
     "a failing network": (member(plus_one_onnx(POINTS, fails_at="[UNK]")), "fails on a probe response: .*out of data"),
 }
 
@@ -301,10 +318,10 @@ def test_a_damaged_teacher_is_refused_by_reason_and_its_item_is_served_without(
 @pytest.mark.parametrize(
     ("graph", "reason"),
     [
-        (plus_one_onnx(POINTS, spoilt=float("nan")), "none that are finite"),
+        (plus_one_onnx(POINTS, spoilt=float("nan")), "not finite"),
         (plus_one_onnx(POINTS, inputs=("input_ids", "bbox")), "of which we know nothing"),
-        (plus_one_onnx(POINTS, columns=5), "fails on a probe response"),  # it cannot be averaged with the first
-        (b"something else", "cannot be loaded"),
+        (plus_one_onnx(POINTS, columns=5), r"gives outputs of shape \[\(1, 5\)\]"),
+        (b"something else", r"member-2\.onnx cannot be loaded"),
     ],
 )
 def test_one_bad_member_is_enough(tmp_path: Path, graph: bytes, reason: str) -> None:
@@ -317,10 +334,30 @@ def test_one_bad_member_is_enough(tmp_path: Path, graph: bytes, reason: str) -> 
         ExportedTeacher.load(folder)
 
 
-def test_a_teacher_of_grades_that_gives_no_numbers_is_refused(tmp_path: Path) -> None:
-    folder = write_tiny_teacher(tmp_path, [GRADES], members=[plus_one_onnx(GRADES, variance=float("nan"))])
+@pytest.mark.parametrize(
+    ("graph", "reason"),
+    [
+        (plus_one_onnx(GRADES, variance=float("nan")), "not finite"),
+        (plus_one_onnx(GRADES, variance=0.0), "a variance that is not above 0"),
+        (plus_one_onnx(GRADES, variance=-0.1), "a variance that is not above 0"),
+        (plus_one_onnx(GRADES, columns=7), r"gives outputs of shape \[\(1, 7\)\], the items need \(1, 2\)"),
+    ],
+)
+def test_a_teacher_of_grades_gives_mean_and_variance_or_is_refused(tmp_path: Path, graph: bytes, reason: str) -> None:
+    folder = write_tiny_teacher(tmp_path, [GRADES], members=[graph])
 
-    with pytest.raises(BadBundle, match="none that are finite"):
+    with pytest.raises(BadBundle, match=reason):
+        ExportedTeacher.load(folder)
+
+
+@pytest.mark.parametrize("fields", [{"interval": None}, {"cuts": [0.5]}])
+def test_a_head_that_gives_no_grades_is_refused(tmp_path: Path, fields: dict[str, Any]) -> None:
+    """Mean and variance would be taken for the logits of two scores."""
+    folder = write_tiny_teacher(tmp_path, [GRADES])
+
+    another_head(**fields)(folder)
+
+    with pytest.raises(BadBundle, match=r"teacher\.json: items\.0: "):
         ExportedTeacher.load(folder)
 
 
@@ -361,7 +398,7 @@ def test_no_damage_is_told_in_words_of_the_file(tmp_path: Path) -> None:
 def test_another_question_is_not_taught(tmp_path: Path, other: dict[str, Any]) -> None:
     teacher = ExportedTeacher.load(write_tiny_teacher(tmp_path))
 
-    with pytest.raises(UnknownItem):
+    with pytest.raises(BadBundle, match=r"it was not taught item 'heat-[12]' as this question on this scale"):
         teacher.taught(Item.model_validate(POINTS.model_dump() | other))
 
 
@@ -370,7 +407,7 @@ def test_the_same_labels_in_another_order_are_another_scale(tmp_path: Path) -> N
     turned = LABELS.model_copy(update={"labels": tuple(reversed(LABELS.labels or ()))})
 
     assert teacher.taught(LABELS).item == LABELS
-    with pytest.raises(UnknownItem):
+    with pytest.raises(BadBundle, match="was not taught"):
         teacher.taught(turned)
 
 
@@ -388,7 +425,8 @@ def test_an_item_whose_id_a_teacher_knows_for_another_question_is_served_without
 
     registry = Registry.from_folder(tmp_path)
 
-    assert registry.without_teacher == {"heat-1": f"{NAME}/{VERSION} was not taught this question on this scale"}
+    reason = "it was not taught item 'heat-1' as this question on this scale"
+    assert registry.without_teacher == {"heat-1": f"{NAME}/{VERSION}: {reason}"}
     assert registry.live["heat-1"].second is None
 
 
@@ -417,11 +455,8 @@ def test_a_refused_teacher_takes_none_from_other_items(tmp_path: Path) -> None:
     assert registry.live["wind-2"].judge_fully(["warm"])[0].scored_by == "teacher"
 
 
-def test_items_that_share_a_teacher_share_it_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    items = [item_of(write_tiny_bundle(tmp_path, f"heat-{number}", threshold=SURE)) for number in range(3)]
-    write_tiny_teacher(tmp_path, items)
-    for item in items:
-        fall_back(tmp_path, item.item_id)
+def notes_of_loading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders that teachers will be loaded from."""
     read: list[Path] = []
     load = ExportedTeacher.load
 
@@ -430,11 +465,50 @@ def test_items_that_share_a_teacher_share_it_in_memory(tmp_path: Path, monkeypat
         return load(folder)
 
     monkeypatch.setattr(ExportedTeacher, "load", noted)
+    return read
+
+
+def test_items_that_share_a_teacher_share_it_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [item_of(write_tiny_bundle(tmp_path, f"heat-{number}", threshold=SURE)) for number in range(3)]
+    write_tiny_teacher(tmp_path, items)
+    for item in items:
+        fall_back(tmp_path, item.item_id)
+    read = notes_of_loading(monkeypatch)
 
     registry = Registry.from_folder(tmp_path)
 
     assert read == [tmp_path / FOLDER / NAME / VERSION]
     assert [live.second is not None for live in registry.live.values()] == [True] * 3
+
+
+def test_a_teacher_that_was_changed_after_it_was_released_is_asked_no_more(tmp_path: Path) -> None:
+    """Were its threshold lowered, by whomever, all its scores would stand."""
+    write_tiny_bundle(tmp_path, threshold=SURE)
+    folder = write_tiny_teacher(tmp_path, threshold=None)
+    fall_back(tmp_path)
+    [item] = ExportedTeacher.load(folder).bundle.model_dump(mode="json")["items"]
+    change_metadata(folder, items=[item | {"threshold": 0.0}])
+
+    registry = Registry.from_folder(tmp_path)
+
+    reason = "teacher.json is not the one that was released: activate the item again"
+    assert registry.without_teacher == {"heat-1": f"{NAME}/{VERSION}: {reason}"}
+    assert registry.live["heat-1"].judge_fully(["warm"])[0].decision == "review"
+
+
+def test_a_teacher_that_is_refused_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have gigabytes."""
+    items = [item_of(write_tiny_bundle(tmp_path, f"heat-{number}")) for number in range(3)]
+    altered(FIRST)(write_tiny_teacher(tmp_path, items))
+    for item in items:
+        fall_back(tmp_path, item.item_id)
+    read = notes_of_loading(monkeypatch)
+
+    registry = Registry.from_folder(tmp_path)
+
+    assert len(read) == 1
+    assert len(registry.without_teacher) == 3
+    assert len(set(registry.without_teacher.values())) == 1
 
 
 def test_teachers_are_no_items(tmp_path: Path) -> None:

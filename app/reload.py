@@ -1,0 +1,51 @@
+"""Changes of ACTIVE taken up while the service runs: every so many seconds a look at the folder of bundles."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from anyio import to_thread
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.scoring.registry import Registry
+
+log = logging.getLogger("scorelet")
+
+
+@asynccontextmanager
+async def reloading(registry: Registry, models: Path, seconds: float, note: Callable[[], None]) -> AsyncIterator[None]:
+    """While it lasts.  `note` writes down what is live, when anything has changed; 0 seconds: never look."""
+    task = asyncio.create_task(_look(registry, models, seconds, note)) if seconds > 0 else None
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _look(registry: Registry, models: Path, seconds: float, note: Callable[[], None]) -> None:
+    told: dict[str, str] = {}
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            changed = await to_thread.run_sync(registry.refresh, models)
+        except OSError as error:  # the folder itself cannot be read: what is live goes on
+            log.error("the folder of bundles cannot be read: %s", error.strerror)
+            continue
+        for item_id in changed:
+            live = registry.live.get(item_id)
+            log.info("item %s: %s", item_id, f"{live.active.version}, {live.active.mode}" if live else "gone")
+        wrong = registry.refused | registry.not_taken_up
+        for item_id, reason in wrong.items():
+            if told.get(item_id) != reason:
+                log.error("item %s is not taken up: %s", item_id, reason)
+        told = wrong
+        if changed:
+            try:
+                await to_thread.run_sync(note)
+            except SQLAlchemyError as error:
+                log.error("what is live could not be written down: %s", type(error).__name__)

@@ -1,0 +1,125 @@
+"""A running service takes up what is made live, and nothing that cannot be."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.scoring.active import ACTIVE, activate, read_active
+from app.scoring.bundle import STUDENT
+from app.scoring.registry import Registry
+from tests.app.conftest import Serve, Sql
+from tests.tiny import write_tiny_bundle
+
+OLD, NEW = "20260101T000000Z-00000001", "20260202T000000Z-00000002"
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def version(client: TestClient) -> str:
+    reply = client.post("/score", json={"item_id": "heat-1", "response": "warm air"})
+    assert reply.status_code == 200
+    return str(reply.json()["bundle_version"])
+
+
+@pytest.fixture
+def client(serve: Serve) -> TestClient:
+    return serve(reload_seconds=0.05)
+
+
+def test_a_new_version_goes_live_and_back_without_a_restart(client: TestClient, models: Path, sql: Sql) -> None:
+    assert version(client) == OLD
+
+    write_tiny_bundle(models, version=NEW)
+    until(lambda: version(client) == NEW)
+    activate(models / "heat-1", OLD, by="Ana", reason="worse")
+    until(lambda: version(client) == OLD)
+
+    seen = "SELECT version, by FROM seen_activations WHERE item_id = 'heat-1'"
+    until(lambda: (OLD, "Ana") in [(row["version"], row["by"]) for row in sql(seen)])
+    assert {row["version"] for row in sql(seen)} == {OLD, NEW}
+
+
+def test_a_new_item_and_a_removed_one(client: TestClient, models: Path) -> None:
+    write_tiny_bundle(models, "rain-9")
+    until(lambda: client.get("/items/rain-9").status_code == 200)
+
+    shutil.rmtree(models / "rain-9")
+    until(lambda: client.get("/items/rain-9").status_code == 404)
+    assert version(client) == OLD
+
+
+def test_a_bundle_that_is_still_being_copied_changes_nothing_until_it_is_whole(
+    client: TestClient, models: Path
+) -> None:
+    before = (models / "heat-1" / ACTIVE).read_bytes()
+    folder = write_tiny_bundle(models.parent / "elsewhere", version=NEW)
+    half = models / "heat-1" / NEW
+    shutil.copytree(folder, half)
+    whole = (half / STUDENT).read_bytes()
+    (half / STUDENT).write_bytes(whole[:100])
+    shutil.copy(folder.parent / ACTIVE, models / "heat-1" / ACTIVE)
+
+    until(lambda: client.get("/readyz").json()["not_taken_up"])
+    ready = client.get("/readyz")
+    assert (ready.status_code, version(client)) == (200, OLD)
+    assert "checksum" in ready.json()["not_taken_up"]["heat-1"]
+    assert ready.json()["refused"] == {}
+
+    (half / STUDENT).write_bytes(whole)
+    until(lambda: version(client) == NEW)
+    assert client.get("/readyz").json()["not_taken_up"] == {}
+    assert (models / "heat-1" / ACTIVE).read_bytes() != before
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"version": "v9"}'])
+def test_a_broken_active_file_leaves_what_is_live(client: TestClient, models: Path, content: str) -> None:
+    kept = (models / "heat-1" / ACTIVE).read_text()
+    (models / "heat-1" / ACTIVE).write_text(content)
+
+    until(lambda: "heat-1" in client.get("/readyz").json()["not_taken_up"])
+    assert version(client) == OLD
+
+    (models / "heat-1" / ACTIVE).write_text(kept)
+    until(lambda: client.get("/readyz").json()["not_taken_up"] == {})
+
+
+def test_a_refused_item_is_taken_up_when_it_is_mended(serve: Serve, models: Path) -> None:
+    student = models / "heat-1" / OLD / STUDENT
+    whole = student.read_bytes()
+    student.write_bytes(b"broken")
+    client = serve(reload_seconds=0.05)
+    assert "heat-1" in client.get("/readyz").json()["refused"]
+
+    student.write_bytes(whole)
+
+    until(lambda: client.get("/readyz").json()["refused"] == {})
+    assert version(client) == OLD
+
+
+def test_zero_seconds_never_look(serve: Serve, models: Path) -> None:
+    client = serve(reload_seconds=0)
+
+    write_tiny_bundle(models, version=NEW)
+    time.sleep(0.3)
+
+    assert version(client) == OLD
+
+
+def test_what_has_not_changed_is_not_loaded_again(models: Path) -> None:
+    registry = Registry.from_folder(models)
+    before = dict(registry.live)
+
+    activate(models / "tides-4", read_active(models / "tides-4").version, by="Ana", reason="again")
+
+    assert registry.refresh(models) == ["tides-4"]
+    assert [name for name, item in registry.live.items() if item is not before[name]] == ["tides-4"]
+    assert registry.refresh(models) == []
