@@ -30,6 +30,11 @@ class TeacherPool:
         self._workers, self._timeout = workers, timeout
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="teacher")
 
+    @property
+    def taken(self) -> int:
+        """Responses that wait or are being scored."""
+        return self._taken
+
     async def ask(self, second: SecondScorer, response: str) -> Score | None:
         """None: no place was free, it took too long, or it failed."""
         outcome, score = await self._asked(second, response)

@@ -10,12 +10,13 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from app.api import docs, items, predictions, probes, problems, score
+from app.api import docs, items, monitoring, predictions, probes, problems, score
 from app.api.limits import BodyLimit
 from app.api.state import State
 from app.api.unforeseen import Unforeseen
 from app.feedback.desk import Desk
 from app.feedback.writer import Outcome, Task
+from app.metrics import Metrics, Timing
 from app.prediction import Feedback, told
 from app.reload import reloading
 from app.scoring.active import Release
@@ -43,6 +44,7 @@ class OpenToTheNetwork(Exception):
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
@@ -58,8 +60,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             else:
                 refuse_to_be_open(engine, settings.host)
                 note_activations(engine, _activations(registry, desk))
-            prediction_log = PredictionLog(engine)
-            scorer = Scorer(registry, prediction_log, engine, settings, desk)
+            prediction_log = PredictionLog(engine, metrics.committed)
+            scorer = Scorer(registry, prediction_log, engine, settings, desk, metrics)
             for item_id, reason in registry.without_teacher.items():
                 log.error("item %s falls back on no teacher: %s", item_id, reason)
             watching = reloading(
@@ -68,13 +70,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 settings.reload_seconds,
                 lambda: note_activations(engine, _activations(registry, desk)),
             )
-            async with aclosing(prediction_log), desk.at_work(), aclosing(scorer.second_opinions), watching:
+            counting = metrics.watching(registry, scorer.second_opinions.pool, desk)
+            async with aclosing(prediction_log), desk.at_work(), aclosing(scorer.second_opinions), watching, counting:
                 yield {
                     "settings": settings,
                     "engine": engine,
                     "registry": registry,
                     "scorer": scorer,
                     "keys": KeyCache(engine),
+                    "metrics": metrics,
                     "schema_head": head,
                 }
         finally:
@@ -85,8 +89,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(Unforeseen)
+    app.add_middleware(Timing, metrics=metrics)
     problems.install(app)
-    for router in (score.router, items.router, predictions.router, probes.router):
+    for router in (score.router, items.router, predictions.router, probes.router, monitoring.router):
         app.include_router(router)
     docs.mount(app)
     return app

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.feedback.desk import Desk
 from app.feedback.writer import Task, Writer
+from app.metrics import Metrics
 from app.prediction import (
     Feedback,
     Once,
@@ -52,11 +53,18 @@ class Scorer:
     """Scores submissions and records them."""
 
     def __init__(
-        self, registry: Registry, log: PredictionLog, engine: Engine, settings: Settings, desk: Desk | None = None
+        self,
+        registry: Registry,
+        log: PredictionLog,
+        engine: Engine,
+        settings: Settings,
+        desk: Desk | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.registry = registry
         self.desk = desk or Desk([], {}, {})
         self.second_opinions = SecondOpinions(engine, settings)
+        self._metrics = metrics or Metrics()
         self._log = log
         self._engine = engine
         self._settings = settings
@@ -92,6 +100,7 @@ class Scorer:
             if repeated and (stored := await to_thread.run_sync(self._stored, caller, repeated)):
                 return stored
             raise
+        self._metrics.scored(results)
         self.second_opinions.watch(submissions, judged, results)
         writing = {prediction_id: writer.submit(task) for prediction_id, (writer, task) in wanted.items()}
         if not writing or wait <= 0:

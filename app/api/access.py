@@ -73,5 +73,6 @@ def having(*scopes: keys.Scope) -> Callable[[Caller], Awaitable[Caller]]:
 
 
 ScoreCaller = Annotated[Caller, Depends(having(keys.Scope.SCORE))]
+MetricsCaller = Annotated[Caller, Depends(having(keys.Scope.METRICS))]
 ReviewCaller = Annotated[Caller, Depends(having(keys.Scope.REVIEW))]
 ReadingCaller = Annotated[Caller, Depends(having(keys.Scope.SCORE, keys.Scope.REVIEW))]

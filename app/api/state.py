@@ -5,6 +5,7 @@ from typing import Annotated, TypedDict, cast
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
+from app.metrics import Metrics
 from app.scoring.registry import Registry
 from app.service import Scorer
 from app.settings import Settings
@@ -17,6 +18,7 @@ class State(TypedDict):
     registry: Registry
     scorer: Scorer
     keys: KeyCache
+    metrics: Metrics
     schema_head: str | None
 
 

@@ -88,6 +88,11 @@ class Writer:
     def name(self) -> str:
         return f"{self.files.bundle.name}/{self.files.bundle.version}"
 
+    @property
+    def taken(self) -> int:
+        """Texts that wait or are being written."""
+        return self._taken
+
     def reserve(self) -> bool:
         """A place in the queue; False when it is full.  Every place is given back by `submit` or `release`."""
         if self._taken >= self._limit:

@@ -16,6 +16,7 @@ from app.storage.tables import ApiKey
 class Scope(StrEnum):
     SCORE = "score"
     REVIEW = "review"
+    METRICS = "metrics"
 
 
 def create(session: Session, name: str, scopes: Iterable[Scope], expires_at: datetime | None) -> tuple[ApiKey, str]:

@@ -5,7 +5,7 @@ many as for one.  A call returns when its own rows are committed.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,8 +47,10 @@ class _Call:
 
 
 class PredictionLog:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, committed: Callable[[int], None] = lambda _: None) -> None:
+        """`committed` is told how many calls each transaction had."""
         self._engine = engine
+        self._committed = committed
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._writer: Thread | None = None
         self._starting = Lock()
@@ -105,6 +107,7 @@ class PredictionLog:
                 rows = [_values(row) for call in calls if id(call) not in taken for row in call.rows]
                 if rows:
                     connection.execute(insert(LoggedPrediction), rows)
+            self._committed(len(calls))
             return [AlreadyClaimed() if id(call) in taken else None for call in calls]
         except SQLAlchemyError as error:
             if len(calls) == 1 or isinstance(error, OperationalError | InterfaceError):

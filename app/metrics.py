@@ -1,0 +1,125 @@
+"""What the service counts, for Prometheus.  Labels are bounded: routes, items that are live, words of ours."""
+
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.fallback import TeacherPool
+from app.feedback.desk import Desk
+from app.prediction import Prediction, Refusal, Result
+from app.scoring.registry import Registry
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+CALLS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+UNMATCHED = "unmatched"  # whatever was asked for that is no route: its path may be anything
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = own = CollectorRegistry()
+        self._requests = Counter("scorelet_requests", "Requests answered.", ["route", "status"], registry=own)
+        self._seconds = Histogram(
+            "scorelet_request_seconds", "From request to reply.", ["route"], registry=own, buckets=SECONDS
+        )
+        self._decisions = Counter(
+            "scorelet_decisions", "Scores and conditions given.", ["item", "decision", "scored_by"], registry=own
+        )
+        self._held = Counter("scorelet_held_back", "Conditions and flags.", ["reason"], registry=own)
+        self._refused = Counter("scorelet_refused", "Responses in batches, not scored.", ["error"], registry=own)
+        self._commits = Histogram(
+            "scorelet_commit_calls", "Calls committed in one transaction.", registry=own, buckets=CALLS
+        )
+        ProcessCollector(registry=self.registry)
+
+    @asynccontextmanager
+    async def watching(self, items: Registry, teachers: TeacherPool, desk: Desk) -> AsyncIterator[None]:
+        """While it lasts, what is only read when it is asked for is there too."""
+        state = _State(items, teachers, desk)
+        self.registry.register(state)
+        try:
+            yield
+        finally:
+            self.registry.unregister(state)
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def scored(self, results: Sequence[Result]) -> None:
+        for result in results:
+            if isinstance(result, Refusal):
+                self._refused.labels(result.error).inc()
+            else:
+                self._given(result)
+
+    def committed(self, calls: int) -> None:
+        self._commits.observe(calls)
+
+    def text(self) -> bytes:
+        """In Prometheus' own format."""
+        return generate_latest(self.registry)
+
+    def _given(self, result: Prediction) -> None:
+        self._decisions.labels(result.item_id, result.decision, result.scored_by).inc()
+        for reason in (result.condition,) if result.condition else result.flags:
+            self._held.labels(reason).inc()
+
+
+class _State(Collector):
+    def __init__(self, items: Registry, teachers: TeacherPool, desk: Desk) -> None:
+        self._items, self._teachers, self._desk = items, teachers, desk
+
+    def collect(self) -> Iterator[Metric]:
+        items = GaugeMetricFamily("scorelet_items", "Items by what became of their bundles.", labels=["state"])
+        modes = [item.active.mode for item in dict(self._items.live).values()]
+        counted = {
+            "auto": modes.count("auto"),
+            "suggest": modes.count("suggest"),
+            "refused": len(self._items.refused),
+            "not_taken_up": len(self._items.not_taken_up),
+            "without_teacher": len(self._items.without_teacher),
+        }
+        for state, count in counted.items():
+            items.add_metric([state], count)
+        yield items
+        asked = CounterMetricFamily(
+            "scorelet_fallback", "Responses that teachers were asked about.", labels=["outcome"]
+        )
+        for outcome in ("answered", "full", "late", "failed"):
+            asked.add_metric([outcome], self._teachers.outcomes[outcome])
+        yield asked
+        yield GaugeMetricFamily("scorelet_fallback_waiting", "Responses with teachers.", value=self._teachers.taken)
+        waiting = GaugeMetricFamily("scorelet_feedback_waiting", "Texts to be written.", labels=["model"])
+        for writer in self._desk.writers:
+            waiting.add_metric([writer.name], writer.taken)
+        yield waiting
+
+
+class Timing:
+    """Counts and times every request, by the route that answered it."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            route = getattr(scope.get("route"), "path", UNMATCHED)
+            self._metrics.answered(route, status, time.perf_counter() - began)

@@ -1,0 +1,92 @@
+"""GET /metrics: what is counted, who may read it, and that nobody's words are in it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.scoring.bundle import STUDENT
+from tests.app.api.claims import assert_problem, body
+from tests.app.conftest import MakeKey, Serve
+
+
+def metrics(client: TestClient) -> dict[str, float]:
+    reply = client.get("/metrics")
+    assert reply.status_code == 200
+    assert reply.headers["content-type"].startswith("text/plain")
+    lines = [line.rsplit(" ", 1) for line in reply.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
+
+
+def test_decisions_are_counted_by_item_and_by_who_scored(client: TestClient) -> None:
+    for response in ("warm air", "warm", "  "):
+        client.post("/score", json=body(response=response))
+    client.post("/score/batch", json={"responses": [body(), body(item_id="tides-4"), body(item_id="absent")]})
+
+    found = metrics(client)
+
+    assert found['scorelet_decisions_total{decision="auto",item="heat-1",scored_by="student"}'] == 3
+    assert found['scorelet_decisions_total{decision="not_scorable",item="heat-1",scored_by="rule"}'] == 1
+    assert found['scorelet_decisions_total{decision="review",item="tides-4",scored_by="student"}'] == 1
+    assert found['scorelet_held_back_total{reason="blank"}'] == 1
+    assert found['scorelet_refused_total{error="UnknownItem"}'] == 1
+
+
+def test_requests_are_counted_and_timed_by_route_and_not_by_path(client: TestClient) -> None:
+    client.post("/score", json=body())
+    client.get("/items/heat-1")
+    client.get("/items/absent")
+    for number in range(5):
+        client.get(f"/nowhere/{number}")
+
+    found = metrics(client)
+
+    assert found['scorelet_requests_total{route="/score",status="200"}'] == 1
+    assert found['scorelet_requests_total{route="/items/{item_id}",status="200"}'] == 1
+    assert found['scorelet_requests_total{route="/items/{item_id}",status="404"}'] == 1
+    assert found['scorelet_requests_total{route="unmatched",status="404"}'] == 5
+    assert found['scorelet_request_seconds_count{route="/score"}'] == 1
+    assert not [name for name in found if "nowhere" in name or "absent" in name]
+
+
+def test_commits_are_counted_with_the_calls_they_had(client: TestClient) -> None:
+    for _ in range(3):
+        client.post("/score", json=body())
+
+    assert metrics(client)["scorelet_commit_calls_sum"] == 3
+
+
+def test_items_are_counted_by_what_became_of_them(serve: Serve, models: Path) -> None:
+    [student] = (models / "moon-5").glob(f"*/{STUDENT}")
+    student.write_bytes(b"broken")
+
+    found = metrics(serve())
+
+    assert found['scorelet_items{state="auto"}'] == 4
+    assert found['scorelet_items{state="suggest"}'] == 1
+    assert found['scorelet_items{state="refused"}'] == 1
+    assert found['scorelet_fallback_total{outcome="answered"}'] == 0
+
+
+def test_no_response_text_and_no_learner_is_in_it(client: TestClient) -> None:
+    client.post("/score", json=body(response="zebra crossing", learner_id="learner-77", attempt_id="attempt-88"))
+
+    assert not re.search("zebra|learner-77|attempt-88", client.get("/metrics").text)
+
+
+def test_it_needs_a_key_of_its_own_scope(client: TestClient, make_key: MakeKey) -> None:
+    scorer, watcher = make_key("score"), make_key("metrics")
+
+    assert_problem(client.get("/metrics"), 401, "unauthorized")
+    assert_problem(client.get("/metrics", headers=scorer.headers), 403, "forbidden")
+    assert client.get("/metrics", headers=watcher.headers).status_code == 200
+    assert_problem(client.post("/score", json=body(), headers=watcher.headers), 403, "forbidden")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_service_that_starts_again_counts_again(serve: Serve, times: int) -> None:
+    for _ in range(times):
+        client = serve()
+        client.post("/score", json=body())
+        assert metrics(client)['scorelet_requests_total{route="/score",status="200"}'] == 1
