@@ -261,6 +261,16 @@ def test_the_shadow_falls_on_sure_scores_too_but_not_where_there_is_none(serve: 
     assert len(sql("SELECT * FROM shadow_scores")) == 1
 
 
+def test_who_is_asked_in_the_students_place_throws_no_shadow(serve: Serve, sql: Sql) -> None:
+    client = serve(**WAIT)
+    replies = [score(client, text) for text in (UNSURE, SURE_OF)]
+    client.__exit__()
+
+    assert [reply["scored_by"] for reply in replies] == ["teacher", "student"]
+    time.sleep(0.2)
+    assert sql("SELECT * FROM shadow_scores") == []
+
+
 def test_nobody_waits_for_the_shadow(serve: Serve, models: Path) -> None:
     fall_back(models, policy="shadow")
     client = serve(**WAIT)
@@ -416,6 +426,25 @@ def test_shut_down_with_shadows_in_flight_it_ends_cleanly_and_at_once(
 
     assert time.monotonic() - began < 5
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_a_running_service_takes_teachers_up_and_lets_them_go(serve: Serve, models: Path) -> None:
+    client = serve(reload_seconds=0.05, **WAIT)
+    assert_left_to_a_person(score(client, UNSURE, "alone-2"))
+    item = item_of(models / "alone-2" / "20260101T000000Z-00000001")
+
+    write_tiny_teacher(models, [item], name="alone")
+    fall_back(models, "alone-2", name="alone")
+    until(lambda: score(client, UNSURE, "alone-2"), lambda reply: reply["scored_by"] == "teacher")
+    fall_back(models, "alone-2", "shadow", name="alone")
+    until(lambda: score(client, UNSURE, "alone-2"), lambda reply: reply["scored_by"] == "student")
+    later = until(
+        lambda: read(client, score(client, UNSURE, "alone-2")["prediction_id"]),
+        lambda found: bool(time.sleep(0.1)) or found["shadow"] is not None,
+    )
+
+    assert later["shadow"]["teacher"] == f"alone/{VERSION}"
+    assert score(client, UNSURE)["scored_by"] == "teacher"  # the other item, all the while
 
 
 def test_items_say_what_they_fall_back_on(serve: Serve) -> None:

@@ -60,6 +60,23 @@ def test_every_cell_of_the_confusion_is_written(found: ItemFigures) -> None:
         assert said.count(count) >= counts.count(count)
 
 
+def test_human_scores_go_down_and_machine_scores_to_the_right(found: ItemFigures) -> None:
+    counts = ((101, 102, 103, 104), (105, 106, 107, 108), (109, 110, 111, 112), (113, 114, 115, 116))
+    page = ElementTree.fromstring(confusion(found.model_copy(update={"confusion": counts})))  # noqa: S314  # our own
+    places = {
+        "".join(element.itertext()).strip(): (float(element.attrib["x"]), float(element.attrib["y"]))
+        for element in page.iter(f"{SVG}text")
+        if "x" in element.attrib
+    }
+
+    across = [[places[str(count)][0] for count in row] for row in counts]
+    down = [[places[str(count)][1] for count in row] for row in counts]
+    for row in range(4):
+        assert across[row] == sorted(set(across[row]))  # ascending
+        assert down[row] == pytest.approx([down[row][0]] * 4)
+        assert row == 0 or down[row][0] > down[row - 1][0]
+
+
 def test_the_threshold_is_marked_where_there_is_one(found: ItemFigures) -> None:
     without = found.model_copy(update={"threshold": None})
 

@@ -11,7 +11,7 @@ from app.scoring.evidence import AttackFigures
 from tests.tiny_teacher import NAME, SURE, VERSION
 from tests.training.evaluation.measured import a_live_item, a_row, figures_on
 from training.evaluation.figures import ItemFigures
-from training.evaluation.report import summary, view, write_html
+from training.evaluation.report import summary, view, worst, write_html
 
 TITLE = 'Heat, <b>bold</b> & "quoted" <script>alert(1)</script>'
 WRITTEN = "<img src=x onerror=alert(2)> & so on"
@@ -182,6 +182,17 @@ def test_no_response_stands_there_unless_texts_are_asked_for(tmp_path: Path) -> 
     assert "<td>r1</td>" in without.replace(' class="text"', "")
     assert Page(without).cells.count("text") == 0
     assert Page(with_texts).cells.count("text") == 1
+
+
+@pytest.mark.parametrize("texts", [False, True])
+def test_what_is_furthest_apart_has_a_column_of_texts_only_if_there_are_any(tmp_path: Path, texts: bool) -> None:
+    found = figures_on(a_live_item(tmp_path), [a_row("zebra", 3, name="r1"), *right(3)], texts=texts)
+
+    assert worst(found) == [
+        ("response", "human", "machine", "confidence", "text")[: 4 + texts],
+        ("r1", "3", "1", "0.91", "zebra")[: 4 + texts],
+    ]
+    assert worst(figures_on(a_live_item(tmp_path / "b"), right(3), texts=texts)) == []
 
 
 def test_intervals_stand_beside_their_figures(tmp_path: Path) -> None:

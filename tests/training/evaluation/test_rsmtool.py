@@ -61,6 +61,20 @@ def test_fairness(machine: Scores, groups: Sequence[str], expected: tuple[float,
     assert of_rsmtool == pytest.approx(expected, abs=1e-12)
 
 
+def test_fairness_of_many_scores() -> None:
+    """Twelve, each a category of its own."""
+    human = [(7 * n) % 12 for n in range(48)]
+    machine = [(7 * n) % 12 + ((n * n) % 5 - 2) / 2 for n in range(48)]
+
+    found = fairness(human, machine, ["abc"[(n * n + n // 3) % 3] for n in range(48)])
+
+    assert (
+        found.overall_score_accuracy,
+        found.overall_score_difference,
+        found.conditional_score_difference,
+    ) == pytest.approx((-0.043396320415643785, -0.042216028254178584, -0.0696981027552952), abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("machine", "groups", "group", "expected"),
     [
