@@ -22,7 +22,7 @@ class State(TypedDict):
     schema_head: str | None
 
 
-def get_state(request: Request) -> State:
+async def get_state(request: Request) -> State:  # a plain function would be sent to a thread, for every request
     return cast("State", request.state._state)
 
 

@@ -37,6 +37,8 @@ class KeyCache:
         kept = self._known.get(hashed)
         if kept is not None and now - kept[0] < FRESH:
             return kept[1]
+        if kept is not None:
+            self._known[hashed] = (now, kept[1])  # one asks again, the others go on with what was known
         found = await to_thread.run_sync(self._query, hashed)
         if found is None:
             self._known.pop(hashed, None)

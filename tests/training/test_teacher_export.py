@@ -8,6 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
+from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers.models import BPE
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from app.scoring.active import activate, versions
 from app.scoring.bundle import CARD
@@ -23,13 +27,14 @@ from training import teacher_export
 from training.api_teacher import ApiTeacher
 from training.config import ApiConfig, TrainingConfig
 from training.datasets import ItemData
+from training.encoder import ScoringEncoder
 from training.errors import BadConfig
 from training.groups import groups
 from training.measure import Unfitted, agreement_on, pooled_head, pooled_threshold
 from training.run import Taught, teach, train
 from training.selection import figure_of_merit
 from training.targets import targets
-from training.teacher import FineTuned
+from training.teacher import FineTuned, Member
 from training.teacher_export import export_teacher, export_teachers
 
 pytestmark = pytest.mark.torch
@@ -243,6 +248,44 @@ def test_what_was_not_fine_tuned_here_is_not_exported(made: Made, tmp_path: Path
             export_teacher(replace(made.taught, teacher=teacher), "0" * 64, tmp_path / "models", made.config)
 
     assert not (tmp_path / "models").exists()
+
+
+def byte_teacher(item: Item, sep_token: str | None) -> FineTuned:
+    """Untrained.  Every byte is a token, the end of a line too, which tokenizers of words pass over."""
+    alphabet = ["[PAD]", "[SEP]", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    tokenizer = Tokenizer(BPE({sign: number for number, sign in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(alphabet), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=128,
+    )  # fmt: skip
+    network = ScoringEncoder(BertModel(config), item, 0.1).eval()
+    with torch.no_grad():
+        network.head.weight.mul_(50)
+    kept = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer, pad_token="[PAD]", sep_token=sep_token
+    )
+    return FineTuned("untrained", (Member(network, (), None),), kept, 128)
+
+
+@only("shared")
+@pytest.mark.parametrize(("sep_token", "between"), [(None, "\n"), ("[SEP]", "")])
+def test_between_context_and_response_stands_what_stood_there_in_training(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sep_token: str | None, between: str
+) -> None:
+    monkeypatch.setattr(teacher_export, "LOSS", NONE)
+    teacher = byte_teacher(ITEM, sep_token)
+
+    bundle = export_teacher(replace(made.taught, teacher=teacher), "0" * 64, tmp_path, made.config)
+
+    exported = ExportedTeacher.load(tmp_path / FOLDER / bundle.name / bundle.version)
+    context = bundle.items[0].context
+    assert (bundle.between, len(context) > 0) == (between, True)
+    expected = np.concatenate([teacher.outputs([text], context) for text in TEXTS])
+    assert np.abs(exported.network.outputs(context, TEXTS) - expected).max() < 1e-3
+    ended = exported.network.outputs(context, [f"\n{text}" for text in TEXTS])
+    assert np.abs(ended - expected).max() > 1e-2  # the end of a line tells
 
 
 @only("grades", "shared")
