@@ -39,10 +39,10 @@ async def _look(registry: Registry, models: Path, seconds: float, note: Callable
         for item_id in changed:
             live = registry.live.get(item_id)
             log.info("item %s: %s", item_id, f"{live.active.version}, {live.active.mode}" if live else "gone")
-        wrong = registry.refused | registry.not_taken_up
+        wrong = registry.without_teacher | registry.refused | registry.not_taken_up
         for item_id, reason in wrong.items():
             if told.get(item_id) != reason:
-                log.error("item %s is not taken up: %s", item_id, reason)
+                log.error("item %s, or its teacher, is not taken up: %s", item_id, reason)
         told = wrong
         if changed:
             try:

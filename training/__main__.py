@@ -98,6 +98,8 @@ def run(
     if dry_run:
         _say_need(settings, chosen[0].item)
         return
+    if export_teacher and (settings.teacher.kind == "api" or settings.distillation.soft_weight == 0):
+        raise UsageFailure("--export-teacher needs a teacher that is fine-tuned here")
     if settings.distillation.soft_weight > 0:
         _resolve_teacher(settings, chosen)
     for bundle in train(chosen, models, settings, cache or default_folder()):

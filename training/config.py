@@ -64,7 +64,9 @@ class TeacherConfig(Config):
         le=1,
         description="Span of the running mean of weights that is kept, as a share of all steps.",
     )
-    members: int = Field(default=2, ge=1, description="Networks of different seeds; their probabilities are averaged.")
+    members: int = Field(
+        default=2, ge=1, le=16, description="Networks of different seeds; their probabilities are averaged."
+    )
     max_epochs: int = Field(default=5, ge=1)
     min_steps: int = Field(
         default=375, ge=1, description="Small data sets are passed over more often, to this many steps."

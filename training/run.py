@@ -72,11 +72,12 @@ def train(items: Sequence[ItemData], models: Path, config: TrainingConfig, cache
 def _go_live(folder: Path, version: str) -> None:
     """In the mode that its gate gives.  What is live already keeps its own."""
     try:
-        live = read_active(folder).version
+        live = read_active(folder)
     except BadBundle:
         live = None
-    if live != version:
-        activate(folder, version, by="scorelet-train", reason="newly trained")
+    if live is None or live.version != version:
+        fallback = live.fallback if live else None
+        activate(folder, version, by="scorelet-train", reason="newly trained", fallback=fallback)
 
 
 def _make(

@@ -190,7 +190,7 @@ class ItemReply(BaseModel):
             released_at=active.at,
             release_reason=active.reason,
             gate=active.gate,
-            fallback=active.fallback,
+            fallback=active.fallback if live.second else None,
             overridden=active.override,
             threshold=bundle.threshold,
             agreement=bundle.agreement,

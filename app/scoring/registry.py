@@ -21,6 +21,7 @@ class Registry:
         self.refused = dict(refused)
         self.not_taken_up: dict[str, str] = {}  # item → why; the version before goes on serving
         self.without_teacher: dict[str, str] = {}
+        self._teachers: Teachers | None = None
         self._seen: dict[str, bytes] = {}  # what each ACTIVE was when it was last taken up
 
     @classmethod
@@ -35,18 +36,22 @@ class Registry:
 
         Other threads may score meanwhile: each item is swapped whole, and what is being scored ends on the old one.
         """
-        teachers, changed = Teachers(models), []
+        teachers, changed = self._teachers_of(models), []
         present = item_ids(models)
         for item_id in present:
             try:
                 seen = active_bytes(item_folder(models, item_id))
-                if item_id in self.live and self._seen.get(item_id) == seen:
+                unchanged = item_id in self.live and self._seen.get(item_id) == seen
+                if unchanged and item_id not in self.without_teacher:  # a teacher may have been mended
                     self.not_taken_up.pop(item_id, None)
                     continue
                 item = load_item(models, item_id, teachers)
             except (BadBundle, UnknownItem) as error:
                 reason = str(error) if isinstance(error, BadBundle) else "the folder's name is not an item id"
                 (self.not_taken_up if item_id in self.live else self.refused)[item_id] = reason
+                continue
+            if unchanged and item_id in teachers.refused:
+                self.without_teacher[item_id] = teachers.refused[item_id]
                 continue
             self.live[item_id], self._seen[item_id] = item, seen
             for wrong in (self.refused, self.not_taken_up, self.without_teacher):
@@ -57,7 +62,15 @@ class Registry:
             for known in (self.live, self._seen, self.refused, self.not_taken_up, self.without_teacher):
                 known.pop(item_id, None)
             changed.append(item_id)
+        teachers.keep({(own.teacher, own.version) for item in self.live.values() if (own := item.active.fallback)})
         return changed
+
+    def _teachers_of(self, models: Path) -> "Teachers":
+        """Each is in memory once; those that were refused are tried again."""
+        if self._teachers is None:
+            self._teachers = Teachers(models)
+        self._teachers.forget_refused()
+        return self._teachers
 
     def get(self, item_id: str) -> LiveItem:
         """Raises UnknownItem, or ItemNotReady with the reason for which its bundle was refused."""
@@ -75,6 +88,14 @@ class Teachers:
         self.refused: dict[str, str] = {}
         self._models = models
         self._loaded: dict[tuple[str, str], ExportedTeacher | BadBundle] = {}
+
+    def keep(self, used: set[tuple[str, str]]) -> None:
+        """What no item falls back on any more is let go."""
+        self._loaded = {key: found for key, found in self._loaded.items() if key in used}
+
+    def forget_refused(self) -> None:
+        self.refused.clear()
+        self._loaded = {key: found for key, found in self._loaded.items() if not isinstance(found, BadBundle)}
 
     def second(self, bundle: Bundle, fallback: Fallback | None) -> SecondScorer | None:
         if fallback is None:

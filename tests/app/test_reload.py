@@ -13,6 +13,7 @@ from app.scoring.bundle import STUDENT
 from app.scoring.registry import Registry
 from tests.app.conftest import Serve, Sql
 from tests.tiny import write_tiny_bundle
+from tests.tiny_teacher import fall_back, item_of, write_tiny_teacher
 
 OLD, NEW = "20260101T000000Z-00000001", "20260202T000000Z-00000002"
 
@@ -123,3 +124,26 @@ def test_what_has_not_changed_is_not_loaded_again(models: Path) -> None:
     assert registry.refresh(models) == ["tides-4"]
     assert [name for name, item in registry.live.items() if item is not before[name]] == ["tides-4"]
     assert registry.refresh(models) == []
+
+
+def test_a_teacher_that_is_mended_is_taken_up_and_is_in_memory_once(models: Path) -> None:
+    items = [item_of(models / name / OLD) for name in ("heat-1", "tides-4")]
+    member = write_tiny_teacher(models, items) / "member-1.onnx"
+    for item in items:
+        fall_back(models, item.item_id)
+    whole = member.read_bytes()
+    member.write_bytes(b"broken")
+    registry = Registry.from_folder(models)
+    assert set(registry.without_teacher) == {"heat-1", "tides-4"}
+    assert registry.refresh(models) == []
+
+    member.write_bytes(whole)
+
+    assert registry.refresh(models) == ["heat-1", "tides-4"]
+    assert registry.without_teacher == {}
+    fall_back(models, "heat-1", "shadow")
+    assert registry.refresh(models) == ["heat-1"]
+    seconds = [registry.live[name].second for name in ("heat-1", "tides-4")]
+    assert seconds[0] is not None
+    assert seconds[1] is not None
+    assert seconds[0]._teacher is seconds[1]._teacher
