@@ -268,3 +268,22 @@ def test_a_student_over_the_budget_is_refused_before_a_teacher_is_trained(
         train_all([item_data()], tmp_path, wide)
 
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_learning_curve_is_of_whole_runs_on_parts_of_the_marked_responses(trained: Trained, tmp_path: Path) -> None:
+    folder, whole, config = trained
+    asked = config.model_copy(update={"learning_curve": (0.25, 0.5)})
+
+    bundle = train_item(item_data(), tmp_path, asked, folder / "cache")
+
+    points = bundle.evidence.learning_curve
+    marked = len(split(item_data(), config).marked)
+    assert [point.marked for point in points] == [
+        pytest.approx(0.25 * marked, abs=3),
+        pytest.approx(0.5 * marked, abs=3),
+        marked,
+    ]
+    assert [point.agreement.n for point in points if point.agreement] == [40, 40, 40]
+    assert points[-1].agreement == bundle.agreement == whole.agreement
+    assert points[0].agreement != points[-1].agreement
+    assert whole.evidence.learning_curve == ()
