@@ -5,34 +5,49 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import numpy as np
 
+BIN = Path(sys.executable).parent
+
 
 @contextmanager
 def served(models: Path, database: Path, **settings: str) -> Iterator[tuple[httpx2.Client, int]]:
     """A client of a running service, and its process id.  `settings`: further ones, SCORELET_… by name."""
+    port = free_port()
+    settings |= {"SCORELET_MODELS_DIR": str(models), "SCORELET_DATABASE_URL": f"sqlite:///{database}"}
+    program = str(BIN / "scorelet")
+    subprocess.run([program, "db", "upgrade"], env=os.environ | settings, check=True)  # noqa: S603  # our own program
+    limits = httpx2.Limits(max_connections=256)
+    address = f"http://127.0.0.1:{port}"
+    with (
+        running([program, "serve", "--port", str(port)], port, settings) as process,
+        httpx2.Client(base_url=address, timeout=60, trust_env=False, limits=limits) as client,
+    ):
+        yield client, process
+
+
+@contextmanager
+def running(command: Sequence[str], port: int, settings: Mapping[str, str]) -> Iterator[int]:
+    """A server that answers /readyz on the port, ended at the end: its process id."""
+    silent = subprocess.DEVNULL
+    server = subprocess.Popen(command, env=os.environ | settings, stdout=silent, stderr=silent)  # noqa: S603
+    try:
+        until(lambda: _is_ready(port), 60)
+        yield server.pid
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings |= {"SCORELET_MODELS_DIR": str(models), "SCORELET_DATABASE_URL": f"sqlite:///{database}"}
-    program = [str(Path(sys.executable).parent / "scorelet")]
-    environment = os.environ | settings
-    subprocess.run([*program, "db", "upgrade"], env=environment, check=True)  # noqa: S603  # our own program
-    silent = subprocess.DEVNULL
-    service = subprocess.Popen([*program, "serve", "--port", str(port)], env=environment, stdout=silent, stderr=silent)  # noqa: S603
-    try:
-        limits = httpx2.Limits(max_connections=256)
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False, limits=limits) as client:
-            until(lambda: _is_ready(client), 60)
-            yield client, service.pid
-    finally:
-        service.terminate()
-        service.wait(30)
+        return int(probe.getsockname()[1])
 
 
 def quantiles(seconds: Sequence[float]) -> dict[str, float]:
@@ -58,8 +73,8 @@ def until(holds: Callable[[], object], seconds: float) -> None:
         time.sleep(0.1)
 
 
-def _is_ready(client: httpx2.Client) -> bool:
+def _is_ready(port: int) -> bool:
     try:
-        return client.get("/readyz").status_code == 200
+        return httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=5, trust_env=False).status_code == 200
     except httpx2.TransportError:
         return False

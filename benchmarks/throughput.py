@@ -9,12 +9,10 @@ several rounds, so that a slow moment of the machine meets all; ratios are of me
 import json
 import os
 import re
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,9 +24,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.service import until
+from benchmarks.service import BIN, free_port, running
 
-BIN = Path(sys.executable).parent
 SERVER, CALLER = "0", "1"  # cores
 SCRIPT = """
 local bodies = {}
@@ -93,21 +90,9 @@ def show(found: dict[str, list[dict[str, float]]]) -> None:
 
 
 def wrk(port: int, script: Path, seconds: int, connections: int) -> dict[str, float]:
-    command = [
-        "taskset",
-        "-c",
-        CALLER,
-        "wrk",
-        "-t1",
-        f"-c{connections}",
-        f"-d{seconds}s",
-        "--latency",
-        "-s",
-        str(script),
-    ]
-    said = subprocess.run(  # noqa: S603  # a public tool
-        [*command, "-s", str(script), f"http://127.0.0.1:{port}"], check=True, capture_output=True, text=True
-    ).stdout
+    options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script)]
+    command = [*pinned(CALLER), "wrk", *options, f"http://127.0.0.1:{port}"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603  # a public tool
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
     wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     return {
@@ -116,6 +101,10 @@ def wrk(port: int, script: Path, seconds: int, connections: int) -> dict[str, fl
         "p99": milliseconds(said, "99%"),
         "wrong": float(wrong[1]) if wrong else 0.0,
     }
+
+
+def pinned(core: str) -> list[str]:
+    return ["taskset", "-c", core]
 
 
 def milliseconds(said: str, quantile: str) -> float:
@@ -127,7 +116,7 @@ def milliseconds(said: str, quantile: str) -> float:
 def echo() -> Iterator[tuple[int, str]]:
     port = free_port()
     program = [str(BIN / "uvicorn"), "benchmarks.echo:app", "--port", str(port), "--no-access-log"]
-    with running(program, port, {}):
+    with running([*pinned(SERVER), *program], port, {}):
         yield port, "none"
 
 
@@ -142,35 +131,9 @@ def scorelet(models: Path, database_url: str, **settings: str) -> Iterator[tuple
         [program, "keys", "create", "wrk", "--scope", "score"],
         env=environment, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    with running([program, "serve", "--port", str(port)], port, settings):
+    one_thread = settings | {"OMP_NUM_THREADS": "1"}
+    with running([*pinned(SERVER), program, "serve", "--port", str(port)], port, one_thread):
         yield port, made.stdout.strip()
-
-
-@contextmanager
-def running(program: list[str], port: int, settings: dict[str, str]) -> Iterator[None]:
-    quiet = subprocess.DEVNULL
-    environment = os.environ | settings | {"OMP_NUM_THREADS": "1"}
-    server = subprocess.Popen(["taskset", "-c", SERVER, *program], env=environment, stdout=quiet, stderr=quiet)  # noqa: S603, S607
-    try:
-        until(lambda: answers(port), 60)
-        yield
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as reply:  # our own
-            return bool(reply.status == 200)
-    except OSError:
-        return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.scoring.active import Active
-from app.scoring.agreement import Agreement, equal_scores, interval_coverage
+from app.scoring.agreement import Agreement, defined, equal_scores, interval_coverage
 from app.scoring.bundle import Head
 from app.scoring.decoding import Score, decode, softmax
 from app.scoring.evidence import (
@@ -16,7 +16,6 @@ from app.scoring.evidence import (
     Evidence,
     GroupFigures,
     by_group,
-    defined,
     difference_of_standardised_means,
     expected_calibration_error,
     recalls,

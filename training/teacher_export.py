@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from app.scoring.active import versions
-from app.scoring.bundle import CARD, TOKENIZER, Provenance, sha256
+from app.scoring.bundle import CARD, TOKENIZER, Provenance
 from app.scoring.decoding import decode
 from app.scoring.errors import BadBundle
 from app.scoring.teacher import (
@@ -25,7 +25,7 @@ from training.card import teacher_card
 from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.errors import BadConfig
-from training.export import staged
+from training.export import version, write_sealed
 from training.groups import groups
 from training.measure import Unfitted, agreement_on, pooled_head, pooled_threshold
 from training.onnx_encoder import to_onnx
@@ -90,10 +90,9 @@ def export_teacher(taught: Taught, data_sha256: str, models: Path, config: Train
         )
     made_at = datetime.now(UTC)
     files = {TOKENIZER: tokenizer} | dict(zip(member_names(len(whole)), contents[precision], strict=True))
-    content_hash = sha256("".join(sha256(own) for own in files.values()).encode() + made_at.isoformat().encode())
     bundle = TeacherBundle(
         name=title,
-        version=f"{made_at:%Y%m%dT%H%M%SZ}-{content_hash[:8]}",
+        version=version(b"".join(files.values()), made_at),
         items=tuple(items),
         members=len(whole),
         max_tokens=teacher.max_tokens,
@@ -111,7 +110,9 @@ def export_teacher(taught: Taught, data_sha256: str, models: Path, config: Train
         ),
         sha256={},
     )
-    return _write(models, bundle, files)
+    files[CARD] = teacher_card(bundle).encode()
+    folder = models / FOLDER / bundle.name / bundle.version
+    return write_sealed(bundle, files, METADATA, folder, ExportedTeacher.load).bundle
 
 
 def _unfitted(taught: Taught, parts: Parts, network: TeacherNetwork) -> Unfitted:
@@ -127,18 +128,11 @@ def _merit(found: list[Unfitted]) -> float:
 
 
 def _exported_before(home: Path, data_sha256: str, config: TrainingConfig) -> TeacherBundle | None:
-    for version in reversed(versions(home)) if home.is_dir() else ():
+    for name in reversed(versions(home)) if home.is_dir() else ():
         try:
-            bundle = ExportedTeacher.load(home / version).bundle
+            bundle = ExportedTeacher.load(home / name).bundle
         except BadBundle:
             continue
         if bundle.provenance.data_sha256 == data_sha256 and config.is_kept_as(bundle.provenance.config):
             return bundle
     return None
-
-
-def _write(models: Path, bundle: TeacherBundle, files: dict[str, bytes]) -> TeacherBundle:
-    contents = files | {CARD: teacher_card(bundle).encode()}
-    bundle = bundle.model_copy(update={"sha256": {name: sha256(content) for name, content in contents.items()}})
-    contents[METADATA] = (bundle.model_dump_json(indent=1) + "\n").encode()
-    return staged(contents, models / FOLDER / bundle.name / bundle.version, ExportedTeacher.load).bundle

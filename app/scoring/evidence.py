@@ -142,7 +142,3 @@ def sd_ratio(human: ArrayLike, machine: ArrayLike) -> float:
     """SD(M) / SD(H); NaN where human scores do not vary."""
     deviation = np.std(np.asarray(human, float))
     return float(np.std(np.asarray(machine, float)) / deviation) if deviation > 0 else float("nan")
-
-
-def defined(value: float) -> float | None:
-    return None if np.isnan(value) else value

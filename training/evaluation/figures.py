@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.scoring.active import Fallback, Mode
 from app.scoring.agreement import (
     Agreement,
+    defined,
     exact_agreement,
     quadratic_weighted_kappa,
     root_mean_squared_error,
     standardised_mean_difference,
 )
-from app.scoring.evidence import Evidence, defined, reliability, sd_ratio
+from app.scoring.evidence import Evidence, reliability, sd_ratio
 from app.scoring.gate import Gate, gate_of
 from app.scoring.item import Item
 from app.scoring.judgement import Judgement, LiveItem

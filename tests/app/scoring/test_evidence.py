@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from app.scoring.agreement import defined
 from app.scoring.evidence import (
     LEAST_RESPONSES,
     AttackFigures,
@@ -8,7 +9,6 @@ from app.scoring.evidence import (
     GroupFigures,
     Recall,
     by_group,
-    defined,
     difference_of_standardised_means,
     expected_calibration_error,
     recalls,
