@@ -1,6 +1,7 @@
 """`scorelet …`: serve, score files, look after bundles, keys and the database."""
 
 import contextlib
+import gc
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,8 +56,12 @@ def serve(
         except OpenToTheNetwork as error:
             raise WorkFailed(str(error)) from None
     engine.dispose()
-    config = uvicorn.Config(create_app(settings), host=settings.host, port=settings.port, server_header=False)
+    config = uvicorn.Config(
+        create_app(settings), host=settings.host, port=settings.port, server_header=False, access_log=False
+    )
     server = uvicorn.Server(config)
+    gc.freeze()  # the program itself need not be looked through for garbage, and requests leave little:
+    gc.set_threshold(50_000, 20, 20)  # by Python's own rule that took a fifth of the time
     with contextlib.suppress(SystemExit):  # uvicorn has exit codes of its own
         server.run()
     if not server.started:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from anyio import to_thread
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -32,6 +33,8 @@ from app.storage.predictions import add_feedback, note_activations
 from app.storage.tables import GeneratedFeedback, SeenActivation
 
 log = logging.getLogger("scorelet")
+# FastAPI would send traces, with what exceptions say, wherever the environment's OTEL_… variables point.
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 DESCRIPTION = """Scores learners' short written answers with one tiny neural network an item.
 
@@ -71,7 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 lambda: note_activations(engine, _activations(registry, desk)),
             )
             counting = metrics.watching(registry, scorer.second_opinions.pool, desk)
-            async with aclosing(prediction_log), desk.at_work(), aclosing(scorer.second_opinions), watching, counting:
+            async with aclosing(prediction_log), desk.at_work(), aclosing(scorer), watching, counting:
                 yield {
                     "settings": settings,
                     "engine": engine,
@@ -85,7 +88,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             engine.dispose()
 
     app = FastAPI(
-        title="scorelet", version="0.1.0", description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="scorelet",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        telemetry=NO_TELEMETRY,
     )
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(Unforeseen)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.feedback.desk import Desk
 from app.feedback.writer import Task, Writer
+from app.gatherer import Gatherer
 from app.metrics import Metrics
 from app.prediction import (
     Feedback,
@@ -36,9 +37,9 @@ from app.second_opinion import Judged, SecondOpinions
 from app.settings import Settings
 from app.storage import predictions
 from app.storage.ids import uuid7
-from app.storage.log import AlreadyClaimed, Claim, PredictionLog
-from app.storage.tables import LoggedPrediction
+from app.storage.log import AlreadyClaimed, Claim, LogRow, PredictionLog
 
+MOST_JUDGED = 64  # submissions in one piece of work: who comes after waits no longer than that takes
 OPEN = "open"  # the caller of idempotency claims while no key is made
 
 
@@ -65,6 +66,7 @@ class Scorer:
         self.desk = desk or Desk([], {}, {})
         self.second_opinions = SecondOpinions(engine, settings)
         self._metrics = metrics or Metrics()
+        self._judges: Gatherer[Submission | Refusal, Judged] = Gatherer(self._judge, MOST_JUDGED, "judges")
         self._log = log
         self._engine = engine
         self._settings = settings
@@ -88,7 +90,7 @@ class Scorer:
         if len(submissions) > 1:
             judged = await to_thread.run_sync(self._judge, submissions)
         else:
-            judged = self._judge(submissions)  # one student run costs less than the way to a thread and back
+            judged = [await self._judges.ask(submission) for submission in submissions]
         await self.second_opinions.fall_back(submissions, judged)
         wanted: dict[str, tuple[Writer, Task]] = {}
         try:
@@ -123,19 +125,27 @@ class Scorer:
         wanted: dict[str, tuple[Writer, Task]],
     ) -> list[Result]:
         """The results, when their rows are committed; what feedback models have taken on is added to `wanted`."""
-        rows = [
-            judgement
-            if isinstance(judgement, Refusal) or isinstance(submission, Refusal)
-            else self._row(submission, *judgement, key_id, wanted)
-            for submission, judgement in zip(submissions, judged, strict=True)
-        ]
-        results: list[Result] = [row if isinstance(row, Refusal) else Prediction.model_validate(row) for row in rows]
+        rows: list[LogRow] = []
+        results: list[Result] = []
+        for submission, judgement in zip(submissions, judged, strict=True):
+            if isinstance(submission, Refusal):
+                results.append(submission)
+            elif isinstance(judgement, Refusal):
+                results.append(judgement)
+            else:
+                rows.append(self._row(submission, *judgement, key_id, wanted))
+                results.append(Prediction.model_validate(rows[-1]))
         claim = None
-        if once and any(isinstance(row, LoggedPrediction) for row in rows):  # what was all refused may be tried again
+        if once and rows:  # what was all refused may be tried again
             kept = _RESULTS.dump_python(results, mode="json")
             claim = Claim(key_id or OPEN, once.idempotency_key, once.body_sha256, kept)
-        await self._log.record([row for row in rows if isinstance(row, LoggedPrediction)], claim)
+        await self._log.record(rows, claim)
         return results
+
+    async def aclose(self) -> None:
+        """What is being judged ends first."""
+        await self._judges.aclose()
+        await self.second_opinions.aclose()
 
     def _stored(self, caller: str, once: Once) -> list[Result] | None:
         with Session(self._engine) as session:
@@ -181,35 +191,35 @@ class Scorer:
         judgement: Judgement,
         key_id: str | None,
         wanted: dict[str, tuple[Writer, Task]],
-    ) -> LoggedPrediction:
+    ) -> LogRow:
         """What a feedback model has taken on is added to `wanted`."""
         bundle, score, prediction_id = live.bundle, judgement.score, uuid7()
         item, first = bundle.item, judgement.first
         feedback: Feedback | Withheld | None = None
         if submission.feedback:
             feedback = self._feedback(prediction_id, submission, bundle, judgement, wanted)
-        return LoggedPrediction(
-            prediction_id=prediction_id,
-            created_at=datetime.now(UTC),
-            key_id=key_id,
-            item_id=item.item_id,
-            bundle_version=bundle.version,
-            scored_by=judgement.scored_by,
-            score=item.score(score.value) if score else None,
-            label=item.label(score.value) if score else None,
-            expected_score=score.expected if score else None,
-            max_score=item.top_score,
-            gradebook_max=submission.gradebook_max,
-            gradebook_score=gradebook_score(item, score.value, submission.gradebook_max) if score else None,
-            probabilities=list(score.probabilities) if score and score.probabilities else None,
-            interval=list(score.interval) if score and score.interval else None,
-            prediction_set=item.named(score.prediction_set) if score and score.prediction_set is not None else None,
-            confidence=score.confidence if score else None,
-            decision=judgement.decision,
-            condition=judgement.condition,
-            flags=list(judgement.flags),
-            teacher=live.second.title if live.second and first else None,
-            first_score=None
+        return {
+            "prediction_id": prediction_id,
+            "created_at": datetime.now(UTC),
+            "key_id": key_id,
+            "item_id": item.item_id,
+            "bundle_version": bundle.version,
+            "scored_by": judgement.scored_by,
+            "score": item.score(score.value) if score else None,
+            "label": item.label(score.value) if score else None,
+            "expected_score": score.expected if score else None,
+            "max_score": item.top_score,
+            "gradebook_max": submission.gradebook_max,
+            "gradebook_score": gradebook_score(item, score.value, submission.gradebook_max) if score else None,
+            "probabilities": list(score.probabilities) if score and score.probabilities else None,
+            "interval": list(score.interval) if score and score.interval else None,
+            "prediction_set": item.named(score.prediction_set) if score and score.prediction_set is not None else None,
+            "confidence": score.confidence if score else None,
+            "decision": judgement.decision,
+            "condition": judgement.condition,
+            "flags": list(judgement.flags),
+            "teacher": live.second.title if live.second and first else None,
+            "first_score": None
             if first is None
             else {
                 "score": item.score(first.value),
@@ -217,12 +227,12 @@ class Scorer:
                 "expected_score": first.expected,
                 "confidence": first.confidence,
             },
-            feedback=feedback.model_dump() if isinstance(feedback, Feedback) else None,
-            feedback_withheld=feedback if isinstance(feedback, str) else None,
-            response=submission.response if self._settings.store_responses else None,
-            learner_hash=self._pseudonym(submission.learner_id),
-            attempt_id=submission.attempt_id,
-        )
+            "feedback": feedback.model_dump() if isinstance(feedback, Feedback) else None,
+            "feedback_withheld": feedback if isinstance(feedback, str) else None,
+            "response": submission.response if self._settings.store_responses else None,
+            "learner_hash": self._pseudonym(submission.learner_id),
+            "attempt_id": submission.attempt_id,
+        }
 
     def _feedback(
         self,

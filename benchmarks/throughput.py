@@ -2,8 +2,8 @@
 
     python -m benchmarks.throughput --models MODELS --responses FILE
 
-Needs `wrk` (Debian's package) and two processor cores: one for the server, one for wrk.  Every server is asked in turn,
-several rounds, so that a slow moment of the machine meets all; ratios are of medians over rounds.
+Needs `wrk` (Debian's package).  Every server is asked in turn, several rounds, so that a slow moment of the machine
+meets all; ratios are of medians over rounds.  Items that fall back on a teacher would measure the teacher.
 """
 
 import json
@@ -26,7 +26,6 @@ from rich.table import Table
 
 from benchmarks.service import BIN, free_port, running
 
-SERVER, CALLER = "0", "1"  # cores
 SCRIPT = """
 local bodies = {}
 for line in io.lines("%s") do bodies[#bodies + 1] = line end
@@ -91,7 +90,7 @@ def show(found: dict[str, list[dict[str, float]]]) -> None:
 
 def wrk(port: int, script: Path, seconds: int, connections: int) -> dict[str, float]:
     options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script)]
-    command = [*pinned(CALLER), "wrk", *options, f"http://127.0.0.1:{port}"]
+    command = ["wrk", *options, f"http://127.0.0.1:{port}"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603  # a public tool
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
     wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
@@ -103,10 +102,6 @@ def wrk(port: int, script: Path, seconds: int, connections: int) -> dict[str, fl
     }
 
 
-def pinned(core: str) -> list[str]:
-    return ["taskset", "-c", core]
-
-
 def milliseconds(said: str, quantile: str) -> float:
     found = re.search(rf"{quantile}\s+([\d.]+)(us|ms|s)\n", said)
     return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]] if found else float("nan")
@@ -116,7 +111,7 @@ def milliseconds(said: str, quantile: str) -> float:
 def echo() -> Iterator[tuple[int, str]]:
     port = free_port()
     program = [str(BIN / "uvicorn"), "benchmarks.echo:app", "--port", str(port), "--no-access-log"]
-    with running([*pinned(SERVER), *program], port, {}):
+    with running(program, port, {}):
         yield port, "none"
 
 
@@ -132,7 +127,7 @@ def scorelet(models: Path, database_url: str, **settings: str) -> Iterator[tuple
         env=environment, check=True, capture_output=True, text=True,
     )  # fmt: skip
     one_thread = settings | {"OMP_NUM_THREADS": "1"}
-    with running([*pinned(SERVER), program, "serve", "--port", str(port)], port, one_thread):
+    with running([program, "serve", "--port", str(port)], port, one_thread):
         yield port, made.stdout.strip()
 
 

@@ -61,7 +61,7 @@ NO_LIMITS = Limits()
 class BlanksOnly:
     """Holds back what is blank, and nothing else."""
 
-    def examine(self, response: str) -> Finding:
+    def examine(self, response: str, _: object = None) -> Finding:
         return Finding("blank" if is_blank(response) else None)
 
 

@@ -141,7 +141,9 @@ def _make(
 
 def _scored(student: Student, rows: Sequence[MarkedResponse]) -> list[MarkedResponse]:
     """Those that no condition holds back."""
-    return [row for row in rows if student.examiner.examine(row.text).condition is None]
+    read = student.read([row.text for row in rows])
+    found = [student.examiner.examine(row.text, ids) for row, ids in zip(rows, read, strict=True)]
+    return [row for row, own in zip(rows, found, strict=True) if own.condition is None]
 
 
 def teach(group: Group, config: TrainingConfig, cache: Path) -> Taught:

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.api.problems import Forbidden, Unauthorized
-from app.api.state import StateDep
+from app.api.state import State, StateDep
 from app.settings import is_loopback
 from app.storage import keys
 from app.storage.key_cache import KnownKey
@@ -25,11 +25,19 @@ class Caller:
     scopes: frozenset[keys.Scope]
 
 
-async def authenticate(request: Request, state: StateDep, credentials: Credentials) -> Caller:
-    """Raises Unauthorized."""
+async def caller_of(request: Request, state: State, *scopes: keys.Scope) -> Caller:
+    """The caller, if it has any of the scopes.  Raises Unauthorized and Forbidden."""
+    caller = await _authenticated(request, state)
+    if caller.scopes.isdisjoint(scopes):
+        raise Forbidden(f"this key lacks the scope {' or '.join(scopes)}")
+    return caller
+
+
+async def _authenticated(request: Request, state: State) -> Caller:
     known = state["keys"]
-    if credentials is not None:
-        return _caller(await known.find(credentials.credentials))
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and secret:
+        return _caller(await known.find(secret.strip()))
     if await known.any_made():
         raise Unauthorized("a key is needed: Authorization: Bearer <key>")
     if not _is_local(request):
@@ -61,13 +69,11 @@ def _is_local(request: Request) -> bool:
     return len(ends) == 2 and all(map(is_loopback, [*ends, request.url.hostname or ""]))
 
 
-def having(*scopes: keys.Scope) -> Callable[[Caller], Awaitable[Caller]]:
-    """A dependency: the caller, if it has any of the scopes.  Raises Forbidden."""
+def having(*scopes: keys.Scope) -> Callable[[Request, State, Credentials], Awaitable[Caller]]:
+    """A dependency: `caller_of`, and in the OpenAPI document that a key is wanted.  Raises Unauthorized, Forbidden."""
 
-    async def check(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
-        if not caller.scopes & set(scopes):
-            raise Forbidden(f"this key lacks the scope {' or '.join(scopes)}")
-        return caller
+    async def check(request: Request, state: StateDep, _: Credentials) -> Caller:
+        return await caller_of(request, state, *scopes)
 
     return check
 

@@ -8,6 +8,8 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
+from app.api.bodies import BatchRequest, ScoreRequest
+from app.api.direct import components
 from app.api.examples import EXAMPLES
 
 FILES = Path(__file__).with_name("static")  # its README says where they come from
@@ -25,14 +27,15 @@ def mount(app: FastAPI) -> None:
     app.include_router(router)
     described = app.openapi
 
-    def with_examples() -> dict[str, Any]:
-        """Put in last: FastAPI drops every null from its document, those of examples too."""
+    def completed() -> dict[str, Any]:
+        """With what FastAPI cannot know of direct routes, and examples: it drops every null from its document."""
         document = described()
+        document["components"]["schemas"] |= components(ScoreRequest, BatchRequest)
         for model, example in EXAMPLES.items():
             document["components"]["schemas"][model.__name__]["examples"] = [example]
         return document
 
-    app.openapi = with_examples  # type: ignore[method-assign]  # FastAPI's own way to extend it
+    app.openapi = completed  # type: ignore[method-assign]  # FastAPI's own way to extend it
 
 
 @router.get("/docs")

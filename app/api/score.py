@@ -3,72 +3,77 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Header, HTTPException, Response
-from pydantic import ValidationError
+from fastapi import APIRouter, HTTPException, Request, Response
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from app.api.access import ScoreCaller
+from app.api.access import caller_of
 from app.api.bodies import BatchReply, BatchRequest, ScoreReply, ScoreRequest
+from app.api.direct import DirectRoute, documented_body, read_body, refused
 from app.api.problems import documented, invalid, problem_of, reply
-from app.api.state import StateDep
+from app.api.state import state_of
 from app.prediction import Once, Refusal, Submission
+from app.storage.keys import Scope
 
-router = APIRouter(tags=["score"])
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        description="Same key and body: the stored reply again, nothing scored twice. Same key, other body: 409.",
-    ),
-]
-Prefer = Annotated[
-    str | None,
-    Header(
-        description="RFC 7240: `wait=10` waits up to so many seconds (30 at most) for generated feedback. Without it "
-        "the reply does not wait, and the text is on GET /predictions/{id} when it is written.",
-    ),
-]
+router = APIRouter(tags=["score"], route_class=DirectRoute)
+IDEMPOTENCY_KEY = TypeAdapter(
+    Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+)
+IDEMPOTENCY_HEADER = {
+    "name": "Idempotency-Key",
+    "description": "Same key and body: the stored reply again, nothing scored twice. Same key, other body: 409.",
+    "schema": IDEMPOTENCY_KEY.json_schema(),
+}
+PREFER_HEADER = {
+    "name": "Prefer",
+    "description": "RFC 7240: `wait=10` waits up to so many seconds (30 at most) for generated feedback. Without it "
+    "the reply does not wait, and the text is on GET /predictions/{id} when it is written.",
+    "schema": {"type": "string"},
+}
 MAX_WAIT = 30
-ERRORS = documented(400, 401, 403, 404, 409, 413, 422, 503)
+ERRORS = documented(400, 401, 403, 404, 409, 413, 415, 422, 503)
 
 
-@router.post("/score", responses=ERRORS, response_model=ScoreReply)
-async def score(
-    request: ScoreRequest,
-    caller: ScoreCaller,
-    state: StateDep,
-    idempotency_key: IdempotencyKey = None,
-    prefer: Prefer = None,
-) -> Response:
+@router.post(
+    "/score",
+    responses=ERRORS,
+    response_model=ScoreReply,
+    openapi_extra=documented_body(ScoreRequest, IDEMPOTENCY_HEADER, PREFER_HEADER),
+)
+async def score(request: Request) -> Response:
     """Score one response to one item.  The reply is sent when the score is committed to the log."""
-    once = _once(idempotency_key, "score", request.model_dump_json()) if idempotency_key else None
-    wait = _wait(prefer)
-    [result] = await state["scorer"].score([request.submission()], caller.key_id, once, wait)
+    state = state_of(request)
+    caller = await caller_of(request, state, Scope.SCORE)
+    body = await read_body(request, ScoreRequest)
+    once = _once(request, "score", body.model_dump_json)
+    wait = _wait(request.headers.get("prefer"))
+    [result] = await state["scorer"].score([body.submission()], caller.key_id, once, wait)
     if isinstance(result, Refusal):
         return reply(problem_of(result))
-    # Written out here: FastAPI would check it against its own model once more.
     headers = {"Preference-Applied": f"wait={wait}"} if wait else None
     return Response(result.model_dump_json(), media_type="application/json", headers=headers)
 
 
-@router.post("/score/batch", responses=ERRORS)
-async def score_batch(
-    request: BatchRequest, caller: ScoreCaller, state: StateDep, idempotency_key: IdempotencyKey = None
-) -> BatchReply:
+@router.post(
+    "/score/batch",
+    responses=ERRORS,
+    response_model=BatchReply,
+    openapi_extra=documented_body(BatchRequest, IDEMPOTENCY_HEADER),
+)
+async def score_batch(request: Request) -> Response:
     """Score up to 1,000 responses, to any items.  One bad row does not sink the others: it gets its own problem."""
-    once = _once(idempotency_key, "batch", _canonical(request.responses)) if idempotency_key else None
-    submissions = [_submission(body) for body in request.responses]
+    state = state_of(request)
+    caller = await caller_of(request, state, Scope.SCORE)
+    body = await read_body(request, BatchRequest)
+    once = _once(request, "batch", lambda: _canonical(body.responses))
+    submissions = [_submission(own) for own in body.responses]
     results = await state["scorer"].score(submissions, caller.key_id, once)
-    return BatchReply(
-        results=[
-            problem_of(result) if isinstance(result, Refusal) else ScoreReply.model_validate(result)
-            for result in results
-        ]
+    given = ",".join(
+        (problem_of(result) if isinstance(result, Refusal) else result).model_dump_json() for result in results
     )
+    return Response(f'{{"results":[{given}]}}', media_type="application/json")
 
 
 def _submission(body: object) -> Submission | Refusal:
@@ -95,5 +100,13 @@ def _wait(prefer: str | None) -> int:
     return min(MAX_WAIT, int(found[1][:9])) if found else 0
 
 
-def _once(idempotency_key: str, route: str, body: str) -> Once:
-    return Once(idempotency_key, hashlib.sha256(f"{route}\n{body}".encode()).hexdigest())
+def _once(request: Request, route: str, body: Callable[[], str]) -> Once | None:
+    """What is to be done once only, if the caller wants that; `body` is the same for equal ones."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    try:
+        IDEMPOTENCY_KEY.validate_python(key)
+    except ValidationError as error:
+        raise refused("header.Idempotency-Key", error.errors(include_input=False, include_url=False)) from None
+    return Once(key, hashlib.sha256(f"{route}\n{body()}".encode()).hexdigest())

@@ -22,8 +22,12 @@ class State(TypedDict):
     schema_head: str | None
 
 
-async def get_state(request: Request) -> State:  # a plain function would be sent to a thread, for every request
+def state_of(request: Request) -> State:
     return cast("State", request.state._state)
+
+
+async def get_state(request: Request) -> State:  # a plain function would be sent to a thread, for every request
+    return state_of(request)
 
 
 StateDep = Annotated[State, Depends(get_state)]

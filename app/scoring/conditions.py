@@ -8,6 +8,7 @@ import base64
 import re
 import unicodedata
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.scoring.errors import BadBundle
-from app.scoring.featurizer import Featurizer
+from app.scoring.featurizer import Featurizer, Ids
 from app.scoring.item import Item
 from app.scoring.text import is_blank
 
@@ -63,15 +64,18 @@ class Examiner:
         self._featurizer = featurizer
         self._log_frequency = np.array(limits.log_frequency)
         self._refusals = frozenset(limits.refusals)
+        self._longest_refusal = max(map(len, limits.refusals), default=-1)
         self._neighbours = unpacked(limits.neighbours)
         self._given = given(item, featurizer)
 
-    def examine(self, response: str) -> Finding:
-        """The first condition that holds; without one all flags that do."""
+    def examine(self, response: str, read: Ids) -> Finding:
+        """The first condition that holds; without one all flags that do.  `read`: the response as the featurizer has
+        read it.
+        """
         if is_blank(response):
             return Finding("blank")
-        limits, own = self._limits, pieces(self._featurizer, response)
-        if normalised(response) in self._refusals:
+        limits, own = self._limits, np.array(read[1:], np.int64)
+        if self._may_refuse(own) and normalised(response) in self._refusals:
             return Finding("refusal")
         if len(own) < limits.min_pieces:
             return Finding("too_short")
@@ -89,6 +93,10 @@ class Examiner:
         }
         return Finding(flags=tuple(name for name, holds in found.items() if holds))
 
+    def _may_refuse(self, own: Pieces) -> bool:
+        """Whether it is short enough to be looked at: each piece that is no sign has a letter or digit of its own."""
+        return len(own) - int(np.count_nonzero(self._featurizer.signs[own])) <= self._longest_refusal
+
 
 def given(item: Item, featurizer: Featurizer) -> frozenset[tuple[int, ...]]:
     """Every run of COPIED_RUN pieces of prompt and passage, read in windows: a featurizer cuts long texts."""
@@ -102,7 +110,7 @@ def given(item: Item, featurizer: Featurizer) -> frozenset[tuple[int, ...]]:
 
 def pieces(featurizer: Featurizer, text: str) -> Pieces:
     """(pieces,), without START; unknown signs are pieces too."""
-    return featurizer.ids([text])[0, 1:]
+    return np.array(featurizer.read([text])[0][1:], np.int64)
 
 
 def normalised(text: str) -> str:
@@ -166,14 +174,17 @@ def repetition(own: Pieces) -> float:
 
 def copied(own: Pieces, given: frozenset[tuple[int, ...]]) -> float:
     """Share of the pieces that stand in runs of COPIED_RUN which what was given has too."""
-    inside = np.zeros(len(own), bool)
-    for start in range(len(own) - COPIED_RUN + 1):
-        if tuple(own[start : start + COPIED_RUN].tolist()) in given:
-            inside[start : start + COPIED_RUN] = True
-    return float(inside.mean()) if len(own) else 0.0
+    starts = [start for start, run in enumerate(_runs(own, COPIED_RUN)) if run in given]
+    inside = {place for start in starts for place in range(start, start + COPIED_RUN)}
+    return len(inside) / len(own) if inside else 0.0
 
 
 def runs(own: Pieces, length: int) -> frozenset[tuple[int, ...]]:
     """Every run of that length."""
+    return frozenset(_runs(own, length))
+
+
+def _runs(own: Pieces, length: int) -> Iterator[tuple[int, ...]]:
+    """In order."""
     listed = own.tolist()
-    return frozenset(tuple(listed[start : start + length]) for start in range(len(listed) - length + 1))
+    return zip(*(listed[start:] for start in range(length)), strict=False)  # they end at the shortest, the last

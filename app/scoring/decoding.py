@@ -5,6 +5,7 @@ grade as a share of the scale (0 the worst, 1 the best).
 """
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -42,19 +43,20 @@ def decode(outputs: Outputs, item: Item, head: Head) -> list[Score]:
     if head.interval is not None:
         return [_grade(float(mean), float(variance), item, head) for mean, variance in outputs]
     probabilities = softmax(outputs / head.calibration.temperature)
-    expected = expected_choice(probabilities)
-    choices = probabilities.argmax(axis=1) if head.cuts is None else np.searchsorted(head.cuts, expected, side="right")
-    return [
-        Score(
-            value=int(choice),
-            expected=float(mean) if item.is_ordered else None,
-            probabilities=tuple(map(float, row)),
-            interval=None,
-            confidence=confidence(float(row[choice]), head.calibration),
-            prediction_set=None if head.prediction_set is None else _set(row, int(choice), item, head.prediction_set),
-        )
-        for choice, mean, row in zip(choices, expected, probabilities, strict=True)
-    ]
+    expected = expected_choice(probabilities).tolist()
+    return [_choice(tuple(row), mean, item, head) for row, mean in zip(probabilities.tolist(), expected, strict=True)]
+
+
+def _choice(row: tuple[float, ...], mean: float, item: Item, head: Head) -> Score:
+    choice = row.index(max(row)) if head.cuts is None else bisect_right(head.cuts, mean)
+    return Score(
+        value=choice,
+        expected=mean if item.is_ordered else None,
+        probabilities=row,
+        interval=None,
+        confidence=confidence(row[choice], head.calibration),
+        prediction_set=None if head.prediction_set is None else _set(row, choice, item, head.prediction_set),
+    )
 
 
 def confidence(probability: float, calibration: Calibration) -> float:
@@ -64,8 +66,8 @@ def confidence(probability: float, calibration: Calibration) -> float:
     return 1 / (1 + math.exp(-odds)) if odds > -700 else 0.0  # beyond, exp overflows
 
 
-def _set(row: NDArray[np.float64], choice: int, item: Item, own: PredictionSet) -> tuple[int, ...]:
-    held = {choice, *np.flatnonzero(row >= own.least).tolist()}
+def _set(row: tuple[float, ...], choice: int, item: Item, own: PredictionSet) -> tuple[int, ...]:
+    held = {choice, *(number for number, probability in enumerate(row) if probability >= own.least)}
     return tuple(range(min(held), max(held) + 1) if item.is_ordered else sorted(held))
 
 

@@ -1,6 +1,7 @@
 """Text to tensors.  Training and serving both call this, so they cannot disagree."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,10 @@ from app.scoring.errors import BadBundle
 PAD, UNKNOWN, START = "[PAD]", "[UNK]", "[START]"
 WORD = "▁"  # what a piece that begins a word begins with
 SPECIAL = (PAD, UNKNOWN, START)  # ids 0, 1, 2: the student masks id 0
+START_ID = SPECIAL.index(START)
+Ids = list[int]  # of one response, as it was read
+MOST_KEPT = 4096  # words, of at most so many characters: about 1 MB
+LONGEST_KEPT = 32
 
 
 class Featurizer:
@@ -19,11 +24,11 @@ class Featurizer:
 
     def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
         tokenizer.enable_truncation(max_tokens)
-        tokenizer.enable_padding(pad_id=0, pad_token=PAD)
+        tokenizer.no_padding()
         if isinstance(tokenizer.model, BPE | Unigram):
             tokenizer.model._resize_cache(0)  # it keeps up to 10,000 words it has met, 100 MB of strange ones
         self._tokenizer = tokenizer
-        self._last: tuple[str | None, NDArray[np.int64]] = (None, np.zeros((0, 0), np.int64))
+        self._known: dict[str, Ids] = {}
         tokens = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size())]
         self.begins = np.array([token.startswith(WORD) for token in tokens])  # (vocabulary,): pieces that begin words
         self.signs = np.array([not any(map(str.isalnum, token)) or token in SPECIAL for token in tokens])
@@ -45,19 +50,41 @@ class Featurizer:
     def vocabulary(self) -> int:
         return self._tokenizer.get_vocab_size()
 
+    def read(self, responses: Sequence[str]) -> list[Ids]:
+        """The ids of each response, START first: those of what stands between its spaces, one after another.
+
+        Learners write the same words again and again, so the ids of words are kept: looking them up takes a twentieth
+        of the time.  Safe to share between threads.
+        """
+        known = self._known
+        split = [response.split(" ") for response in responses]
+        strange = {word for words in split for word in words if word not in known}
+        met = self._encoded(list(strange)) if strange else {}
+        return [self._joined(words, known, met) for words in split]
+
+    def _joined(self, words: Sequence[str], known: dict[str, Ids], met: dict[str, Ids]) -> Ids:
+        ids = [START_ID]
+        for word in words:
+            own = known.get(word)
+            ids += met[word] if own is None else own
+        return ids[: self.max_tokens]
+
+    def _encoded(self, words: list[str]) -> dict[str, Ids]:
+        encodings = self._tokenizer.encode_batch_fast(words)
+        met = {word: encoding.ids[1:] for word, encoding in zip(words, encodings, strict=True)}
+        short = {word: ids for word, ids in met.items() if len(word) <= LONGEST_KEPT}
+        if len(self._known) + len(short) > MOST_KEPT:
+            self._known = {}  # a new one: others may be reading the old
+        self._known |= dict(list(short.items())[:MOST_KEPT])
+        return met
+
     def ids(self, responses: Sequence[str]) -> NDArray[np.int64]:
         """(responses, tokens), padded at the end with 0 to the longest response."""
-        if len(responses) == 1:
-            return self._alone(responses[0])
-        encodings = self._tokenizer.encode_batch_fast(list(responses))
-        return np.array([encoding.ids for encoding in encodings], dtype=np.int64)
+        return padded(self.read(responses))
 
-    def _alone(self, response: str) -> NDArray[np.int64]:
-        """The last one is kept: a response is looked at, then scored, and reading it takes about as long as scoring."""
-        text, ids = self._last
-        if text != response:
-            [encoding] = self._tokenizer.encode_batch_fast([response])
-            ids = np.array([encoding.ids], dtype=np.int64)
-            ids.flags.writeable = False
-            self._last = (response, ids)  # in one step: another thread sees the old pair or the new
-        return ids
+
+def padded(read: Sequence[Ids]) -> NDArray[np.int64]:
+    """(responses, tokens), padded at the end with 0 to the longest."""
+    if len(read) == 1:
+        return np.array(read, np.int64)
+    return np.array(list(zip_longest(*read, fillvalue=0)), np.int64).T

@@ -1,8 +1,7 @@
 """What becomes of a response: condition, score, decision.  Service, command line and evaluation all decide here."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from app.scoring.active import Active, Mode
 from app.scoring.bundle import Bundle
@@ -17,11 +16,13 @@ ScoredBy = Literal["student", "teacher", "rule"]
 class Scorer(Protocol):
     """What a judgement needs of a student; tests give it a fake."""
 
-    def score(self, responses: list[str]) -> list[Score]: ...
+    def read(self, responses: list[str]) -> list[Any]: ...
+
+    def score_read(self, read: list[Any]) -> list[Score]: ...
 
 
 class Examiner(Protocol):
-    def examine(self, response: str) -> Finding: ...
+    def examine(self, response: str, read: Any) -> Finding: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class LiveItem:
 
     def score_unguarded(self, responses: list[str]) -> list[Score]:
         """What the student says of each, conditions or not."""
-        return self._student.score(responses)
+        return self._student.score_read(self._student.read(responses))
 
     def judge_fully(self, responses: list[str]) -> list[Judgement]:
         """One judgement a response, in order, the teacher's where it is to be asked, however long that takes."""
@@ -109,12 +110,13 @@ class LiveItem:
 
 
 def judge(
-    responses: Sequence[str], student: Scorer, examiner: Examiner, threshold: float | None, mode: Mode
+    responses: list[str], student: Scorer, examiner: Examiner, threshold: float | None, mode: Mode
 ) -> list[Judgement]:
     """One judgement a response, in order; the student sees all that no condition holds back in one call."""
-    found = [examiner.examine(text) for text in responses]
-    scorable = [text for text, own in zip(responses, found, strict=True) if own.condition is None]
-    scores = iter(student.score(scorable) if scorable else [])
+    read = student.read(responses)
+    found = [examiner.examine(text, ids) for text, ids in zip(responses, read, strict=True)]
+    scorable = [ids for ids, own in zip(read, found, strict=True) if own.condition is None]
+    scores = iter(student.score_read(scorable) if scorable else [])
     return [
         Judgement(None, own.condition, (), "not_scorable")
         if own.condition

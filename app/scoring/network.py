@@ -13,10 +13,10 @@ import onnxruntime
 
 from app.scoring.decoding import Outputs, columns, distribution
 from app.scoring.errors import BadBundle
-from app.scoring.featurizer import Featurizer
+from app.scoring.featurizer import Featurizer, Ids, padded
 from app.scoring.item import Item
 
-CHUNK = 128  # responses in one run: more is no faster, and memory grows with it
+CHUNK = 16  # responses of like length in one run: more is no faster, and memory grows with it
 PROBE = ["probe", "A second, longer response so that the first is padded: 3/4 > 0.5."]
 
 
@@ -39,12 +39,19 @@ class Network:
 
     def outputs(self, responses: Sequence[str]) -> Outputs:
         """(responses, columns), in order."""
-        chunks = [responses[start : start + CHUNK] for start in range(0, len(responses), CHUNK)]
-        parts = [self._run(chunk) for chunk in chunks]
-        return np.concatenate(parts) if parts else np.zeros((0, columns(self._item)), np.float32)
+        return self.outputs_of(self.featurizer.read(responses))
 
-    def _run(self, responses: Sequence[str]) -> NDArray[np.float32]:
-        arrays = self._session.run(self._names, {"ids": self.featurizer.ids(responses)})
+    def outputs_of(self, read: Sequence[Ids]) -> Outputs:
+        """(responses, columns), in order, of responses that the featurizer has read."""
+        if len(read) < 2:
+            return self._run(read) if read else np.zeros((0, columns(self._item)), np.float32)
+        order = np.argsort([len(ids) for ids in read])  # by length: little of a run is padding
+        chunks = [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
+        outputs = np.concatenate([self._run([read[number] for number in chunk]) for chunk in chunks])
+        return outputs[np.argsort(order)]
+
+    def _run(self, read: Sequence[Ids]) -> NDArray[np.float32]:
+        arrays = self._session.run(self._names, {"ids": padded(read)})
         outputs = np.stack(arrays, axis=1) if self._item.is_continuous else arrays[0]
         return np.asarray(outputs, dtype=np.float32)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from app.scoring.bundle import Bundle, read_bundle
 from app.scoring.conditions import Examiner
 from app.scoring.decoding import Score, decode
+from app.scoring.featurizer import Ids
 from app.scoring.network import Network
 
 
@@ -25,6 +26,14 @@ class Student:
         network = Network.from_bytes(files.tokenizer, files.student, bundle.max_tokens, bundle.item)
         return cls(bundle, network, files.metadata_sha256)
 
+    def read(self, responses: list[str]) -> list[Ids]:
+        """What conditions and scores both rest on: reading costs as much as scoring."""
+        return self.network.featurizer.read(responses)
+
     def score(self, responses: list[str]) -> list[Score]:
         """One score a response, in order."""
-        return decode(self.network.outputs(responses), self.bundle.item, self.bundle.head)
+        return self.score_read(self.read(responses))
+
+    def score_read(self, read: list[Ids]) -> list[Score]:
+        """One score a response that was read, in order."""
+        return decode(self.network.outputs_of(read), self.bundle.item, self.bundle.head)

@@ -4,24 +4,21 @@ One thread writes, and commits all calls that arrived while it was committing th
 many as for one.  A call returns when its own rows are committed.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from queue import SimpleQueue
-from threading import Lock, Thread
 from typing import Any
 
-from anyio import to_thread
 from sqlalchemy import Connection, Engine, insert
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
+from app.gatherer import Gatherer
 from app.storage.database import insert_if_new
 from app.storage.tables import IdempotencyClaim, LoggedPrediction
 
 MOST = 256  # calls in one transaction: a lock is held no longer than that takes
-COLUMNS = [column.key for column in LoggedPrediction.__table__.columns]
+INSERT = insert(LoggedPrediction.__table__)  # type: ignore[arg-type]  # a Table; the rows are no objects of the ORM
+LogRow = dict[str, Any]  # every column of LoggedPrediction by name
 
 
 class AlreadyClaimed(Exception):
@@ -40,10 +37,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    rows: Sequence[LoggedPrediction]
+    rows: Sequence[LogRow]
     claim: Claim | None
-    loop: asyncio.AbstractEventLoop
-    done: asyncio.Future[None]
 
 
 class PredictionLog:
@@ -51,69 +46,32 @@ class PredictionLog:
         """`committed` is told how many calls each transaction had."""
         self._engine = engine
         self._committed = committed
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
-        self._writer: Thread | None = None
-        self._starting = Lock()
+        self._writer: Gatherer[_Call, None] = Gatherer(self._commit, MOST, "prediction log")
 
-    async def record(self, rows: Sequence[LoggedPrediction], claim: Claim | None = None) -> None:
+    async def record(self, rows: Sequence[LogRow], claim: Claim | None = None) -> None:
         """Returns when rows and claim are committed, together.
 
         Raises AlreadyClaimed when the claim's key is taken, and SQLAlchemyError when the database fails; then nothing
         is written.
         """
-        if not rows and claim is None:
-            return
-        loop = asyncio.get_running_loop()
-        call = _Call(rows, claim, loop, loop.create_future())
-        self._start()
-        self._calls.put(call)
-        await call.done
+        if rows or claim is not None:
+            await self._writer.ask(_Call(rows, claim))
 
     async def aclose(self) -> None:
         """What was put in is committed first."""
-        with self._starting:
-            writer, self._writer = self._writer, None
-        if writer is not None:
-            self._calls.put(None)
-            await to_thread.run_sync(writer.join)
-
-    def _start(self) -> None:
-        if self._writer is None:
-            with self._starting:
-                if self._writer is None:
-                    self._writer = Thread(target=self._work, name="prediction log", daemon=True)
-                    self._writer.start()
-
-    def _work(self) -> None:
-        while (first := self._calls.get()) is not None:
-            calls, ended = [first], False
-            while len(calls) < MOST and not self._calls.empty():
-                following = self._calls.get()
-                if following is None:
-                    ended = True
-                    break
-                calls.append(following)
-            for call, outcome in zip(calls, self._commit(calls), strict=True):
-                with suppress(RuntimeError):  # its loop is closed: nobody waits
-                    call.loop.call_soon_threadsafe(_settle, call.done, outcome)
-            if ended:
-                return
+        await self._writer.aclose()
 
     def _commit(self, calls: Sequence[_Call]) -> list[Exception | None]:
-        """What becomes of each call.  All are one transaction; if it fails for one call's sake, each is tried alone."""
+        """What becomes of each call; all are one transaction.  Raises where it failed for the sake of one of them."""
         try:
             with self._engine.begin() as connection:
                 taken = self._take(connection, calls)
-                rows = [_values(row) for call in calls if id(call) not in taken for row in call.rows]
+                rows = [row for call in calls if id(call) not in taken for row in call.rows]
                 if rows:
-                    connection.execute(insert(LoggedPrediction), rows)
+                    connection.execute(INSERT, rows)
             self._committed(len(calls))
             return [AlreadyClaimed() if id(call) in taken else None for call in calls]
-        except SQLAlchemyError as error:
-            if len(calls) == 1 or isinstance(error, OperationalError | InterfaceError):
-                return [error] * len(calls)
-            return [outcome for call in calls for outcome in self._commit([call])]
-        except Exception as error:  # a call must never wait for ever
+        except (OperationalError, InterfaceError) as error:  # the database's own trouble: for each call the same
             return [error] * len(calls)
 
     def _take(self, connection: Connection, calls: Sequence[_Call]) -> set[int]:
@@ -134,16 +92,3 @@ class PredictionLog:
             if connection.execute(statement.returning(IdempotencyClaim.caller)).scalar() is None:
                 taken.add(id(call))
         return taken
-
-
-def _values(row: LoggedPrediction) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in COLUMNS}
-
-
-def _settle(done: asyncio.Future[None], outcome: Exception | None) -> None:
-    if done.done():  # the call was cancelled meanwhile
-        return
-    if outcome is None:
-        done.set_result(None)
-    else:
-        done.set_exception(outcome)

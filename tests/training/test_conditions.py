@@ -1,4 +1,5 @@
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -19,10 +20,12 @@ def parts(train: int = 400, item: Item = ITEM) -> Parts:
     return split(item_data(train, 200, 100, item=item), CONFIG)
 
 
-def examiner(own: Parts) -> Examiner:
+def examiner(own: Parts) -> Callable[[str], Finding]:
     tokenizer = learn_tokenizer([*(row.text for row in own.marked), *own.unlabelled], 120)
     [limits] = learn_limits([own], [tokenizer], 256)
-    return Examiner(limits, own.item, Featurizer.from_bytes(tokenizer, 256))
+    featurizer = Featurizer.from_bytes(tokenizer, 256)
+    looked = Examiner(limits, own.item, featurizer)
+    return lambda text: looked.examine(text, featurizer.read([text])[0])
 
 
 def marked(texts: list[tuple[str, int]]) -> tuple[MarkedResponse, ...]:
@@ -35,7 +38,7 @@ def test_few_real_responses_lie_beyond_the_limits() -> None:
     own = parts()
     looked = examiner(own)
 
-    found = [looked.examine(row.text) for row in own.dev]
+    found = [looked(row.text) for row in own.dev]
 
     assert sum(own.condition is not None or own.flags != () for own in found) <= 0.05 * len(found)
 
@@ -49,7 +52,7 @@ def test_few_real_responses_lie_beyond_the_limits() -> None:
     ],
 )
 def test_what_no_one_wrote_is_noticed(text: str) -> None:
-    found = examiner(parts()).examine(text)
+    found = examiner(parts())(text)
 
     assert found.condition == "unreadable" or found.flags == ("off_topic",)
 
@@ -61,7 +64,7 @@ def test_a_response_is_not_measured_by_its_own_words() -> None:
     own = Parts(ITEM, marked([(text, 1) for text in texts[:200]]), (), (), ())
     looked = examiner(own)
 
-    flagged = sum(looked.examine(text) != Finding() for text in texts[200:])
+    flagged = sum(looked(text) != Finding() for text in texts[200:])
 
     assert flagged <= 10
 
@@ -71,8 +74,8 @@ def test_how_short_is_too_short_is_learnt_from_the_scores() -> None:
     never = Parts(ITEM, marked([*long, *[(f"warm {n}", 0) for n in range(9)]]), (), (), ())
     once = Parts(ITEM, marked([*long, *[(f"warm {n}", n // 8) for n in range(9)]]), (), (), ())
 
-    assert examiner(never).examine("warm 3").condition == "too_short"
-    assert examiner(once).examine("warm 3").condition is None
+    assert examiner(never)("warm 3").condition == "too_short"
+    assert examiner(once)("warm 3").condition is None
 
 
 def test_words_that_were_never_worth_anything_become_refusals() -> None:
@@ -86,9 +89,9 @@ def test_words_that_were_never_worth_anything_become_refusals() -> None:
     )
     looked = examiner(own)
 
-    assert looked.examine("Magic did it!").condition == "refusal"
-    assert looked.examine("warm air").condition is None
-    assert looked.examine("I don't know.").condition == "refusal"  # known everywhere
+    assert looked("Magic did it!").condition == "refusal"
+    assert looked("warm air").condition is None
+    assert looked("I don't know.").condition == "refusal"  # known everywhere
 
 
 def test_labels_without_order_have_no_lowest_score() -> None:

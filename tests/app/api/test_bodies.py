@@ -107,7 +107,7 @@ def test_a_bad_body_gets_its_problem_and_is_not_repeated(
 def test_a_body_that_is_not_called_json_is_refused(client: TestClient, content_type: str) -> None:
     reply = client.post("/score", content=json.dumps(body()), headers={"Content-Type": content_type})
 
-    assert_problem(reply, 422, "invalid-request")
+    assert_problem(reply, 415, "unsupported-media-type")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ COMMON[UNKNOWN] = np.log(0.001)
 
 
 def examine(response: str, **limits: Any) -> Finding:
-    return Examiner(Limits(**limits), ITEM, FEATURIZER).examine(response)
+    return Examiner(Limits(**limits), ITEM, FEATURIZER).examine(response, FEATURIZER.read([response])[0])
 
 
 def test_without_limits_only_blanks_are_held_back() -> None:
@@ -78,7 +78,8 @@ def test_repetition_and_copying_have_limits() -> None:
 def test_a_passage_can_be_copied_too() -> None:
     item = ITEM.model_copy(update={"prompt": "Why?", "passage": "penguins swim " * 100 + GIVEN})
     own = Featurizer.from_bytes(word_tokenizer(), 64)
-    found = Examiner(Limits(copied=0.9), item, own).examine("warm air goes up and cold air sinks because warm air")
+    text = "warm air goes up and cold air sinks because warm air"
+    found = Examiner(Limits(copied=0.9), item, own).examine(text, own.read([text])[0])
 
     assert found.flags == ("copied",)
 

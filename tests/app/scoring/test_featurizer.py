@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.scoring.errors import BadBundle
-from app.scoring.featurizer import Featurizer
+from app.scoring.featurizer import Featurizer, padded
 from tests.tiny import word_tokenizer
 from training.tokenizer import learn_tokenizer
 
@@ -80,14 +80,11 @@ def test_another_projects_tokenizer_is_refused() -> None:
         Featurizer.from_bytes(content, 32)
 
 
-def test_one_response_read_again_is_the_same_and_another_is_not() -> None:
+def test_what_is_read_once_is_padded_as_what_is_read_together() -> None:
     featurizer = Featurizer.from_bytes(word_tokenizer(), 64)
-    warm, cold = "warm air rises", "cold air sinks"
+    texts = ["warm air rises", "", "cold air"]
 
-    first = featurizer.ids([warm])
+    read = featurizer.read(texts)
 
-    assert featurizer.ids([warm]) is first
-    assert not first.flags.writeable
-    assert featurizer.ids([cold]).tolist() != first.tolist()
-    assert featurizer.ids([warm]).tolist() == first.tolist()
-    assert featurizer.ids([warm, warm]).tolist() == [*first.tolist(), *first.tolist()]
+    assert [featurizer.read([text])[0] for text in texts] == read
+    assert padded(read).tolist() == featurizer.ids(texts).tolist() == [row + [0] * (4 - len(row)) for row in read]

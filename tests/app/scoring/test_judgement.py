@@ -17,7 +17,10 @@ class WordCountStudent:
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
 
-    def score(self, responses: list[str]) -> list[Score]:
+    def read(self, responses: list[str]) -> list[str]:
+        return responses
+
+    def score_read(self, responses: list[str]) -> list[Score]:
         self.calls.append(responses)
         return [Score(min(len(text.split()), 3), None, (), None, 0.9) for text in responses]
 
@@ -56,7 +59,7 @@ def test_only_blank_responses_need_no_student(tmp_path: Path) -> None:
 class HeatIsOffTopic:
     """Flags a response that names heat; what is blank is held back."""
 
-    def examine(self, response: str) -> Finding:
+    def examine(self, response: str, _: object) -> Finding:
         return BlanksOnly().examine(response) if "heat" not in response else Finding(flags=("off_topic",))
 
 

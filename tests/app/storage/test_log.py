@@ -7,7 +7,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.storage.ids import uuid7
-from app.storage.log import AlreadyClaimed, Claim, PredictionLog
+from app.storage.log import AlreadyClaimed, Claim, LogRow, PredictionLog
 from app.storage.tables import LoggedPrediction
 from tests.app.conftest import Logged, Sql
 
@@ -17,19 +17,19 @@ def log(engine: Engine) -> PredictionLog:
     return PredictionLog(engine)
 
 
-def row(prediction_id: str | None = None) -> LoggedPrediction:
-    return LoggedPrediction(
-        prediction_id=prediction_id or uuid7(),
-        created_at=datetime.now(UTC),
-        item_id="heat-1",
-        bundle_version="20260101T000000Z-00000001",
-        scored_by="student",
-        score=2,
-        max_score=3,
-        probabilities=[0.1, 0.2, 0.7],
-        decision="auto",
-        response="warm air",
-    )
+def row(prediction_id: str | None = None) -> LogRow:
+    return dict.fromkeys(LoggedPrediction.__table__.columns.keys()) | {
+        "prediction_id": prediction_id or uuid7(),
+        "created_at": datetime.now(UTC),
+        "item_id": "heat-1",
+        "bundle_version": "20260101T000000Z-00000001",
+        "scored_by": "student",
+        "score": 2,
+        "max_score": 3,
+        "probabilities": [0.1, 0.2, 0.7],
+        "decision": "auto",
+        "response": "warm air",
+    }
 
 
 def claim(caller: str = "open", body_sha256: str = "0" * 64) -> Claim:
