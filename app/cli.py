@@ -1,7 +1,5 @@
 """`scorelet …`: serve, score files, look after bundles, keys and the database."""
 
-import contextlib
-import gc
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +9,7 @@ import typer
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -41,14 +39,16 @@ cli.add_typer(db, name="db")
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: SCORELET_HOST.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: SCORELET_PORT.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that share the port. Default: SCORELET_WORKERS.")
+    ] = None,
 ) -> None:
     """Serve the REST interface; its documentation is at /docs."""
-    import uvicorn
+    from app.main import OpenToTheNetwork, refuse_to_be_open
+    from app.server import run
 
-    from app.main import OpenToTheNetwork, create_app, refuse_to_be_open
-
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    settings = settings_or_fail().model_copy(update=given)
+    given = {"host": host, "port": port, "workers": workers}
+    settings = settings_or_fail().model_copy(update={name: own for name, own in given.items() if own is not None})
     engine = _engine(settings)
     if not schema_problem(engine, head_revision()):
         try:
@@ -56,15 +56,7 @@ def serve(
         except OpenToTheNetwork as error:
             raise WorkFailed(str(error)) from None
     engine.dispose()
-    config = uvicorn.Config(
-        create_app(settings), host=settings.host, port=settings.port, server_header=False, access_log=False
-    )
-    server = uvicorn.Server(config)
-    gc.freeze()  # the program itself need not be looked through for garbage, and requests leave little:
-    gc.set_threshold(50_000, 20, 20)  # by Python's own rule that took a fifth of the time
-    with contextlib.suppress(SystemExit):  # uvicorn has exit codes of its own
-        server.run()
-    if not server.started:
+    if not run(settings):
         raise WorkFailed("the service did not start; what is above says why")
 
 
@@ -125,24 +117,60 @@ def keys_create(
     days: Annotated[
         int | None, typer.Option(min=1, max=36500, help="Expires after so many days. Default: never.")
     ] = None,
+    rate: Annotated[
+        int | None, typer.Option(min=1, help="Responses it may have scored a minute. Default: any number.")
+    ] = None,
 ) -> None:
     """Make a key.  It is printed once and cannot be shown again."""
+    expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
     with Session(_ready_engine()) as session, session.begin():
-        made, secret = keys.create(session, name, scope, datetime.now(UTC) + timedelta(days=days) if days else None)
+        made, secret = keys.create(session, name, scope, expires_at, rate)
         created = made.id
-    sys.stderr.write(f"key {created} for {name}; keep what follows, it is not stored:\n")
+    _show_once(created, name, secret)
+
+
+@key.command("rotate")
+def keys_rotate(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `keys list` shows it.")],
+    overlap: Annotated[
+        int, typer.Option(min=0, max=365, help="Days for which the old key works too, to change it everywhere.")
+    ] = 7,
+) -> None:
+    """Make a key that may do what another may, and let the other end."""
+    with Session(_ready_engine()) as session, session.begin():
+        made = keys.rotate(session, key_id, timedelta(days=overlap))
+        if made is None:
+            raise WorkFailed(f"no key {key_id} that works")
+        created, name, secret = made[0].id, made[0].name, made[1]
+    _show_once(created, name, secret)
+
+
+def _show_once(key_id: str, name: str, secret: str) -> None:
+    sys.stderr.write(f"key {key_id} for {name}; keep what follows, it is not stored:\n")
     say(secret)
 
 
 @key.command("list")
 def keys_list() -> None:
     """List all keys; none is shown."""
-    table = Table("id", "name", "scopes", "created", "expires", "revoked", box=SIMPLE)
+    identity = Column("id", no_wrap=True)
+    table = Table(
+        identity,
+        "name",
+        "scopes",
+        "created",
+        "expires",
+        "revoked",
+        "rate",
+        Column("replaces", no_wrap=True),
+        box=SIMPLE,
+    )
     with Session(_ready_engine()) as session:
         for row in keys.every(session):
             times = [f"{t:%Y-%m-%d %H:%M}" if t else "-" for t in (row.created_at, row.expires_at, row.revoked_at)]
-            table.add_row(row.id, row.name, row.scopes, *times)
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+            rate = str(row.responses_a_minute) if row.responses_a_minute else "-"
+            table.add_row(row.id, row.name, row.scopes, *times, rate, row.replaces or "-")
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 @key.command("revoke")

@@ -1,8 +1,12 @@
 """What is wrong with this installation, and how to mend it, in words for whoever runs it."""
 
+import ipaddress
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
@@ -11,6 +15,8 @@ from app.scoring.registry import Registry
 from app.settings import Settings, is_loopback
 from app.storage import keys
 from app.storage.database import connect, head_revision, schema_problem
+
+LEAST_FREE = 256 * 2**20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,13 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Every finding, the good ones too."""
-    return [*_bundles(settings), *_feedback(settings), *_database(settings), *_privacy(settings)]
+    return [
+        *_bundles(settings),
+        *_feedback(settings),
+        *_database(settings),
+        *_network(settings),
+        *_privacy(settings),
+    ]
 
 
 def _bundles(settings: Settings) -> Iterator[Finding]:
@@ -36,6 +48,9 @@ def _bundles(settings: Settings) -> Iterator[Finding]:
         f"{len(registry.live)} items ready in {folder}",
         None if registry.live else "train some with `scorelet-train run`, or set SCORELET_MODELS_DIR",
     )
+    if (needed := registry.shelf.bytes) > settings.students_mib * 2**20:
+        what = f"students need about {needed // 2**20} MiB, and may have {settings.students_mib}: some are read again"
+        yield Finding(True, f"{what} when they are asked for (SCORELET_STUDENTS_MIB)")
     for item_id, reason in registry.refused.items():
         mend = f"see `scorelet bundle check {item_id}`; copy the bundle again, or activate it again or another"
         yield Finding(False, f"item {item_id} is refused: {reason}", mend)
@@ -69,6 +84,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield Finding(False, f"{name}: {trouble}", mend)
             return
         yield Finding(True, f"{name} answers and its tables are up to date")
+        yield from _durability(engine, settings)
         with Session(engine) as session:
             made = keys.any_made(session)
     finally:
@@ -80,6 +96,36 @@ def _database(settings: Settings) -> Iterator[Finding]:
     else:
         mend = "scorelet keys create NAME --scope score"
         yield Finding(False, f"no key is made, so the service will not start on {settings.host}", mend)
+
+
+def _durability(engine: Engine, settings: Settings) -> Iterator[Finding]:
+    if engine.dialect.name == "sqlite":
+        free = shutil.disk_usage(Path(engine.url.database or ".").absolute().parent).free
+        mend = "make room: without it no score is given"
+        yield Finding(free >= LEAST_FREE, f"{free // 2**20} MiB are free for it", None if free >= LEAST_FREE else mend)
+        if settings.sqlite_synchronous == "NORMAL":
+            yield Finding(True, "a power cut may lose the last scores (SCORELET_SQLITE_SYNCHRONOUS is NORMAL)")
+        return
+    with engine.connect() as connection:
+        commit, read_only = (
+            connection.execute(text(f"SHOW {name}")).scalar()
+            for name in ("synchronous_commit", "default_transaction_read_only")
+        )
+    if commit == "off":
+        yield Finding(False, "a crash may lose acknowledged scores: synchronous_commit is off", "set it to on")
+    if read_only == "on":
+        yield Finding(False, "no score can be written: default_transaction_read_only is on", "set it to off")
+
+
+def _network(settings: Settings) -> Iterator[Finding]:
+    for name in filter(None, map(str.strip, settings.trusted_proxies.split(","))):
+        try:
+            ipaddress.ip_network(name)
+        except ValueError:
+            mend = "name addresses or networks in SCORELET_TRUSTED_PROXIES"
+            yield Finding(False, f"{name!r} is no address of a proxy", mend)
+    if not is_loopback(settings.host) and not settings.allowed_hosts:
+        yield Finding(True, "any name it is asked for by is answered (SCORELET_ALLOWED_HOSTS)")
 
 
 def _privacy(settings: Settings) -> Iterator[Finding]:

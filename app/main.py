@@ -12,12 +12,14 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.api import docs, items, monitoring, predictions, probes, problems, score
-from app.api.limits import BodyLimit
+from app.api.edge import Edge
+from app.api.limits import BodyLimit, KnownHosts
+from app.api.rates import FailedTries, Rates
 from app.api.state import State
 from app.api.unforeseen import Unforeseen
 from app.feedback.desk import Desk
 from app.feedback.writer import Outcome, Task
-from app.metrics import Metrics, Timing
+from app.metrics import Metrics
 from app.prediction import Feedback, told
 from app.reload import reloading
 from app.scoring.active import Release
@@ -54,7 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         engine = connect(settings.database_url.get_secret_value(), settings.sqlite_synchronous)
         head = head_revision()
         try:
-            registry = Registry.from_folder(settings.models_dir)
+            registry = Registry.from_folder(settings.models_dir, settings.students_mib * 2**20)
             for item_id, reason in registry.refused.items():
                 log.error("item %s is refused: %s", item_id, reason)
             desk = _desk(settings, engine)
@@ -82,6 +84,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                     "scorer": scorer,
                     "keys": KeyCache(engine),
                     "metrics": metrics,
+                    "rates": Rates(),
+                    "failed_tries": FailedTries(),
                     "schema_head": head,
                 }
         finally:
@@ -98,7 +102,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(Unforeseen)
-    app.add_middleware(Timing, metrics=metrics)
+    if hosts := settings.allowed_hosts:
+        app.add_middleware(KnownHosts, hosts=[host.strip() for host in hosts.split(",")])
+    app.add_middleware(Edge, metrics=metrics)
     problems.install(app)
     for router in (score.router, items.router, predictions.router, probes.router, monitoring.router):
         app.include_router(router)

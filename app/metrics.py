@@ -1,13 +1,13 @@
 """What the service counts, for Prometheus.  Labels are bounded: routes, items that are live, words of ours."""
 
-import time
+import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.fallback import TeacherPool
 from app.feedback.desk import Desk
@@ -16,11 +16,11 @@ from app.scoring.registry import Registry
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 CALLS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-UNMATCHED = "unmatched"  # whatever was asked for that is no route: its path may be anything
 
 
 class Metrics:
     def __init__(self) -> None:
+        self._state: _State | None = None
         self.registry = own = CollectorRegistry()
         self._requests = Counter("scorelet_requests", "Requests answered.", ["route", "status"], registry=own)
         self._seconds = Histogram(
@@ -39,12 +39,12 @@ class Metrics:
     @asynccontextmanager
     async def watching(self, items: Registry, teachers: TeacherPool, desk: Desk) -> AsyncIterator[None]:
         """While it lasts, what is only read when it is asked for is there too."""
-        state = _State(items, teachers, desk)
-        self.registry.register(state)
+        self._state = _State(items, teachers, desk)
+        self.registry.register(self._state)
         try:
             yield
         finally:
-            self.registry.unregister(state)
+            self.registry.unregister(self._state)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         self._requests.labels(route, str(status)).inc()
@@ -61,8 +61,16 @@ class Metrics:
         self._commits.observe(calls)
 
     def text(self) -> bytes:
-        """In Prometheus' own format."""
-        return generate_latest(self.registry)
+        """In Prometheus' own format.  Of several processes the counts are everybody's, what is read only now is of the
+        one that answers.
+        """
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self.registry)
+        everybody = CollectorRegistry()
+        MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
+        if self._state:
+            everybody.register(self._state)
+        return generate_latest(everybody)
 
     def _given(self, result: Prediction) -> None:
         self._decisions.labels(result.item_id, result.decision, result.scored_by).inc()
@@ -87,6 +95,10 @@ class _State(Collector):
         for state, count in counted.items():
             items.add_metric([state], count)
         yield items
+        shelf = self._items.shelf
+        yield GaugeMetricFamily("scorelet_students_loaded", "Students in memory.", value=len(shelf))
+        yield GaugeMetricFamily("scorelet_students_bytes", "What they take, about.", value=shelf.bytes)
+        yield CounterMetricFamily("scorelet_students_read_again", "Read after they were let go.", value=shelf.read)
         asked = CounterMetricFamily(
             "scorelet_fallback", "Responses that teachers were asked about.", labels=["outcome"]
         )
@@ -98,28 +110,3 @@ class _State(Collector):
         for writer in self._desk.writers:
             waiting.add_metric([writer.name], writer.taken)
         yield waiting
-
-
-class Timing:
-    """Counts and times every request, by the route that answered it."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began, status = time.perf_counter(), 500
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noting)
-        finally:
-            route = getattr(scope.get("route"), "path", UNMATCHED)
-            self._metrics.answered(route, status, time.perf_counter() - began)

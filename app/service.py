@@ -5,9 +5,10 @@ import hashlib
 import hmac
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from pydantic import TypeAdapter
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -30,7 +31,7 @@ from app.prediction import (
     with_feedback,
 )
 from app.scoring.bundle import Bundle
-from app.scoring.errors import ScoringError
+from app.scoring.errors import BadBundle, ItemNotReady, ScoringError
 from app.scoring.judgement import Judgement, LiveItem
 from app.scoring.registry import Registry
 from app.second_opinion import Judged, SecondOpinions
@@ -66,6 +67,7 @@ class Scorer:
         self.desk = desk or Desk([], {}, {})
         self.second_opinions = SecondOpinions(engine, settings)
         self._metrics = metrics or Metrics()
+        self._readers = CapacityLimiter(1)
         self._judges: Gatherer[Submission | Refusal, Judged] = Gatherer(self._judge, MOST_JUDGED, "judges")
         self._log = log
         self._engine = engine
@@ -87,6 +89,7 @@ class Scorer:
         caller = key_id or OPEN
         if once and (stored := await to_thread.run_sync(self._stored, caller, once)):
             return stored
+        await self._fetch({own.item_id for own in submissions if isinstance(own, Submission)})
         if len(submissions) > 1:
             judged = await to_thread.run_sync(self._judge, submissions)
         else:
@@ -164,6 +167,14 @@ class Scorer:
                 for result in results
             ]
 
+    async def _fetch(self, item_ids: set[str]) -> None:
+        """Students that were let go are read by a thread of their own: what is at hand need not wait for them."""
+        for item_id in item_ids:
+            live = self.registry.live.get(item_id)
+            if live is not None and not live.source.at_hand:
+                with suppress(BadBundle):  # the judges meet it again
+                    await to_thread.run_sync(live.source.take, limiter=self._readers)
+
     def _judge(self, submissions: Sequence[Submission | Refusal]) -> list[Judged]:
         """Each item's submissions go to its student in one list."""
         numbers: dict[str, list[int]] = defaultdict(list)
@@ -174,14 +185,17 @@ class Scorer:
             else:
                 numbers[submission.item_id].append(number)
         for item_id, own in numbers.items():
+            texts = [s.response for n in own if isinstance(s := submissions[n], Submission)]
             try:
                 live = self.registry.get(item_id)
+                judgements = live.judge(texts)
+            except BadBundle as error:  # it was let go, and cannot be read again
+                self.registry.withdraw(item_id, str(error))
+                judged.update(dict.fromkeys(own, _refusal(ItemNotReady(item_id, str(error)))))
             except ScoringError as error:
-                judged.update(dict.fromkeys(own, Refusal(error=type(error).__name__, detail=str(error))))
-                continue
-            texts = [s.response for n in own if isinstance(s := submissions[n], Submission)]
-            for number, judgement in zip(own, live.judge(texts), strict=True):
-                judged[number] = (live, judgement)
+                judged.update(dict.fromkeys(own, _refusal(error)))
+            else:
+                judged.update((number, (live, judgement)) for number, judgement in zip(own, judgements, strict=True))
         return [judged[number] for number in range(len(submissions))]
 
     def _row(
@@ -259,3 +273,7 @@ class Scorer:
             return None
         secret = self._settings.learner_key.get_secret_value().encode()
         return hmac.new(secret, learner_id.encode(), hashlib.sha256).hexdigest()
+
+
+def _refusal(error: ScoringError) -> Refusal:
+    return Refusal(error=type(error).__name__, detail=str(error))

@@ -13,9 +13,17 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=1, le=65535)
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Processes that share the port; each has its own students in memory."
+    )
     models_dir: Path = Field(default=Path("models"), description="Folder of bundles; may be read-only.")
     reload_seconds: float = Field(
         default=5.0, ge=0, le=3600, description="How often bundles are looked at for a change; 0: never."
+    )
+    students_mib: int = Field(
+        default=256,
+        ge=1,
+        description="MiB for loaded students, about; those not asked for longest are let go.",
     )
     database_url: SecretStr = Field(
         default=SecretStr("sqlite:///scorelet.db"),
@@ -48,6 +56,16 @@ class Settings(BaseSettings):
     )
     fallback_timeout: float = Field(
         default=2.0, ge=0, le=60, description="Seconds that a response may wait for a teacher; 0: none is asked."
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="Proxies whose X-Forwarded-For and -Proto are believed: addresses or networks, by comma.",
+    )
+    allowed_hosts: str = Field(
+        default="", description="Names by which the service may be asked for, by comma; empty: any."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="INFO: a line for every request; WARNING: only for what went wrong."
     )
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Larger request bodies get 413.")
 

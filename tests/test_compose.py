@@ -108,9 +108,20 @@ def test_our_containers_can_do_nothing_they_need_not(compose: dict[str, Any], se
 
 
 def test_only_the_service_is_published_and_to_this_machine_alone(compose: dict[str, Any]) -> None:
-    published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
+    services = compose["services"]
+    published = {name: own["ports"] for name, own in services.items() if "ports" in own and "profiles" not in own}
 
     assert published == {"scorelet": ["${PUBLISH:-127.0.0.1:8000}:8000"]}
+
+
+def test_the_tls_proxy_is_asked_for_and_is_the_one_that_is_believed(compose: dict[str, Any]) -> None:
+    tls = compose["services"]["tls"]
+    address = tls["networks"]["default"]["ipv4_address"]
+
+    assert tls["profiles"] == ["tls"]
+    assert f"#SCORELET_TRUSTED_PROXIES={address}\n" in EXAMPLE
+    assert f"SCORELET_TRUSTED_PROXIES={address}," in COMPOSE
+    assert (tls["cap_drop"], tls["cap_add"]) == (["ALL"], ["NET_BIND_SERVICE"])
 
 
 def test_the_tables_are_made_before_the_service_starts(compose: dict[str, Any]) -> None:

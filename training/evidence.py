@@ -21,7 +21,7 @@ from app.scoring.evidence import (
     recalls,
 )
 from app.scoring.item import Item
-from app.scoring.judgement import Judgement, LiveItem
+from app.scoring.judgement import AtHand, Judgement, LiveItem
 from app.scoring.student import Student
 from training.attacks import JUNK
 from training.datasets.responses import MarkedResponse
@@ -56,7 +56,7 @@ def on_trial(student: Student) -> LiveItem:
         metadata_sha256=student.metadata_sha256,
         gate=bundle.gate,
     )
-    return LiveItem(bundle, student, student.examiner, active)
+    return LiveItem(bundle, AtHand(student), active)
 
 
 @dataclass(frozen=True, slots=True)

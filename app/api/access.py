@@ -1,5 +1,6 @@
 """Who may call: keys and scopes, and the open service on loopback while no key was ever made."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from app.api.problems import Forbidden, Unauthorized
+from app.api.problems import Forbidden, RateLimited, Unauthorized
 from app.api.state import State, StateDep
 from app.settings import is_loopback
 from app.storage import keys
@@ -23,6 +24,7 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 class Caller:
     key_id: str | None  # None: the service is open
     scopes: frozenset[keys.Scope]
+    responses_a_minute: int | None = None
 
 
 async def caller_of(request: Request, state: State, *scopes: keys.Scope) -> Caller:
@@ -37,7 +39,12 @@ async def _authenticated(request: Request, state: State) -> Caller:
     known = state["keys"]
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and secret:
-        return _caller(await known.find(secret.strip()))
+        try:
+            return _caller(await known.find(secret.strip()))
+        except Unauthorized:
+            address = request.client.host if request.client else "unknown"
+            await asyncio.sleep(state["failed_tries"].failed(address))
+            raise
     if await known.any_made():
         raise Unauthorized("a key is needed: Authorization: Bearer <key>")
     if not _is_local(request):
@@ -52,7 +59,15 @@ def _caller(key: KnownKey | None) -> Caller:
         raise Unauthorized("this key was revoked")
     if key.expires_at is not None and key.expires_at <= datetime.now(UTC):
         raise Unauthorized(f"this key expired at {key.expires_at:%Y-%m-%dT%H:%M:%SZ}")
-    return Caller(key.id, key.scopes)
+    return Caller(key.id, key.scopes, key.responses_a_minute)
+
+
+def take(caller: Caller, state: State, responses: int) -> None:
+    """So many of what the key may have scored in a minute.  Raises RateLimited."""
+    if caller.key_id is None or caller.responses_a_minute is None:
+        return
+    if wait := state["rates"].take(caller.key_id, caller.responses_a_minute, responses):
+        raise RateLimited(caller.responses_a_minute, wait)
 
 
 def _is_local(request: Request) -> bool:

@@ -1,11 +1,37 @@
-"""A bound on request bodies, kept before anything is parsed."""
+"""What is refused before anything is parsed: bodies that are too large, names that are not ours."""
+
+import re
+from collections.abc import Sequence
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem, reply
+from app.settings import is_loopback
 
 DIGITS = 20  # of a content-length that are read; Python refuses to turn some thousands into a number
+
+
+class KnownHosts:
+    """Answers only who asks for the service by one of its names, or from this machine: a page of another name that is
+    made to point here learns nothing.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        """`hosts` as `scores.school.example`, or `*.school.example` for all names below."""
+        self._app = app
+        self._names = {host.lower() for host in hosts if not host.startswith("*.")}
+        self._below = tuple(host[1:].lower() for host in hosts if host.startswith("*."))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            named = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
+            name = re.sub(r":\d*$", "", named)
+            if name not in self._names and not name.endswith(self._below) and not is_loopback(name):
+                detail = "the service is not asked for by this name: see SCORELET_ALLOWED_HOSTS"
+                await reply(problem("UnknownHost", 400, detail))(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class BodyLimit:

@@ -1,6 +1,7 @@
 """Every error as RFC 9457 problem details.  The one table from named errors to statuses is here."""
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,14 @@ class Unauthorized(ApiError):
 
 class Forbidden(ApiError):
     status = 403
+
+
+class RateLimited(ApiError):
+    status = 429
+
+    def __init__(self, a_minute: int, wait: float) -> None:
+        super().__init__(f"this key may have {a_minute} responses scored a minute: see Retry-After")
+        self.headers = {"Retry-After": str(math.ceil(wait))}
 
 
 class UnknownPrediction(ApiError):

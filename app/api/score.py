@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from app.api.access import caller_of
+from app.api.access import caller_of, take
 from app.api.bodies import BatchReply, BatchRequest, ScoreReply, ScoreRequest
 from app.api.direct import DirectRoute, documented_body, read_body, refused
 from app.api.problems import documented, invalid, problem_of, reply
@@ -33,7 +33,7 @@ PREFER_HEADER = {
     "schema": {"type": "string"},
 }
 MAX_WAIT = 30
-ERRORS = documented(400, 401, 403, 404, 409, 413, 415, 422, 503)
+ERRORS = documented(400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
 
 
 @router.post(
@@ -47,6 +47,7 @@ async def score(request: Request) -> Response:
     state = state_of(request)
     caller = await caller_of(request, state, Scope.SCORE)
     body = await read_body(request, ScoreRequest)
+    take(caller, state, 1)
     once = _once(request, "score", body.model_dump_json)
     wait = _wait(request.headers.get("prefer"))
     [result] = await state["scorer"].score([body.submission()], caller.key_id, once, wait)
@@ -67,6 +68,7 @@ async def score_batch(request: Request) -> Response:
     state = state_of(request)
     caller = await caller_of(request, state, Scope.SCORE)
     body = await read_body(request, BatchRequest)
+    take(caller, state, len(body.responses))
     once = _once(request, "batch", lambda: _canonical(body.responses))
     submissions = [_submission(own) for own in body.responses]
     results = await state["scorer"].score(submissions, caller.key_id, once)

@@ -5,6 +5,7 @@ from typing import Annotated, TypedDict, cast
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
+from app.api.rates import FailedTries, Rates
 from app.metrics import Metrics
 from app.scoring.registry import Registry
 from app.service import Scorer
@@ -19,6 +20,8 @@ class State(TypedDict):
     scorer: Scorer
     keys: KeyCache
     metrics: Metrics
+    rates: Rates
+    failed_tries: FailedTries
     schema_head: str | None
 
 

@@ -4,17 +4,18 @@ An exception's message may quote a response, and the frameworks below would prin
 """
 
 import logging
-import traceback
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem, reply
+from app.logs import told
 
 log = logging.getLogger("scorelet")
 
 
 class Unforeseen:
-    """Outermost of ours: catches what no handler took, and lets it go no further."""
+    """Catches what no handler took, and lets it go no further."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -29,11 +30,12 @@ class Unforeseen:
 
         try:
             await self._app(scope, receive, noting)
+        except ClientDisconnect:
+            return  # the caller has gone before its body had come: there is nobody to answer, and nothing is wrong here
         except Exception as error:
             if scope["type"] != "http":
                 raise
-            places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-4:]]
-            log.error("unforeseen %s at %s", type(error).__name__, " < ".join(reversed(places)))
+            log.error("unforeseen %s", told(error))
             if started:
                 raise ConnectionAbortedError from None  # half a reply is sent: the server closes the connection
             detail = f"unforeseen {type(error).__name__}; the log says where"

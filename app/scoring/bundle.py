@@ -128,6 +128,10 @@ class Bundle(Value):
         """Whether its scores may stand without a person, rule by rule."""
         return gate_of(self.item, self.agreement, self.evidence, self.threshold, self.policy)
 
+    def without_limits(self) -> Self:
+        """What is kept of every item: the limits are most of a bundle, and only a student that is loaded needs them."""
+        return self.model_copy(update={"limits": Limits()})
+
     @model_validator(mode="after")
     def _head_fits_the_scale(self) -> Self:
         self.head.check(self.item)
@@ -142,6 +146,7 @@ class BundleFiles:
     tokenizer: bytes
     student: bytes
     metadata_sha256: str
+    metadata_bytes: int
 
 
 def sha256(content: bytes) -> str:
@@ -164,7 +169,7 @@ def read_bundle(folder: Path) -> BundleFiles:
     for name, content in contents.items():
         if sha256(content) != bundle.sha256[name]:  # type: ignore[index]  # name is one of FILES
             raise BadBundle(f"{name} does not have the checksum in {METADATA}")
-    return BundleFiles(bundle, contents[TOKENIZER], contents[STUDENT], sha256(metadata))
+    return BundleFiles(bundle, contents[TOKENIZER], contents[STUDENT], sha256(metadata), len(metadata))
 
 
 def read_plain(folder: Path, name: str, most: int = MAX_BYTES) -> bytes:

@@ -15,7 +15,7 @@ WORD = "▁"  # what a piece that begins a word begins with
 SPECIAL = (PAD, UNKNOWN, START)  # ids 0, 1, 2: the student masks id 0
 START_ID = SPECIAL.index(START)
 Ids = list[int]  # of one response, as it was read
-MOST_KEPT = 4096  # words, of at most so many characters: about 1 MB
+MOST_KEPT = 4096  # words, of at most so many characters: some hundred kilobytes
 LONGEST_KEPT = 32
 
 

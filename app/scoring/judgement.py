@@ -18,11 +18,29 @@ class Scorer(Protocol):
 
     def read(self, responses: list[str]) -> list[Any]: ...
 
+    def examine(self, response: str, read: Any) -> Finding: ...
+
     def score_read(self, read: list[Any]) -> list[Score]: ...
 
 
-class Examiner(Protocol):
-    def examine(self, response: str, read: Any) -> Finding: ...
+class Source(Protocol):
+    """Where an item's student is taken from: the shelf, which may have to read it first."""
+
+    @property
+    def at_hand(self) -> bool: ...
+
+    def take(self) -> Scorer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AtHand:
+    """A student that is in memory anyway."""
+
+    student: Scorer
+    at_hand: Literal[True] = True
+
+    def take(self) -> Scorer:
+        return self.student
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +77,15 @@ class SecondScorer:
 class LiveItem:
     """An item as it is served: its student, what ACTIVE says of it, and the teacher it may fall back on."""
 
-    def __init__(
-        self, bundle: Bundle, student: Scorer, examiner: Examiner, active: Active, second: SecondScorer | None = None
-    ) -> None:
+    def __init__(self, bundle: Bundle, source: Source, active: Active, second: SecondScorer | None = None) -> None:
         self.bundle = bundle
+        self.source = source
         self.active = active
         self.second = second
-        self._student = student
-        self._examiner = examiner
 
     def judge(self, responses: list[str]) -> list[Judgement]:
-        """One judgement a response, in order, by the student alone."""
-        return judge(responses, self._student, self._examiner, self.bundle.threshold, self.active.mode)
+        """One judgement a response, in order, by the student alone.  Raises BadBundle where it cannot be read again."""
+        return judge(responses, self.source.take(), self.bundle.threshold, self.active.mode)
 
     def falls_back(self, judgement: Judgement) -> bool:
         """Whether the teacher is to be asked."""
@@ -93,7 +108,8 @@ class LiveItem:
 
     def score_unguarded(self, responses: list[str]) -> list[Score]:
         """What the student says of each, conditions or not."""
-        return self._student.score_read(self._student.read(responses))
+        student = self.source.take()
+        return student.score_read(student.read(responses))
 
     def judge_fully(self, responses: list[str]) -> list[Judgement]:
         """One judgement a response, in order, the teacher's where it is to be asked, however long that takes."""
@@ -109,12 +125,10 @@ class LiveItem:
             return None
 
 
-def judge(
-    responses: list[str], student: Scorer, examiner: Examiner, threshold: float | None, mode: Mode
-) -> list[Judgement]:
+def judge(responses: list[str], student: Scorer, threshold: float | None, mode: Mode) -> list[Judgement]:
     """One judgement a response, in order; the student sees all that no condition holds back in one call."""
     read = student.read(responses)
-    found = [examiner.examine(text, ids) for text, ids in zip(responses, read, strict=True)]
+    found = [student.examine(text, ids) for text, ids in zip(responses, read, strict=True)]
     scorable = [ids for ids, own in zip(read, found, strict=True) if own.condition is None]
     scores = iter(student.score_read(scorable) if scorable else [])
     return [

@@ -9,6 +9,7 @@ from app.scoring.bundle import Bundle
 from app.scoring.errors import BadBundle, ItemNotReady, UnknownItem
 from app.scoring.item import Item
 from app.scoring.judgement import LiveItem, SecondScorer
+from app.scoring.shelf import Shelf, Shelved
 from app.scoring.student import Student
 from app.scoring.teacher import ExportedTeacher, newest_teacher, teacher_folder
 
@@ -16,7 +17,8 @@ from app.scoring.teacher import ExportedTeacher, newest_teacher, teacher_folder
 class Registry:
     """Live items by id, and what is wrong: items not ready, changes not taken up, teachers that are missing."""
 
-    def __init__(self, live: Mapping[str, LiveItem], refused: Mapping[str, str]) -> None:
+    def __init__(self, live: Mapping[str, LiveItem], refused: Mapping[str, str], shelf: Shelf | None = None) -> None:
+        self.shelf = Shelf() if shelf is None else shelf
         self.live = dict(live)
         self.refused = dict(refused)
         self.not_taken_up: dict[str, str] = {}  # item → why; the version before goes on serving
@@ -25,9 +27,12 @@ class Registry:
         self._seen: dict[str, bytes] = {}  # what each ACTIVE was when it was last taken up
 
     @classmethod
-    def from_folder(cls, models: Path) -> "Registry":
-        """Load every item.  A bad bundle is refused with its reason and does not stop the others."""
-        registry = cls({}, {})
+    def from_folder(cls, models: Path, budget: int | None = None) -> "Registry":
+        """Load every item.  A bad bundle is refused with its reason and does not stop the others.
+
+        `budget`: bytes of students that stay in memory; each is loaded once, to see that it can be.
+        """
+        registry = cls({}, {}, Shelf(budget))
         registry.refresh(models)
         return registry
 
@@ -45,7 +50,7 @@ class Registry:
                 if unchanged and item_id not in self.without_teacher:  # a teacher may have been mended
                     self.not_taken_up.pop(item_id, None)
                     continue
-                item = load_item(models, item_id, teachers)
+                item = load_item(models, item_id, teachers, self.shelf)
             except (BadBundle, UnknownItem) as error:
                 reason = str(error) if isinstance(error, BadBundle) else "the folder's name is not an item id"
                 (self.not_taken_up if item_id in self.live else self.refused)[item_id] = reason
@@ -62,6 +67,7 @@ class Registry:
             for known in (self.live, self._seen, self.refused, self.not_taken_up, self.without_teacher):
                 known.pop(item_id, None)
             changed.append(item_id)
+        self.shelf.keep({own.source.folder for own in self.live.values() if isinstance(own.source, Shelved)})
         teachers.keep({(own.teacher, own.version) for item in self.live.values() if (own := item.active.fallback)})
         return changed
 
@@ -71,6 +77,12 @@ class Registry:
             self._teachers = Teachers(models)
         self._teachers.forget_refused()
         return self._teachers
+
+    def withdraw(self, item_id: str, reason: str) -> None:
+        """An item whose student cannot be read any more is refused until it can."""
+        self.refused[item_id] = reason
+        self.live.pop(item_id, None)
+        self._seen.pop(item_id, None)
 
     def get(self, item_id: str) -> LiveItem:
         """Raises UnknownItem, or ItemNotReady with the reason for which its bundle was refused."""
@@ -122,14 +134,16 @@ class Teachers:
         return found
 
 
-def load_item(models: Path, item_id: str, teachers: Teachers | None = None) -> LiveItem:
+def load_item(models: Path, item_id: str, teachers: Teachers | None = None, shelf: Shelf | None = None) -> LiveItem:
     """The item's active bundle, with its teacher if it is to have one.  Raises UnknownItem or BadBundle."""
     folder = item_folder(models, item_id)
     active = read_active(folder)
     student = Student.load(folder / active.version)
     active.check(student.bundle, student.metadata_sha256)
     second = (teachers or Teachers(models)).second(student.bundle, active.fallback)
-    return LiveItem(student.bundle, student, student.examiner, active, second)
+    source = Shelved(Shelf() if shelf is None else shelf, folder / active.version, student.metadata_sha256)
+    source.shelf.put(source.folder, student)
+    return LiveItem(student.bundle.without_limits(), source, active, second)
 
 
 def fallback_on(models: Path, item: Item, policy: Literal["unsure", "shadow"]) -> Fallback:

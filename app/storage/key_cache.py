@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,7 @@ from app.storage import keys
 
 FRESH = 1.0  # seconds
 MOST = 1024  # keys
+READERS = 4  # threads: a flood of keys that are none must not take those that others need
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,14 @@ class KnownKey:
     scopes: frozenset[keys.Scope]
     expires_at: datetime | None
     revoked_at: datetime | None
+    responses_a_minute: int | None
 
 
 class KeyCache:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._known: dict[str, tuple[float, KnownKey]] = {}
+        self._readers = CapacityLimiter(READERS)
         self._closed = False  # a key was made: that never changes back
 
     async def find(self, secret: str) -> KnownKey | None:
@@ -39,7 +42,7 @@ class KeyCache:
             return kept[1]
         if kept is not None:
             self._known[hashed] = (now, kept[1])  # one asks again, the others go on with what was known
-        found = await to_thread.run_sync(self._query, hashed)
+        found = await to_thread.run_sync(self._query, hashed, limiter=self._readers)
         if found is None:
             self._known.pop(hashed, None)
             return None
@@ -51,7 +54,7 @@ class KeyCache:
     async def any_made(self) -> bool:
         """Whether a key was ever made: from then on the service is closed."""
         if not self._closed:
-            self._closed = await to_thread.run_sync(self._any_made)
+            self._closed = await to_thread.run_sync(self._any_made, limiter=self._readers)
         return self._closed
 
     def _query(self, hashed: str) -> KnownKey | None:
@@ -60,7 +63,7 @@ class KeyCache:
             if key is None:
                 return None
             scopes = frozenset(map(keys.Scope, key.scopes.split()))
-            return KnownKey(key.id, scopes, key.expires_at, key.revoked_at)
+            return KnownKey(key.id, scopes, key.expires_at, key.revoked_at, key.responses_a_minute)
 
     def _any_made(self) -> bool:
         with Session(self._engine) as session:

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import select
@@ -19,7 +19,14 @@ class Scope(StrEnum):
     METRICS = "metrics"
 
 
-def create(session: Session, name: str, scopes: Iterable[Scope], expires_at: datetime | None) -> tuple[ApiKey, str]:
+def create(
+    session: Session,
+    name: str,
+    scopes: Iterable[Scope],
+    expires_at: datetime | None,
+    responses_a_minute: int | None = None,
+    replaces: str | None = None,
+) -> tuple[ApiKey, str]:
     """The stored key and the secret that is shown once."""
     secret = secrets.token_urlsafe(32)
     key = ApiKey(
@@ -30,6 +37,8 @@ def create(session: Session, name: str, scopes: Iterable[Scope], expires_at: dat
         created_at=datetime.now(UTC),
         expires_at=expires_at,
         revoked_at=None,
+        responses_a_minute=responses_a_minute,
+        replaces=replaces,
     )
     session.add(key)
     return key, secret
@@ -56,6 +65,19 @@ def revoke(session: Session, key_id: str) -> bool:
         return False
     key.revoked_at = key.revoked_at or datetime.now(UTC)
     return True
+
+
+def rotate(session: Session, key_id: str, overlap: timedelta) -> tuple[ApiKey, str] | None:
+    """A new key that may do the same; the old one works for as long as `overlap` says, or to its own end if that is
+    sooner.  None where there is no such key, or it does not work any more.
+    """
+    old, now = session.get(ApiKey, key_id), datetime.now(UTC)
+    if old is None or old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
+        return None
+    life = old.expires_at and old.expires_at - old.created_at  # the new one lives as long as the old was to
+    old.expires_at = min(now + overlap, old.expires_at or now + overlap)
+    scopes = map(Scope, old.scopes.split())
+    return create(session, old.name, scopes, now + life if life else None, old.responses_a_minute, old.id)
 
 
 def hashed(secret: str) -> str:

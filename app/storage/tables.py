@@ -45,6 +45,8 @@ class ApiKey(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    responses_a_minute: Mapped[int | None]  # None: as many as it likes
+    replaces: Mapped[str | None] = mapped_column(String(36))  # the id of the key that this one was made to follow
 
 
 class LoggedPrediction(Base):

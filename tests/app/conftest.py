@@ -138,14 +138,25 @@ class Key:
 
 
 class MakeKey(Protocol):
-    def __call__(self, *scopes: str, expires_at: datetime | None = None, revoked: bool = False) -> Key: ...
+    def __call__(
+        self,
+        *scopes: str,
+        expires_at: datetime | None = None,
+        revoked: bool = False,
+        responses_a_minute: int | None = None,
+    ) -> Key: ...
 
 
 @pytest.fixture
 def make_key(outside: Engine) -> MakeKey:
-    def make(*scopes: str, expires_at: datetime | None = None, revoked: bool = False) -> Key:
+    def make(
+        *scopes: str,
+        expires_at: datetime | None = None,
+        revoked: bool = False,
+        responses_a_minute: int | None = None,
+    ) -> Key:
         with Session(outside) as session, session.begin():
-            key, secret = keys.create(session, "a school", map(keys.Scope, scopes), expires_at)
+            key, secret = keys.create(session, "a school", map(keys.Scope, scopes), expires_at, responses_a_minute)
             session.flush()
             if revoked:
                 keys.revoke(session, key.id)

@@ -290,8 +290,15 @@ def test_a_key_is_shown_once_listed_and_revoked(settings: Set) -> None:
     assert key_id in listed
     assert "review score" in listed
     assert secret.strip() not in listed
+    code, second, said = scorelet(settings, "keys", "rotate", key_id)
+    assert (code, len(second.strip())) == (0, 43)
+    assert second != secret
+    table = scorelet(settings, "keys", "list")[1]
+    assert said.split()[1] in table
+    assert table.count(key_id) == 2  # itself, and what the new one replaces
     assert scorelet(settings, "keys", "revoke", key_id)[0] == 0
     assert scorelet(settings, "keys", "revoke", "nobody")[0] == 1
+    assert scorelet(settings, "keys", "rotate", key_id)[0] == 1
 
 
 def test_the_service_does_not_start_open_to_the_network(settings: Set) -> None:

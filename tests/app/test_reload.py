@@ -147,3 +147,30 @@ def test_a_teacher_that_is_mended_is_taken_up_and_is_in_memory_once(models: Path
     assert seconds[0] is not None
     assert seconds[1] is not None
     assert seconds[0]._teacher is seconds[1]._teacher
+
+
+def test_a_student_that_was_let_go_and_cannot_be_read_again_is_not_ready_until_it_can(
+    serve: Serve, models: Path
+) -> None:
+    for number in range(2, 4):
+        write_tiny_bundle(models, f"heat-{number}")
+    client = serve(reload_seconds=0.05, students_mib=1)  # one of them
+    student = models / "heat-1" / OLD / STUDENT
+    whole = student.read_bytes()
+
+    def asked(item_id: str) -> tuple[int, str | None]:
+        reply = client.post("/score", json={"item_id": item_id, "response": "warm air"})
+        return reply.status_code, reply.json().get("title")
+
+    for item_id in ("heat-1", "heat-2", "heat-3"):
+        assert asked(item_id) == (200, None)
+    student.write_bytes(b"broken")
+    until(lambda: asked("heat-1") == (503, "ItemNotReady"))
+    assert "checksum" in client.get("/readyz").json()["refused"]["heat-1"]
+    batch = {"responses": [{"item_id": item, "response": "warm air"} for item in ("heat-1", "heat-2")]}
+    problem, prediction = client.post("/score/batch", json=batch).json()["results"]
+    assert (problem["title"], prediction["score"]) == ("ItemNotReady", 2)
+
+    student.write_bytes(whole)
+    until(lambda: asked("heat-1") == (200, None))
+    assert client.get("/readyz").json()["refused"] == {}

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.prediction import Once, Prediction, Refusal, Result, Submission, gradebook_score
 from app.scoring.decoding import Score
 from app.scoring.item import Item
-from app.scoring.judgement import LiveItem
+from app.scoring.judgement import AtHand, LiveItem
 from app.scoring.registry import Registry, load_item
 from app.service import IdempotencyConflict, Scorer
 from app.settings import Settings
@@ -24,7 +24,7 @@ from tests.tiny import BlanksOnly
 ONCE = Once("quiz-7/attempt-2", "0" * 64)
 
 
-class WordCountStudent:
+class WordCountStudent(BlanksOnly):
     """Scores a response by its number of words, up to the top, and remembers what it was asked."""
 
     def __init__(self, choices: int) -> None:
@@ -51,8 +51,7 @@ def students() -> dict[str, WordCountStudent]:
 @pytest.fixture
 def registry(tiny_models: Path, students: dict[str, WordCountStudent]) -> Registry:
     loaded = {item_id: load_item(tiny_models, item_id) for item_id in students}
-    blanks = BlanksOnly()
-    live = {name: LiveItem(own.bundle, students[name], blanks, own.active) for name, own in loaded.items()}
+    live = {name: LiveItem(own.bundle, AtHand(students[name]), own.active) for name, own in loaded.items()}
     return Registry(live, {"moon-5": "student.onnx does not have the checksum in bundle.json"})
 
 

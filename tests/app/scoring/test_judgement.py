@@ -6,12 +6,12 @@ import pytest
 from app.scoring.active import read_active
 from app.scoring.conditions import Finding
 from app.scoring.decoding import Score
-from app.scoring.judgement import LiveItem, decide, judge
+from app.scoring.judgement import AtHand, LiveItem, decide, judge
 from app.scoring.student import Student
 from tests.tiny import BlanksOnly, write_tiny_bundle
 
 
-class WordCountStudent:
+class WordCountStudent(BlanksOnly):
     """Scores a response by its number of words, and remembers what it was given."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class WordCountStudent:
 
 def a_live_item(tmp_path: Path, student: WordCountStudent, mode: Literal["auto", "suggest"] = "auto") -> LiveItem:
     folder = write_tiny_bundle(tmp_path, mode=mode)
-    return LiveItem(Student.load(folder).bundle, student, BlanksOnly(), read_active(folder.parent))
+    return LiveItem(Student.load(folder).bundle, AtHand(student), read_active(folder.parent))
 
 
 def test_blank_responses_never_reach_the_student_and_order_is_kept(tmp_path: Path) -> None:
@@ -56,17 +56,17 @@ def test_only_blank_responses_need_no_student(tmp_path: Path) -> None:
     assert student.calls == []
 
 
-class HeatIsOffTopic:
+class HeatIsOffTopic(WordCountStudent):
     """Flags a response that names heat; what is blank is held back."""
 
-    def examine(self, response: str, _: object) -> Finding:
+    def examine(self, response: str, _: object = None) -> Finding:
         return BlanksOnly().examine(response) if "heat" not in response else Finding(flags=("off_topic",))
 
 
 def test_an_item_is_judged_before_it_is_live_as_it_is_then() -> None:
     texts = ["warm air", "", "heat rises", "cold"]
 
-    found = judge(texts, WordCountStudent(), HeatIsOffTopic(), 0.9, "auto")
+    found = judge(texts, HeatIsOffTopic(), 0.9, "auto")
 
     assert [own.decision for own in found] == ["auto", "not_scorable", "review", "auto"]
     assert [own.flags for own in found] == [(), (), ("off_topic",), ()]
@@ -75,7 +75,7 @@ def test_an_item_is_judged_before_it_is_live_as_it_is_then() -> None:
 
 @pytest.mark.parametrize(("threshold", "mode"), [(0.91, "auto"), (None, "auto"), (0.5, "suggest")])
 def test_whoever_may_not_score_alone_is_looked_at(threshold: float | None, mode: Literal["auto", "suggest"]) -> None:
-    [found] = judge(["warm air"], WordCountStudent(), BlanksOnly(), threshold, mode)
+    [found] = judge(["warm air"], WordCountStudent(), threshold, mode)
 
     assert found.decision == "review"
 

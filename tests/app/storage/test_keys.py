@@ -76,3 +76,42 @@ def test_revoking_twice_keeps_the_first_time(session: Session) -> None:
 
 def test_a_key_that_is_none_cannot_be_revoked(session: Session) -> None:
     assert not keys.revoke(session, "no such key")
+
+
+def test_a_rotated_key_may_do_the_same_and_the_old_one_ends_soon(session: Session) -> None:
+    old, _ = keys.create(session, "a school", [Scope.SCORE, Scope.REVIEW], None, responses_a_minute=60)
+    session.flush()
+
+    rotated = keys.rotate(session, old.id, timedelta(days=7))
+
+    assert rotated is not None
+    new, secret = rotated
+    assert keys.find(session, keys.hashed(secret)) is new
+    assert (new.name, new.scopes, new.responses_a_minute) == ("a school", "review score", 60)
+    assert (new.replaces, new.expires_at) == (old.id, None)
+    assert old.expires_at is not None
+    assert timedelta(days=6.9) < old.expires_at - datetime.now(UTC) <= timedelta(days=7)
+
+
+def test_the_new_key_lives_as_long_as_the_old_was_to_and_the_old_no_longer_than_it_was_to(session: Session) -> None:
+    soon = datetime.now(UTC) + timedelta(days=3)
+    old, _ = keys.create(session, "a school", [Scope.SCORE], soon)
+    session.flush()
+
+    rotated = keys.rotate(session, old.id, timedelta(days=7))
+
+    assert rotated is not None
+    assert old.expires_at == soon
+    assert rotated[0].expires_at is not None
+    assert abs(rotated[0].expires_at - datetime.now(UTC) - timedelta(days=3)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("ended", ["revoked", "expired", "unknown"])
+def test_what_does_not_work_any_more_is_not_rotated(session: Session, ended: str) -> None:
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    old, _ = keys.create(session, "a school", [Scope.SCORE], past if ended == "expired" else None)
+    session.flush()
+    if ended == "revoked":
+        keys.revoke(session, old.id)
+
+    assert keys.rotate(session, "nobody" if ended == "unknown" else old.id, timedelta(days=7)) is None

@@ -1,0 +1,62 @@
+"""Processes that serve: one, or several that share a port, kept alive by uvicorn's own supervisor."""
+
+import ctypes
+import gc
+import os
+import sys
+import tempfile
+from contextlib import ExitStack, suppress
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
+
+from app import logs
+from app.main import create_app
+from app.protocol import BoundedProtocol
+from app.settings import Settings
+
+COUNTS = "PROMETHEUS_MULTIPROC_DIR"  # where the processes of one service put what they count, for prometheus_client
+M_ARENA_MAX = -8  # of glibc's mallopt
+
+
+def run(settings: Settings) -> bool:
+    """Until SIGTERM or SIGINT; requests that were taken are answered first.  False where it could not start."""
+    config = uvicorn.Config(
+        "app.server:worker",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        http=BoundedProtocol,
+        ws="none",
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        server_header=False,
+        access_log=False,  # it prints whole addresses, and whatever a caller put there
+        log_config=logs.config(settings.log_level),
+    )
+    os.environ |= {f"SCORELET_{name.upper()}": str(getattr(settings, name)) for name in ("host", "port", "workers")}
+    if settings.workers == 1:
+        server = uvicorn.Server(config)
+        with suppress(SystemExit):  # uvicorn has exit codes of its own
+            server.run()
+        return server.started
+    with ExitStack() as stack:
+        os.environ[COUNTS] = stack.enter_context(tempfile.TemporaryDirectory(prefix="scorelet-"))
+        listening = config.bind_socket()
+        stack.callback(listening.close)
+        Multiprocess(config, sockets=[listening]).run()
+    return True
+
+
+def worker() -> FastAPI:
+    """What each process serves, by settings from the environment."""
+    if sys.platform == "linux":
+        # One arena: students that come and go, read by several threads, else left half of each arena unused.
+        with suppress(AttributeError):  # another C library than glibc has none
+            ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+    app = create_app()
+    gc.freeze()  # the program itself need not be looked through for garbage, and requests leave little:
+    gc.set_threshold(50_000, 20, 20)  # by Python's own rule that took a fifth of the time
+    return app

@@ -1,0 +1,116 @@
+"""Bounds that a socket feels: asked by hand, since no client would misbehave so."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvicorn
+
+from app import protocol
+from app.protocol import MAX_HEAD, BoundedProtocol
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
+GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+
+
+async def application(_: dict[str, Any], receive: Any, send: Any) -> None:
+    """Says how long the body was."""
+    length = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        length += len(message["body"])
+        if not message["more_body"]:
+            break
+    said = str(length).encode()
+    headers = [(b"content-length", str(len(said)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": said})
+
+
+def told(talk: Talk) -> bytes:
+    """What comes of a talk with a server on a free port."""
+
+    async def serve() -> bytes:
+        config = uvicorn.Config(application, port=0, http=BoundedProtocol, ws="none", lifespan="off", log_config=None)
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server._serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        [port] = [listening.getsockname()[1] for own in server.servers for listening in own.sockets]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            return await asyncio.wait_for(talk(reader, writer), 20)
+        finally:
+            writer.close()
+            server.should_exit = True
+            await serving
+
+    return asyncio.run(serve())
+
+
+def saying(*parts: bytes, end: bool = True) -> Talk:
+    """Each part on its way before the next; then all that is answered."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        for part in parts:
+            writer.write(part)
+            try:
+                await writer.drain()
+            except ConnectionError:
+                break
+            await asyncio.sleep(0.02)
+        try:
+            return await reader.read() if end else await reader.read(1000)
+        except ConnectionError:  # closed while more was on its way; what was said before has come
+            return bytes(reader._buffer)  # type: ignore[attr-defined]
+
+    return talk
+
+
+def test_ordinary_requests_are_answered_one_after_another() -> None:
+    async def twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        first = await saying(GET, end=False)(reader, writer)
+        second = await saying(
+            b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n", b"x" * 60000, b"y" * 40000, end=False
+        )(reader, writer)
+        return first + second
+
+    said = told(twice)
+
+    assert said.count(b"200 OK") == 2
+    assert said.endswith(b"100000")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"GET / HTTP/1.1\r\n", *[b"a: " + b"x" * 5000 + b"\r\n"] * 20],
+        [b"GET / HTTP/1.1\r\na: ", *[b"x" * 5000] * 20],
+        [b"GET /", *[b"x" * 5000] * 20],
+        [b"GET / HTTP/1.1\r\na: " + b"x" * (MAX_HEAD + 1) + b"\r\n\r\n"],
+    ],
+)
+def test_a_head_without_end_is_refused(parts: list[bytes]) -> None:
+    assert told(saying(*parts)).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_large_head_that_is_not_too_large_is_read() -> None:
+    head = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\na: " + b"x" * (MAX_HEAD - 1000) + b"\r\n\r\n"
+
+    assert b"200 OK" in told(saying(head))
+
+
+@pytest.mark.parametrize("parts", [[], [b"GET / HT"], [GET.removesuffix(b"\r\n")]])
+def test_a_request_that_is_never_whole_ends(parts: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "SECONDS", 0.3)
+
+    assert told(saying(*parts)).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_never_ends_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "SECONDS", 0.3)
+
+    assert told(saying(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n", b"12")) == b""
