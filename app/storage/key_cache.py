@@ -1,6 +1,6 @@
 """API keys as the database had them a moment ago: a query for every call would cost more than the call.
 
-A key revoked elsewhere is known here for FRESH seconds more.
+A key revoked elsewhere is known here for twice FRESH at most.
 """
 
 import time
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.storage import keys
 
-FRESH = 1.0  # seconds
+FRESH = 0.5  # seconds
 MOST = 1024  # keys
 READERS = 4  # threads: a flood of keys that are none must not take those that others need
 
@@ -27,10 +27,17 @@ class KnownKey:
     responses_a_minute: int | None
 
 
+@dataclass(slots=True)
+class _Kept:
+    key: KnownKey
+    at: float  # when it was asked for
+    asking: bool = False  # again, by one caller
+
+
 class KeyCache:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known: dict[str, tuple[float, KnownKey]] = {}
+        self._known: dict[str, _Kept] = {}
         self._readers = CapacityLimiter(READERS)
         self._closed = False  # a key was made: that never changes back
 
@@ -38,17 +45,22 @@ class KeyCache:
         """None for a key that never was; those are asked for each time, and not kept."""
         hashed, now = keys.hashed(secret), time.monotonic()
         kept = self._known.get(hashed)
-        if kept is not None and now - kept[0] < FRESH:
-            return kept[1]
         if kept is not None:
-            self._known[hashed] = (now, kept[1])  # one asks again, the others go on with what was known
-        found = await to_thread.run_sync(self._query, hashed, limiter=self._readers)
+            age = now - kept.at
+            if age < FRESH or (kept.asking and age < 2 * FRESH):  # one asks again, the others go on with what was known
+                return kept.key
+            kept.asking = True
+        try:
+            found = await to_thread.run_sync(self._query, hashed, limiter=self._readers)
+        finally:
+            if kept is not None:
+                kept.asking = False
         if found is None:
             self._known.pop(hashed, None)
             return None
         if len(self._known) >= MOST:
             self._known.clear()
-        self._known[hashed] = (now, found)
+        self._known[hashed] = _Kept(found, now)
         return found
 
     async def any_made(self) -> bool:

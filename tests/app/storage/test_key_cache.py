@@ -88,3 +88,45 @@ def test_the_service_closes_when_the_first_key_is_made_and_is_not_asked_again(
 
     assert anyio.run(cache.any_made)
     assert queries == []
+
+
+def test_who_comes_after_a_pause_gets_no_old_answer_also_when_many_come_at_once(engine: Engine) -> None:
+    key_id, secret = made(engine)
+    cache = KeyCache(engine)
+    anyio.run(cache.find, secret)
+    with Session(engine) as session, session.begin():
+        keys.revoke(session, key_id)
+    for kept in cache._known.values():
+        kept.at -= 2 * FRESH
+
+    async def at_once() -> list[bool]:
+        found: list[bool] = []
+
+        async def ask() -> None:
+            key = await cache.find(secret)
+            found.append(key is not None and key.revoked_at is not None)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(ask)
+        return found
+
+    assert anyio.run(at_once) == [True] * 20
+
+
+def test_one_asks_again_and_the_others_go_on_meanwhile(engine: Engine, queries: list[str]) -> None:
+    _, secret = made(engine)
+    cache = KeyCache(engine)
+    anyio.run(cache.find, secret)
+    for kept in cache._known.values():
+        kept.at -= FRESH
+    queries.clear()
+
+    async def at_once() -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(cache.find, secret)
+
+    anyio.run(at_once)
+
+    assert len(queries) == 1
