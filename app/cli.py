@@ -10,21 +10,19 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
-from sqlalchemy import Engine
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.cli_bundle import bundle
 from app.cli_feedback import feedback
-from app.console import BadUsage, Models, WorkFailed, models_or_fail, say, settings_or_fail
+from app.console import BadUsage, Models, WorkFailed, engine_of, models_or_fail, ready_engine, say, settings_or_fail
 from app.doctor import examine
 from app.scoring.errors import ScoringError
 from app.scoring.registry import Registry
 from app.scoring.rows import read_rows
 from app.scoring.table import check_rows, judge_rows, write_table
-from app.settings import Settings
 from app.storage import keys
-from app.storage.database import connect, head_revision, schema_problem, upgrade
+from app.storage.database import head_revision, schema_problem, upgrade
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 key = typer.Typer(no_args_is_help=True, help="API keys: shown once, stored as a hash.")
@@ -49,7 +47,7 @@ def serve(
 
     given = {"host": host, "port": port, "workers": workers}
     settings = settings_or_fail().model_copy(update={name: own for name, own in given.items() if own is not None})
-    engine = _engine(settings)
+    engine = engine_of(settings)
     if not schema_problem(engine, head_revision()):
         try:
             refuse_to_be_open(engine, settings.host)
@@ -123,7 +121,7 @@ def keys_create(
 ) -> None:
     """Make a key.  It is printed once and cannot be shown again."""
     expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
-    with Session(_ready_engine()) as session, session.begin():
+    with Session(ready_engine()) as session, session.begin():
         made, secret = keys.create(session, name, scope, expires_at, rate)
         created = made.id
     _show_once(created, name, secret)
@@ -137,7 +135,7 @@ def keys_rotate(
     ] = 7,
 ) -> None:
     """Make a key that may do what another may, and let the other end."""
-    with Session(_ready_engine()) as session, session.begin():
+    with Session(ready_engine()) as session, session.begin():
         made = keys.rotate(session, key_id, timedelta(days=overlap))
         if made is None:
             raise WorkFailed(f"no key {key_id} that works")
@@ -165,7 +163,7 @@ def keys_list() -> None:
         Column("replaces", no_wrap=True),
         box=SIMPLE,
     )
-    with Session(_ready_engine()) as session:
+    with Session(ready_engine()) as session:
         for row in keys.every(session):
             times = [f"{t:%Y-%m-%d %H:%M}" if t else "-" for t in (row.created_at, row.expires_at, row.revoked_at)]
             rate = str(row.responses_a_minute) if row.responses_a_minute else "-"
@@ -176,7 +174,7 @@ def keys_list() -> None:
 @key.command("revoke")
 def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `keys list` shows it.")]) -> None:
     """Revoke a key at once."""
-    with Session(_ready_engine()) as session, session.begin():
+    with Session(ready_engine()) as session, session.begin():
         if not keys.revoke(session, key_id):
             raise WorkFailed(f"no key {key_id}")
 
@@ -184,21 +182,7 @@ def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `ke
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Make the tables, or bring them to this version."""
-    upgrade(_engine(settings_or_fail()))
-
-
-def _engine(settings: Settings) -> Engine:
-    try:
-        return connect(settings.database_url.get_secret_value())
-    except (ArgumentError, ImportError):  # ImportError: of a driver that is not installed
-        raise BadUsage("SCORELET_DATABASE_URL is no URL of SQLite or PostgreSQL") from None
-
-
-def _ready_engine() -> Engine:
-    engine = _engine(settings_or_fail())
-    if trouble := schema_problem(engine, head_revision()):
-        raise WorkFailed(trouble)
-    return engine
+    upgrade(engine_of(settings_or_fail()))
 
 
 def main() -> None:

@@ -1,12 +1,18 @@
 """`scorelet bundle …`: which version of an item is live, in which mode, and why."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.orm import Session
 
-from app.console import BadUsage, Models, WorkFailed, models_or_fail, print_gate, say
-from app.scoring.active import Fallback, Mode, activate, item_folder, read_active, versions
+from app.comparison import compare
+from app.console import BadUsage, Models, WorkFailed, models_or_fail, print_gate, ready_engine, say
+from app.scoring.active import Fallback, Mode, activate, cast_shadow, item_folder, read_active, versions
 from app.scoring.errors import BadBundle
 from app.scoring.item import Item
 from app.scoring.registry import fallback_on, load_item
@@ -93,6 +99,54 @@ def bundle_rollback(
     if previous is None:
         raise WorkFailed(f"item {item_id!r} has no version to go back to")
     _activate(models, item_id, previous, mode=None, by=by, reason=reason)
+
+
+@bundle.command("shadow")
+def bundle_shadow(
+    item_id: ItemId,
+    by: Annotated[str, typer.Option(help="Who decides this.")],
+    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Default: the newest.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="No version any more.")] = False,
+    models: Models = None,
+) -> None:
+    """Let another version score beside the live one, only to be logged; `compare` shows what came of it."""
+    folder = item_folder(models_or_fail(models), item_id)
+    chosen = None if off else _version(folder, item_id, version)
+    if chosen is not None:
+        Student.load(folder / chosen)
+    try:
+        active = cast_shadow(folder, chosen, by=by)
+    except ValueError as error:
+        raise WorkFailed(f"{item_id}: {error}") from None
+    say(f"{item_id}: {active.version} is live, {f'{chosen} in its shadow' if chosen else 'nothing in its shadow'}.")
+
+
+@bundle.command("compare")
+def bundle_compare(
+    item_id: ItemId,
+    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Default: the one in the shadow.")] = None,
+    models: Models = None,
+) -> None:
+    """Show how a version in the shadow scores beside the live one, and how both agree with people's marks."""
+    folder = item_folder(models_or_fail(models), item_id)
+    active = read_active(folder)
+    chosen = version or (active.shadow.version if active.shadow else None)
+    if chosen is None:
+        raise WorkFailed(f"item {item_id!r} has no version in the shadow: `scorelet bundle shadow {item_id} --by NAME`")
+    item = Student.load(folder / active.version).bundle.item
+    engine = ready_engine()
+    with Session(engine) as session:
+        found = compare(session, item, active.version, chosen)
+    table = Table("", "n", "same", "QWK", "distance", "may stand", box=SIMPLE)
+    for name, close, stands in (
+        ("live, with people's marks", found.live_with_people, found.live_stands),
+        ("shadow, with people's marks", found.shadow_with_people, found.shadow_stands),
+        ("live and shadow", found.between, None),
+    ):
+        figures = (close.same, close.qwk, close.distance, stands)
+        table.add_row(name, str(close.n), *("-" if own is None else f"{own:.3f}" for own in figures))
+    say(f"{item_id}: {chosen} in the shadow of {active.version}, {found.n} responses")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def _activate(

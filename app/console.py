@@ -9,10 +9,13 @@ from pydantic import ValidationError
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import Engine
+from sqlalchemy.exc import ArgumentError
 
 from app.scoring.active import item_ids
 from app.scoring.gate import Gate, lines
 from app.settings import Settings
+from app.storage.database import connect, head_revision, schema_problem
 
 Models = Annotated[Path | None, typer.Option("--models", help="Folder of bundles. Default: SCORELET_MODELS_DIR.")]
 
@@ -40,6 +43,20 @@ def models_or_fail(given: Path | None) -> Path:
     if not item_ids(folder):
         raise WorkFailed(f"no items in {folder}: name the folder of bundles by --models or SCORELET_MODELS_DIR")
     return folder
+
+
+def engine_of(settings: Settings) -> Engine:
+    try:
+        return connect(settings.database_url.get_secret_value())
+    except (ArgumentError, ImportError):  # ImportError: of a driver that is not installed
+        raise BadUsage("SCORELET_DATABASE_URL is no URL of SQLite or PostgreSQL") from None
+
+
+def ready_engine() -> Engine:
+    engine = engine_of(settings_or_fail())
+    if trouble := schema_problem(engine, head_revision()):
+        raise WorkFailed(trouble)
+    return engine
 
 
 def print_gate(gate: Gate) -> None:

@@ -58,6 +58,9 @@ def _bundles(settings: Settings) -> Iterator[Finding]:
         mend = f"scorelet bundle activate {item_id} --by NAME --fall-back unsure; until then a person looks instead"
         yield Finding(False, f"item {item_id} falls back on no teacher: {reason}", mend)
     for item_id, live in sorted(registry.live.items()):
+        if live.without_shadow:
+            mend = f"scorelet bundle shadow {item_id} --by NAME, or --off"
+            yield Finding(False, f"item {item_id} has nothing in its shadow: {live.without_shadow}", mend)
         if live.active.mode == "auto" and live.bundle.threshold is None:
             yield Finding(True, f"item {item_id} is in mode auto but has no threshold: every score goes to a reviewer")
 

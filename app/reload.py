@@ -39,10 +39,11 @@ async def _look(registry: Registry, models: Path, seconds: float, note: Callable
         for item_id in changed:
             live = registry.live.get(item_id)
             log.info("item %s: %s", item_id, f"{live.active.version}, {live.active.mode}" if live else "gone")
-        wrong = registry.without_teacher | registry.refused | registry.not_taken_up
+        shadows = {item: live.without_shadow for item, live in registry.live.items() if live.without_shadow}
+        wrong = shadows | registry.without_teacher | registry.refused | registry.not_taken_up
         for item_id, reason in wrong.items():
             if told.get(item_id) != reason:
-                log.error("item %s, or its teacher, is not taken up: %s", item_id, reason)
+                log.error("item %s, its teacher or its shadow is not taken up: %s", item_id, reason)
         told = wrong
         if changed:
             try:

@@ -36,6 +36,7 @@ from app.scoring.judgement import Judgement, LiveItem
 from app.scoring.registry import Registry
 from app.second_opinion import Judged, SecondOpinions
 from app.settings import Settings
+from app.shadows import Shadows
 from app.storage import predictions
 from app.storage.ids import uuid7
 from app.storage.log import AlreadyClaimed, Claim, LogRow, PredictionLog
@@ -66,6 +67,7 @@ class Scorer:
         self.registry = registry
         self.desk = desk or Desk([], {}, {})
         self.second_opinions = SecondOpinions(engine, settings)
+        self.shadows = Shadows(engine)
         self._metrics = metrics or Metrics()
         self._readers = CapacityLimiter(1)
         self._judges: Gatherer[Submission | Refusal, Judged] = Gatherer(self._judge, MOST_JUDGED, "judges")
@@ -107,6 +109,7 @@ class Scorer:
             raise
         self._metrics.scored(results)
         self.second_opinions.watch(submissions, judged, results)
+        self.shadows.watch(submissions, judged, results)
         writing = {prediction_id: writer.submit(task) for prediction_id, (writer, task) in wanted.items()}
         if not writing or wait <= 0:
             return results
@@ -149,6 +152,7 @@ class Scorer:
         """What is being judged ends first."""
         await self._judges.aclose()
         await self.second_opinions.aclose()
+        await self.shadows.aclose()
 
     def _stored(self, caller: str, once: Once) -> list[Result] | None:
         with Session(self._engine) as session:

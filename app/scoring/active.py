@@ -50,12 +50,23 @@ class Fallback(BaseModel):
     metadata_sha256: str = Field(description="Of teacher.json as it was released.")
 
 
+class Shadow(BaseModel):
+    """Another version of the bundle, which scores what this one scores, and is only logged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Name
+    metadata_sha256: str = Field(description="Of its bundle.json when it was put there.")
+    by: str = Field(min_length=1, description="Who put it there.")
+
+
 class Active(Release):
     """An item's release.  `auto` needs a passed gate, or a person who lets the item score alone all the same."""
 
     metadata_sha256: str = Field(description="Of bundle.json as it was released.")
     gate: Gate
     fallback: Fallback | None = Field(default=None, description="None: no other model is ever asked.")
+    shadow: Shadow | None = Field(default=None, description="None: no other version scores beside.")
     override: bool = Field(default=False, description="Mode auto though the gate refused: by whom and why is above.")
 
     @model_validator(mode="after")
@@ -149,6 +160,22 @@ def activate(
     )
     _write(folder, active)
     return active
+
+
+def cast_shadow(folder: Path, version: str | None, *, by: str) -> Active:
+    """Let another version of the item score in the shadow of the live one, or none; all else stays as it was decided.
+
+    The caller has loaded the bundle once.  Raises BadBundle, and ValueError for the version that is live.
+    """
+    active = read_active(folder)
+    if version == active.version:
+        raise ValueError(f"{version} is live itself")
+    shadow = None
+    if version is not None:
+        shadow = Shadow(version=version, metadata_sha256=read_bundle(folder / version).metadata_sha256, by=by)
+    changed = active.model_copy(update={"shadow": shadow})
+    _write(folder, changed)
+    return changed
 
 
 def release(folder: Path, version: str, *, by: str, reason: str) -> Release:

@@ -77,7 +77,15 @@ class SecondScorer:
 class LiveItem:
     """An item as it is served: its student, what ACTIVE says of it, and the teacher it may fall back on."""
 
-    def __init__(self, bundle: Bundle, source: Source, active: Active, second: SecondScorer | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        source: Source,
+        active: Active,
+        second: SecondScorer | None = None,
+    ) -> None:
+        self.shadow: ShadowItem | None = None
+        self.without_shadow: str | None = None  # why there is none although there should be
         self.bundle = bundle
         self.source = source
         self.active = active
@@ -123,6 +131,18 @@ class LiveItem:
             return self.second.score(response) if self.second else None
         except Exception:  # whatever it is: a person looks, as in the service
             return None
+
+
+class ShadowItem:
+    """Another version of an item's bundle, as it would judge if it were live in mode auto."""
+
+    def __init__(self, bundle: Bundle, source: Source) -> None:
+        self.bundle = bundle
+        self.source = source
+
+    def judge(self, responses: list[str]) -> list[Judgement]:
+        """Raises BadBundle where its student cannot be read again."""
+        return judge(responses, self.source.take(), self.bundle.threshold, "auto")
 
 
 def judge(responses: list[str], student: Scorer, threshold: float | None, mode: Mode) -> list[Judgement]:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from app.scoring.active import Fallback, active_bytes, item_folder, item_ids, read_active
+from app.scoring.active import Fallback, Shadow, active_bytes, item_folder, item_ids, read_active
 from app.scoring.bundle import Bundle
 from app.scoring.errors import BadBundle, ItemNotReady, UnknownItem
 from app.scoring.item import Item
-from app.scoring.judgement import LiveItem, SecondScorer
+from app.scoring.judgement import LiveItem, SecondScorer, ShadowItem
 from app.scoring.shelf import Shelf, Shelved
 from app.scoring.student import Student
 from app.scoring.teacher import ExportedTeacher, newest_teacher, teacher_folder
@@ -67,7 +67,8 @@ class Registry:
             for known in (self.live, self._seen, self.refused, self.not_taken_up, self.without_teacher):
                 known.pop(item_id, None)
             changed.append(item_id)
-        self.shelf.keep({own.source.folder for own in self.live.values() if isinstance(own.source, Shelved)})
+        used = [own for item in self.live.values() for own in (item, item.shadow) if own is not None]
+        self.shelf.keep({own.source.folder for own in used if isinstance(own.source, Shelved)})
         teachers.keep({(own.teacher, own.version) for item in self.live.values() if (own := item.active.fallback)})
         return changed
 
@@ -140,10 +141,28 @@ def load_item(models: Path, item_id: str, teachers: Teachers | None = None, shel
     active = read_active(folder)
     student = Student.load(folder / active.version)
     active.check(student.bundle, student.metadata_sha256)
+    shelf = Shelf() if shelf is None else shelf
     second = (teachers or Teachers(models)).second(student.bundle, active.fallback)
-    source = Shelved(Shelf() if shelf is None else shelf, folder / active.version, student.metadata_sha256)
-    source.shelf.put(source.folder, student)
-    return LiveItem(student.bundle.without_limits(), source, active, second)
+    source = _shelve(shelf, folder / active.version, student)
+    item = LiveItem(student.bundle.without_limits(), source, active, second)
+    if active.shadow is not None:
+        try:
+            item.shadow = _shadow(shelf, folder, active.shadow)
+        except BadBundle as error:  # the item is served all the same
+            item.without_shadow = f"{active.shadow.version}: {error}"
+    return item
+
+
+def _shelve(shelf: Shelf, folder: Path, student: Student) -> Shelved:
+    shelf.put(folder, student)
+    return Shelved(shelf, folder, student.metadata_sha256)
+
+
+def _shadow(shelf: Shelf, folder: Path, shadow: Shadow) -> ShadowItem:
+    student = Student.load(folder / shadow.version)
+    if student.metadata_sha256 != shadow.metadata_sha256:
+        raise BadBundle("bundle.json has changed since it was put there")
+    return ShadowItem(student.bundle.without_limits(), _shelve(shelf, folder / shadow.version, student))
 
 
 def fallback_on(models: Path, item: Item, policy: Literal["unsure", "shadow"]) -> Fallback:

@@ -17,6 +17,7 @@ from app.storage.tables import (
     LoggedPrediction,
     SeenActivation,
     ShadowScore,
+    ShadowVersion,
 )
 
 
@@ -98,3 +99,40 @@ def note_activations(engine: Engine, seen: Sequence[SeenActivation]) -> None:
     if rows:
         with Session(engine) as session, session.begin():
             session.execute(insert_if_new(engine, SeenActivation), rows)
+
+
+Given = tuple[float | None, str | None]  # score and label
+
+
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """One response as the live version, one in its shadow, and the newest human mark have it."""
+
+    live: Given
+    shadow: Given
+    human: Given
+    live_decision: str
+    shadow_decision: str
+
+
+def shadowed(session: Session, item_id: str, live: str, shadow: str) -> list[Shadowed]:
+    """Of every response that the version `live` has scored, and `shadow` beside it, oldest first."""
+    query = (
+        select(LoggedPrediction, ShadowVersion)
+        .join(ShadowVersion, ShadowVersion.prediction_id == LoggedPrediction.prediction_id)
+        .where(LoggedPrediction.item_id == item_id, LoggedPrediction.bundle_version == live)
+        .where(ShadowVersion.version == shadow)
+        .order_by(LoggedPrediction.prediction_id)
+    )
+    marks = select(HumanMark).join(LoggedPrediction).where(LoggedPrediction.item_id == item_id).order_by(HumanMark.id)
+    newest = {mark.prediction_id: (mark.score, mark.label) for mark in session.scalars(marks)}
+    return [
+        Shadowed(
+            live=(row.score, row.label),
+            shadow=(other.score, other.label),
+            human=newest.get(row.prediction_id, (None, None)),
+            live_decision=row.decision,
+            shadow_decision=other.decision,
+        )
+        for row, other in session.execute(query)
+    ]

@@ -112,6 +112,21 @@ class ShadowScore(Base):
     confidence: Mapped[float] = mapped_column(Float)
 
 
+class ShadowVersion(Base):
+    """What another version of the bundle would have given; nobody was told."""
+
+    __tablename__ = "shadow_versions"
+
+    prediction_id: Mapped[str] = mapped_column(ForeignKey("predictions.prediction_id"), primary_key=True)
+    version: Mapped[str] = mapped_column(String(128), primary_key=True)
+    created_at: Mapped[datetime]
+    score: Mapped[float | None] = mapped_column(Float)
+    label: Mapped[str | None] = mapped_column(String(200))
+    expected_score: Mapped[float | None] = mapped_column(Float)
+    confidence: Mapped[float | None] = mapped_column(Float)
+    decision: Mapped[str] = mapped_column(String(20))  # as if it were live, in mode auto
+
+
 class HumanMark(Base):
     """What a person gave a response.  Marks are added, never changed: the newest counts."""
 

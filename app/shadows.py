@@ -1,0 +1,85 @@
+"""Another version of a bundle beside the live one: it scores what that scores, is written down, and nobody is told."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.gatherer import Gatherer
+from app.prediction import Prediction, Refusal, Result, Submission
+from app.scoring.errors import BadBundle
+from app.scoring.judgement import LiveItem
+from app.second_opinion import Judged
+from app.storage.tables import ShadowVersion
+
+log = logging.getLogger("scorelet")
+MOST_WAITING = 10_000  # that wait; what is beyond is not scored
+MOST = 64  # in one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    live: LiveItem
+    response: str
+    prediction_id: str
+
+
+class Shadows:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer: Gatherer[_Seen, None] = Gatherer(self._write, MOST, "shadows")
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    def watch(
+        self, submissions: Sequence[Submission | Refusal], judged: Sequence[Judged], results: Sequence[Result]
+    ) -> None:
+        """What was given is scored by the shadows too; nobody waits for them."""
+        for submission, own, result in zip(submissions, judged, results, strict=True):
+            if isinstance(own, Refusal) or not isinstance(submission, Submission) or not isinstance(result, Prediction):
+                continue
+            live, _ = own
+            if live.shadow is None or len(self._waiting) >= MOST_WAITING:
+                continue
+            task = asyncio.create_task(self._note(_Seen(live, submission.response, result.prediction_id)))
+            self._waiting.add(task)
+            task.add_done_callback(self._waiting.discard)
+
+    async def aclose(self) -> None:
+        """What waits is written first."""
+        await asyncio.gather(*self._waiting, return_exceptions=True)
+        await self._writer.aclose()
+
+    async def _note(self, seen: _Seen) -> None:
+        try:
+            await self._writer.ask(seen)
+        except (BadBundle, SQLAlchemyError) as error:  # of no consequence for the score, which is given
+            log.error("a shadow's score was not kept: %s", type(error).__name__)
+
+    def _write(self, together: list[_Seen]) -> list[None]:
+        rows = []
+        for seen in together:
+            shadow = seen.live.shadow
+            if shadow is None:
+                continue
+            item = shadow.bundle.item
+            [judgement] = shadow.judge([seen.response])
+            score = judgement.score
+            rows.append(
+                {
+                    "prediction_id": seen.prediction_id,
+                    "version": shadow.bundle.version,
+                    "created_at": datetime.now(UTC),
+                    "score": item.score(score.value) if score else None,
+                    "label": item.label(score.value) if score else None,
+                    "expected_score": score.expected if score else None,
+                    "confidence": score.confidence if score else None,
+                    "decision": judgement.decision,
+                }
+            )
+        with self._engine.begin() as connection:
+            connection.execute(insert(ShadowVersion), rows)
+        return [None] * len(together)

@@ -1,0 +1,141 @@
+"""A version in the shadow of the live one: it scores, is logged, and changes nothing for anyone."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+from starlette.testclient import TestClient
+
+from app.comparison import Closeness, closeness, compare
+from app.scoring.active import ACTIVE, cast_shadow, read_active
+from app.scoring.bundle import METADATA
+from app.scoring.item import Item
+from app.scoring.registry import Registry
+from tests.app.conftest import Serve, Sql
+from tests.programs import run
+from tests.tiny import write_tiny_bundle
+
+OLD, NEW = "20260101T000000Z-00000001", "20260202T000000Z-00000002"
+HALF = (2, 0.5, None)
+TEXTS = ["warm air", "warm air goes up", "heat", ""]
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """The newer version, of which nobody has decided anything, stands in the shadow."""
+    folder = tmp_path / "models"
+    write_tiny_bundle(folder)
+    before = (folder / "heat-1" / ACTIVE).read_text()
+    write_tiny_bundle(folder, version=NEW)
+    (folder / "heat-1" / ACTIVE).write_text(before)
+    cast_shadow(folder / "heat-1", NEW, by="Ana")
+    return folder
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def score(client: TestClient) -> list[str]:
+    batch = {"responses": [{"item_id": "heat-1", "response": text} for text in TEXTS]}
+    found = client.post("/score/batch", json=batch).json()["results"]
+    assert {own["bundle_version"] for own in found} == {OLD}
+    return [own["prediction_id"] for own in found]
+
+
+def rows(sql: Sql) -> list[dict[str, object]]:
+    return sql("SELECT * FROM shadow_versions ORDER BY prediction_id")
+
+
+def test_what_is_scored_is_scored_in_the_shadow_too_and_compared(
+    serve: Serve, models: Path, sql: Sql, engine: Engine
+) -> None:
+    client = serve()
+
+    ids = score(client)
+    until(lambda: len(rows(sql)) == len(TEXTS))
+    for prediction_id, mark in zip(ids[:2], (2, 0), strict=True):
+        client.post(f"/predictions/{prediction_id}/review", json={"score": mark, "reviewer": "Ana"})
+
+    written = {row["prediction_id"]: row for row in rows(sql)}
+    assert [written[own]["score"] for own in ids] == [2, 3, 1, None]
+    assert [written[own]["decision"] for own in ids] == ["auto", "auto", "auto", "not_scorable"]
+    assert {row["version"] for row in written.values()} == {NEW}
+    item = Registry.from_folder(models).live["heat-1"].bundle.item
+    with Session(engine) as session:
+        found = compare(session, item, OLD, NEW)
+        nothing = compare(session, item, NEW, OLD)
+    assert (found.n, found.between.n, found.between.same) == (4, 3, 1)
+    assert (found.shadow_with_people.n, found.shadow_with_people.same) == (2, 0.5)
+    assert found.shadow_with_people.distance == pytest.approx(1.5)
+    assert (found.live_stands, found.shadow_stands) == (0.75, 0.75)
+    assert (nothing.n, nothing.between, nothing.live_stands) == (0, Closeness(0), None)
+
+
+def test_the_program_shows_the_comparison(serve: Serve, models: Path, sql: Sql, database_url: str) -> None:
+    score(serve())
+    until(lambda: len(rows(sql)) == len(TEXTS))
+
+    shown = run("scorelet", "bundle", "compare", "heat-1", "--models", models, SCORELET_DATABASE_URL=database_url)
+
+    assert shown.returncode == 0, shown.stderr
+    assert f"heat-1: {NEW} in the shadow of {OLD}, 4 responses" in shown.stdout
+    assert "live and shadow" in shown.stdout
+
+
+def test_a_shadow_is_cast_and_taken_away_and_the_decision_stays(models: Path) -> None:
+    folder = models / "heat-1"
+    before = read_active(folder)
+    options = ("--by", "Ben", "--models", models)
+
+    gone = run("scorelet", "bundle", "shadow", "heat-1", "--off", *options)
+    assert gone.stdout == f"heat-1: {OLD} is live, nothing in its shadow.\n"
+    assert read_active(folder) == before.model_copy(update={"shadow": None})
+    none = run("scorelet", "bundle", "compare", "heat-1", "--models", models)
+    assert (none.returncode, "has no version in the shadow" in none.stderr) == (1, True)
+
+    cast = run("scorelet", "bundle", "shadow", "heat-1", *options)
+    assert cast.stdout == f"heat-1: {OLD} is live, {NEW} in its shadow.\n"
+    after = read_active(folder)
+    assert after.shadow is not None
+    assert (after.shadow.by, after.by, after.at) == ("Ben", before.by, before.at)
+
+    itself = run("scorelet", "bundle", "shadow", "heat-1", OLD, *options)
+    assert (itself.returncode, "is live itself" in itself.stderr) == (1, True)
+
+
+def test_a_shadow_that_is_broken_does_not_stop_its_item(serve: Serve, models: Path, sql: Sql) -> None:
+    metadata = models / "heat-1" / NEW / METADATA
+    metadata.write_bytes(metadata.read_bytes() + b" ")
+    client = serve()
+
+    score(client)
+
+    live = Registry.from_folder(models).live["heat-1"]
+    assert live.shadow is None
+    assert "changed since it was put there" in str(live.without_shadow)
+    assert rows(sql) == []
+
+
+@pytest.mark.parametrize(
+    ("scale", "pairs", "found"),
+    [
+        ({"scale": "points", "max_score": 3}, [((2.0, None), (3.0, None)), ((None, None), (1.0, None))], (1, 0, 1)),
+        ({"scale": "nominal", "labels": ("a", "b")}, [((None, "a"), (None, "a")), ((None, "a"), (None, "b"))], HALF),
+        ({"scale": "ordinal", "labels": ("a", "b")}, [((0.0, "a"), (1.0, "b"))], (1, 0, 1)),
+        ({"scale": "continuous", "min_score": 0, "max_score": 1}, [((0.5, None), (0.55, None))], (1, 1, 0.05)),
+    ],
+)  # fmt: skip
+def test_closeness_on_every_scale(scale: dict[str, object], pairs: list, found: tuple) -> None:  # type: ignore[type-arg]
+    item = Item.model_validate({"item_id": "i", "prompt": "?"} | scale)
+
+    own = closeness(item, pairs)
+
+    assert (own.n, own.same) == found[:2]
+    assert own.distance == (found[2] if found[2] is None else pytest.approx(found[2]))
