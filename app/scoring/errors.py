@@ -9,6 +9,8 @@ ScoringError
 └── ItemNotReady   there is a bundle, but it was refused or none is active
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +61,36 @@ class UnknownItem(ScoringError):
 class ItemNotReady(ScoringError):
     def __init__(self, item_id: str, reason: str) -> None:
         super().__init__(f"item {item_id!r} is not ready: {reason}")
+
+
+class Panicked(Exception):
+    """A library in Rust panicked; the message is not kept, for it may quote what was read."""
+
+
+@contextmanager
+def no_panic() -> Iterator[None]:
+    """A panic as an Exception: as it comes it derives from BaseException alone, which no handler takes.
+
+    Its class cannot be imported.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__module__ != "pyo3_runtime":
+            raise
+        raise Panicked("the library that reads it panicked") from None
+
+
+@contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """What a library makes of a bundle's file, as BadBundle: libraries promise no certain error."""
+    try:
+        with no_panic():
+            yield
+    except BadBundle:
+        raise
+    except Exception as error:  # onnxruntime's and tokenizers' own derive from Exception directly
+        raise BadBundle(f"{what}: {str(error).partition(chr(10))[0]}") from None
 
 
 def first_fault(error: ValidationError) -> str:

@@ -5,8 +5,9 @@ from pathlib import Path
 from app.scoring.bundle import Bundle, read_bundle
 from app.scoring.conditions import Examiner
 from app.scoring.decoding import Score, decode
+from app.scoring.errors import refusing
 from app.scoring.featurizer import Ids
-from app.scoring.network import Network
+from app.scoring.network import PROBE, Network
 
 
 class Student:
@@ -24,7 +25,10 @@ class Student:
         files = read_bundle(folder)
         bundle = files.bundle
         network = Network.from_bytes(files.tokenizer, files.student, bundle.max_tokens, bundle.item)
-        return cls(bundle, network, files.metadata_sha256)
+        with refusing("it cannot look at a probe response"):
+            student = cls(bundle, network, files.metadata_sha256)
+            student.examiner.examine(PROBE[1], student.read(PROBE)[1])
+        return student
 
     def read(self, responses: list[str]) -> list[Ids]:
         """What conditions and scores both rest on: reading costs as much as scoring."""
