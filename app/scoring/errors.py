@@ -9,6 +9,7 @@ ScoringError
 └── ItemNotReady   there is a bundle, but it was refused or none is active
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+ID = re.compile(r"[\w.-]{1,128}", re.ASCII)
 SHOWN = 20  # rows named in a message; the rest are counted
 
 
@@ -54,8 +56,9 @@ class BadBundle(ScoringError):
 
 class UnknownItem(ScoringError):
     def __init__(self, item_id: str) -> None:
-        # An id is shown as far as one may be long; whatever else stands in its place is not repeated.
-        super().__init__(f"no student for item {item_id!r}" if len(item_id) <= 128 else "no student for such an item")
+        # What could be an id is shown; what could be a learner's words, from a misplaced column say, is not.
+        shown = f"item {item_id!r}" if ID.fullmatch(item_id) else "such an item"
+        super().__init__(f"no student for {shown}")
 
 
 class ItemNotReady(ScoringError):

@@ -178,7 +178,7 @@ def test_names_in_a_graph_that_are_no_utf8_are_refused(models: Path, item_id: st
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_what_is_refused_leaves_nothing_in_memory(models: Path) -> None:
     sound = GRAPHS["heat-1"]
-    broken = [sound[:place] + bytes([sound[place] ^ 0x40]) + sound[place + 1 :] for place in range(0, len(sound), 5)]
+    broken = [sound[:place] + bytes([sound[place] ^ 0x40]) + sound[place + 1 :] for place in range(0, len(sound), 9)]
     after = []
     for _ in range(4 * TIMES):
         for graph in broken:
