@@ -32,13 +32,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(prefix: Sequence[object] = (), **settings: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`scorelet serve` on a free port: the process and its address, ended at the end if it still runs."""
+def serving(
+    prefix: Sequence[object] = (), said: Path | None = None, **settings: object
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """`scorelet serve` on a free port: the process and its address, ended at the end if it still runs.
+
+    `said`: a file for all that it writes to stdout and stderr.
+    """
     port = free_port()
     command = [*map(str, prefix), str(BIN / "scorelet"), "serve", "--port", str(port)]
-    process = subprocess.Popen(
-        command, env=environment(**settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    with (said or Path(os.devnull)).open("ab") as output:
+        process = subprocess.Popen(command, env=environment(**settings), stdout=output, stderr=output)
     address = f"http://127.0.0.1:{port}"
     try:
         _wait_until_alive(process, address)

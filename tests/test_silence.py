@@ -6,6 +6,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def test_scoring_a_file_opens_no_socket(tmp_path: Path) -> None:
 
 def test_the_service_calls_nobody(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path / "models")
-    settings = {
+    settings: dict[str, Any] = {
         "SCORELET_MODELS_DIR": tmp_path / "models",
         "SCORELET_DATABASE_URL": f"sqlite:///{tmp_path / 'log.db'}",
     }

@@ -148,7 +148,7 @@ def word_count_onnx(
         helper.make_node("Mul", ["squared", "scale"], ["float_logits"]),
         helper.make_node("Cast", ["float_logits"], [outputs], to=dtype),
     ]
-    return _of_words(nodes, constants, [helper.make_tensor_value_info(outputs, dtype, ["batch", choices])])
+    return of_words(nodes, constants, [helper.make_tensor_value_info(outputs, dtype, ["batch", choices])])
 
 
 def word_grade_onnx(
@@ -172,12 +172,12 @@ def word_grade_onnx(
         helper.make_node("Reshape", ["spreads", "shape"], [outputs[1]]),
     ]
     shape: list[str | int | None] = ["batch", 1]
-    return _of_words(
+    return of_words(
         nodes, constants, [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape[:rank]) for name in outputs]
     )
 
 
-def _of_words(nodes: Sequence[Any], constants: dict[str, Any], outputs: Sequence[Any]) -> bytes:
+def of_words(nodes: Sequence[Any], constants: dict[str, Any], outputs: Sequence[Any]) -> bytes:
     """A graph from `words`, (batch, 1), to the outputs."""
     constants = constants | {
         "padding_id": np.array(0, np.int64),

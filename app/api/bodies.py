@@ -18,7 +18,7 @@ from app.storage.predictions import Since
 from app.storage.tables import LoggedPrediction
 
 MAX_BATCH = 1000
-Checked = Annotated[str, AfterValidator(checked_text)]
+Checked = Annotated[str, AfterValidator(checked_text), Field(json_schema_extra={"pattern": r"^[^\x00]*$"})]
 Reference = Annotated[Checked, Field(min_length=1, max_length=200)]
 
 
@@ -73,9 +73,12 @@ class ReviewRequest(BaseModel):
 
     score: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = None
     label: Annotated[Checked, Field(max_length=200)] | None = None
-    reviewer: Annotated[Checked, Field(min_length=1, max_length=200, pattern=r"\S")] = Field(
-        description="Who gives it, in words of yours."
-    )
+    reviewer: Annotated[
+        Checked,
+        Field(
+            min_length=1, max_length=200, pattern=r"\S", json_schema_extra={"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}
+        ),
+    ] = Field(description="Who gives it, in words of yours.")
     reason: Annotated[Checked, Field(max_length=5000)] | None = None
 
     def mark(self) -> Mark:

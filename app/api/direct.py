@@ -34,11 +34,18 @@ class DirectRoute(APIRoute):
         return self.endpoint
 
 
-async def read_body(request: Request, model: type[Model]) -> Model:
-    """Raises UnsupportedMediaType, HTTPException (400) for what is no JSON, and RequestValidationError."""
-    # A page of another site may send a form or plain text from a reader's browser, but not JSON.
+async def json_only(request: Request) -> None:
+    """A dependency, and called by what has none.  Raises UnsupportedMediaType.
+
+    A page of another site may send a form or plain text from a reader's browser, but not JSON.
+    """
     if not JSON_TYPE.fullmatch(request.headers.get("content-type", "")):
         raise UnsupportedMediaType("the body must come as application/json")
+
+
+async def read_body(request: Request, model: type[Model]) -> Model:
+    """Raises UnsupportedMediaType, HTTPException (400) for what is no JSON, and RequestValidationError."""
+    await json_only(request)
     try:
         content = json.loads(await request.body())  # not pydantic's parser: half a character would sink a whole batch
     except json.JSONDecodeError as error:

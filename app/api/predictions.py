@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.api.access import ReadingCaller, ReviewCaller
 from app.api.bodies import LoggedReply, LogPage, ReviewRequest
+from app.api.direct import json_only
 from app.api.problems import UnknownPrediction, documented
 from app.api.state import State, StateDep
 from app.marking import add_mark
@@ -47,8 +48,18 @@ def prediction(prediction_id: UUID, caller: ReadingCaller, session: SessionDep, 
     return LoggedReply.of(row, since, _overdue(state))
 
 
-@router.post("/predictions/{prediction_id}/review", status_code=201, responses=documented(401, 403, 404, 422, 503))
-def review(prediction_id: UUID, request: ReviewRequest, caller: ReviewCaller, state: StateDep) -> LoggedReply:
+@router.post(
+    "/predictions/{prediction_id}/review",
+    status_code=201,
+    responses=documented(400, 401, 403, 404, 413, 415, 422, 503),
+)
+def review(
+    prediction_id: UUID,
+    request: ReviewRequest,
+    caller: ReviewCaller,
+    _: Annotated[None, Depends(json_only)],
+    state: StateDep,
+) -> LoggedReply:
     """A human mark.  It always wins; the machine's score and earlier marks are kept beside it."""
     with Session(state["engine"]) as session:
         row = predictions.find(session, str(prediction_id))

@@ -33,12 +33,12 @@ PREFER_HEADER = {
     "schema": {"type": "string"},
 }
 MAX_WAIT = 30
-ERRORS = documented(400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
+ERRORS = documented(400, 401, 403, 409, 413, 415, 422, 429, 503)
 
 
 @router.post(
     "/score",
-    responses=ERRORS,
+    responses=ERRORS | documented(404),
     response_model=ScoreReply,
     openapi_extra=documented_body(ScoreRequest, IDEMPOTENCY_HEADER, PREFER_HEADER),
 )

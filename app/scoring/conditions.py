@@ -63,6 +63,8 @@ class Examiner:
         self._limits = limits
         self._featurizer = featurizer
         self._log_frequency = np.array(limits.log_frequency)
+        if len(limits.log_frequency) not in (0, featurizer.vocabulary):
+            raise BadBundle("limits.log_frequency has not one number for each piece of the tokenizer")
         self._refusals = frozenset(limits.refusals)
         self._longest_refusal = max(map(len, limits.refusals), default=-1)
         self._neighbours = unpacked(limits.neighbours)

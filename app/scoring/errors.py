@@ -9,11 +9,15 @@ ScoringError
 └── ItemNotReady   there is a bundle, but it was refused or none is active
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
+ID = re.compile(r"[\w.-]{1,128}", re.ASCII)
 SHOWN = 20  # rows named in a message; the rest are counted
 
 
@@ -52,13 +56,44 @@ class BadBundle(ScoringError):
 
 class UnknownItem(ScoringError):
     def __init__(self, item_id: str) -> None:
-        # An id is shown as far as one may be long; whatever else stands in its place is not repeated.
-        super().__init__(f"no student for item {item_id!r}" if len(item_id) <= 128 else "no student for such an item")
+        # What could be an id is shown; what could be a learner's words, from a misplaced column say, is not.
+        shown = f"item {item_id!r}" if ID.fullmatch(item_id) else "such an item"
+        super().__init__(f"no student for {shown}")
 
 
 class ItemNotReady(ScoringError):
     def __init__(self, item_id: str, reason: str) -> None:
         super().__init__(f"item {item_id!r} is not ready: {reason}")
+
+
+class Panicked(Exception):
+    """A library in Rust panicked; the message is not kept, for it may quote what was read."""
+
+
+@contextmanager
+def no_panic() -> Iterator[None]:
+    """A panic as an Exception: as it comes it derives from BaseException alone, which no handler takes.
+
+    Its class cannot be imported.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__module__ != "pyo3_runtime":
+            raise
+        raise Panicked("the library that reads it panicked") from None
+
+
+@contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """What a library makes of a bundle's file, as BadBundle: libraries promise no certain error."""
+    try:
+        with no_panic():
+            yield
+    except BadBundle:
+        raise
+    except Exception as error:  # onnxruntime's and tokenizers' own derive from Exception directly
+        raise BadBundle(f"{what}: {str(error).partition(chr(10))[0]}") from None
 
 
 def first_fault(error: ValidationError) -> str:

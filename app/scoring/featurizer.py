@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import BPE, Unigram
 
-from app.scoring.errors import BadBundle
+from app.scoring.errors import BadBundle, no_panic, refusing
 
 PAD, UNKNOWN, START = "[PAD]", "[UNK]", "[START]"
 WORD = "▁"  # what a piece that begins a word begins with
@@ -37,14 +37,13 @@ class Featurizer:
     @classmethod
     def from_bytes(cls, content: bytes, max_tokens: int) -> "Featurizer":
         """From the content of tokenizer.json.  Raises BadBundle if it is none, or its special ids are not ours."""
-        try:
+        with refusing("tokenizer.json cannot be read"):
             tokenizer = Tokenizer.from_buffer(content)
-        except ValueError as error:
-            raise BadBundle(f"tokenizer.json cannot be read: {error}") from None
         ids = tuple(tokenizer.token_to_id(token) for token in SPECIAL)
         if ids != (0, 1, 2):
             raise BadBundle(f"tokenizer.json gives {SPECIAL} the ids {ids}, not (0, 1, 2)")
-        return cls(tokenizer, max_tokens)
+        with refusing("tokenizer.json cannot be used"):
+            return cls(tokenizer, max_tokens)
 
     @property
     def vocabulary(self) -> int:
@@ -70,7 +69,8 @@ class Featurizer:
         return ids[: self.max_tokens]
 
     def _encoded(self, words: list[str]) -> dict[str, Ids]:
-        encodings = self._tokenizer.encode_batch_fast(words)
+        with no_panic():
+            encodings = self._tokenizer.encode_batch_fast(words)
         met = {word: encoding.ids[1:] for word, encoding in zip(words, encodings, strict=True)}
         short = {word: ids for word, ids in met.items() if len(word) <= LONGEST_KEPT}
         if len(self._known) + len(short) > MOST_KEPT:

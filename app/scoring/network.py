@@ -12,7 +12,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
 from app.scoring.decoding import Outputs, columns, distribution
-from app.scoring.errors import BadBundle
+from app.scoring.errors import BadBundle, refusing
 from app.scoring.featurizer import Featurizer, Ids, padded
 from app.scoring.item import Item
 
@@ -34,7 +34,8 @@ class Network:
         """From the content of tokenizer.json and student.onnx.  Raises BadBundle with the reason."""
         featurizer = Featurizer.from_bytes(tokenizer, max_tokens)
         network = cls(item, featurizer, session_of(student))
-        network._check()
+        with refusing("student.onnx cannot be used"):  # the names in it, say, need not be UTF-8
+            network._check()
         return network
 
     def outputs(self, responses: Sequence[str]) -> Outputs:
@@ -63,10 +64,8 @@ class Network:
         if outputs != {(name, "tensor(float)", 1 if self._item.is_continuous else 2) for name in self._names}:
             shape = "(batch)" if self._item.is_continuous else "(batch, choices)"
             raise BadBundle(f"student.onnx gives {sorted(outputs)}, not {' and '.join(self._names)}: float {shape}")
-        try:
+        with refusing("student.onnx fails on a probe response"):
             together, alone = self.outputs(PROBE), self.outputs(PROBE[:1])
-        except Exception as error:  # onnxruntime's own classes derive from Exception directly
-            raise BadBundle(f"student.onnx fails on a probe response: {_first_line(error)}") from None
         expected = (len(PROBE), columns(self._item))
         if together.shape != expected:
             raise BadBundle(f"student.onnx gives outputs of shape {together.shape}, item and probe need {expected}")
@@ -86,12 +85,7 @@ def session_of(content: bytes, name: str = "student.onnx") -> onnxruntime.Infere
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # an arena keeps its largest size for good, one for every item
     options.log_severity_level = 4  # what fails is raised and named by us
-    try:
+    with refusing(f"{name} cannot be loaded"):
         # From bytes: the session reads what was checked, and no external data file can be named.
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own classes derive from Exception directly
-        raise BadBundle(f"{name} cannot be loaded: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+        # Without fallback: it would try the same again, and print that to stdout.
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)

@@ -5,8 +5,9 @@ from pathlib import Path
 from app.scoring.bundle import Bundle, read_bundle
 from app.scoring.conditions import Examiner, Finding
 from app.scoring.decoding import Score, decode
+from app.scoring.errors import refusing
 from app.scoring.featurizer import Ids
-from app.scoring.network import Network
+from app.scoring.network import PROBE, Network
 
 # Memory a loaded student takes, about, as measured on students of 100 to 200 kB: session and tokenizer take some times
 # their files, words that were read once most of the rest.
@@ -31,7 +32,10 @@ class Student:
         bundle = files.bundle
         network = Network.from_bytes(files.tokenizer, files.student, bundle.max_tokens, bundle.item)
         size = len(files.tokenizer) + len(files.student) + files.metadata_bytes
-        return cls(bundle, network, files.metadata_sha256, size)
+        with refusing("it cannot look at a probe response"):
+            student = cls(bundle, network, files.metadata_sha256, size)
+            student.examine(PROBE[1], student.read(PROBE)[1])
+        return student
 
     def read(self, responses: list[str]) -> list[Ids]:
         """What conditions and scores both rest on: reading costs as much as scoring."""

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from app.scoring.agreement import Agreement
 from app.scoring.bundle import CARD, TOKENIZER, Head, Provenance, Value, read_plain, sha256
 from app.scoring.decoding import Outputs, Score, columns, decode, softmax
-from app.scoring.errors import BadBundle, first_fault
+from app.scoring.errors import BadBundle, first_fault, no_panic, refusing
 from app.scoring.item import Item, Name, is_name
 from app.scoring.network import session_of
 
@@ -70,18 +70,17 @@ class TeacherNetwork:
 
     def __init__(self, tokenizer: bytes, members: Sequence[bytes], max_tokens: int, between: str, item: Item) -> None:
         """Raises BadBundle."""
-        try:
+        with refusing(f"{TOKENIZER} cannot be read"):
             self._tokenizer = Tokenizer.from_buffer(tokenizer)
-        except ValueError as error:
-            raise BadBundle(f"{TOKENIZER} cannot be read: {error}") from None
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_tokens, strategy="longest_first")
+            self._tokenizer.no_padding()
+            self._tokenizer.enable_truncation(max_tokens, strategy="longest_first")
         names = member_names(len(members))
         self._sessions = [session_of(content, name) for content, name in zip(members, names, strict=True)]
         self._between, self._continuous, self._columns = between, item.is_continuous, columns(item)
-        for session in self._sessions:
-            if unknown := {tensor.name for tensor in session.get_inputs()} - set(INPUTS):
-                raise BadBundle(f"a member takes {sorted(unknown)}, of which we know nothing")
+        with refusing("a member cannot be used"):  # the names in it, say, need not be UTF-8
+            unknown = {tensor.name for session in self._sessions for tensor in session.get_inputs()} - set(INPUTS)
+        if unknown:
+            raise BadBundle(f"a member takes {sorted(unknown)}, of which we know nothing")
 
     def outputs(self, context: str, responses: Sequence[str]) -> Outputs:
         """(responses, columns): the mixture of the members' distributions."""
@@ -89,7 +88,8 @@ class TeacherNetwork:
         return np.asarray(np.stack(rows) if rows else np.zeros((0, self._columns)), np.float32)
 
     def _one(self, context: str, response: str) -> NDArray[np.float32]:
-        encoding = self._tokenizer.encode(*((context, self._between + response) if context else (response,)))
+        with no_panic():
+            encoding = self._tokenizer.encode(*((context, self._between + response) if context else (response,)))
         given = dict(zip(INPUTS, (encoding.ids, encoding.attention_mask, encoding.type_ids), strict=True))
         tensors = {name: np.array([values], np.int64) for name, values in given.items()}
         each = [
@@ -145,12 +145,8 @@ class ExportedTeacher:
         members = [contents[name] for name in member_names(bundle.members)]
         first = bundle.items[0]
         network = TeacherNetwork(contents[TOKENIZER], members, bundle.max_tokens, bundle.between, first.item)
-        try:
+        with refusing("it fails on a probe response"):
             outputs = network.outputs(first.context, [PROBE])
-        except BadBundle:
-            raise
-        except Exception as error:  # onnxruntime's own classes derive from Exception directly
-            raise BadBundle(f"it fails on a probe response: {str(error).partition(chr(10))[0]}") from None
         if not np.isfinite(outputs).all():
             raise BadBundle("it gives outputs that are not finite for a probe response")
         if first.item.is_continuous and not (outputs[:, 1] > 0).all():

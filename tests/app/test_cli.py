@@ -74,7 +74,7 @@ def test_a_bad_row_stops_all_before_anything_is_written(settings: Set, tmp_path:
         (("score", "in.xlsx", "--out", "out.csv"), 1, "must end in .jsonl or .csv"),
         (("score", "in.csv"), 2, "--out"),
         (("bundle", "check", "heat-9"), 1, "no student for item 'heat-9'"),
-        (("bundle", "check", "../heat-1"), 1, "no student for item"),
+        (("bundle", "check", "../heat-1"), 1, "no student for such an item"),
         (("bundle", "gate", "heat-9"), 1, "no student for item 'heat-9'"),
         (("bundle", "gate", "heat-1", "v9"), 1, "no version 'v9'"),
         (("bundle", "gate", "heat-1", "../heat-1"), 1, "no version '../heat-1'"),

@@ -40,7 +40,8 @@ def _yaml_rows(path: Path) -> list[Row]:
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        # The latter are what PyYAML makes of a 31 November, of `!!bool perhaps`, and of a thousand brackets.
         mark = getattr(error, "problem_mark", None)
         raise BadRows([RowError(path, mark.line + 1 if mark else 1, f"not YAML: {error}")]) from None
     if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from app.scoring.bundle import read_plain
-from app.scoring.errors import BadBundle, UnknownItem, first_fault
+from app.scoring.errors import BadBundle, UnknownItem, first_fault, refusing
 from app.scoring.feedback.prompt import Prompter, PromptSettings
 from app.scoring.feedback.screen import Screen
 from app.scoring.item import Item, Name, is_name
@@ -121,16 +121,8 @@ def load_feedback(folder: Path) -> FeedbackFiles:
     for name, wanted in bundle.sha256.items():
         if checksum(folder / name) != wanted:
             raise BadBundle(f"{name} does not have the checksum in {METADATA}")
-    try:
+    with refusing(f"{TOKENIZER} cannot be used"):
         return FeedbackFiles(folder, bundle)
-    except BadBundle:
-        raise
-    except Exception as error:  # what tokenizers raises derives from Exception directly
-        raise BadBundle(f"{TOKENIZER} cannot be used: {str(error).partition(chr(10))[0]}") from None
-    except BaseException as error:  # its panics not even from that
-        if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
-            raise
-        raise BadBundle(f"{TOKENIZER} cannot be used: {str(error).partition(chr(10))[0]}") from None
 
 
 def checksum(path: Path) -> str:

@@ -104,8 +104,9 @@ def test_a_bad_body_gets_its_problem_and_is_not_repeated(
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
 )
-def test_a_body_that_is_not_called_json_is_refused(client: TestClient, content_type: str) -> None:
-    reply = client.post("/score", content=json.dumps(body()), headers={"Content-Type": content_type})
+@pytest.mark.parametrize("path", ["/score", "/score/batch", f"/predictions/{uuid.UUID(int=0)}/review"])
+def test_a_body_that_is_not_called_json_is_refused(client: TestClient, content_type: str, path: str) -> None:
+    reply = client.post(path, content=json.dumps(body()), headers={"Content-Type": content_type})
 
     assert_problem(reply, 415, "unsupported-media-type")
 

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 from pydantic import BaseModel
 from starlette.testclient import TestClient
 
@@ -14,8 +14,9 @@ from tests.app.api.claims import assert_problem
 ELSEWHERE = re.compile(r"""(?:https?:)?//[a-z0-9-]""", re.IGNORECASE)
 PROBLEM = "application/problem+json"
 CALLS = {
-    ("post", "/score"): {"400", "401", "403", "404", "409", "413", "422", "503"},
-    ("post", "/score/batch"): {"400", "401", "403", "409", "413", "422", "503"},
+    ("post", "/score"): {"400", "401", "403", "404", "409", "413", "415", "422", "503"},
+    ("post", "/score/batch"): {"400", "401", "403", "409", "413", "415", "422", "503"},
+    ("post", "/predictions/{prediction_id}/review"): {"400", "401", "403", "404", "413", "415", "422", "503"},
     ("get", "/items"): {"401", "403", "503"},
     ("get", "/items/{item_id}"): {"401", "403", "404", "503"},
     ("get", "/predictions"): {"401", "403", "422", "503"},
@@ -93,6 +94,24 @@ def test_every_call_documents_its_problems(document: dict[str, Any]) -> None:
     assert documented.keys() >= CALLS.keys()
     missing = {call: problems - documented[call] for call, problems in CALLS.items() if problems - documented[call]}
     assert missing == {}
+
+
+@pytest.mark.parametrize("model", ["ScoreRequest", "ReviewRequest"])
+@pytest.mark.parametrize("value", ["warm\0air", "\0"])
+def test_a_nul_is_documented_as_refused(document: dict[str, Any], model: str, value: str) -> None:
+    good = document["components"]["schemas"][model]["examples"][0]
+    schema = {"schema": {"$ref": f"#/components/schemas/{model}"}}
+    for field in {"response", "learner_id", "attempt_id", "reviewer", "reason"} & {
+        *document["components"]["schemas"][model]["properties"]
+    }:
+        check(document, schema, good | {field: "warm\nair"})
+        with pytest.raises(ValidationError):
+            check(document, schema, good | {field: value})
+
+
+def test_a_reviewer_of_no_name_is_documented_as_refused(document: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        check(document, {"schema": {"$ref": "#/components/schemas/ReviewRequest"}}, {"reviewer": " \n", "score": 1})
 
 
 def test_a_documented_problem_has_the_problem_schema_and_no_other_type(document: dict[str, Any]) -> None:

@@ -1,0 +1,92 @@
+"""What the tests of this folder have in common: how many cases they try, and how what is sound is damaged.
+
+Each tries a few cases, always the same.  FUZZ_TIMES=100 tries a hundred times as many, other ones each time:
+
+    FUZZ_TIMES=100 .venv/bin/python -m pytest tests/fuzz
+"""
+
+import copy
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
+SLOWEST = timedelta(seconds=10)  # of one case, on a machine with other things to do
+
+
+def cases(number: int) -> settings:
+    return settings(
+        max_examples=number * TIMES,
+        derandomize=TIMES == 1,
+        database=None,
+        deadline=SLOWEST,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
+TEXTS = st.text(st.characters(), max_size=40) | st.sampled_from(["", " ", "\0", "\ud800", "NaN", "../..", "é" * 300])
+NUMBERS = (
+    st.floats() | st.integers() | st.sampled_from([-1, 0, 1, 2**31, 2**63, 10**30, -0.0, 1e308, 5e-324, 0.5, 4097])
+)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
+    """The bytes after one to four small changes."""
+    found = bytearray(whole)
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, len(found)))
+        match draw(st.sampled_from(["bit", "byte", "cut", "insert", "repeat", "end"])):
+            case "bit" if place < len(found):
+                found[place] ^= 1 << draw(st.integers(0, 7))
+            case "byte" if place < len(found):
+                found[place] = draw(st.sampled_from([0, 0x7F, 0x80, 0xFF]) | st.integers(0, 255))
+            case "cut":
+                del found[place : place + draw(st.integers(1, 64))]
+            case "insert":
+                found[place:place] = draw(st.binary(min_size=1, max_size=16))
+            case "repeat":
+                start = draw(st.integers(0, len(found)))
+                found[place:place] = found[start : start + 64]
+            case _:
+                del found[place:]
+    return bytes(found)
+
+
+@st.composite
+def altered(draw: st.DrawFn, document: Any) -> Any:
+    """The JSON document with one to three of its values replaced, taken away or joined by unknown ones."""
+    found = [copy.deepcopy(document)]
+    for _ in range(draw(st.integers(1, 3))):
+        places = list(_places(found))
+        inside, key = places[draw(st.integers(0, len(places) - 1))]
+        match draw(st.sampled_from(["replace", "replace", "replace", "take", "add"])):
+            case "take" if inside is not found:
+                del inside[key]
+            case "add" if isinstance(inside, dict):
+                inside[draw(TEXTS)] = draw(VALUES)
+            case _:
+                inside[key] = draw(VALUES | st.sampled_from(_leaves(document)))
+    return found[0]
+
+
+def _places(inside: Any) -> Iterator[tuple[Any, Any]]:
+    """Every value within, by where it stands."""
+    for key in list(inside) if isinstance(inside, dict) else range(len(inside)):
+        yield inside, key
+        if isinstance(inside[key], dict | list):
+            yield from _places(inside[key])
+
+
+def _leaves(document: Any) -> list[Any]:
+    """Values that stand elsewhere in it: the right kind in the wrong place."""
+    return [inside[key] for inside, key in _places([document]) if not isinstance(inside[key], dict | list)]
