@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,7 @@ from benchmarks.outages import Outage, Postgres, full, of_postgres, of_sqlite, s
 from benchmarks.service import free_port, running, serving, until, with_key
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
+ALIVE = 1.0  # seconds in which /livez has to answer
 RECOVERY = 30.0  # seconds in which scores have to be given again
 PAUSE = 0.25  # seconds between the calls of a caller in an outage: what is measured is the service, not the machine
 
@@ -92,19 +94,20 @@ def settings_for(url: str) -> dict[str, str]:
 def killed(database: str, settings: dict[str, str], key: str, rounds: int, clients: int) -> Found:
     """The service, under load, at a moment that nobody chose."""
     port, down = free_port(), 0.0
-    with crowd(port, key, clients) as told:
+    with ExitStack() as stack, crowd(port, key, clients) as told:
         for _ in range(rounds):
             began = time.monotonic()
             with running(serving(port), port, settings) as process:
                 down = max(down, time.monotonic() - began)
-                before = len(told.acknowledged)
-                until(lambda before=before: len(told.acknowledged) > before + clients, RECOVERY)  # type: ignore[misc]
+                until(partial(has_given, told, len(told.acknowledged) + clients), RECOVERY)
                 time.sleep(random.uniform(0, 0.5))  # noqa: S311  # no secret
                 os.kill(process, signal.SIGKILL)
-        last = running(serving(port), port, settings)
-        last.__enter__()
-    last.__exit__(None, None, None)
+        stack.enter_context(running(serving(port), port, settings))  # for those who wait for their 200
     return judged(Found(database, "service killed", rounds, recovered=down), told, settings)
+
+
+def has_given(told: Told, number: int) -> bool:
+    return len(told.acknowledged) > number
 
 
 def suffered(database: str, settings: dict[str, str], key: str, outages: Sequence[Outage], clients: int) -> list[Found]:
@@ -121,7 +124,7 @@ def suffered(database: str, settings: dict[str, str], key: str, outages: Sequenc
 
 
 def suffer(found: Found, outage: Outage, told: Told) -> Found:
-    until(lambda: len(told.acknowledged) > 50, RECOVERY)
+    until(partial(has_given, told, 50), RECOVERY)
     refused = told.statuses[503]
     began = time.monotonic()
     with outage.cause():
@@ -137,9 +140,15 @@ def suffer(found: Found, outage: Outage, told: Told) -> Found:
     time.sleep(1)
     if outage.refuses and told.statuses[503] == refused:
         found.broken["no outage"] = 1
-    meanwhile = [(status, why) for at, status, why in told.readiness if began + 1 < at < ended]
-    found.said = sorted({why for status, why in meanwhile if status != 200})
-    if outage.unready and any(status == 200 for status, _ in meanwhile):
+    if told.broke:
+        found.broken["connection broken by the service"] = told.broke
+    if told.slowest_alive > ALIVE:
+        found.broken["/livez slower than a second"] = 1
+    looked = [
+        (reply.status, why) for reply, why in told.readiness if began + 1 < reply.asked and reply.answered < ended
+    ]
+    found.said = sorted({why for status, why in looked if status != 200})
+    if outage.unready and any(status == 200 for status, _ in looked):
         found.broken["/readyz says ready"] = 1
     return found
 

@@ -18,7 +18,8 @@ from sqlalchemy import NullPool, create_engine, text
 
 from benchmarks.service import until
 
-HELD = 20.0  # seconds; SQLite waits 15 for another writer
+HELD = 20.0  # seconds; the service waits 15 for a lock
+SILENT = 40.0  # seconds; the service waits 30 for a database that says nothing
 Cause = Callable[[], Any]
 
 
@@ -91,10 +92,10 @@ class Postgres:
 
 
 @contextmanager
-def table_locked(url: str) -> Iterator[None]:
+def table_locked(url: str, table: str) -> Iterator[None]:
     """As a VACUUM FULL or an ALTER TABLE would."""
     with create_engine(url, poolclass=NullPool).begin() as connection:
-        connection.execute(text("LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE"))
+        connection.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
         yield
 
 
@@ -156,7 +157,10 @@ def of_postgres(server: Postgres, kills: int) -> list[Outage]:
     return [
         *[Outage("server killed", server.killed, 3, unready=True)] * kills,
         Outage("read-only", server.read_only, 5, unready=True),
-        Outage("table locked", partial(table_locked, server.url), HELD, refuses=False),
-        Outage("server frozen", server.frozen, HELD, refuses=False),
+        *[
+            Outage(f"{table} locked", partial(table_locked, server.url, table), HELD)
+            for table in ("predictions", "idempotency_claims", "api_keys")
+        ],
+        Outage("server frozen", server.frozen, SILENT, unready=True),
         Outage("migration", partial(migrating, server.url), 5, refuses=False, unready=True),
     ]
