@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from app.scoring.active import ACTIVE, activate, read_active
 from app.scoring.bundle import STUDENT
 from app.scoring.registry import Registry
-from tests.app.conftest import Serve, Sql
+from tests.app.conftest import Locked, Serve, Sql
 from tests.tiny import write_tiny_bundle
 from tests.tiny_teacher import fall_back, item_of, write_tiny_teacher
 
@@ -147,3 +147,16 @@ def test_a_teacher_that_is_mended_is_taken_up_and_is_in_memory_once(models: Path
     assert seconds[0] is not None
     assert seconds[1] is not None
     assert seconds[0]._teacher is seconds[1]._teacher
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"], indirect=True)
+def test_a_service_starts_while_its_database_takes_nothing_and_writes_down_later_what_is_live(
+    serve: Serve, locked: Locked, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.storage.database.LOCKED", 1)
+
+    with locked("seen_activations"):
+        client = serve(reload_seconds=0.05)
+
+    until(lambda: sql("SELECT * FROM seen_activations"))
+    assert version(client) == OLD
