@@ -7,11 +7,11 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from anyio import to_thread
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.storage import keys
+from app.storage.patience import in_thread
 
 FRESH = 1.0  # seconds
 MOST = 1024  # keys
@@ -39,7 +39,7 @@ class KeyCache:
             return kept[1]
         if kept is not None:
             self._known[hashed] = (now, kept[1])  # one asks again, the others go on with what was known
-        found = await to_thread.run_sync(self._query, hashed)
+        found = await in_thread(self._query, hashed)
         if found is None:
             self._known.pop(hashed, None)
             return None
@@ -51,7 +51,7 @@ class KeyCache:
     async def any_made(self) -> bool:
         """Whether a key was ever made: from then on the service is closed."""
         if not self._closed:
-            self._closed = await to_thread.run_sync(self._any_made)
+            self._closed = await in_thread(self._any_made)
         return self._closed
 
     def _query(self, hashed: str) -> KnownKey | None:
