@@ -35,7 +35,7 @@ class Gatherer(Generic[Asked, Found]):
         self._open: tuple[Thread, SimpleQueue[_Call[Asked, Found] | None]] | None = None
 
     async def ask(self, asked: Asked) -> Found:
-        """Raises what `work` gave as an error, or raised, for this one."""
+        """Raises what `work` gave as an error, or raised, for this one.  Given up before its turn, it is not done."""
         loop = asyncio.get_running_loop()
         call: _Call[Asked, Found] = _Call(asked, loop, loop.create_future())
         with self._lock:
@@ -69,7 +69,8 @@ class Gatherer(Generic[Asked, Found]):
                     ended = True
                     break
                 calls.append(following)
-            self._answer(calls)
+            if wanted := [call for call in calls if not call.answer.cancelled()]:
+                self._answer(wanted)
 
     def _answer(self, calls: Sequence[_Call[Asked, Found]]) -> None:
         answers = self._answers([call.asked for call in calls])

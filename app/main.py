@@ -64,7 +64,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 log.error("not ready: %s", trouble)
             else:
                 refuse_to_be_open(engine, settings.host)
-                note_activations(engine, _activations(registry, desk))
             prediction_log = PredictionLog(engine, metrics.committed)
             scorer = Scorer(registry, prediction_log, engine, settings, desk, metrics)
             for item_id, reason in registry.without_teacher.items():

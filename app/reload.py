@@ -16,8 +16,11 @@ log = logging.getLogger("scorelet")
 
 @asynccontextmanager
 async def reloading(registry: Registry, models: Path, seconds: float, note: Callable[[], None]) -> AsyncIterator[None]:
-    """While it lasts.  `note` writes down what is live, when anything has changed; 0 seconds: never look."""
-    task = asyncio.create_task(_look(registry, models, seconds, note)) if seconds > 0 else None
+    """While it lasts.  `note` writes down what is live, now and when anything has changed; what the database did not
+    take it is offered again.  0 seconds: never look.
+    """
+    noted = await to_thread.run_sync(_noted, note)
+    task = asyncio.create_task(_look(registry, models, seconds, note, noted=noted)) if seconds > 0 else None
     try:
         yield
     finally:
@@ -27,7 +30,7 @@ async def reloading(registry: Registry, models: Path, seconds: float, note: Call
                 await task
 
 
-async def _look(registry: Registry, models: Path, seconds: float, note: Callable[[], None]) -> None:
+async def _look(registry: Registry, models: Path, seconds: float, note: Callable[[], None], *, noted: bool) -> None:
     told: dict[str, str] = {}
     while True:
         await asyncio.sleep(seconds)
@@ -45,8 +48,14 @@ async def _look(registry: Registry, models: Path, seconds: float, note: Callable
             if told.get(item_id) != reason:
                 log.error("item %s, its teacher or its shadow is not taken up: %s", item_id, reason)
         told = wrong
-        if changed:
-            try:
-                await to_thread.run_sync(note)
-            except SQLAlchemyError as error:
-                log.error("what is live could not be written down: %s", type(error).__name__)
+        if changed or not noted:
+            noted = await to_thread.run_sync(_noted, note)
+
+
+def _noted(note: Callable[[], None]) -> bool:
+    try:
+        note()
+    except SQLAlchemyError as error:
+        log.error("what is live could not be written down yet: %s", type(error).__name__)
+        return False
+    return True

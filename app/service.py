@@ -40,6 +40,7 @@ from app.shadows import Shadows
 from app.storage import predictions
 from app.storage.ids import uuid7
 from app.storage.log import AlreadyClaimed, Claim, LogRow, PredictionLog
+from app.storage.patience import in_thread
 
 MOST_JUDGED = 64  # submissions in one piece of work: who comes after waits no longer than that takes
 OPEN = "open"  # the caller of idempotency claims while no key is made
@@ -89,7 +90,7 @@ class Scorer:
         and SQLAlchemyError when the log cannot be kept.
         """
         caller = key_id or OPEN
-        if once and (stored := await to_thread.run_sync(self._stored, caller, once)):
+        if once and (stored := await in_thread(self._stored, caller, once)):
             return stored
         await self._fetch({own.item_id for own in submissions if isinstance(own, Submission)})
         if len(submissions) > 1:
@@ -104,7 +105,7 @@ class Scorer:
             for writer, _ in wanted.values():
                 writer.release()
             repeated = isinstance(error, AlreadyClaimed) and once
-            if repeated and (stored := await to_thread.run_sync(self._stored, caller, repeated)):
+            if repeated and (stored := await in_thread(self._stored, caller, repeated)):
                 return stored
             raise
         self._metrics.scored(results)

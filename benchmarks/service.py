@@ -20,15 +20,32 @@ def served(models: Path, database: Path, **settings: str) -> Iterator[tuple[http
     """A client of a running service, and its process id.  `settings`: further ones, SCORELET_… by name."""
     port = free_port()
     settings |= {"SCORELET_MODELS_DIR": str(models), "SCORELET_DATABASE_URL": f"sqlite:///{database}"}
-    program = str(BIN / "scorelet")
-    subprocess.run([program, "db", "upgrade"], env=os.environ | settings, check=True)  # noqa: S603  # our own program
+    scorelet(settings, "db", "upgrade")
     limits = httpx2.Limits(max_connections=256)
     address = f"http://127.0.0.1:{port}"
     with (
-        running([program, "serve", "--port", str(port)], port, settings) as process,
+        running(serving(port), port, settings) as process,
         httpx2.Client(base_url=address, timeout=60, trust_env=False, limits=limits) as client,
     ):
         yield client, process
+
+
+def scorelet(settings: Mapping[str, str], *command: str) -> str:
+    """What `scorelet` with this command says; it has to succeed."""
+    ran = subprocess.run(  # noqa: S603  # our own program
+        [str(BIN / "scorelet"), *command], env=os.environ | settings, check=True, capture_output=True, text=True
+    )
+    return ran.stdout.strip()
+
+
+def with_key(settings: Mapping[str, str]) -> str:
+    """A key that may score, in a database brought to the head revision."""
+    scorelet(settings, "db", "upgrade")
+    return scorelet(settings, "keys", "create", "a benchmark", "--scope", "score")
+
+
+def serving(port: int) -> list[str]:
+    return [str(BIN / "scorelet"), "serve", "--port", str(port)]
 
 
 @contextmanager

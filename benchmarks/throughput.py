@@ -7,7 +7,6 @@ meets all; ratios are of medians over rounds.  Items that fall back on a teacher
 """
 
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -24,7 +23,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.service import BIN, free_port, running
+from benchmarks.service import BIN, free_port, running, serving, with_key
 
 SCRIPT = """
 local bodies = {}
@@ -119,16 +118,10 @@ def echo() -> Iterator[tuple[int, str]]:
 def scorelet(models: Path, database_url: str, **settings: str) -> Iterator[tuple[int, str]]:
     """Its port, and a key that may score."""
     port = free_port()
-    settings |= {"SCORELET_MODELS_DIR": str(models), "SCORELET_DATABASE_URL": database_url}
-    program, environment = str(BIN / "scorelet"), os.environ | settings
-    subprocess.run([program, "db", "upgrade"], env=environment, check=True)  # noqa: S603  # our own program
-    made = subprocess.run(  # noqa: S603
-        [program, "keys", "create", "wrk", "--scope", "score"],
-        env=environment, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    one_thread = settings | {"OMP_NUM_THREADS": "1"}
-    with running([program, "serve", "--port", str(port)], port, one_thread):
-        yield port, made.stdout.strip()
+    settings |= {"SCORELET_MODELS_DIR": str(models), "SCORELET_DATABASE_URL": database_url, "OMP_NUM_THREADS": "1"}
+    key = with_key(settings)
+    with running(serving(port), port, settings):
+        yield port, key
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from app.api.state import State, StateDep
 from app.settings import is_loopback
 from app.storage import keys
 from app.storage.database import schema_problem
+from app.storage.patience import DatabaseSilent, in_thread
 
+SILENT = 5.0  # seconds; who asks whether a service is ready seldom waits longer
 router = APIRouter(tags=["probes"])
 
 
@@ -20,16 +22,20 @@ async def livez() -> Liveness:
 
 
 @router.get("/readyz", responses={503: {"model": Readiness}})
-def readyz(state: StateDep, response: Response) -> Readiness:
+async def readyz(state: StateDep, response: Response) -> Readiness:
     """Whether scores can be given and recorded; which item is not ready, and why."""
-    trouble = schema_problem(state["engine"], state["schema_head"])
+    is_open = False
+    try:
+        trouble, is_open = await in_thread(_look, state, seconds=SILENT)
+    except DatabaseSilent:
+        trouble = "the database does not answer"
     registry, desk = state["registry"], state["scorer"].desk
     ready = trouble is None and bool(registry.live)
     if not ready:
         response.status_code = 503
     return Readiness(
         status="ready" if ready else "not ready",
-        open=trouble is None and _is_open(state),
+        open=is_open,
         database=trouble or "ok",
         items=sorted(registry.live),
         refused=dict(registry.refused),
@@ -38,6 +44,12 @@ def readyz(state: StateDep, response: Response) -> Readiness:
         not_taken_up=dict(registry.not_taken_up),
         without_teacher=dict(registry.without_teacher),
     )
+
+
+def _look(state: State) -> tuple[str | None, bool]:
+    """What keeps the database from being used, and whether the service is open."""
+    trouble = schema_problem(state["engine"], state["schema_head"])
+    return trouble, trouble is None and _is_open(state)
 
 
 def _is_open(state: State) -> bool:

@@ -130,7 +130,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(SQLAlchemyError)
     async def database_error(_: Request, error: SQLAlchemyError) -> JSONResponse:
         log.error("the database failed: %s", type(error).__name__)
-        detail = "the database cannot be used, so nothing was recorded or given; try again"
+        detail = (
+            "the database cannot be used, so nothing is given; try again, with an Idempotency-Key to be logged once"
+        )
         return reply(problem("DatabaseUnavailable", 503, detail), {"Retry-After": "5"})
 
 

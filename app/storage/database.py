@@ -12,19 +12,37 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase
 
+LOCKED = 15  # seconds that a statement waits for another's lock
+SILENT_SERVER = {  # libpq's own: seconds to connect, milliseconds that what was sent may stay unacknowledged, and so on
+    "connect_timeout": 10,
+    "tcp_user_timeout": 15_000,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+POOL = {"pool_size": 10, "max_overflow": 31}  # one for each of 40 threads, and one that the log always finds
+
 
 def connect(url: str, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> Engine:
     """An engine.  SQLite gets WAL, and, with synchronous=FULL, a commit that returned survives a power cut.
 
+    No database is waited for without end: not for a lock, and not for a server that went without a word.
     Parameters are hidden from SQLAlchemy's own log and errors: a response is one of them.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=30)
-    waiting = {"timeout": 15}  # seconds for another writer
-    engine = create_engine(parsed, hide_parameters=True, connect_args=waiting)
+        waiting = {name: value for name, value in SILENT_SERVER.items() if name not in parsed.query}
+        engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args=waiting, **POOL)
+        event.listen(engine, "connect", _prepare_postgres)
+        return engine
+    engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": LOCKED}, **POOL)
     event.listen(engine, "connect", partial(_prepare_sqlite, synchronous))
     return engine
+
+
+def _prepare_postgres(connection: Any, _: object) -> None:
+    connection.execute(f"SET lock_timeout = '{LOCKED}s'")
+    connection.commit()
 
 
 def _prepare_sqlite(synchronous: str, connection: Any, _: object) -> None:
@@ -74,6 +92,10 @@ def schema_problem(engine: Engine, head: str | None) -> str | None:
             if not inspect(connection).has_table("alembic_version"):
                 return "the database is empty: run `scorelet db upgrade`"
             found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            if connection.dialect.name != "sqlite":  # SQLite only says so when it is written to
+                read_only = connection.execute(text("SHOW transaction_read_only")).scalar() == "on"
+                if read_only:
+                    return "the database is read-only: no score can be recorded"
     except SQLAlchemyError as error:
         # Not the whole message: it names host and user.
         return f"the database cannot be reached ({type(error).__name__})"

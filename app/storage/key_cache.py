@@ -7,11 +7,12 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.storage import keys
+from app.storage.patience import in_thread
 
 FRESH = 0.5  # seconds
 MOST = 1024  # keys
@@ -51,7 +52,7 @@ class KeyCache:
                 return kept.key
             kept.asking = True
         try:
-            found = await to_thread.run_sync(self._query, hashed, limiter=self._readers)
+            found = await in_thread(self._query, hashed, limiter=self._readers)
         finally:
             if kept is not None:
                 kept.asking = False
@@ -66,7 +67,7 @@ class KeyCache:
     async def any_made(self) -> bool:
         """Whether a key was ever made: from then on the service is closed."""
         if not self._closed:
-            self._closed = await to_thread.run_sync(self._any_made, limiter=self._readers)
+            self._closed = await in_thread(self._any_made, limiter=self._readers)
         return self._closed
 
     def _query(self, hashed: str) -> KnownKey | None:

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import Connection, Engine, exc, insert
 
 from app.gatherer import Gatherer
 from app.storage.database import insert_if_new
+from app.storage.patience import in_time
 from app.storage.tables import IdempotencyClaim, LoggedPrediction
 
 MOST = 256  # calls in one transaction: a lock is held no longer than that takes
+# The database's own trouble: the same for each call, so none is tried again alone.  TimeoutError is the pool's.
+TROUBLE = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
 INSERT = insert(LoggedPrediction.__table__)  # type: ignore[arg-type]  # a Table; the rows are no objects of the ORM
 LogRow = dict[str, Any]  # every column of LoggedPrediction by name
 
@@ -52,10 +54,10 @@ class PredictionLog:
         """Returns when rows and claim are committed, together.
 
         Raises AlreadyClaimed when the claim's key is taken, and SQLAlchemyError when the database fails; then nothing
-        is written.
+        is written, unless it failed, or fell silent, in the very commit.
         """
         if rows or claim is not None:
-            await self._writer.ask(_Call(rows, claim))
+            await in_time(self._writer.ask(_Call(rows, claim)))
 
     async def aclose(self) -> None:
         """What was put in is committed first."""
@@ -71,7 +73,7 @@ class PredictionLog:
                     connection.execute(INSERT, rows)
             self._committed(len(calls))
             return [AlreadyClaimed() if id(call) in taken else None for call in calls]
-        except (OperationalError, InterfaceError) as error:  # the database's own trouble: for each call the same
+        except TROUBLE as error:
             return [error] * len(calls)
 
     def _take(self, connection: Connection, calls: Sequence[_Call]) -> set[int]:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -110,6 +110,24 @@ def sql(outside: Engine) -> Sql:
             return [dict(row) for row in result.mappings()] if result.returns_rows else []
 
     return run
+
+
+class Locked(Protocol):
+    def __call__(self, table: str) -> AbstractContextManager[None]: ...
+
+
+@pytest.fixture
+def locked(outside: Engine) -> Locked:
+    """While it lasts nobody else reads or writes the table; on SQLite nobody else writes anything."""
+
+    @contextmanager
+    def lock(table: str) -> Iterator[None]:
+        sqlite = outside.dialect.name == "sqlite"
+        with outside.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if sqlite else f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            yield
+
+    return lock
 
 
 class Logged(Protocol):

@@ -106,3 +106,22 @@ def test_one_gatherer_serves_several_loops() -> None:
 
     assert [anyio.run(gatherer.ask, number) for number in (1, 2)] == [2, 4]
     anyio.run(gatherer.aclose)
+
+
+def test_what_is_given_up_before_its_turn_is_not_done() -> None:
+    work = Doubling()
+
+    async def run() -> None:
+        gatherer = Gatherer(work, 8, "doubling")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(gatherer.ask, 1)
+            while not work.pieces:
+                await anyio.sleep(0.001)
+            with anyio.move_on_after(0.01):
+                await gatherer.ask(2)
+            work.go_on.set()
+        await gatherer.aclose()
+
+    anyio.run(run)
+
+    assert work.pieces == [[1]]

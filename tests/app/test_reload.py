@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from app.scoring.active import ACTIVE, activate, read_active
 from app.scoring.bundle import STUDENT
 from app.scoring.registry import Registry
-from tests.app.conftest import Serve, Sql
+from tests.app.conftest import Locked, Serve, Sql
 from tests.tiny import write_tiny_bundle
 from tests.tiny_teacher import fall_back, item_of, write_tiny_teacher
 
@@ -174,3 +174,16 @@ def test_a_student_that_was_let_go_and_cannot_be_read_again_is_not_ready_until_i
     student.write_bytes(whole)
     until(lambda: asked("heat-1") == (200, None))
     assert client.get("/readyz").json()["refused"] == {}
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"], indirect=True)
+def test_a_service_starts_while_its_database_takes_nothing_and_writes_down_later_what_is_live(
+    serve: Serve, locked: Locked, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.storage.database.LOCKED", 1)
+
+    with locked("seen_activations"):
+        client = serve(reload_seconds=0.05)
+
+    until(lambda: sql("SELECT * FROM seen_activations"))
+    assert version(client) == OLD

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 from shutil import rmtree
 
@@ -5,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.app.api.claims import BOTH, assert_problem, body
-from tests.app.conftest import ITEMS, MakeKey, Serve, Sql
+from tests.app.conftest import ITEMS, Locked, MakeKey, Serve, Sql
 
 
 def test_a_live_process_says_so(client: TestClient) -> None:
@@ -72,6 +73,27 @@ def test_a_database_out_of_reach_is_not_ready_and_not_named(serve: Serve, tmp_pa
     assert not any(word in reply.text for word in ("anna", "hunter2", "grades", str(tmp_path)))
     assert client.get("/livez").status_code == 200
     assert_problem(client.post("/score", json=body()), 503, "database-unavailable")
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_database_that_says_nothing_is_not_ready_and_not_waited_for(
+    client: TestClient, locked: Locked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.api.probes.SILENT", 0.3)
+    monkeypatch.setattr("app.storage.patience.PATIENCE", 0.3)
+
+    with locked("alembic_version, idempotency_claims"):
+        ready = [client.get("/readyz") for _ in range(50)][-1]  # more than there are threads
+        scored = client.post("/score", json=body(), headers={"Idempotency-Key": "once"})
+        alive = client.get("/livez")
+
+    assert (ready.status_code, ready.json()["database"]) == (503, "the database does not answer")
+    assert_problem(scored, 503, "database-unavailable")
+    assert scored.headers["Retry-After"]
+    assert alive.status_code == 200
+    assert client.get("/readyz").status_code == 200
+    while client.app_state["engine"].pool.checkedout():  # by threads that were given up
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "tokenizer.json", "student.onnx", "card.md"])

@@ -1,10 +1,22 @@
+import socket
+import time
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from app.storage.database import connect, downgrade, head_revision, migrations_folder, schema_problem, upgrade
+from app.storage.database import (
+    LOCKED,
+    SILENT_SERVER,
+    connect,
+    downgrade,
+    head_revision,
+    migrations_folder,
+    schema_problem,
+    upgrade,
+)
 from app.storage.tables import Base
 
 
@@ -90,3 +102,42 @@ def test_the_migrations_are_found_with_a_head(engine: Engine) -> None:
 
     assert (migrations_folder() / "env.py").is_file()
     assert head_revision() is not None
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_lock_is_not_waited_for_without_end(engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert connection.execute(text("SHOW lock_timeout")).scalar() == f"{LOCKED}s"
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SILENT_SERVER, "connect_timeout", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        engine = connect(f"postgresql+psycopg://127.0.0.1:{silent.getsockname()[1]}/scorelet")
+        began = time.monotonic()
+
+        with pytest.raises(OperationalError), engine.connect():
+            pass
+
+    assert time.monotonic() - began < 10
+
+
+def test_what_the_url_says_about_waiting_goes_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+    monkeypatch.setattr(psycopg, "connect", lambda *_, **options: given.update(options) or 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        connect("postgresql+psycopg://127.0.0.1/scorelet?connect_timeout=3").connect()
+
+    assert given["connect_timeout"] == "3"
+    assert given["tcp_user_timeout"] == SILENT_SERVER["tcp_user_timeout"]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_database_that_takes_no_writes_says_so(engine: Engine) -> None:
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only = on"))
+    engine.dispose()
+
+    assert "read-only" in (schema_problem(engine, head_revision()) or "")

@@ -1,15 +1,18 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import anyio
 import pytest
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.storage.ids import uuid7
-from app.storage.log import AlreadyClaimed, Claim, LogRow, PredictionLog
+from app.storage.log import TROUBLE, AlreadyClaimed, Claim, LogRow, PredictionLog
+from app.storage.patience import DatabaseSilent
 from app.storage.tables import LoggedPrediction
-from tests.app.conftest import Logged, Sql
+from tests.app.conftest import Locked, Logged, Sql
 
 
 @pytest.fixture
@@ -193,3 +196,62 @@ def test_closing_commits_what_was_put_in_and_a_later_call_begins_anew(log: Predi
     anyio.run(run)
 
     assert len(logged()) == 2
+
+
+@pytest.mark.parametrize("kind", TROUBLE)
+def test_the_databases_own_trouble_is_met_once_for_all_who_wait(
+    engine: Engine, log: PredictionLog, logged: Logged, kind: type[SQLAlchemyError]
+) -> None:
+    met: list[SQLAlchemyError] = []
+    told: list[SQLAlchemyError] = []
+
+    def fail(_: object) -> None:
+        time.sleep(0.05)  # the others come meanwhile
+        met.append(kind("INSERT", {}, Exception()) if issubclass(kind, DBAPIError) else kind())
+        raise met[-1]
+
+    event.listen(engine, "begin", fail)
+
+    async def one() -> None:
+        with suppress(*TROUBLE):
+            await log.record([row()])
+            return
+        told.append(met[-1])
+
+    async def many() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(40):
+                group.start_soon(one)
+
+    anyio.run(many)
+
+    assert len(told) == 40
+    assert len(met) < 10
+    assert logged() == []
+
+
+def test_who_waits_for_a_silent_database_is_told_and_what_had_not_begun_is_not_done(
+    log: PredictionLog, logged: Logged, locked: Locked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.storage.patience.PATIENCE", 0.3)
+    began, waits = row(), row()
+    silent: list[str] = []
+
+    async def one(own: LogRow) -> None:
+        try:
+            await log.record([own])
+        except DatabaseSilent:
+            silent.append(own["prediction_id"])
+
+    async def both() -> None:
+        with locked("predictions"):
+            async with anyio.create_task_group() as group:
+                group.start_soon(one, began)
+                await anyio.sleep(0.1)
+                group.start_soon(one, waits)
+        await log.aclose()
+
+    anyio.run(both)
+
+    assert silent == [began["prediction_id"], waits["prediction_id"]]
+    assert [own.prediction_id for own in logged()] == [began["prediction_id"]]
