@@ -110,14 +110,9 @@ def _durability(engine: Engine, settings: Settings) -> Iterator[Finding]:
             yield Finding(True, "a power cut may lose the last scores (SCORELET_SQLITE_SYNCHRONOUS is NORMAL)")
         return
     with engine.connect() as connection:
-        commit, read_only = (
-            connection.execute(text(f"SHOW {name}")).scalar()
-            for name in ("synchronous_commit", "default_transaction_read_only")
-        )
+        commit = connection.execute(text("SHOW synchronous_commit")).scalar()
     if commit == "off":
         yield Finding(False, "a crash may lose acknowledged scores: synchronous_commit is off", "set it to on")
-    if read_only == "on":
-        yield Finding(False, "no score can be written: default_transaction_read_only is on", "set it to off")
 
 
 def _network(settings: Settings) -> Iterator[Finding]:

@@ -43,6 +43,11 @@ class Gatherer(Generic[Asked, Found]):
             self._open[1].put(call)
         return await call.answer
 
+    @property
+    def waiting(self) -> int:
+        """Calls that no work has begun on."""
+        return self._open[1].qsize() if self._open else 0
+
     async def aclose(self) -> None:
         """What was asked is done first."""
         with self._lock:

@@ -73,8 +73,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 settings.models_dir,
                 settings.reload_seconds,
                 lambda: note_activations(engine, _activations(registry, desk)),
+                metrics.reloaded,
             )
-            counting = metrics.watching(registry, scorer.second_opinions.pool, desk)
+            queues = {"judging": lambda: scorer.waiting, "log": lambda: prediction_log.waiting}
+            counting = metrics.watching(registry, scorer.second_opinions.pool, desk, queues)
             async with aclosing(prediction_log), desk.at_work(), aclosing(scorer), watching, counting:
                 yield {
                     "settings": settings,

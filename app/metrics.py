@@ -1,10 +1,10 @@
 """What the service counts, for Prometheus.  Labels are bounded: routes, items that are live, words of ours."""
 
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -34,12 +34,23 @@ class Metrics:
         self._commits = Histogram(
             "scorelet_commit_calls", "Calls committed in one transaction.", registry=own, buckets=CALLS
         )
+        self._lost = Counter(
+            "scorelet_commit_failed_calls", "Calls that the database did not take, answered by 503.", registry=own
+        )
+        self._database = Gauge(
+            "scorelet_database_takes_writes", "Whether it took the last transaction.", registry=own,
+            multiprocess_mode="livemin",
+        )  # fmt: skip
+        self._database.set(1)
+        self._reloads = Counter("scorelet_reloads", "Changes of bundles seen.", ["outcome"], registry=own)
         ProcessCollector(registry=self.registry)
 
     @asynccontextmanager
-    async def watching(self, items: Registry, teachers: TeacherPool, desk: Desk) -> AsyncIterator[None]:
-        """While it lasts, what is only read when it is asked for is there too."""
-        self._state = _State(items, teachers, desk)
+    async def watching(
+        self, items: Registry, teachers: TeacherPool, desk: Desk, queues: Mapping[str, Callable[[], int]]
+    ) -> AsyncIterator[None]:
+        """While it lasts, what is only read when it is asked for is there too.  `queues`: what waits, by what for."""
+        self._state = _State(items, teachers, desk, queues)
         self.registry.register(self._state)
         try:
             yield
@@ -57,8 +68,18 @@ class Metrics:
             else:
                 self._given(result)
 
-    def committed(self, calls: int) -> None:
-        self._commits.observe(calls)
+    def committed(self, calls: int, kept: bool) -> None:
+        """A transaction of so many calls ended; not `kept`: the database did not take it."""
+        self._database.set(kept)
+        if kept:
+            self._commits.observe(calls)
+        else:
+            self._lost.inc(calls)
+
+    def reloaded(self, taken_up: int, refused: int) -> None:
+        """Changes in the folder of bundles: items that are live as it says now, and items newly found not to be."""
+        self._reloads.labels("taken_up").inc(taken_up)
+        self._reloads.labels("refused").inc(refused)
 
     def text(self) -> bytes:
         """In Prometheus' own format.  Of several processes the counts are everybody's, what is read only now is of the
@@ -79,8 +100,10 @@ class Metrics:
 
 
 class _State(Collector):
-    def __init__(self, items: Registry, teachers: TeacherPool, desk: Desk) -> None:
-        self._items, self._teachers, self._desk = items, teachers, desk
+    def __init__(
+        self, items: Registry, teachers: TeacherPool, desk: Desk, queues: Mapping[str, Callable[[], int]]
+    ) -> None:
+        self._items, self._teachers, self._desk, self._queues = items, teachers, desk, queues
 
     def collect(self) -> Iterator[Metric]:
         items = GaugeMetricFamily("scorelet_items", "Items by what became of their bundles.", labels=["state"])
@@ -95,6 +118,10 @@ class _State(Collector):
         for state, count in counted.items():
             items.add_metric([state], count)
         yield items
+        queued = GaugeMetricFamily("scorelet_waiting", "Responses to be judged, calls to be logged.", labels=["queue"])
+        for queue, length in self._queues.items():
+            queued.add_metric([queue], length())
+        yield queued
         shelf = self._items.shelf
         yield GaugeMetricFamily("scorelet_students_loaded", "Students in memory.", value=len(shelf))
         yield GaugeMetricFamily("scorelet_students_bytes", "What they take, about.", value=shelf.bytes)

@@ -15,12 +15,22 @@ log = logging.getLogger("scorelet")
 
 
 @asynccontextmanager
-async def reloading(registry: Registry, models: Path, seconds: float, note: Callable[[], None]) -> AsyncIterator[None]:
-    """While it lasts.  `note` writes down what is live, now and when anything has changed; what the database did not
-    take it is offered again.  0 seconds: never look.
+async def reloading(
+    registry: Registry,
+    models: Path,
+    seconds: float,
+    note: Callable[[], None],
+    reloaded: Callable[[int, int], None] = lambda *_: None,
+) -> AsyncIterator[None]:
+    """While it lasts.  0 seconds: never look.
+
+    `note` writes down what is live, now and when anything has changed; what the database did not take it is offered
+    again.  `reloaded` is told of each look how many items were taken up, and how many newly refused.
     """
     noted = await to_thread.run_sync(_noted, note)
-    task = asyncio.create_task(_look(registry, models, seconds, note, noted=noted)) if seconds > 0 else None
+    task = None
+    if seconds > 0:
+        task = asyncio.create_task(_look(registry, models, seconds, note, reloaded, noted=noted))
     try:
         yield
     finally:
@@ -30,7 +40,15 @@ async def reloading(registry: Registry, models: Path, seconds: float, note: Call
                 await task
 
 
-async def _look(registry: Registry, models: Path, seconds: float, note: Callable[[], None], *, noted: bool) -> None:
+async def _look(
+    registry: Registry,
+    models: Path,
+    seconds: float,
+    note: Callable[[], None],
+    reloaded: Callable[[int, int], None],
+    *,
+    noted: bool,
+) -> None:
     told: dict[str, str] = {}
     while True:
         await asyncio.sleep(seconds)
@@ -44,9 +62,10 @@ async def _look(registry: Registry, models: Path, seconds: float, note: Callable
             log.info("item %s: %s", item_id, f"{live.active.version}, {live.active.mode}" if live else "gone")
         shadows = {item: live.without_shadow for item, live in registry.live.items() if live.without_shadow}
         wrong = shadows | registry.without_teacher | registry.refused | registry.not_taken_up
-        for item_id, reason in wrong.items():
-            if told.get(item_id) != reason:
-                log.error("item %s, its teacher or its shadow is not taken up: %s", item_id, reason)
+        new = {item_id: reason for item_id, reason in wrong.items() if told.get(item_id) != reason}
+        for item_id, reason in new.items():
+            log.error("item %s, its teacher or its shadow is not taken up: %s", item_id, reason)
+        reloaded(len(changed), len(new))
         told = wrong
         if changed or not noted:
             noted = await to_thread.run_sync(_noted, note)

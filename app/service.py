@@ -149,6 +149,11 @@ class Scorer:
         await self._log.record(rows, claim)
         return results
 
+    @property
+    def waiting(self) -> int:
+        """Submissions that nobody has begun to judge."""
+        return self._judges.waiting
+
     async def aclose(self) -> None:
         """What is being judged ends first."""
         await self._judges.aclose()

@@ -44,10 +44,10 @@ class _Call:
 
 
 class PredictionLog:
-    def __init__(self, engine: Engine, committed: Callable[[int], None] = lambda _: None) -> None:
-        """`committed` is told how many calls each transaction had."""
+    def __init__(self, engine: Engine, told: Callable[[int, bool], None] = lambda *_: None) -> None:
+        """`told` is how many calls each transaction had, and whether it was committed."""
         self._engine = engine
-        self._committed = committed
+        self._told = told
         self._writer: Gatherer[_Call, None] = Gatherer(self._commit, MOST, "prediction log")
 
     async def record(self, rows: Sequence[LogRow], claim: Claim | None = None) -> None:
@@ -58,6 +58,11 @@ class PredictionLog:
         """
         if rows or claim is not None:
             await in_time(self._writer.ask(_Call(rows, claim)))
+
+    @property
+    def waiting(self) -> int:
+        """Calls that are in no transaction yet."""
+        return self._writer.waiting
 
     async def aclose(self) -> None:
         """What was put in is committed first."""
@@ -71,9 +76,10 @@ class PredictionLog:
                 rows = [row for call in calls if id(call) not in taken for row in call.rows]
                 if rows:
                     connection.execute(INSERT, rows)
-            self._committed(len(calls))
+            self._told(len(calls), True)
             return [AlreadyClaimed() if id(call) in taken else None for call in calls]
         except TROUBLE as error:
+            self._told(len(calls), False)
             return [error] * len(calls)
 
     def _take(self, connection: Connection, calls: Sequence[_Call]) -> set[int]:

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,20 +59,23 @@ def test_a_proxy_that_is_no_address_is_named(tmp_path: Path) -> None:
     ]
 
 
-@pytest.fixture
-def altered(postgres: Postgres) -> Iterator[Settings]:
+@pytest.mark.parametrize(
+    ("setting", "value", "what"),
+    [
+        ("synchronous_commit", "off", "a crash may lose acknowledged scores: synchronous_commit is off"),
+        ("default_transaction_read_only", "on", "postgresql: the database is read-only: no score can be recorded"),
+    ],
+)
+def test_a_database_that_forgets_or_takes_nothing_is_named(
+    postgres: Postgres, tmp_path: Path, setting: str, value: str, what: str
+) -> None:
     url = postgres.create("doctored", MIGRATED)
-    engine = connect(url)
-    with engine.begin() as connection:
-        connection.execute(text("ALTER DATABASE doctored SET synchronous_commit = off"))
-        connection.execute(text("ALTER DATABASE doctored SET default_transaction_read_only = on"))
-    engine.dispose()
-    yield Settings.model_validate({"database_url": url})
-    postgres.drop("doctored")
+    try:
+        engine = connect(url)
+        with engine.begin() as connection:
+            connection.execute(text(f"ALTER DATABASE doctored SET {setting} = {value}"))
+        engine.dispose()
 
-
-def test_a_database_that_forgets_or_takes_nothing_is_named(altered: Settings) -> None:
-    assert {
-        "a crash may lose acknowledged scores: synchronous_commit is off",
-        "no score can be written: default_transaction_read_only is on",
-    } <= set(bad(altered))
+        assert bad(settings(tmp_path, database_url=url)) == [what]
+    finally:
+        postgres.drop("doctored")

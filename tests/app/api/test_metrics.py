@@ -1,6 +1,7 @@
 """GET /metrics: what is counted, who may read it, and that nobody's words are in it."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from starlette.testclient import TestClient
 
 from app.scoring.bundle import STUDENT
 from tests.app.api.claims import assert_problem, body
-from tests.app.conftest import MakeKey, Serve
+from tests.app.conftest import MakeKey, Serve, Sql
+from tests.tiny import write_tiny_bundle
 
 
 def metrics(client: TestClient) -> dict[str, float]:
@@ -54,7 +56,41 @@ def test_commits_are_counted_with_the_calls_they_had(client: TestClient) -> None
     for _ in range(3):
         client.post("/score", json=body())
 
-    assert metrics(client)["scorelet_commit_calls_sum"] == 3
+    found = metrics(client)
+    assert found["scorelet_commit_calls_sum"] == 3
+    assert found["scorelet_database_takes_writes"] == 1
+    assert found["scorelet_commit_failed_calls_total"] == 0
+    assert found['scorelet_waiting{queue="log"}'] == found['scorelet_waiting{queue="judging"}'] == 0
+
+
+def test_what_the_database_does_not_take_is_counted(client: TestClient, sql: Sql) -> None:
+    sql("ALTER TABLE predictions RENAME TO elsewhere")
+
+    assert client.post("/score", json=body()).status_code == 503
+
+    found = metrics(client)
+    assert found["scorelet_database_takes_writes"] == 0
+    assert found["scorelet_commit_failed_calls_total"] == 1
+    sql("ALTER TABLE elsewhere RENAME TO predictions")
+    client.post("/score", json=body())
+    assert metrics(client)["scorelet_database_takes_writes"] == 1
+
+
+def test_changes_of_bundles_are_counted(serve: Serve, models: Path) -> None:
+    client = serve(reload_seconds=0.05)
+    write_tiny_bundle(models, version="20270101T000000Z-00000002")
+    (write_tiny_bundle(models, "heat-9") / STUDENT).write_bytes(b"x")
+
+    deadline = time.monotonic() + 20
+    while not (found := metrics(client)).get('scorelet_reloads_total{outcome="taken_up"}'):
+        assert time.monotonic() < deadline
+    while not (found := metrics(client)).get('scorelet_reloads_total{outcome="refused"}'):
+        assert time.monotonic() < deadline
+    time.sleep(0.2)
+    assert (
+        metrics(client)['scorelet_reloads_total{outcome="refused"}']
+        == found['scorelet_reloads_total{outcome="refused"}']
+    )
 
 
 def test_items_are_counted_by_what_became_of_them(serve: Serve, models: Path) -> None:
