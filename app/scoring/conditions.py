@@ -8,11 +8,11 @@ import base64
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,9 +24,11 @@ from app.scoring.text import is_blank
 Condition = Literal["blank", "refusal", "too_short", "unreadable", "repetition"]
 Flag = Literal["copied", "off_topic", "disordered", "over_long"]
 Pieces = NDArray[np.int64]
+Runs = NDArray[np.uint64]  # pieces in a row, as numbers
 COPIED_RUN = 10  # pieces in a row that count as copied: some seven words
 WINDOW = 40  # words of what was given that are read at a time
 MAX_PACKED = 8 * 2**20  # bytes
+FACTORS = np.random.default_rng(0).integers(2**64, size=COPIED_RUN, dtype=np.uint64) | np.uint64(1)  # odd: none is lost
 REPEATED_RUN = 4  # pieces in a row whose return counts as repetition
 
 
@@ -100,14 +102,15 @@ class Examiner:
         return len(own) - int(np.count_nonzero(self._featurizer.signs[own])) <= self._longest_refusal
 
 
-def given(item: Item, featurizer: Featurizer) -> frozenset[tuple[int, ...]]:
+def given(item: Item, featurizer: Featurizer) -> Runs:
     """Every run of COPIED_RUN pieces of prompt and passage, read in windows: a featurizer cuts long texts."""
-    found: frozenset[tuple[int, ...]] = frozenset()
-    for text in (item.prompt, item.passage or ""):
-        words = text.split()
-        for start in range(0, len(words), WINDOW - COPIED_RUN):
-            found |= runs(pieces(featurizer, " ".join(words[start : start + WINDOW])), COPIED_RUN)
-    return found
+    windows = [
+        " ".join(words[start : start + WINDOW])
+        for words in (item.prompt.split(), (item.passage or "").split())
+        for start in range(0, len(words), WINDOW - COPIED_RUN)
+    ]
+    read = [_in_order(np.array(ids[1:], np.int64), COPIED_RUN) for ids in featurizer.read(windows)]
+    return np.unique(np.concatenate(read)) if read else np.zeros(0, np.uint64)
 
 
 def pieces(featurizer: Featurizer, text: str) -> Pieces:
@@ -142,8 +145,7 @@ def disorder(own: Pieces, seen: Pieces, usual: float) -> float:
     """How much larger the share of neighbours never seen is than usual, by the square root of their number."""
     if not len(own) or not len(seen):
         return 0.0
-    places = np.minimum(np.searchsorted(seen, own), len(seen) - 1)
-    return float((np.mean(seen[places] != own) - usual) * np.sqrt(len(own)))
+    return float((1 - np.mean(_has(seen, own)) - usual) * np.sqrt(len(own)))
 
 
 def packed(seen: Pieces) -> str:
@@ -174,19 +176,30 @@ def repetition(own: Pieces) -> float:
     return 1 - len(runs(own, REPEATED_RUN)) / count if count > 0 else 0.0
 
 
-def copied(own: Pieces, given: frozenset[tuple[int, ...]]) -> float:
+def copied(own: Pieces, given: Runs) -> float:
     """Share of the pieces that stand in runs of COPIED_RUN which what was given has too."""
-    starts = [start for start, run in enumerate(_runs(own, COPIED_RUN)) if run in given]
-    inside = {place for start in starts for place in range(start, start + COPIED_RUN)}
-    return len(inside) / len(own) if inside else 0.0
+    found = _in_order(own, COPIED_RUN)
+    if not len(found) or not len(given):
+        return 0.0
+    inside = np.zeros(len(own), bool)
+    for start in np.flatnonzero(_has(given, found)).tolist():
+        inside[start : start + COPIED_RUN] = True
+    return float(inside.mean())
 
 
-def runs(own: Pieces, length: int) -> frozenset[tuple[int, ...]]:
-    """Every run of that length."""
-    return frozenset(_runs(own, length))
+def runs(own: Pieces, length: int) -> Runs:
+    """Every run of that length, once, ascending."""
+    return np.unique(_in_order(own, length))
 
 
-def _runs(own: Pieces, length: int) -> Iterator[tuple[int, ...]]:
-    """In order."""
-    listed = own.tolist()
-    return zip(*(listed[start:] for start in range(length)), strict=False)  # they end at the shortest, the last
+def _in_order(own: Pieces, length: int) -> Runs:
+    """(runs,): each as one number, Σ piece·factor modulo 2^64, which two that differ as good as never share."""
+    if len(own) < length:
+        return np.zeros(0, np.uint64)
+    return np.asarray(sliding_window_view(own.astype(np.uint64), length) @ FACTORS[:length])
+
+
+def _has(ascending: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of those wanted are among the others, of which there is one at least."""
+    places = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    return np.asarray(ascending[places] == wanted)
