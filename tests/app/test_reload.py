@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,9 @@ from app.scoring.registry import Registry
 from tests.app.conftest import Locked, Serve, Sql
 from tests.tiny import write_tiny_bundle
 from tests.tiny_teacher import fall_back, item_of, write_tiny_teacher
+from tests.waiting import until
 
 OLD, NEW = "20260101T000000Z-00000001", "20260202T000000Z-00000002"
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def version(client: TestClient) -> str:

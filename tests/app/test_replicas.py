@@ -1,7 +1,7 @@
 """Two services of two processes each, on one PostgreSQL and one folder of bundles, behave as one."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +16,7 @@ from app.storage.database import connect
 from tests.conftest import MIGRATED, Postgres
 from tests.programs import run, serving
 from tests.tiny import write_tiny_bundle
+from tests.waiting import until
 
 OLD, NEW = "20260101T000000Z-00000001", "20260202T000000Z-00000002"
 BODY = {"item_id": "heat-1", "response": "warm air"}
@@ -66,13 +67,6 @@ def replicas(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> It
         until(lambda: all(reply.status_code == 200 for reply in own.all("GET", "/items")))
         yield own
     postgres.drop("replicas")
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_key_is_done_once_wherever_it_is_sent(replicas: Replicas) -> None:

@@ -1,7 +1,5 @@
 """A version in the shadow of the live one: it scores, is logged, and changes nothing for anyone."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from app.scoring.registry import Registry
 from tests.app.conftest import Serve, Sql
 from tests.programs import run
 from tests.tiny import write_tiny_bundle
+from tests.waiting import until
 
 OLD, NEW = "20260101T000000Z-00000001", "20260202T000000Z-00000002"
 HALF = (2, 0.5, None)
@@ -33,13 +32,6 @@ def models(tmp_path: Path) -> Path:
     (folder / "heat-1" / ACTIVE).write_text(before)
     cast_shadow(folder / "heat-1", NEW, by="Ana")
     return folder
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def score(client: TestClient) -> list[str]:

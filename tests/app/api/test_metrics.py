@@ -11,6 +11,7 @@ from app.scoring.bundle import STUDENT
 from tests.app.api.claims import assert_problem, body
 from tests.app.conftest import MakeKey, Serve, Sql
 from tests.tiny import write_tiny_bundle
+from tests.waiting import until
 
 
 def metrics(client: TestClient) -> dict[str, float]:
@@ -81,11 +82,9 @@ def test_changes_of_bundles_are_counted(serve: Serve, models: Path) -> None:
     write_tiny_bundle(models, version="20270101T000000Z-00000002")
     (write_tiny_bundle(models, "heat-9") / STUDENT).write_bytes(b"x")
 
-    deadline = time.monotonic() + 20
-    while not (found := metrics(client)).get('scorelet_reloads_total{outcome="taken_up"}'):
-        assert time.monotonic() < deadline
-    while not (found := metrics(client)).get('scorelet_reloads_total{outcome="refused"}'):
-        assert time.monotonic() < deadline
+    for outcome in ("taken_up", "refused"):
+        until(lambda name=f'scorelet_reloads_total{{outcome="{outcome}"}}': metrics(client).get(name))  # type: ignore[misc]
+    found = metrics(client)
     time.sleep(0.2)
     assert (
         metrics(client)['scorelet_reloads_total{outcome="refused"}']
