@@ -150,6 +150,11 @@ class Scorer:
         return results
 
     @property
+    def log_is_failing(self) -> bool:
+        """Whether the database did not take the last score."""
+        return self._log.failing
+
+    @property
     def waiting(self) -> int:
         """Submissions that nobody has begun to judge."""
         return self._judges.waiting

@@ -8,7 +8,7 @@ from app.api.bodies import Liveness, Readiness
 from app.api.state import State, StateDep
 from app.settings import is_loopback
 from app.storage import keys
-from app.storage.database import schema_problem
+from app.storage.database import schema_problem, write_problem
 from app.storage.patience import DatabaseSilent, in_thread
 
 SILENT = 5.0  # seconds; who asks whether a service is ready seldom waits longer
@@ -49,6 +49,8 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
 def _look(state: State) -> tuple[str | None, bool]:
     """What keeps the database from being used, and whether the service is open."""
     trouble = schema_problem(state["engine"], state["schema_head"])
+    if trouble is None and state["scorer"].log_is_failing:  # nothing but a write tells of a full disk
+        trouble = write_problem(state["engine"])
     return trouble, trouble is None and _is_open(state)
 
 

@@ -104,6 +104,16 @@ def schema_problem(engine: Engine, head: str | None) -> str | None:
     return None
 
 
+def write_problem(engine: Engine) -> str | None:
+    """What keeps the database from taking a write, in words for an operator; found by writing what stands there."""
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+    except SQLAlchemyError as error:
+        return f"the database takes no writes ({type(error).__name__}): is it locked, or its disk full?"
+    return None
+
+
 def migrations_folder() -> Path:
     """Where `migrations` is installed, in a checkout or in site-packages."""
     spec = importlib.util.find_spec("migrations")

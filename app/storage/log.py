@@ -48,6 +48,7 @@ class PredictionLog:
         """`told` is how many calls each transaction had, and whether it was committed."""
         self._engine = engine
         self._told = told
+        self.failing = False  # the database did not take the last transaction
         self._writer: Gatherer[_Call, None] = Gatherer(self._commit, MOST, "prediction log")
 
     async def record(self, rows: Sequence[LogRow], claim: Claim | None = None) -> None:
@@ -76,9 +77,11 @@ class PredictionLog:
                 rows = [row for call in calls if id(call) not in taken for row in call.rows]
                 if rows:
                     connection.execute(INSERT, rows)
+            self.failing = False
             self._told(len(calls), True)
             return [AlreadyClaimed() if id(call) in taken else None for call in calls]
         except TROUBLE as error:
+            self.failing = True
             self._told(len(calls), False)
             return [error] * len(calls)
 

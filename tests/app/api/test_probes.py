@@ -135,3 +135,20 @@ def test_without_any_item_the_service_is_not_ready(models: Path, serve: Serve, *
 
     assert (reply.status_code, reply.json()["items"]) == (503, [])
     assert reply.json()["database"] == "ok"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_database_that_takes_no_writes_is_not_ready_until_it_does(
+    serve: Serve, locked: Locked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.storage.database.LOCKED", 0.1)
+    client = serve()
+
+    with locked("predictions"):
+        assert client.get("/readyz").status_code == 200  # reading is no trouble, and nothing was to be written yet
+        assert_problem(client.post("/score", json=body()), 503, "database-unavailable")
+        ready = client.get("/readyz")
+
+    assert ready.status_code == 503
+    assert ready.json()["database"].startswith("the database takes no writes (OperationalError)")
+    assert client.get("/readyz").status_code == 200  # before another score is tried
