@@ -17,6 +17,7 @@ from app.protocol import BoundedProtocol
 from app.settings import Settings
 
 COUNTS = "PROMETHEUS_MULTIPROC_DIR"  # where the processes of one service put what they count, for prometheus_client
+LAST_REPLIES = 40  # seconds for what was taken, when it is to end: longer than a reply may wait for feedback
 M_ARENA_MAX = -8  # of glibc's mallopt
 
 
@@ -28,6 +29,7 @@ def run(settings: Settings) -> bool:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
+        timeout_graceful_shutdown=LAST_REPLIES,
         http=BoundedProtocol,
         ws="none",
         proxy_headers=bool(settings.trusted_proxies),

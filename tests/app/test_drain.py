@@ -1,0 +1,60 @@
+"""SIGTERM under load: what was taken is answered and committed, and nothing is committed that nobody was told."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+from sqlalchemy import text
+
+from app.storage.database import connect
+from tests.programs import run, serving
+from tests.tiny import write_tiny_bundle
+from tests.waiting import until
+
+BODY = {"item_id": "heat-1", "response": "warm air"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nothing_that_was_taken_is_dropped(tmp_path: Path, workers: int) -> None:
+    write_tiny_bundle(tmp_path / "models")
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+    settings = {"SCORELET_MODELS_DIR": tmp_path / "models", "SCORELET_DATABASE_URL": url, "SCORELET_WORKERS": workers}
+    assert run("scorelet", "db", "upgrade", **settings).returncode == 0  # type: ignore[arg-type]
+    told: list[str] = []
+    refused: list[str] = []
+
+    with serving(**settings) as (process, address), ThreadPoolExecutor(16) as pool:  # type: ignore[arg-type]
+        asking = [pool.submit(ask_until_it_ends, address, told, refused) for _ in range(16)]
+        until(lambda: len(told) >= 200 or not all(own.running() for own in asking))
+        process.send_signal(signal.SIGTERM)
+        for own in asking:
+            own.result()
+        process.wait(timeout=30)
+
+    assert len(told) >= 200
+    assert refused == []
+    assert logged(url) == sorted(told)
+
+
+def ask_until_it_ends(address: str, told: list[str], refused: list[str]) -> None:
+    """Until nobody answers any more."""
+    with httpx2.Client(trust_env=False, timeout=30) as client:
+        while True:
+            try:
+                reply = client.post(f"{address}/score", json=BODY)
+            except httpx2.TransportError:
+                return
+            if reply.status_code != 200:
+                refused.append(reply.text)
+                return
+            told.append(reply.json()["prediction_id"])
+
+
+def logged(url: str) -> list[str]:
+    engine = connect(url)
+    with engine.connect() as connection:
+        found = [row[0] for row in connection.execute(text("SELECT prediction_id FROM predictions ORDER BY 1"))]
+    engine.dispose()
+    return found
