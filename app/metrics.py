@@ -39,7 +39,7 @@ class Metrics:
         )
         self._database = Gauge(
             "scorelet_database_takes_writes", "Whether it took the last transaction.", registry=own,
-            multiprocess_mode="livemin",
+            multiprocess_mode="mostrecent",
         )  # fmt: skip
         self._database.set(1)
         self._reloads = Counter("scorelet_reloads", "Changes of bundles seen.", ["outcome"], registry=own)
