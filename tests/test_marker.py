@@ -51,6 +51,8 @@ class Service:
     host: str
     port: int
     key: str
+    slow_key: str  # of one response a minute
+    metrics_key: str
     said: Path
     database: Path
 
@@ -85,11 +87,15 @@ def service(tmp_path: Path) -> Iterator[Service]:
         "SCORELET_LEARNER_KEY": "sixteen characters or more",
     }
     assert run("scorelet", "db", "upgrade", **settings).returncode == 0
-    key = run("scorelet", "keys", "create", "x", *SCOPES, **settings).stdout.strip()
+    settings["SCORELET_ALLOWED_HOSTS"] = "scores.example"
+    key, slow, metrics = (
+        run("scorelet", "keys", "create", "x", *options, **settings).stdout.strip()
+        for options in (SCOPES, ("--scope", "score", "--rate", "1"), ("--scope", "metrics"))
+    )
     said = tmp_path / "said.txt"
     with serving(said=said, **settings) as (_, address):
         host, _, port = address.removeprefix("http://").rpartition(":")
-        yield Service(host, int(port), key, said, tmp_path / "log.db")
+        yield Service(host, int(port), key, slow, metrics, said, tmp_path / "log.db")
 
 
 def frail_onnx() -> bytes:
@@ -159,6 +165,13 @@ def test_a_marker_in_every_field_of_every_failing_call_is_found_nowhere(service:
         failed(401, call("POST", path, body(), Authorization=f"Bearer {MARKER}"))
         failed(401, call("POST", path, body(), Authorization=MARKER))
         failed(405, call("PUT", path, body()))
+    for path in ("/score", "/score/batch", review):
+        failed(403, call("POST", path, body(), Authorization=f"Bearer {service.metrics_key}"))
+    for host in (SPELT[0], f"{MARKER}.example"):
+        failed(400, call("POST", "/score", body(), Host=host))
+    assert call("POST", "/score", body(), Authorization=f"Bearer {service.slow_key}").status == 200
+    failed(429, call("POST", "/score", body(), Authorization=f"Bearer {service.slow_key}"))
+    assert "431" in service.raw(f"GET /livez HTTP/1.1\r\n{SPELT[0]}: {MARKER * 3000}\r\n".encode())
     failed(409, call("POST", "/score", body(response=f"{MARKER}!"), Idempotency_Key="quiz-7"))
     failed(422, call("POST", "/score", body(), Idempotency_Key=MARKER))
     failed(422, call("POST", "/score", body(), Idempotency_Key=MARKER * 20))
@@ -188,13 +201,15 @@ def test_a_marker_in_every_field_of_every_failing_call_is_found_nowhere(service:
     failed(503, call("POST", review, {"reviewer": MARKER, "score": 1}))
     failed(503, call("GET", f"/predictions?item_id=heat-1&{spelt}={spelt}"))
 
+    with sqlite3.connect(service.database) as database:
+        assert {text for (text,) in database.execute("SELECT response FROM gone")} == {MARKER}  # where it belongs
     said = service.said.read_text()
     assert "unforeseen" in said  # it is heard
     assert "the database failed" in said
     assert found_in(said) == []
     assert found_in(metrics.text) == []
     assert [reply for reply in errors if found_in(reply.text)] == []
-    assert {reply.status for reply in errors} >= {400, 401, 404, 405, 409, 413, 415, 422, 500, 503}
+    assert {reply.status for reply in errors} >= {400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503}
 
 
 def found_in(text: str) -> list[str]:
