@@ -104,7 +104,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(Unforeseen)
     if hosts := settings.allowed_hosts:
-        app.add_middleware(KnownHosts, hosts=[host.strip() for host in hosts.split(",")])
+        app.add_middleware(KnownHosts, hosts=[host.strip() for host in hosts.split(",") if host.strip()])
     app.add_middleware(Edge, metrics=metrics)
     problems.install(app)
     for router in (score.router, items.router, predictions.router, probes.router, monitoring.router):

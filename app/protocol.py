@@ -15,7 +15,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._head = 0  # bytes of the head so far
+        self._head = 0  # bytes of the head, or of whatever else is no body, so far
         self._in_head = True
         self._too_large = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -27,13 +27,22 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deadline is None:
             self._expect_whole_request()
-        self._head += len(data) if self._in_head else 0
+        self._head += len(data)
         super().data_received(data)
-        if self._in_head and self._head > MAX_HEAD:
+        if self._head > MAX_HEAD:
             self._refuse(TOO_LARGE)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            raise ValueError("a trailer")  # nobody reads them: they would only be kept
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._head = 0  # what is counted after it are chunks' sizes and trailers
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head, self._head = False, 0
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD:
             self._too_large = True
             raise ValueError("too large")  # the parser stops, and has a 400 sent
@@ -63,7 +72,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _late(self) -> None:
-        if self._in_head:
+        if self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body:
+            self._expect_whole_request()  # one before it is still being answered
+        elif self._in_head:
             self._refuse(TOO_LATE)
         else:
             self.transport.close()  # the application, which waits for the body, learns that nobody is there

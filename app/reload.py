@@ -9,6 +9,7 @@ from pathlib import Path
 from anyio import to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.logs import told as told_of
 from app.scoring.registry import Registry
 
 log = logging.getLogger("scorelet")
@@ -57,10 +58,13 @@ async def _look(
         except OSError as error:  # the folder itself cannot be read: what is live goes on
             log.error("the folder of bundles cannot be read: %s", error.strerror)
             continue
+        except Exception as error:  # whatever it is: it is looked at again
+            log.error("the folder of bundles could not be gone through: %s", told_of(error))
+            continue
         for item_id in changed:
             live = registry.live.get(item_id)
             log.info("item %s: %s", item_id, f"{live.active.version}, {live.active.mode}" if live else "gone")
-        shadows = {item: live.without_shadow for item, live in registry.live.items() if live.without_shadow}
+        shadows = {item: live.without_shadow for item, live in dict(registry.live).items() if live.without_shadow}
         wrong = shadows | registry.without_teacher | registry.refused | registry.not_taken_up
         new = {item_id: reason for item_id, reason in wrong.items() if told.get(item_id) != reason}
         for item_id, reason in new.items():

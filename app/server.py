@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from app import logs
@@ -45,11 +46,14 @@ def run(settings: Settings) -> bool:
             server.run()
         return server.started
     with ExitStack() as stack:
-        os.environ[COUNTS] = stack.enter_context(tempfile.TemporaryDirectory(prefix="scorelet-"))
+        # In memory: on a disk that fills up a process that counts is killed by the system.
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  # a fresh folder in it
+        os.environ[COUNTS] = stack.enter_context(tempfile.TemporaryDirectory(prefix="scorelet-", dir=memory))
         listening = config.bind_socket()
         stack.callback(listening.close)
-        Multiprocess(config, sockets=[listening]).run()
-    return True
+        processes = Multiprocess(config, sockets=[listening])
+        processes.run()
+        return not any(process.exitcode == STARTUP_FAILURE for process in processes.processes)
 
 
 def worker() -> FastAPI:

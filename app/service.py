@@ -205,7 +205,8 @@ class Scorer:
                 live = self.registry.get(item_id)
                 judgements = live.judge(texts)
             except BadBundle as error:  # it was let go, and cannot be read again
-                self.registry.withdraw(item_id, str(error))
+                if self._settings.reload_seconds > 0:  # who never looks again would never take it up again
+                    self.registry.withdraw(item_id, live, str(error))
                 judged.update(dict.fromkeys(own, _refusal(ItemNotReady(item_id, str(error)))))
             except ScoringError as error:
                 judged.update(dict.fromkeys(own, _refusal(error)))

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine, insert
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.gatherer import Gatherer
 from app.prediction import Prediction, Refusal, Result, Submission
-from app.scoring.errors import BadBundle
 from app.scoring.judgement import LiveItem
 from app.second_opinion import Judged
 from app.storage.tables import ShadowVersion
@@ -56,7 +54,7 @@ class Shadows:
     async def _note(self, seen: _Seen) -> None:
         try:
             await self._writer.ask(seen)
-        except (BadBundle, SQLAlchemyError) as error:  # of no consequence for the score, which is given
+        except Exception as error:  # of no consequence for the score, which is given
             log.error("a shadow's score was not kept: %s", type(error).__name__)
 
     def _write(self, together: list[_Seen]) -> list[None]:

@@ -14,6 +14,7 @@ log = logging.getLogger("scorelet.request")
 GIVEN = re.compile(rb"[A-Za-z0-9._-]{1,64}")  # what a caller may call its request
 UNMATCHED = "unmatched"  # whatever was asked for that is no route: its path may be anything
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")  # any other word may be anything too
+NOBODY = 499  # the caller had gone before there was a reply
 QUIET = ("/livez", "/readyz", "/metrics")  # asked every few seconds; only their failures are worth a line
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -35,7 +36,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status = time.perf_counter(), NOBODY
         name = next((value for header, value in scope["headers"] if header == b"x-request-id"), b"")
         if not GIVEN.fullmatch(name):
             name = secrets.token_hex(8).encode()

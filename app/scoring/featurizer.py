@@ -15,8 +15,8 @@ WORD = "▁"  # what a piece that begins a word begins with
 SPECIAL = (PAD, UNKNOWN, START)  # ids 0, 1, 2: the student masks id 0
 START_ID = SPECIAL.index(START)
 Ids = list[int]  # of one response, as it was read
-MOST_KEPT = 4096  # words, of at most so many characters: some hundred kilobytes
-LONGEST_KEPT = 32
+MOST_KEPT = 2048  # words, of at most so many characters and ids: a megabyte or two, if they are made to be strange
+LONGEST_KEPT, MOST_IDS = 32, 16
 
 
 class Featurizer:
@@ -72,7 +72,7 @@ class Featurizer:
         with no_panic():
             encodings = self._tokenizer.encode_batch_fast(words)
         met = {word: encoding.ids[1:] for word, encoding in zip(words, encodings, strict=True)}
-        short = {word: ids for word, ids in met.items() if len(word) <= LONGEST_KEPT}
+        short = {word: ids for word, ids in met.items() if len(word) <= LONGEST_KEPT and len(ids) <= MOST_IDS}
         if len(self._known) + len(short) > MOST_KEPT:
             self._known = {}  # a new one: others may be reading the old
         self._known |= dict(list(short.items())[:MOST_KEPT])

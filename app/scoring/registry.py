@@ -67,9 +67,11 @@ class Registry:
             for known in (self.live, self._seen, self.refused, self.not_taken_up, self.without_teacher):
                 known.pop(item_id, None)
             changed.append(item_id)
-        used = [own for item in self.live.values() for own in (item, item.shadow) if own is not None]
+        used = [own for item in list(self.live.values()) for own in (item, item.shadow) if own is not None]
         self.shelf.keep({own.source.folder for own in used if isinstance(own.source, Shelved)})
-        teachers.keep({(own.teacher, own.version) for item in self.live.values() if (own := item.active.fallback)})
+        teachers.keep(
+            {(own.teacher, own.version) for item in list(self.live.values()) if (own := item.active.fallback)}
+        )
         return changed
 
     def _teachers_of(self, models: Path) -> "Teachers":
@@ -79,8 +81,10 @@ class Registry:
         self._teachers.forget_refused()
         return self._teachers
 
-    def withdraw(self, item_id: str, reason: str) -> None:
-        """An item whose student cannot be read any more is refused until it can."""
+    def withdraw(self, item_id: str, live: LiveItem, reason: str) -> None:
+        """An item whose student cannot be read any more is refused until it can; one in its place since is not."""
+        if self.live.get(item_id) is not live:
+            return
         self.refused[item_id] = reason
         self.live.pop(item_id, None)
         self._seen.pop(item_id, None)

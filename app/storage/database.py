@@ -20,7 +20,7 @@ SILENT_SERVER = {  # libpq's own: seconds to connect, milliseconds that what was
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-POOL = {"pool_size": 10, "max_overflow": 31}  # one for each of 40 threads, and one that the log always finds
+POOL = {"pool_size": 10, "max_overflow": 40}  # one for each of 40 threads, for those that look up keys, and for the log
 
 
 def connect(url: str, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> Engine:

@@ -52,7 +52,7 @@ class KeyCache:
                 return kept.key
             kept.asking = True
         try:
-            found = await in_thread(self._query, hashed, limiter=self._readers)
+            found = await in_thread(self._query, hashed, limiter=self._readers if kept is None else None)
         finally:
             if kept is not None:
                 kept.asking = False

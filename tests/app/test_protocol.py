@@ -114,3 +114,20 @@ def test_a_body_that_never_ends_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "SECONDS", 0.3)
 
     assert told(saying(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n", b"12")) == b""
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"
+
+
+def test_chunks_are_read() -> None:
+    assert told(saying(CHUNKED, b"2\r\nde\r\n0\r\n\r\n", end=False)).endswith(b"5")
+
+
+@pytest.mark.parametrize(
+    "parts", [[b"0\r\n", *[b"a: " + b"x" * 5000 + b"\r\n"] * 20], [b"0\r\na: ", *[b"x" * 5000] * 20]]
+)
+def test_what_stands_behind_a_body_is_not_kept(parts: list[bytes]) -> None:
+    assert told(saying(CHUNKED, *parts)).split(b"\r\n")[0] in (
+        b"HTTP/1.1 400 Bad Request",
+        b"HTTP/1.1 431 Request Header Fields Too Large",
+    )

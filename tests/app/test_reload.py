@@ -180,3 +180,20 @@ def test_a_service_starts_while_its_database_takes_nothing_and_writes_down_later
 
     until(lambda: sql("SELECT * FROM seen_activations"))
     assert version(client) == OLD
+
+
+def test_who_never_looks_again_tries_again_at_the_next_request(serve: Serve, models: Path) -> None:
+    for number in range(2, 4):
+        write_tiny_bundle(models, f"heat-{number}")
+    client = serve(reload_seconds=0, students_mib=1)
+    student = models / "heat-1" / OLD / STUDENT
+    whole = student.read_bytes()
+
+    def asked(item_id: str) -> int:
+        return int(client.post("/score", json={"item_id": item_id, "response": "warm air"}).status_code)
+
+    assert [asked(item_id) for item_id in ("heat-1", "heat-2")] == [200, 200]
+    student.write_bytes(b"broken")
+    assert asked("heat-1") == 503
+    student.write_bytes(whole)
+    assert asked("heat-1") == 200

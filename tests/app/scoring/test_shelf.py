@@ -126,7 +126,10 @@ def test_an_item_that_was_withdrawn_is_refused_until_it_is_mended(tmp_path: Path
     with pytest.raises(BadBundle, match="checksum"):
         registry.get("heat-1").judge(["warm air"])
 
-    registry.withdraw("heat-1", "checksum")
+    live = registry.live["heat-1"]
+    registry.withdraw("heat-1", registry.live["heat-2"], "of another")
+    assert registry.live["heat-1"] is live
+    registry.withdraw("heat-1", live, "checksum")
 
     with pytest.raises(ItemNotReady, match="checksum"):
         registry.get("heat-1")
