@@ -9,6 +9,7 @@ from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.api import docs, items, monitoring, predictions, probes, problems, score
@@ -19,6 +20,7 @@ from app.api.state import State
 from app.api.unforeseen import Unforeseen
 from app.feedback.desk import Desk
 from app.feedback.writer import Outcome, Task
+from app.logs import told as told_of
 from app.metrics import Metrics
 from app.prediction import Feedback, told
 from app.reload import reloading
@@ -43,7 +45,11 @@ DESCRIPTION = """Scores learners' short written answers with one tiny neural net
 Every reply with a score stands in the log before it is sent. Errors are RFC 9457 problem details."""
 
 
-class OpenToTheNetwork(Exception):
+class CannotStart(Exception):
+    """For a reason that this says."""
+
+
+class OpenToTheNetwork(CannotStart):
     """No key is made, and the service was to listen where others can reach it."""
 
 
@@ -89,6 +95,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                     "failed_tries": FailedTries(),
                     "schema_head": head,
                 }
+        except SQLAlchemyError as error:  # uvicorn would print its words, which name host and user
+            raise CannotStart(f"the database failed: {told_of(error)}") from None
         finally:
             engine.dispose()
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ from pathlib import Path
 import httpx2
 import pytest
 import uvicorn
+from sqlalchemy.exc import OperationalError
 
-from app.main import OpenToTheNetwork, create_app
+from app.main import CannotStart, OpenToTheNetwork, create_app
 from app.settings import Settings
 from tests.app.conftest import ITEMS, Logged, MakeKey, Serve, Sql
 
@@ -46,6 +48,20 @@ def test_importing_and_creating_the_service_touches_no_file(tmp_path: Path) -> N
 def test_the_service_does_not_start_open_to_the_network(serve: Serve, host: str) -> None:
     with pytest.raises(OpenToTheNetwork, match="scorelet keys create"):
         serve(host=host)
+
+
+def test_a_database_that_fails_at_the_start_is_named_without_its_own_words(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("user anna at host grades"))
+
+    monkeypatch.setattr("app.main.refuse_to_be_open", fail)
+
+    with pytest.raises(CannotStart, match="OperationalError at") as refused:
+        serve()
+
+    assert "anna" not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
