@@ -1,6 +1,6 @@
 """GET /predictions and /predictions/{id}: the log.  POST /predictions/{id}/review: a human mark."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
@@ -18,15 +18,11 @@ from app.scoring.item import Name
 from app.scoring.judgement import Decision
 from app.storage import predictions
 from app.storage.keys import Scope
+from app.storage.patience import in_thread
+from app.storage.tables import LoggedPrediction
 
 router = APIRouter(tags=["predictions"])
 STARTING = 30  # seconds that a process may take to start, or a database to answer
-
-
-def get_session(state: StateDep) -> Iterator[Session]:
-    """For reading only."""
-    with Session(state["engine"]) as session:
-        yield session
 
 
 def _overdue(state: State) -> timedelta:
@@ -35,17 +31,18 @@ def _overdue(state: State) -> timedelta:
     return timedelta(seconds=(settings.feedback_timeout + STARTING) * (settings.feedback_queue + 1))
 
 
-SessionDep = Annotated[Session, Depends(get_session, scope="function")]
-
-
 @router.get("/predictions/{prediction_id}", responses=documented(401, 403, 404, 422, 503))
-def prediction(prediction_id: UUID, caller: ReadingCaller, session: SessionDep, state: StateDep) -> LoggedReply:
+async def prediction(prediction_id: UUID, caller: ReadingCaller, state: StateDep) -> LoggedReply:
     """One prediction: any with the scope review, the key's own with the scope score."""
-    row = predictions.find(session, str(prediction_id))
-    if row is None or not (Scope.REVIEW in caller.scopes or row.key_id == caller.key_id):
-        raise UnknownPrediction(f"no prediction {prediction_id}")  # another key's is not told from none
-    [since] = predictions.since(session, [row])
-    return LoggedReply.of(row, since, _overdue(state))
+
+    def read() -> LoggedReply:
+        with Session(state["engine"]) as session:
+            row = predictions.find(session, str(prediction_id))
+            if row is None or not (Scope.REVIEW in caller.scopes or row.key_id == caller.key_id):
+                raise UnknownPrediction(f"no prediction {prediction_id}")  # another key's is not told from none
+            return _replies(session, [row], state)[0]
+
+    return await in_thread(read)
 
 
 @router.post(
@@ -53,7 +50,7 @@ def prediction(prediction_id: UUID, caller: ReadingCaller, session: SessionDep, 
     status_code=201,
     responses=documented(400, 401, 403, 404, 413, 415, 422, 503),
 )
-def review(
+async def review(
     prediction_id: UUID,
     request: ReviewRequest,
     caller: ReviewCaller,
@@ -61,20 +58,22 @@ def review(
     state: StateDep,
 ) -> LoggedReply:
     """A human mark.  It always wins; the machine's score and earlier marks are kept beside it."""
-    with Session(state["engine"]) as session:
-        row = predictions.find(session, str(prediction_id))
-        if row is None:
-            raise UnknownPrediction(f"no prediction {prediction_id}")
-        add_mark(session, state["registry"], row, request.mark(), caller.key_id)
-        session.commit()
-        [since] = predictions.since(session, [row])
-        return LoggedReply.of(row, since, _overdue(state))
+
+    def write() -> LoggedReply:
+        with Session(state["engine"]) as session:
+            row = predictions.find(session, str(prediction_id))
+            if row is None:
+                raise UnknownPrediction(f"no prediction {prediction_id}")
+            add_mark(session, state["registry"], row, request.mark(), caller.key_id)
+            session.commit()
+            return _replies(session, [row], state)[0]
+
+    return await in_thread(write)
 
 
 @router.get("/predictions", responses=documented(401, 403, 422, 503))
-def log(
+async def log(
     _: ReviewCaller,
-    session: SessionDep,
     state: StateDep,
     item_id: Annotated[Name | None, Query()] = None,
     decision: Decision | None = None,
@@ -84,13 +83,21 @@ def log(
 ) -> LogPage:
     """The log, newest first."""
     before = str(cursor) if cursor else None
-    rows = predictions.page(session, before=before, limit=limit + 1, item_id=item_id, decision=decision, marked=marked)
-    shown = rows[:limit]
+
+    def read() -> LogPage:
+        with Session(state["engine"]) as session:
+            rows = predictions.page(
+                session, before=before, limit=limit + 1, item_id=item_id, decision=decision, marked=marked
+            )
+            shown = rows[:limit]
+            more = shown[-1].prediction_id if len(rows) > limit else None
+            return LogPage(predictions=_replies(session, shown, state), next=more)
+
+    return await in_thread(read)
+
+
+def _replies(session: Session, rows: Sequence[LoggedPrediction], state: State) -> list[LoggedReply]:
     overdue = _overdue(state)
-    return LogPage(
-        predictions=[
-            LoggedReply.of(row, since, overdue)
-            for row, since in zip(shown, predictions.since(session, shown), strict=True)
-        ],
-        next=shown[-1].prediction_id if len(rows) > limit else None,
-    )
+    return [
+        LoggedReply.of(row, since, overdue) for row, since in zip(rows, predictions.since(session, rows), strict=True)
+    ]

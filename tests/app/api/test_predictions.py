@@ -1,5 +1,6 @@
 import hashlib
 import hmac
+import time
 import uuid
 from typing import Any
 
@@ -8,7 +9,7 @@ from starlette.testclient import TestClient
 
 from app.storage.tables import Base
 from tests.app.api.claims import BOTH, CANARY, assert_problem, body
-from tests.app.conftest import Logged, Serve, Sql
+from tests.app.conftest import Locked, Logged, Serve, Sql
 
 LEARNER, LEARNER_KEY = "anna.schmidt@school.example", "this school's own secret"
 
@@ -179,3 +180,23 @@ def test_without_store_responses_no_text_is_kept(serve: Serve, sql: Sql) -> None
 
     assert CANARY not in everything(sql)
     assert client.get(f"/predictions/{scored['prediction_id']}").json()["response"] is None
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_log_that_does_not_answer_is_not_waited_for(
+    client: TestClient, locked: Locked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = client.post("/score", json=body()).json()["prediction_id"]
+    monkeypatch.setattr("app.storage.patience.PATIENCE", 0.3)
+
+    with locked("predictions"):
+        replies = [
+            client.get("/predictions"),
+            client.get(f"/predictions/{number}"),
+            client.post(f"/predictions/{number}/review", json={"score": 1, "reviewer": "Ana"}),
+        ]
+
+    for reply in replies:
+        assert_problem(reply, 503, "database-unavailable")
+    while client.app_state["engine"].pool.checkedout():  # by threads that were given up
+        time.sleep(0.01)
