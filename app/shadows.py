@@ -12,11 +12,13 @@ from app.gatherer import Gatherer
 from app.prediction import Prediction, Refusal, Result, Submission
 from app.scoring.judgement import LiveItem
 from app.second_opinion import Judged
+from app.storage.log import TROUBLE
 from app.storage.tables import ShadowVersion
 
 log = logging.getLogger("scorelet")
 MOST_WAITING = 10_000  # that wait; what is beyond is not scored
 MOST = 64  # in one transaction
+LAST = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,11 @@ class Shadows:
             task.add_done_callback(self._waiting.discard)
 
     async def aclose(self) -> None:
-        """What waits is written first."""
-        await asyncio.gather(*self._waiting, return_exceptions=True)
+        """What waits is written first, if that takes no longer than LAST seconds."""
+        if self._waiting:
+            _, late = await asyncio.wait(self._waiting, timeout=LAST)
+            for task in late:
+                task.cancel()
         await self._writer.aclose()
 
     async def _note(self, seen: _Seen) -> None:
@@ -57,7 +62,7 @@ class Shadows:
         except Exception as error:  # of no consequence for the score, which is given
             log.error("a shadow's score was not kept: %s", type(error).__name__)
 
-    def _write(self, together: list[_Seen]) -> list[None]:
+    def _write(self, together: list[_Seen]) -> list[Exception | None]:
         rows = []
         for seen in together:
             shadow = seen.live.shadow
@@ -78,6 +83,9 @@ class Shadows:
                     "decision": judgement.decision,
                 }
             )
-        with self._engine.begin() as connection:
-            connection.execute(insert(ShadowVersion), rows)
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(insert(ShadowVersion), rows)
+        except TROUBLE as error:
+            return [error] * len(together)
         return [None] * len(together)
