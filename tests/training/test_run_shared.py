@@ -45,7 +45,7 @@ def test_every_item_has_a_student_that_serves(run: Run) -> None:
     registry = Registry.from_folder(run.folder / "models")
 
     assert registry.refused == {}
-    assert [registry.live[bundle.item.item_id].bundle for bundle in run.bundles] == run.bundles
+    assert all(registry.live[own.item.item_id].bundle == own.without_limits() for own in run.bundles)
     assert [bundle.item for bundle in run.bundles] == [data.item for data in some_items(run.item)]
     assert len({bundle.sha256["student.onnx"] for bundle in run.bundles}) == 3
 
@@ -181,5 +181,5 @@ def test_killed_between_bundles_all_are_there_and_live_when_called_again(
     bundles = list(train(some_items(run.item), tmp_path / "models", run.config, tmp_path / "cache"))
 
     registry = Registry.from_folder(tmp_path / "models")
-    assert [registry.live[bundle.item.item_id].bundle for bundle in bundles] == bundles
+    assert all(registry.live[own.item.item_id].bundle == own.without_limits() for own in bundles)
     assert all(len(versions(tmp_path / "models" / bundle.item.item_id)) == 1 for bundle in bundles)
