@@ -25,11 +25,11 @@ class JsonFormatter(logging.Formatter):
             said["request_id"] = about
         said |= getattr(record, "fields", {})
         if record.exc_info and record.exc_info[1] is not None:
-            said["exception"] = told(record.exc_info[1])
+            said["exception"] = type_and_place(record.exc_info[1])
         return json.dumps(said, ensure_ascii=False, default=str)
 
 
-def told(error: BaseException) -> str:
+def type_and_place(error: BaseException) -> str:
     """Type and place of an exception.  Its message may quote a response."""
     frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
     return f"{type(error).__name__} at {' < '.join(f'{own.filename}:{own.lineno}' for own in reversed(frames))}"

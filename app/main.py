@@ -20,7 +20,7 @@ from app.api.state import State
 from app.api.unforeseen import Unforeseen
 from app.feedback.desk import Desk
 from app.feedback.writer import Outcome, Task
-from app.logs import told as told_of
+from app.logs import type_and_place
 from app.metrics import Metrics
 from app.prediction import Feedback, told
 from app.reload import reloading
@@ -96,7 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                     "schema_head": head,
                 }
         except SQLAlchemyError as error:  # uvicorn would print its words, which name host and user
-            raise CannotStart(f"the database failed: {told_of(error)}") from None
+            raise CannotStart(f"the database failed: {type_and_place(error)}") from None
         finally:
             engine.dispose()
 

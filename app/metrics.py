@@ -15,6 +15,7 @@ from app.prediction import Prediction, Refusal, Result
 from app.scoring.registry import Registry
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+COUNTS = "PROMETHEUS_MULTIPROC_DIR"  # where the processes of one service put what they count, for prometheus_client
 CALLS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -85,7 +86,7 @@ class Metrics:
         """In Prometheus' own format.  Of several processes the counts are everybody's, what is read only now is of the
         one that answers.
         """
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        if COUNTS not in os.environ:
             return generate_latest(self.registry)
         everybody = CollectorRegistry()
         MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]

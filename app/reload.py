@@ -9,7 +9,7 @@ from pathlib import Path
 from anyio import to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.logs import told as told_of
+from app.logs import type_and_place
 from app.scoring.registry import Registry
 
 log = logging.getLogger("scorelet")
@@ -59,7 +59,7 @@ async def _look(
             log.error("the folder of bundles cannot be read: %s", error.strerror)
             continue
         except Exception as error:  # whatever it is: it is looked at again
-            log.error("the folder of bundles could not be gone through: %s", told_of(error))
+            log.error("the folder of bundles could not be gone through: %s", type_and_place(error))
             continue
         for item_id in changed:
             live = registry.live.get(item_id)

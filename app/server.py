@@ -14,10 +14,10 @@ from uvicorn.supervisors import Multiprocess
 
 from app import logs
 from app.main import create_app
+from app.metrics import COUNTS
 from app.protocol import BoundedProtocol
 from app.settings import Settings
 
-COUNTS = "PROMETHEUS_MULTIPROC_DIR"  # where the processes of one service put what they count, for prometheus_client
 LAST_REPLIES = 40  # seconds for what was taken, when it is to end: longer than a reply may wait for feedback
 M_ARENA_MAX = -8  # of glibc's mallopt
 
