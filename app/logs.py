@@ -35,6 +35,12 @@ def type_and_place(error: BaseException) -> str:
     return f"{type(error).__name__} at {' < '.join(f'{own.filename}:{own.lineno}' for own in reversed(frames))}"
 
 
+def leave_out_what_no_line_has() -> None:
+    """Where a record was made, by which thread and process: Python's logging HOWTO, Optimization."""
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
 def config(level: str) -> dict[str, Any]:
     """For logging.config.dictConfig: ours and uvicorn's own lines alike; `level` of both."""
     return {

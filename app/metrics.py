@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -23,11 +24,11 @@ class Metrics:
     def __init__(self) -> None:
         self._state: _State | None = None
         self.registry = own = CollectorRegistry()
-        self._requests = Counter("scorelet_requests", "Requests answered.", ["route", "status"], registry=own)
-        self._seconds = Histogram(
+        requests = Counter("scorelet_requests", "Requests answered.", ["route", "status"], registry=own)
+        times = Histogram(
             "scorelet_request_seconds", "From request to reply.", ["route"], registry=own, buckets=SECONDS
         )
-        self._decisions = Counter(
+        decisions = Counter(
             "scorelet_decisions", "Scores and conditions given.", ["item", "decision", "scored_by"], registry=own
         )
         self._held = Counter("scorelet_held_back", "Conditions and flags.", ["reason"], registry=own)
@@ -45,6 +46,9 @@ class Metrics:
         self._database.set(1)
         self._reloads = Counter("scorelet_reloads", "Changes of bundles seen.", ["outcome"], registry=own)
         ProcessCollector(registry=self.registry)
+        # To look one up by its labels costs more than to count.
+        self._answered = cache(lambda route, status: (requests.labels(route, str(status)), times.labels(route)))
+        self._decided = cache(decisions.labels)
 
     @asynccontextmanager
     async def watching(
@@ -59,8 +63,9 @@ class Metrics:
             self.registry.unregister(self._state)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        counted, timed = self._answered(route, status)
+        counted.inc()
+        timed.observe(seconds)
 
     def scored(self, results: Sequence[Result]) -> None:
         for result in results:
@@ -95,7 +100,7 @@ class Metrics:
         return generate_latest(everybody)
 
     def _given(self, result: Prediction) -> None:
-        self._decisions.labels(result.item_id, result.decision, result.scored_by).inc()
+        self._decided(result.item_id, result.decision, result.scored_by).inc()
         for reason in (result.condition,) if result.condition else result.flags:
             self._held.labels(reason).inc()
 

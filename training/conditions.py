@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from app.scoring.conditions import (
     Limits,
+    Pieces,
+    Seen,
     copied,
     density,
     disorder,
@@ -17,6 +19,7 @@ from app.scoring.conditions import (
     packed,
     pieces,
     repetition,
+    spoken,
     surprise,
 )
 from app.scoring.featurizer import Featurizer
@@ -77,11 +80,11 @@ class _Measured:
         self.usual = float(np.average([-self.log_frequency[own].mean() for own in read], weights=list(map(len, read))))
         self.surprise = np.zeros(len(read))
         for fold in range(FOLDS):  # of words that were counted a response is not surprising
-            rest = log_frequency([own for number, own in enumerate(read) if number % FOLDS != fold], size)
+            rest = log_frequency([own for number, own in enumerate(read) if number % FOLDS != fold], size).tolist()
             for number in range(fold, len(read), FOLDS):
                 self.surprise[number] = surprise(read[number], rest, self.usual)
-        side_by_side = [neighbours(featurizer, own) for own in read]
-        self.neighbours = np.unique(np.concatenate(side_by_side))
+        side_by_side = [neighbours(featurizer, spoken(featurizer, own)) for own in read]
+        self.neighbours = _different(side_by_side)
         self.usual_new, self.disorder = _orders(side_by_side)
         self.density = np.array([density(own, text) for own, text in zip(read, texts, strict=True)])
         self.copied = np.array([copied(own, theirs) for own in read])
@@ -94,12 +97,12 @@ class _Measured:
             self.min_pieces = _too_short(list(map(len, read[: len(lowest)])), lowest)
 
 
-def _orders(side_by_side: Sequence[NDArray[np.int64]]) -> tuple[float, NDArray[np.float64]]:
+def _orders(side_by_side: Sequence[Pieces]) -> tuple[float, NDArray[np.float64]]:
     """The share of neighbours that no other response has, and the disorder of each response among the others."""
     new = np.zeros(len(side_by_side))
     for fold in range(FOLDS):
         others = [own for number, own in enumerate(side_by_side) if number % FOLDS != fold]
-        seen = np.unique(np.concatenate(others)) if others else np.zeros(0, np.int64)
+        seen = _different(others)
         for number in range(fold, len(side_by_side), FOLDS):
             new[number] = disorder(side_by_side[number], seen, 0.0)
     roots = np.sqrt([len(own) for own in side_by_side])
@@ -107,11 +110,15 @@ def _orders(side_by_side: Sequence[NDArray[np.int64]]) -> tuple[float, NDArray[n
     return usual, new - usual * roots
 
 
-def log_frequency(read: Sequence[NDArray[np.int64]], size: int) -> NDArray[np.float64]:
+def _different(side_by_side: Sequence[Pieces]) -> Seen:
+    return np.array(sorted({pair for own in side_by_side for pair in own}), np.int64)
+
+
+def log_frequency(read: Sequence[Pieces], size: int) -> NDArray[np.float64]:
     """(vocabulary,): the logarithm of the share of responses with each piece, half a response added to each count."""
     counts = np.full(size, 0.5)
     for own in read:
-        counts[np.unique(own)] += 1
+        counts[list(set(own))] += 1
     return np.log(counts / (len(read) + 1))
 
 

@@ -8,11 +8,14 @@ import base64
 import re
 import unicodedata
 import zlib
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import pairwise
+from math import sqrt
+from typing import Literal
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,12 +26,13 @@ from app.scoring.text import is_blank
 
 Condition = Literal["blank", "refusal", "too_short", "unreadable", "repetition"]
 Flag = Literal["copied", "off_topic", "disordered", "over_long"]
-Pieces = NDArray[np.int64]
-Runs = NDArray[np.uint64]  # pieces in a row, as numbers
+# A response is some sixty pieces: too few for numpy, whose every call costs as much as a loop over all of them.
+Pieces = Sequence[int]
+Seen = NDArray[np.int64]  # ascending: of tens of thousands, which would be megabytes as a set
+Run = tuple[int, ...]  # pieces in a row
 COPIED_RUN = 10  # pieces in a row that count as copied: some seven words
 WINDOW = 40  # words of what was given that are read at a time
 MAX_PACKED = 8 * 2**20  # bytes
-FACTORS = np.random.default_rng(0).integers(2**64, size=COPIED_RUN, dtype=np.uint64) | np.uint64(1)  # odd: none is lost
 REPEATED_RUN = 4  # pieces in a row whose return counts as repetition
 
 
@@ -62,9 +66,8 @@ class Examiner:
     """Looks at responses to one item before its student does."""
 
     def __init__(self, limits: Limits, item: Item, featurizer: Featurizer) -> None:
-        self._limits = limits
+        self._limits = limits.model_copy(update={"neighbours": ""})  # tens of kB, and read below
         self._featurizer = featurizer
-        self._log_frequency = np.array(limits.log_frequency)
         if len(limits.log_frequency) not in (0, featurizer.vocabulary):
             raise BadBundle("limits.log_frequency has not one number for each piece of the tokenizer")
         self._refusals = frozenset(limits.refusals)
@@ -78,12 +81,14 @@ class Examiner:
         """
         if is_blank(response):
             return Finding("blank")
-        limits, own = self._limits, np.array(read[1:], np.int64)
-        if self._may_refuse(own) and normalised(response) in self._refusals:
+        limits, own = self._limits, read[1:]
+        words = spoken(self._featurizer, own)
+        # Each of them has a letter or digit of its own: with more it cannot be a refusal, and need not be normalised.
+        if len(words) <= self._longest_refusal and normalised(response) in self._refusals:
             return Finding("refusal")
         if len(own) < limits.min_pieces:
             return Finding("too_short")
-        surprising = surprise(own, self._log_frequency, limits.usual) > limits.surprise
+        surprising = surprise(own, limits.log_frequency, limits.usual) > limits.surprise
         if surprising and density(own, response) > limits.pieces_per_character:
             return Finding("unreadable")
         if repetition(own) > limits.repetition:
@@ -91,31 +96,26 @@ class Examiner:
         found: dict[Flag, bool] = {
             "copied": copied(own, self._given) > limits.copied,
             "off_topic": surprising,
-            "disordered": disorder(neighbours(self._featurizer, own), self._neighbours, limits.usual_new)
+            "disordered": disorder(neighbours(self._featurizer, words), self._neighbours, limits.usual_new)
             > limits.disorder,
-            "over_long": len(own) + 1 >= self._featurizer.max_tokens,  # the rest is cut; START is one
+            "over_long": len(read) >= self._featurizer.max_tokens,  # the rest is cut
         }
         return Finding(flags=tuple(name for name, holds in found.items() if holds))
 
-    def _may_refuse(self, own: Pieces) -> bool:
-        """Whether it is short enough to be looked at: each piece that is no sign has a letter or digit of its own."""
-        return len(own) - int(np.count_nonzero(self._featurizer.signs[own])) <= self._longest_refusal
 
-
-def given(item: Item, featurizer: Featurizer) -> Runs:
+def given(item: Item, featurizer: Featurizer) -> frozenset[Run]:
     """Every run of COPIED_RUN pieces of prompt and passage, read in windows: a featurizer cuts long texts."""
     windows = [
         " ".join(words[start : start + WINDOW])
         for words in (item.prompt.split(), (item.passage or "").split())
         for start in range(0, len(words), WINDOW - COPIED_RUN)
     ]
-    read = [_in_order(np.array(ids[1:], np.int64), COPIED_RUN) for ids in featurizer.read(windows)]
-    return np.unique(np.concatenate(read)) if read else np.zeros(0, np.uint64)
+    return frozenset(run for ids in featurizer.read(windows) for run in runs(ids[1:], COPIED_RUN))
 
 
-def pieces(featurizer: Featurizer, text: str) -> Pieces:
-    """(pieces,), without START; unknown signs are pieces too."""
-    return np.array(featurizer.read([text])[0][1:], np.int64)
+def pieces(featurizer: Featurizer, text: str) -> Ids:
+    """Without START; unknown signs are pieces too."""
+    return featurizer.read([text])[0][1:]
 
 
 def normalised(text: str) -> str:
@@ -125,35 +125,44 @@ def normalised(text: str) -> str:
     return " ".join(words) or folded.strip()
 
 
-def surprise(own: Pieces, log_frequency: NDArray[np.float64], usual: float) -> float:
+def surprise(own: Pieces, log_frequency: Sequence[float], usual: float) -> float:
     """How much rarer the pieces are than usual, by the square root of their number: of a long response a small
     difference in the mean says as much as a large one of a short response (as standard errors of means do).
     """
-    if not len(own) or not len(log_frequency):
+    if not own or not log_frequency:
         return 0.0
-    return float((-log_frequency[own].mean() - usual) * np.sqrt(len(own)))
+    return (-sum([log_frequency[piece] for piece in own]) / len(own) - usual) * sqrt(len(own))
 
 
-def neighbours(featurizer: Featurizer, own: Pieces) -> Pieces:
-    """The last piece of each word with the first of the next, as one number; signs are passed over."""
-    words = own[~featurizer.signs[own]]
-    begins = featurizer.begins[words[1:]]
-    return np.asarray(words[:-1][begins] * featurizer.vocabulary + words[1:][begins], np.int64)
+def spoken(featurizer: Featurizer, own: Pieces) -> Ids:
+    """All but signs."""
+    signs = featurizer.signs
+    return [piece for piece in own if not signs[piece]]
 
 
-def disorder(own: Pieces, seen: Pieces, usual: float) -> float:
+def neighbours(featurizer: Featurizer, words: Pieces) -> list[int]:
+    """The last piece of each word with the first of the next, as one number, of pieces that are no signs."""
+    begins, vocabulary = featurizer.begins, featurizer.vocabulary
+    return [last * vocabulary + first for last, first in pairwise(words) if begins[first]]
+
+
+def disorder(own: Pieces, seen: Seen, usual: float) -> float:
     """How much larger the share of neighbours never seen is than usual, by the square root of their number."""
-    if not len(own) or not len(seen):
+    if not own or not len(seen):
         return 0.0
-    return float((1 - np.mean(_has(seen, own)) - usual) * np.sqrt(len(own)))
+    wanted = np.array(own)
+    places = seen.searchsorted(wanted)
+    places[places == len(seen)] = 0
+    new = np.count_nonzero(seen[places] != wanted)
+    return float((new / len(own) - usual) * sqrt(len(own)))
 
 
-def packed(seen: Pieces) -> str:
+def packed(seen: Seen) -> str:
     """Ascending numbers as text: base64 of zlib of the differences, 4 bytes each."""
     return base64.b64encode(zlib.compress(np.diff(seen, prepend=0).astype("<u4").tobytes(), 9)).decode()
 
 
-def unpacked(text: str) -> Pieces:
+def unpacked(text: str) -> Seen:
     """Raises BadBundle for what `packed` never wrote."""
     try:
         reader = zlib.decompressobj()
@@ -173,33 +182,19 @@ def density(own: Pieces, text: str) -> float:
 def repetition(own: Pieces) -> float:
     """Share of runs of REPEATED_RUN pieces that stood before."""
     count = len(own) - REPEATED_RUN + 1
-    return 1 - len(runs(own, REPEATED_RUN)) / count if count > 0 else 0.0
+    return 1 - len(set(runs(own, REPEATED_RUN))) / count if count > 0 else 0.0
 
 
-def copied(own: Pieces, given: Runs) -> float:
+def copied(own: Pieces, given: AbstractSet[Run]) -> float:
     """Share of the pieces that stand in runs of COPIED_RUN which what was given has too."""
-    found = _in_order(own, COPIED_RUN)
-    if not len(found) or not len(given):
-        return 0.0
-    inside = np.zeros(len(own), bool)
-    for start in np.flatnonzero(_has(given, found)).tolist():
-        inside[start : start + COPIED_RUN] = True
-    return float(inside.mean())
+    inside = end = 0
+    for start, run in enumerate(runs(own, COPIED_RUN)):
+        if run in given:
+            inside += start + COPIED_RUN - max(start, end)
+            end = start + COPIED_RUN
+    return inside / len(own) if inside else 0.0
 
 
-def runs(own: Pieces, length: int) -> Runs:
-    """Every run of that length, once, ascending."""
-    return np.unique(_in_order(own, length))
-
-
-def _in_order(own: Pieces, length: int) -> Runs:
-    """(runs,): each as one number, Σ piece·factor modulo 2^64, which two that differ as good as never share."""
-    if len(own) < length:
-        return np.zeros(0, np.uint64)
-    return np.asarray(sliding_window_view(own.astype(np.uint64), length) @ FACTORS[:length])
-
-
-def _has(ascending: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of those wanted are among the others, of which there is one at least."""
-    places = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
-    return np.asarray(ascending[places] == wanted)
+def runs(own: Pieces, length: int) -> Iterator[Run]:
+    """Every run of that length, in order."""
+    return zip(*(own[start:] for start in range(length)), strict=False)

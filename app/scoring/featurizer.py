@@ -29,9 +29,11 @@ class Featurizer:
             tokenizer.model._resize_cache(0)  # it keeps up to 10,000 words it has met, 100 MB of strange ones
         self._tokenizer = tokenizer
         self._known: dict[str, Ids] = {}
-        tokens = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size())]
-        self.begins = np.array([token.startswith(WORD) for token in tokens])  # (vocabulary,): pieces that begin words
-        self.signs = np.array([not any(map(str.isalnum, token)) or token in SPECIAL for token in tokens])
+        self.vocabulary = tokenizer.get_vocab_size()
+        tokens = [tokenizer.id_to_token(number) or "" for number in range(self.vocabulary)]
+        # By piece: whether it begins a word, and whether it has no letter and no digit.
+        self.begins = tuple(token.startswith(WORD) for token in tokens)
+        self.signs = tuple(not any(map(str.isalnum, token)) or token in SPECIAL for token in tokens)
         self.max_tokens = max_tokens
 
     @classmethod
@@ -44,10 +46,6 @@ class Featurizer:
             raise BadBundle(f"tokenizer.json gives {SPECIAL} the ids {ids}, not (0, 1, 2)")
         with refusing("tokenizer.json cannot be used"):
             return cls(tokenizer, max_tokens)
-
-    @property
-    def vocabulary(self) -> int:
-        return self._tokenizer.get_vocab_size()
 
     def read(self, responses: Sequence[str]) -> list[Ids]:
         """The ids of each response, START first: those of what stands between its spaces, one after another.

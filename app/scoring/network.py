@@ -44,7 +44,7 @@ class Network:
 
     def outputs_of(self, read: Sequence[Ids]) -> Outputs:
         """(responses, columns), in order, of responses that the featurizer has read."""
-        if len(read) < 2:
+        if len(read) <= CHUNK:
             return self._run(read) if read else np.zeros((0, columns(self._item)), np.float32)
         order = np.argsort([len(ids) for ids in read])  # by length: little of a run is padding
         chunks = [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]

@@ -1,6 +1,6 @@
+from math import log
 from typing import Any
 
-import numpy as np
 import pytest
 
 from app.scoring.conditions import (
@@ -24,8 +24,8 @@ FEATURIZER = Featurizer.from_bytes(word_tokenizer(), 12)
 GIVEN = "warm air goes up and cold air sinks because warm air is lighter than cold air"
 ITEM = Item(item_id="heat-1", prompt=GIVEN, scale="points", max_score=3)
 UNKNOWN = 1
-COMMON = np.log(np.full(FEATURIZER.vocabulary, 0.5))
-COMMON[UNKNOWN] = np.log(0.001)
+COMMON = [log(0.5)] * FEATURIZER.vocabulary
+COMMON[UNKNOWN] = log(0.001)
 
 
 def examine(response: str, **limits: Any) -> Finding:
@@ -102,17 +102,18 @@ def test_a_small_difference_tells_more_of_a_long_response() -> None:
     short, long = pieces(FEATURIZER, "penguins warm"), pieces(FEATURIZER, "penguins warm " * 4)
 
     assert surprise(long, COMMON, 0.0) == pytest.approx(2 * surprise(short, COMMON, 0.0))
-    assert surprise(short, np.array([]), 0.0) == 0
+    assert surprise(short, [], 0.0) == 0
     assert surprise(short[:0], COMMON, 0.0) == 0
 
 
 def test_measures_of_pieces() -> None:
-    own = np.array([5, 6, 7, 8, 5, 6, 7, 8])
+    own = [5, 6, 7, 8, 5, 6, 7, 8]
 
     assert repetition(own) == pytest.approx(1 / 5)  # the last of five runs of four stood before
     assert repetition(own[:3]) == 0
-    assert copied(np.arange(20), runs(np.arange(5, 20), 10)) == pytest.approx(15 / 20)
-    assert copied(own[:0], runs(own, 10)) == 0
+    assert copied(range(20), set(runs(range(5, 20), 10))) == pytest.approx(15 / 20)
+    assert copied([*range(10), 99, *range(5, 20)], set(runs(range(20), 10))) == pytest.approx(25 / 26)  # two places
+    assert copied(own[:0], set(runs(own, 10))) == 0
     assert density(own, "ab cd  ef") == pytest.approx(8 / 6)
     assert density(own[:0], "") == 0
 
