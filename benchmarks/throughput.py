@@ -45,6 +45,7 @@ def main(
     seconds: Annotated[int, typer.Option(help="Of each round.")] = 8,
     rounds: int = 3,
     connections: int = 64,
+    workers: Annotated[int, typer.Option(help="Processes of every server.")] = 1,
     report: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
 ) -> None:
     with ExitStack() as stack:
@@ -57,12 +58,12 @@ def main(
         stack.callback(postgres.cleanup)
         url = postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")
         servers = {
-            "echo": stack.enter_context(echo()),
-            "SQLite, synchronous=FULL": stack.enter_context(scorelet(models, f"sqlite:///{home / 'full.db'}")),
+            "echo": stack.enter_context(echo(workers)),
+            "SQLite, synchronous=FULL": stack.enter_context(scorelet(models, f"sqlite:///{home / 'full.db'}", workers)),
             "SQLite, synchronous=NORMAL": stack.enter_context(
-                scorelet(models, f"sqlite:///{home / 'normal.db'}", SCORELET_SQLITE_SYNCHRONOUS="NORMAL")
+                scorelet(models, f"sqlite:///{home / 'normal.db'}", workers, SCORELET_SQLITE_SYNCHRONOUS="NORMAL")
             ),
-            "PostgreSQL": stack.enter_context(scorelet(models, url)),
+            "PostgreSQL": stack.enter_context(scorelet(models, url, workers)),
         }
         found: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
         for number in range(rounds + 1):
@@ -107,18 +108,20 @@ def milliseconds(said: str, quantile: str) -> float:
 
 
 @contextmanager
-def echo() -> Iterator[tuple[int, str]]:
+def echo(workers: int) -> Iterator[tuple[int, str]]:
     port = free_port()
-    program = [str(BIN / "uvicorn"), "benchmarks.echo:app", "--port", str(port), "--no-access-log"]
+    options = ["--port", str(port), "--workers", str(workers), "--no-access-log"]
+    program = [str(BIN / "uvicorn"), "benchmarks.echo:app", *options]
     with running(program, port, {}):
         yield port, "none"
 
 
 @contextmanager
-def scorelet(models: Path, database_url: str, **settings: str) -> Iterator[tuple[int, str]]:
+def scorelet(models: Path, database_url: str, workers: int, **settings: str) -> Iterator[tuple[int, str]]:
     """Its port, and a key that may score."""
     port = free_port()
     settings |= {"SCORELET_MODELS_DIR": str(models), "SCORELET_DATABASE_URL": database_url, "OMP_NUM_THREADS": "1"}
+    settings |= {"SCORELET_WORKERS": str(workers)}
     key = with_key(settings)
     with running(serving(port), port, settings):
         yield port, key
