@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from anyio import to_thread
 
+LAST = 35.0  # seconds: longer than anybody waits for an answer from the database
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
 
@@ -49,14 +50,16 @@ class Gatherer(Generic[Asked, Found]):
         return self._open[1].qsize() if self._open else 0
 
     async def aclose(self) -> None:
-        """What was asked is done first."""
+        """What was asked is done first, unless that takes longer than LAST: a database that fell silent ends no service
+        that is to end.
+        """
         with self._lock:
             if self._open is None:
                 return
             thread, calls = self._open
             self._open = None
             calls.put(None)
-        await to_thread.run_sync(thread.join)
+        await to_thread.run_sync(thread.join, LAST)
 
     def _start(self) -> tuple[Thread, SimpleQueue[_Call[Asked, Found] | None]]:
         calls: SimpleQueue[_Call[Asked, Found] | None] = SimpleQueue()

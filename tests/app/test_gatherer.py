@@ -1,7 +1,9 @@
 import threading
+import time
 from collections.abc import Sequence
 
 import anyio
+import pytest
 
 from app.gatherer import Gatherer
 
@@ -125,3 +127,24 @@ def test_what_is_given_up_before_its_turn_is_not_done() -> None:
     anyio.run(run)
 
     assert work.pieces == [[1]]
+
+
+def test_work_that_never_ends_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.gatherer.LAST", 0.05)
+    work = Doubling()
+
+    async def end_during_work() -> float:
+        gatherer = Gatherer(work, 8, "doubling")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(gatherer.ask, 1)
+            while not work.pieces:
+                await anyio.sleep(0.001)
+            began = time.monotonic()
+            await gatherer.aclose()
+            tasks.cancel_scope.cancel()
+        return time.monotonic() - began
+
+    try:
+        assert anyio.run(end_during_work) < 5  # the work takes ten
+    finally:
+        work.go_on.set()
