@@ -15,6 +15,7 @@ from training.adapters import load_in_4_bits, merged
 from training.errors import BadConfig
 from training.hardware import matrix_products
 from training.losses import OutputLayer
+from training.progress import hide_loading
 from training.unpacking import unpacked
 from training.weights import naming, resolve
 
@@ -67,6 +68,7 @@ def load_base(
     base: str, in_4_bits: bool = False, in_bfloat16: bool = False
 ) -> tuple[PreTrainedTokenizerBase, nn.Module]:
     """Tokenizer and encoder; its weights in float32 or in 4 bits.  Raises NoWeights."""
+    hide_loading()
     source = resolve(base)
     with naming(base):
         if source.endswith(".gguf"):

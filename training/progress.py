@@ -12,9 +12,23 @@ console = Console(stderr=True)
 
 def track(sequence: Iterable[T], description: str, total: int, done: int = 0) -> Iterator[T]:
     """The sequence, with a bar that begins at `done` of `total`."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    with bar() as progress:
         task = progress.add_task(description, total=total, completed=done)
         for element in sequence:
             yield element
             progress.advance(task)
+
+
+def bar() -> Progress:
+    """For what goes on elsewhere, as other libraries' loops."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console)
+
+
+def hide_loading() -> None:
+    """transformers' own bars, of weights that are read from disk in a second; those of downloads stay."""
+    from huggingface_hub.utils.tqdm import enable_progress_bars
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    enable_progress_bars()

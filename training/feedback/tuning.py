@@ -7,18 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.progress import Progress
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
-from transformers.utils.logging import disable_progress_bar
+from transformers import (
+    AutoModelForCausalLM,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
+)
 
 from app.scoring.feedback.prompt import Prompter
 from training.adapters import load_in_4_bits, with_adapters
 from training.cache import key_of, note_seconds, replace_file
 from training.feedback.config import FeedbackConfig
 from training.feedback.data import Told
-from training.progress import console
+from training.progress import bar, console, hide_loading
 
 NO_LABEL = -100  # tokens that the loss leaves out: those of the prompt, and padding
 SAVED_EVERY = 20  # steps
@@ -72,11 +79,28 @@ def tuned(
         last = _last(file.parent / "steps")
         if last:
             console.print(f"goes on from {Path(last).name}")
-        found = trainer.train(resume_from_checkpoint=last)
+        with bar() as progress:
+            trainer.add_callback(_Shown(progress))
+            found = trainer.train(resume_from_checkpoint=last)
         learnt = {name: p.detach().cpu().contiguous() for name, p in _adapters(trainer.model).items()}
         note_seconds(file, float(found.metrics["train_runtime"]))
         replace_file(file, partial(save_file, learnt))
     return load_file(file)
+
+
+class _Shown(TrainerCallback):
+    """As every other training is shown."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("feedback: adapters", total=None)
+
+    def on_step_end(self, _: object, state: TrainerState, *__: object, **___: object) -> None:  # type: ignore[override]
+        self._progress.update(self._task, total=state.max_steps, completed=state.global_step)
+
+    def on_log(self, _: object, state: TrainerState, *__: object, logs: Any, **___: object) -> None:  # type: ignore[override]
+        if "loss" in logs:  # the last one has means of the whole
+            self._progress.console.print(f"step {state.global_step}: loss {float(logs['loss']):.3f}")
 
 
 def _last(folder: Path) -> str | None:
@@ -91,7 +115,7 @@ def _adapters(model: Any) -> dict[str, nn.Parameter]:
 
 def _trainer(source: str, examples: Examples, config: FeedbackConfig, folder: Path) -> Trainer:
     logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
-    disable_progress_bar()  # type: ignore[no-untyped-call]
+    hide_loading()
     compute = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
     model: Any
     if config.tuning == "qlora":
@@ -118,6 +142,9 @@ def _trainer(source: str, examples: Examples, config: FeedbackConfig, folder: Pa
         seed=config.seed,
         use_cpu=not torch.cuda.is_available(),
         remove_unused_columns=False,
+        disable_tqdm=True,
     )
     adapted = with_adapters(model, config.adapter_rank, config.dropout)
-    return Trainer(adapted, settings, data_collator=collate, train_dataset=examples)
+    trainer = Trainer(adapted, settings, data_collator=collate, train_dataset=examples)
+    trainer.remove_callback(PrinterCallback)
+    return trainer
