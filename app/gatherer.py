@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from anyio import to_thread
 
-LAST = 35.0  # seconds: longer than anybody waits for an answer from the database
+LAST = 3.0  # seconds, at the end of the service, for what is still at work: every caller has had an answer by then
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
 
@@ -50,9 +50,7 @@ class Gatherer(Generic[Asked, Found]):
         return self._open[1].qsize() if self._open else 0
 
     async def aclose(self) -> None:
-        """What was asked is done first, unless that takes longer than LAST: a database that fell silent ends no service
-        that is to end.
-        """
+        """What was asked is done first, if that takes no longer than LAST: work that hangs holds up no end."""
         with self._lock:
             if self._open is None:
                 return

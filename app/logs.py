@@ -35,7 +35,7 @@ def type_and_place(error: BaseException) -> str:
     return f"{type(error).__name__} at {' < '.join(f'{own.filename}:{own.lineno}' for own in reversed(frames))}"
 
 
-def leave_out_what_no_line_has() -> None:
+def leave_out_place_and_thread() -> None:
     """Where a record was made, by which thread and process: Python's logging HOWTO, Optimization."""
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -47,8 +47,8 @@ class Metrics:
         self._reloads = Counter("scorelet_reloads", "Changes of bundles seen.", ["outcome"], registry=own)
         ProcessCollector(registry=self.registry)
         # To look one up by its labels costs more than to count.
-        self._answered = cache(lambda route, status: (requests.labels(route, str(status)), times.labels(route)))
-        self._decided = cache(decisions.labels)
+        self._of_answers = cache(lambda route, status: (requests.labels(route, str(status)), times.labels(route)))
+        self._of_decisions = cache(decisions.labels)
 
     @asynccontextmanager
     async def watching(
@@ -63,7 +63,7 @@ class Metrics:
             self.registry.unregister(self._state)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        counted, timed = self._answered(route, status)
+        counted, timed = self._of_answers(route, status)
         counted.inc()
         timed.observe(seconds)
 
@@ -100,7 +100,7 @@ class Metrics:
         return generate_latest(everybody)
 
     def _given(self, result: Prediction) -> None:
-        self._decided(result.item_id, result.decision, result.scored_by).inc()
+        self._of_decisions(result.item_id, result.decision, result.scored_by).inc()
         for reason in (result.condition,) if result.condition else result.flags:
             self._held.labels(reason).inc()
 

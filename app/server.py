@@ -64,7 +64,7 @@ def worker() -> FastAPI:
             ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
     # The student reads a handful of words a response that it has not met: handing them to threads costs more than that.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    logs.leave_out_what_no_line_has()
+    logs.leave_out_place_and_thread()
     app = create_app()
     gc.freeze()  # the program itself need not be looked through for garbage, and requests leave little:
     gc.set_threshold(50_000, 20, 20)  # by Python's own rule that took a fifth of the time

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, insert
 
-from app.gatherer import Gatherer
+from app.gatherer import LAST, Gatherer
 from app.prediction import Prediction, Refusal, Result, Submission
 from app.scoring.judgement import LiveItem
 from app.second_opinion import Judged
@@ -18,7 +18,6 @@ from app.storage.tables import ShadowVersion
 log = logging.getLogger("scorelet")
 MOST_WAITING = 10_000  # that wait; what is beyond is not scored
 MOST = 64  # in one transaction
-LAST = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+os.environ["TOKENIZERS_PARALLELISM"] = "false"  # as in the service, where threads for a few words do not pay
+
 from app.scoring.registry import Registry
 from benchmarks.service import served
 

@@ -27,8 +27,10 @@ def bar() -> Progress:
 
 def hide_loading() -> None:
     """transformers' own bars, of weights that are read from disk in a second; those of downloads stay."""
-    from huggingface_hub.utils.tqdm import enable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
     from transformers.utils.logging import disable_progress_bar
 
+    unwanted = are_progress_bars_disabled()
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    enable_progress_bars()
+    if not unwanted:
+        enable_progress_bars()

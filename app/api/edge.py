@@ -1,10 +1,9 @@
 """What is done about every request, whoever answers it: its number, its headers, its line in the log, its count."""
 
 import logging
+import random
 import re
-import secrets
 import time
-from itertools import count
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,7 +31,6 @@ class Edge:
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
-        self._process, self._numbers = secrets.token_hex(6).encode(), count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,7 +39,7 @@ class Edge:
         began, status = time.perf_counter(), NOBODY
         name = next((value for header, value in scope["headers"] if header == b"x-request-id"), b"")
         if not GIVEN.fullmatch(name):
-            name = b"%s-%x" % (self._process, next(self._numbers))
+            name = b"%016x" % random.getrandbits(64)
         token = request_id.set(name.decode())
 
         async def finished(message: Message) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from app.feedback.writer import Deliver, Writer
+from app.gatherer import LAST
 from app.scoring.active import ACTIVE, Release, read_release
 from app.scoring.bundle import Bundle
 from app.scoring.errors import BadBundle
@@ -38,14 +39,17 @@ class Desk:
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
-        """While it lasts the queues are worked off."""
+        """While it lasts the queues are worked off.  Then what waits is delivered as failed, if that takes no longer
+        than LAST; the rest is at the next start.
+        """
         tasks = [asyncio.create_task(writer.run()) for writer in self.writers]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            if tasks:
+                await asyncio.wait(tasks, timeout=LAST)
 
 
 def live_feedback(models: Path) -> tuple[list[tuple[FeedbackFiles, Release]], dict[str, str]]:

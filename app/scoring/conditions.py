@@ -66,7 +66,7 @@ class Examiner:
     """Looks at responses to one item before its student does."""
 
     def __init__(self, limits: Limits, item: Item, featurizer: Featurizer) -> None:
-        self._limits = limits.model_copy(update={"neighbours": ""})  # tens of kB, and read below
+        self._limits = limits
         self._featurizer = featurizer
         if len(limits.log_frequency) not in (0, featurizer.vocabulary):
             raise BadBundle("limits.log_frequency has not one number for each piece of the tokenizer")
@@ -103,14 +103,17 @@ class Examiner:
         return Finding(flags=tuple(name for name, holds in found.items() if holds))
 
 
-def given(item: Item, featurizer: Featurizer) -> frozenset[Run]:
-    """Every run of COPIED_RUN pieces of prompt and passage, read in windows: a featurizer cuts long texts."""
+def given(item: Item, featurizer: Featurizer) -> frozenset[int]:
+    """Hashes of every run of COPIED_RUN pieces of prompt and passage, read in windows: a featurizer cuts long texts.
+
+    The runs themselves would be a megabyte of a long passage; two that differ as good as never share a hash.
+    """
     windows = [
         " ".join(words[start : start + WINDOW])
         for words in (item.prompt.split(), (item.passage or "").split())
         for start in range(0, len(words), WINDOW - COPIED_RUN)
     ]
-    return frozenset(run for ids in featurizer.read(windows) for run in runs(ids[1:], COPIED_RUN))
+    return frozenset(hash(run) for ids in featurizer.read(windows) for run in runs(ids[1:], COPIED_RUN))
 
 
 def pieces(featurizer: Featurizer, text: str) -> Ids:
@@ -185,11 +188,11 @@ def repetition(own: Pieces) -> float:
     return 1 - len(set(runs(own, REPEATED_RUN))) / count if count > 0 else 0.0
 
 
-def copied(own: Pieces, given: AbstractSet[Run]) -> float:
-    """Share of the pieces that stand in runs of COPIED_RUN which what was given has too."""
+def copied(own: Pieces, given: AbstractSet[int]) -> float:
+    """Share of the pieces that stand in runs of COPIED_RUN whose hashes are among those of what was given."""
     inside = end = 0
     for start, run in enumerate(runs(own, COPIED_RUN)):
-        if run in given:
+        if hash(run) in given:
             inside += start + COPIED_RUN - max(start, end)
             end = start + COPIED_RUN
     return inside / len(own) if inside else 0.0
