@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openai
@@ -34,6 +35,7 @@ CERTAIN = 0.95  # of the score it named, where a server gives no log-probabiliti
 LEAST_TOLD = 0.01  # of the probability must be on marks: else the model is talking, and an article passes for an A
 MAX_UNUSABLE = 0.2  # of the answers to one call's texts
 RETRIES, TIMEOUT = 6, 120.0  # of dropped connections, rate limits (their Retry-After kept) and 5xx; seconds
+RETRY = "x-stainless-retry-count"  # header: how often the library has tried before
 FORMAT = 1  # of the question: raised when its words change
 SYSTEM = "You mark learners' short answers as a fair, strict teacher does. Reply with one {code} and nothing else."
 
@@ -64,9 +66,11 @@ class ApiTeacher:
             timeout=TIMEOUT,
             # Else these come from the environment, and go to whatever server is named.
             default_headers={"OpenAI-Organization": openai.omit, "OpenAI-Project": openai.omit},  # type: ignore[dict-item]
+            http_client=openai.DefaultHttpxClient(event_hooks={"request": [self._sent], "response": [self._came]}),
         )
         self._pace = _Pace(config.requests_per_minute)
-        self.counts: Counter[str] = Counter()  # calls, tokens, and answers by what was wrong with them
+        self._counting = threading.Lock()
+        self.counts: Counter[str] = Counter()  # calls, tokens, what was wrong with answers, and what passed by itself
 
     def outputs(self, texts: Sequence[str], context: str = "") -> Outputs:
         """(texts, columns): log-probabilities, in the order given; all alike where an answer could not be used.
@@ -113,12 +117,26 @@ class ApiTeacher:
 
     def _note(self, key: str, answer: "Answer", answers: "dict[str, Answer]", kept: sqlite3.Connection) -> None:
         answers[key] = answer
-        self.counts.update({"calls": 1, "tokens": answer.tokens})
+        self._count({"calls": 1, "tokens": answer.tokens})
         if answer.wrong:
-            self.counts[answer.wrong] += 1
+            self._count({answer.wrong: 1})
         if answer.row is not None:  # what could not be used is asked for again another time
             kept.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, json.dumps(answer.row)))
             kept.commit()
+
+    def _count(self, counts: Mapping[str, int]) -> None:
+        with self._counting:
+            self.counts.update(counts)
+
+    def _sent(self, request: Any) -> None:
+        if request.headers.get(RETRY, "0") != "0":  # after a dropped connection, a rate limit or a server error
+            self._count({"calls tried again": 1})
+
+    def _came(self, response: Any) -> None:
+        if response.status_code == 429:
+            self._count({"rate limits": 1})
+        elif response.status_code >= 500:
+            self._count({"server errors": 1})
 
     def _ask(self, text: str, context: str) -> "Answer":
         self._pace.wait()

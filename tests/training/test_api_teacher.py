@@ -188,16 +188,22 @@ def test_no_text_is_asked_for_twice(between: Between, tmp_path: Path) -> None:
     assert again.counts["calls"] == 0
 
 
-@pytest.mark.parametrize("fault", [dropped, too_many, unwell])
-def test_what_passes_is_survived(between: Between, tmp_path: Path, fault: Fault) -> None:
+@pytest.mark.parametrize(
+    ("fault", "told"), [(dropped, {}), (too_many, {"rate limits": 2}), (unwell, {"server errors": 2})]
+)
+def test_what_passes_is_survived_and_told(
+    between: Between, tmp_path: Path, fault: Fault, told: dict[str, int], capsys: pytest.CaptureFixture[str]
+) -> None:
     between.faults = [fault, fault]
     teacher = a_teacher(between, tmp_path)
 
     outputs = teacher.outputs(TEXTS, question(ITEM))
 
     assert (outputs.max(1) - outputs.min(1) > 0.1).all()
-    assert set(teacher.counts) == {"calls", "tokens"}  # nothing was wrong with any answer
-    assert (teacher.counts["calls"], len(between.headers)) == (6, 8)
+    # Nothing was wrong with any answer.
+    assert {**teacher.counts, "tokens": 0} == {"calls": 6, "tokens": 0, "calls tried again": 2} | told
+    assert len(between.headers) == 8
+    assert "2 calls tried again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("fault", [dropped, too_many, unwell, unknown_key])
