@@ -47,6 +47,9 @@ def measured(client: httpx2.Client, process: int, rows: Sequence[dict[str, Any]]
     several = list(islice(cycle(rows), PLAIN))
     ask(client, several[0], feedback=False)
     found: dict[str, Any] = {"ms_without_feedback": quantiles([ask(client, row, False)[0] for row in several])}
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        together = [pool.submit(ask, client, row, False) for row in islice(cycle(rows), PARALLEL)]
+    found["ms_of_50_at_once_without_feedback"] = quantiles([future.result()[0] for future in together])
     found["mib_without_model"] = resident(process)
     first = ask(client, several[0], True)[1]["prediction_id"]
     until(lambda: _is_settled(client, first), PATIENCE)  # the language model is loaded
