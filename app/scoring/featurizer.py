@@ -31,9 +31,9 @@ class Featurizer:
         self._known: dict[str, Ids] = {}
         self.vocabulary = tokenizer.get_vocab_size()
         tokens = [tokenizer.id_to_token(number) or "" for number in range(self.vocabulary)]
-        # By piece: whether it begins a word, and whether it has no letter and no digit.
-        self.begins = tuple(token.startswith(WORD) for token in tokens)
-        self.signs = tuple(not any(map(str.isalnum, token)) or token in SPECIAL for token in tokens)
+        # By piece, 0 or 1: whether it begins a word, and whether it has no letter and no digit.
+        self.begins = bytes(token.startswith(WORD) for token in tokens)
+        self.signs = bytes(not any(map(str.isalnum, token)) or token in SPECIAL for token in tokens)
         self.max_tokens = max_tokens
 
     @classmethod
