@@ -35,7 +35,7 @@ CERTAIN = 0.95  # of the score it named, where a server gives no log-probabiliti
 LEAST_TOLD = 0.01  # of the probability must be on marks: else the model is talking, and an article passes for an A
 MAX_UNUSABLE = 0.2  # of the answers to one call's texts
 RETRIES, TIMEOUT = 6, 120.0  # of dropped connections, rate limits (their Retry-After kept) and 5xx; seconds
-RETRY = "x-stainless-retry-count"  # header: how often the library has tried before
+TRIED_BEFORE = "x-stainless-retry-count"  # header: how often the library has tried before
 FORMAT = 1  # of the question: raised when its words change
 SYSTEM = "You mark learners' short answers as a fair, strict teacher does. Reply with one {code} and nothing else."
 
@@ -129,7 +129,7 @@ class ApiTeacher:
             self.counts.update(counts)
 
     def _sent(self, request: Any) -> None:
-        if request.headers.get(RETRY, "0") != "0":  # after a dropped connection, a rate limit or a server error
+        if request.headers.get(TRIED_BEFORE, "0") != "0":  # after a dropped connection, a rate limit or a server error
             self._count({"calls tried again": 1})
 
     def _came(self, response: Any) -> None:

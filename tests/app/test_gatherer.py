@@ -15,6 +15,11 @@ class Doubling:
         self.pieces: list[list[int]] = []
         self.go_on = threading.Event()
 
+    async def begun(self) -> None:
+        """When it is at work."""
+        while not self.pieces:
+            await anyio.sleep(0.001)
+
     def __call__(self, numbers: list[int]) -> Sequence[int | Exception]:
         self.pieces.append(numbers)
         self.go_on.wait(10)
@@ -36,8 +41,7 @@ async def ask_all(gatherer: Gatherer[int, int], work: Doubling, numbers: Sequenc
     async with anyio.create_task_group() as tasks:
         for place, number in enumerate(numbers):
             tasks.start_soon(ask, place, number)
-            while place == 0 and not work.pieces:
-                await anyio.sleep(0.001)
+            await work.begun()
         await anyio.sleep(0.01)
         work.go_on.set()
     await gatherer.aclose()
@@ -117,8 +121,7 @@ def test_what_is_given_up_before_its_turn_is_not_done() -> None:
         gatherer = Gatherer(work, 8, "doubling")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(gatherer.ask, 1)
-            while not work.pieces:
-                await anyio.sleep(0.001)
+            await work.begun()
             with anyio.move_on_after(0.01):
                 await gatherer.ask(2)
             work.go_on.set()
@@ -137,8 +140,7 @@ def test_work_that_never_ends_does_not_hold_up_the_end(monkeypatch: pytest.Monke
         gatherer = Gatherer(work, 8, "doubling")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(gatherer.ask, 1)
-            while not work.pieces:
-                await anyio.sleep(0.001)
+            await work.begun()
             began = time.monotonic()
             await gatherer.aclose()
             tasks.cancel_scope.cancel()
