@@ -108,8 +108,8 @@ def _variants() -> list[Contestant]:
         "no teacher": partial(changed, distillation={"soft_weight": 0.0}),
         "no dropout": partial(changed, student={"dropout": 0.0}),
         "a quarter of the vocabulary": partial(changed, student={"vocabulary": 250}),
-        "most probable score for linking": most_probable_decoding,
-        "rounded expected score for linking": rounded_decoding,
+        "the most probable score": most_probable_decoding,
+        "the rounded expected score": rounded_decoding,
     }
     variants = [Contestant(name.replace(" ", "_"), name, True, make, timed=False) for name, make in made.items()]
     return [Contestant("student", "full recipe", True, full_recipe, timed=False), *variants]

@@ -91,9 +91,7 @@ def _decoding(bundle: Bundle) -> str:
     if head.cuts is None:
         return f"The most probable label is given.  {sure}"
     cuts = ", ".join(f"{cut:.2f}" for cut in head.cuts)
-    return (
-        f"The expected score becomes a score at the cuts {cuts} (equipercentile linking to the human scores).  {sure}"
-    )
+    return f"The expected score becomes a score at the cuts {cuts} (placed for the highest expected QWK).  {sure}"
 
 
 def _error(bundle: Bundle) -> str:

@@ -14,6 +14,8 @@ from training.datasets.responses import MarkedResponse
 RESAMPLES = 200
 CERTAINTY = NormalDist().inv_cdf(0.95)  # standard errors
 MIN_ACCEPTED = 30  # fewer accepted responses say nothing about agreement
+LEAST_QWK = 0.2  # what expects less of itself is not taken further apart
+MOST_STEPS = 50  # of an iteration that takes some five
 
 
 def figure_of_merit(item: Item, targets: Sequence[float], outputs: Outputs) -> float:
@@ -30,19 +32,36 @@ def figure_of_merit(item: Item, targets: Sequence[float], outputs: Outputs) -> f
 
 
 def choose_cuts(item: Item, human: Sequence[float], outputs: Outputs) -> tuple[float, ...] | None:
-    """Equipercentile linking for ordered scales (Kolen & Brennan 2014, ch. 2): the cuts give each score the share of
-    responses that it has in the human scores `human`.  `outputs` (responses, choices) are of responses from the same
-    population whose human scores were not fitted; they need none.
+    """Cuts between the scores of ordered scales that reach the highest QWK with a rater which `outputs` let expect.
 
-    Models shrink towards the middle and the common; linked scores do not, which is what QWK and SMD ask for.
+    QWK is 1 - N / D: N is the sum of (h - m)² over all responses, D its mean over all pairs of one response's human and
+    another's machine score.  Under the outputs' probabilities both are sums over responses, each of its own m alone, so
+    Dinkelbach's iteration (Management Science 13, 1967) finds the best of all ways to score.  It gives each response
+    the score nearest to μ + (e - μ) / κ: e its expected score, μ the mean of these, κ the QWK so reached.  What models
+    shrink towards the middle is so taken apart again, as far as they are to be relied on.
+
+    `outputs` (responses, choices), calibrated, are of responses of the same population whose human scores were not
+    fitted; they need none.  A score that is not in `human` is never given.
     """
     if not item.is_ordered:
         return None
-    shares = np.cumsum(np.bincount(np.asarray(human, np.int64), minlength=item.choices))[:-1] / len(human)
-    cuts = np.quantile(expected_choice(softmax(outputs)), shares)
-    # What no rater ever gave is not given: every expected score reaches 0, none reaches `choices`.
-    cuts[shares == 0], cuts[shares == 1] = 0.0, item.choices
-    return tuple(map(float, cuts))
+    given = np.unique(np.asarray(human, np.int64))
+    middles = (given[1:] + given[:-1]) / 2
+    probabilities = softmax(outputs)
+    expected = expected_choice(probabilities)
+    mean, square = expected.mean(), (probabilities @ np.arange(item.choices) ** 2).mean()
+    cuts, reached = middles, 1.0
+    for _ in range(MOST_STEPS):
+        machine = given[np.searchsorted(cuts, expected, side="right")]
+        covariance = (expected * machine).mean() - mean * machine.mean()
+        spread = square - mean**2 + machine.var() + (mean - machine.mean()) ** 2
+        before, reached = reached, 2 * covariance / spread if spread > 0 else 0.0
+        cuts = mean + max(reached, LEAST_QWK) * (middles - mean)
+        if reached == before:
+            break
+    # What is below all that raters gave is reached by every expected score, what is above by none.
+    around = [0.0, *cuts.tolist(), float(item.choices)]
+    return tuple(around[number] for number in np.searchsorted(given, np.arange(item.choices - 1), side="right"))
 
 
 def target_for(item: Item, rows: Sequence[MarkedResponse], default: float, human_margin: float) -> float:

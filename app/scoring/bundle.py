@@ -50,7 +50,7 @@ class Calibration(Value):
     """What makes a probability one that can be relied on, fitted on responses that the student did not learn.
 
     Logits are divided by the temperature (Guo et al. 2017).  The confidence is σ(slope · logit(p) + intercept) of the
-    probability p of the score given (Platt 1999): linked scores need not be the most probable ones.
+    probability p of the score given (Platt 1999): a score placed by cuts need not be the most probable one.
     """
 
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)

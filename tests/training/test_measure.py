@@ -146,8 +146,6 @@ def test_confidence_is_as_often_right_on_new_rows_as_it_says() -> None:
         right = equal_scores(new.human, [score.value for score in scores])
         return expected_calibration_error([score.confidence for score in scores], right)
 
-    plain = head.calibration.model_copy(update={"slope": 1.0, "intercept": 0.0})
-    assert error(head) < error(head.model_copy(update={"calibration": plain}))
     assert error(head.model_copy(update={"calibration": Calibration()})) > 0.1 > 2 * error(head)
 
 
@@ -170,7 +168,7 @@ def test_an_item_without_validation_rows_takes_part_with_none(item: Item) -> Non
     assert pooled_threshold([rest, empty], head, config) == pooled_threshold([rest], head, config) is not None
 
 
-@pytest.mark.parametrize(("item", "target"), [(ITEM, 0.8), (GRADES, 0.97)])
+@pytest.mark.parametrize(("item", "target"), [(ITEM, 0.9), (GRADES, 0.97)])
 def test_one_threshold_keeps_the_agreement_over_all_items(item: Item, target: float) -> None:
     group = [out_of_fold(item, 0), out_of_fold(item, 10)]
     head = pooled_head(group)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from app.scoring.agreement import exact_agreement, quadratic_weighted_kappa
 from app.scoring.bundle import Head
 from app.scoring.decoding import decode
 from tests.training.data import GRADES, ITEM, LABELS, marked
-from training.selection import choose_cuts, choose_threshold, curve, figure_of_merit, target_for
+from training.selection import LEAST_QWK, choose_cuts, choose_threshold, curve, figure_of_merit, target_for
 
 
 def logits(probabilities: ArrayLike) -> NDArray[np.float64]:
@@ -120,29 +121,71 @@ def test_two_equal_scores_have_no_qwk() -> None:
     assert np.isnan(curve(np.array([1.0, 1.0]), np.array([1.0, 1.0]), ordered=True)).all()
 
 
-def test_cuts_give_each_score_the_share_that_humans_gave_it() -> None:
-    """A model that shrinks everything towards 1 still decodes to all scores."""
+@pytest.mark.parametrize("seed", range(12))
+def test_no_other_way_to_score_lets_expect_a_higher_qwk(seed: int) -> None:
+    """Of all 4^6 ways to score six responses, whatever cuts they would take."""
+    generator = np.random.default_rng(seed)
+    probabilities = generator.dirichlet([0.2] * 4, 6)
+    choices = np.arange(4)
+
+    def expected_qwk(machine: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(ways, responses) → (ways,)"""
+        squares = (choices - machine[..., None]) ** 2  # (ways, responses, choices)
+        of_pairs = (squares * probabilities.mean(axis=0)).sum((1, 2))
+        return np.asarray(1 - (squares * probabilities).sum((1, 2)) / of_pairs)
+
+    head = Head(cuts=choose_cuts(ITEM, [0, 1, 2, 3], logits(probabilities)))
+
+    given = np.array([[int(score.value) for score in decode(logits(probabilities), ITEM, head)]])
+    every = np.array(list(product(range(4), repeat=6)))
+    assert expected_qwk(given) == pytest.approx(expected_qwk(every).max())
+    assert expected_qwk(given) > LEAST_QWK
+
+
+def test_what_a_model_shrinks_towards_the_middle_is_taken_apart_again() -> None:
+    """Raters spread evenly over four scores; all that is known of a response is a normal sign of its score."""
     generator = np.random.default_rng(0)
-    human = np.repeat([0, 1, 2, 3], [40, 30, 20, 10])
-    p = np.clip(0.8 + 0.2 * human + generator.normal(0, 0.02, 100), 0, 3) / 3
-    outputs = logits(np.stack([1 - p, np.zeros(100), np.zeros(100), p], axis=1))  # expected score: 3p
+    human = generator.integers(0, 4, 4000)
+    signs = human + generator.normal(0, 1, 4000)
+    likely = np.exp(-((signs[:, None] - np.arange(4)) ** 2) / 2)
+    outputs = logits(likely / likely.sum(axis=1, keepdims=True))
 
-    cuts = choose_cuts(ITEM, human.tolist(), outputs)
+    head = Head(cuts=choose_cuts(ITEM, human[:300].tolist(), outputs[:300]))
 
-    scores = [int(score.value) for score in decode(outputs, ITEM, Head(cuts=cuts))]
-    assert np.bincount(scores).tolist() == [40, 30, 20, 10]
+    rounding = Head(cuts=(0.5, 1.5, 2.5))
+    qwk, of_rounded = (
+        quadratic_weighted_kappa(human[300:], [score.value for score in decode(outputs[300:], ITEM, own)])
+        for own in (head, rounding)
+    )
+    assert qwk > of_rounded + 0.01
+    spread = np.std([score.value for score in decode(outputs[300:], ITEM, head)])
+    assert spread == pytest.approx(np.std(human), rel=0.1)
+
+
+def test_a_model_that_knows_next_to_nothing_is_not_taken_to_the_ends_of_the_scale() -> None:
+    generator = np.random.default_rng(0)
+    outputs = generator.normal(0, 0.05, (500, 4))
+
+    cuts = choose_cuts(ITEM, [0, 1, 2, 3], outputs)
+
     assert cuts is not None
-    assert list(cuts) == sorted(cuts)
+    assert np.diff(cuts) == pytest.approx([LEAST_QWK] * 2)
+
+
+def test_outputs_that_are_all_alike_have_cuts_too() -> None:
+    cuts = choose_cuts(ITEM, [0, 1, 2, 3], np.zeros((40, 4)))
+
+    assert cuts == pytest.approx((1.3, 1.5, 1.7))
 
 
 def test_a_score_that_no_rater_gave_is_never_given() -> None:
     generator = np.random.default_rng(0)
     outputs = logits(generator.dirichlet([1, 1, 1, 1], 200))
-
-    head = Head(cuts=choose_cuts(ITEM, [1, 2] * 20, outputs))
-
     unseen = logits(generator.dirichlet([0.3, 0.3, 0.3, 0.3], 2000))  # more extreme than any that placed the cuts
-    assert {score.value for score in decode(unseen, ITEM, head)} == {1, 2}
+
+    for own in ({1, 2}, {0, 2}, {0, 3}, {3}, {1, 3}):
+        head = Head(cuts=choose_cuts(ITEM, list(own) * 20, outputs))
+        assert {score.value for score in decode(unseen, ITEM, head)} == own
 
 
 def test_labels_without_order_are_decoded_by_the_most_probable() -> None:

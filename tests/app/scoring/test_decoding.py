@@ -260,7 +260,7 @@ def test_a_set_holds_every_likely_score_and_all_between(
     assert held(probabilities, least) == wanted
 
 
-def test_a_linked_score_is_in_its_set_though_it_is_not_probable() -> None:
+def test_a_score_by_cuts_is_in_its_set_though_it_is_not_probable() -> None:
     assert held((0.505, 0, 0, 0.495), 0.5, cuts=True) == (0, 1)  # expected 1.485: 1 is given
 
 
