@@ -11,9 +11,11 @@ from transformers import PreTrainedTokenizerBase
 
 from app.scoring.decoding import Outputs
 from app.scoring.network import session_of
+from training.batches import sorted_batches
 from training.encoder import ScoringEncoder, tokenise
 
 OPSET = 18
+BATCH = 32  # texts in one run
 
 
 class _Positional(nn.Module):
@@ -61,7 +63,13 @@ class OnnxEncoder:
         self._names = {tensor.name for tensor in self._session.get_inputs()}
 
     def outputs(self, contexts: Sequence[str], texts: Sequence[str]) -> Outputs:
-        """(texts, columns)"""
+        """(texts, columns), in the order given; no more than BATCH texts are in memory together."""
+        lengths = [len(context) + len(text) for context, text in zip(contexts, texts, strict=True)]
+        batches = sorted_batches(lengths, BATCH)
+        each = [self._run([contexts[n] for n in numbers], [texts[n] for n in numbers]) for numbers in batches]
+        return np.concatenate(each)[np.argsort(np.concatenate(batches))]
+
+    def _run(self, contexts: Sequence[str], texts: Sequence[str]) -> Outputs:
         tokens = tokenise(self._tokenizer, contexts, texts, self._max_tokens)
         [outputs] = self._session.run(
             ["outputs"], {name: tensor.numpy() for name, tensor in tokens.items() if name in self._names}

@@ -1,7 +1,7 @@
 """Export of encoders, and their int8 form: one export for each kind of scale serves all tests."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -11,9 +11,10 @@ from transformers import PreTrainedTokenizerBase
 from app.scoring.decoding import Outputs, distribution
 from app.scoring.item import Item
 from tests.training.data import GRADES, ITEM, marked
-from training.encoder import ScoringEncoder, load_base
+from training import onnx_encoder
+from training.encoder import ScoringEncoder, load_base, tokenise
 from training.fine_tuning import outputs_of
-from training.onnx_encoder import OnnxEncoder, to_onnx
+from training.onnx_encoder import BATCH, OnnxEncoder, to_onnx
 from training.quantise import dynamic_int8
 
 MAX_TOKENS = 64
@@ -81,6 +82,24 @@ def test_every_response_may_have_a_context_of_its_own(exported: Exported) -> Non
     given = exported.in_onnx(contexts, TEXTS[:3])
 
     assert np.abs(given - exported.in_torch(contexts, TEXTS[:3])).max() < 1e-5
+
+
+def test_however_many_texts_come_few_are_in_memory_together(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def noted(tokenizer: PreTrainedTokenizerBase, contexts: list[str], texts: list[str], length: int) -> Any:
+        seen.append(len(texts))
+        return tokenise(tokenizer, contexts, texts, length)
+
+    monkeypatch.setattr(onnx_encoder, "tokenise", noted)
+    texts = [" ".join(TEXTS[: 1 + number % 5]) for number in range(3 * BATCH + 1)]  # of several lengths, mixed
+
+    given = exported.in_onnx([""] * len(texts), texts)
+
+    assert sorted(seen) == [1, BATCH, BATCH, BATCH]
+    assert np.abs(given - exported.in_torch([""] * len(texts), texts)).max() < 1e-5
 
 
 def test_its_size_is_that_of_its_file(exported: Exported) -> None:
