@@ -74,7 +74,7 @@ def call(*arguments: object) -> Done:
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         patch.setattr(sys, "argv", ["scorelet-train", *map(str, arguments)])
-        for name, value in (("ALONE", 3), ("BATCHES", 1), ("BATCH", 4), ("WARM_UP", 1)):
+        for name, value in (("ROUNDS", 1), ("RUN", 3), ("BATCHES", 1), ("BATCH", 4), ("WARM_UP", 1)):
             patch.setattr(f"training.compare.latency.{name}", value)
         patch.setattr("training.compare.figures.RESAMPLES", 200)
         with pytest.raises(SystemExit) as ended:

@@ -8,29 +8,36 @@ import torch
 
 from training.compare.contest import Score
 
-ALONE, BATCHES, BATCH, WARM_UP = 60, 3, 32, 5
+ROUNDS, RUN, WARM_UP = 6, 10, 3  # of single responses: runs of RUN, after some that do not count
+BATCHES, BATCH = 3, 32
 
 
 def milliseconds(scores: Mapping[str, Score], texts: Sequence[str]) -> dict[str, tuple[float, float]]:
     """(alone, in batches of BATCH) a response, medians.
 
-    One after the other with each text, so that a slow moment of the machine meets all alike.
+    In turn, so that a slow moment of the machine meets all alike; but each scores some responses in a row, as where it
+    serves: after another's weights have gone through the processor's caches it would not be timed by its own.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     alone: dict[str, list[float]] = {name: [] for name in scores}
     batched: dict[str, list[float]] = {name: [] for name in scores}
-    rows = [texts[number % len(texts)] for number in range(max(ALONE, BATCHES * BATCH))]
-    for number, text in enumerate(rows[:ALONE]):
+    for number in range(ROUNDS):
+        rows = _taken(texts, number * RUN, WARM_UP + RUN)
         for name, score in scores.items():
-            spent = _timed(score, [text])
-            if number >= WARM_UP:
-                alone[name].append(spent)
-    for start in range(0, BATCHES * BATCH, BATCH):
+            alone[name] += [_timed(score, [text]) for text in rows][WARM_UP:]
+    for number in range(BATCHES):
+        rows = _taken(texts, number * BATCH, BATCH)
         for name, score in scores.items():
-            batched[name].append(_timed(score, rows[start : start + BATCH]) / BATCH)
+            _timed(score, rows[:WARM_UP])
+            batched[name].append(_timed(score, rows) / BATCH)
     torch.set_num_threads(threads)
     return {name: (float(np.median(alone[name])), float(np.median(batched[name]))) for name in scores}
+
+
+def _taken(texts: Sequence[str], start: int, count: int) -> list[str]:
+    """So many from there on, again from the first when they are at an end."""
+    return [texts[(start + number) % len(texts)] for number in range(count)]
 
 
 def _timed(score: Score, texts: Sequence[str]) -> float:

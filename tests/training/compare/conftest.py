@@ -18,7 +18,7 @@ def wide_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
     """Timed in a moment."""
-    for name, value in (("ALONE", 3), ("BATCHES", 1), ("BATCH", 4), ("WARM_UP", 1)):
+    for name, value in (("ROUNDS", 1), ("RUN", 3), ("BATCHES", 1), ("BATCH", 4), ("WARM_UP", 1)):
         monkeypatch.setattr(latency, name, value)
     return Fakes()
 

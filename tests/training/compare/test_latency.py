@@ -1,4 +1,6 @@
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -50,17 +52,19 @@ def test_a_response_alone_and_in_a_batch(clock: Clock) -> None:
 
 
 def test_warming_up_and_a_slow_moment_do_not_count(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latency, "ALONE", latency.WARM_UP + 3)
+    monkeypatch.setattr(latency, "ROUNDS", 2)
+    monkeypatch.setattr(latency, "RUN", 3)
 
     def score(texts: Sequence[str]) -> Outputs:
-        cold = len(clock.calls) < latency.WARM_UP
-        slow = len(clock.calls) == latency.WARM_UP + 1
+        in_round = len(clock.calls) % (latency.WARM_UP + 3)
+        cold = in_round < latency.WARM_UP
+        slow = in_round == latency.WARM_UP + 1
         return clock.score("any", texts, 9 if cold or slow else 0.001)
 
     assert milliseconds({"any": score}, ["a"])["any"][0] == pytest.approx(1)
 
 
-def test_all_are_timed_in_turn_on_the_same_texts(clock: Clock) -> None:
+def test_all_are_timed_in_turn_on_the_same_texts_each_on_some_in_a_row(clock: Clock) -> None:
     texts = [str(number) for number in range(7)]
     scores = {
         "first": lambda own: clock.score("first", own, 0.1),
@@ -69,11 +73,14 @@ def test_all_are_timed_in_turn_on_the_same_texts(clock: Clock) -> None:
 
     milliseconds(scores, texts)
 
-    names, given = zip(*clock.calls, strict=True)
-    assert names == ("first", "second") * (len(names) // 2)
+    runs = [(name, [own for _, own in calls]) for name, calls in groupby(clock.calls, key=itemgetter(0))]
+    names, given = zip(*runs, strict=True)
+    assert names == ("first", "second") * (latency.ROUNDS + latency.BATCHES)
     assert given[::2] == given[1::2]
-    assert {len(own) for own in given} == {1, latency.BATCH}
-    assert {text for own in given for text in own} == set(texts)
+    alone = [text for run in given[: 2 * latency.ROUNDS : 2] for [text] in run]
+    assert len(alone) == latency.ROUNDS * (latency.WARM_UP + latency.RUN)
+    assert set(alone) == set(texts)
+    assert [len(run[-1]) for run in given[2 * latency.ROUNDS :]] == [latency.BATCH] * 2 * latency.BATCHES
 
 
 def test_it_runs_on_one_thread_and_gives_the_others_back(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
