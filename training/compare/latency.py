@@ -1,15 +1,19 @@
 """How long a response takes: every competitor of an item in turn, several rounds, on one thread."""
 
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 
 from training.compare.contest import Score
 
+TOKENIZERS = "TOKENIZERS_PARALLELISM"
 ROUNDS, RUN, WARM_UP = 6, 10, 3  # of single responses: runs of RUN, after some that do not count
 BATCHES, BATCH = 3, 32
+SERVED = 200  # responses, others than those alone, that each has scored before: a service knows most words of the next
 
 
 def milliseconds(scores: Mapping[str, Score], texts: Sequence[str]) -> dict[str, tuple[float, float]]:
@@ -18,8 +22,29 @@ def milliseconds(scores: Mapping[str, Score], texts: Sequence[str]) -> dict[str,
     In turn, so that a slow moment of the machine meets all alike; but each scores some responses in a row, as where it
     serves: after another's weights have gone through the processor's caches it would not be timed by its own.
     """
-    threads = torch.get_num_threads()
+    with _one_thread():
+        return _in_turn(scores, texts)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Of torch, and of the tokenizers, which else hand a response's words to all cores."""
+    threads, tokenizers = torch.get_num_threads(), os.environ.get(TOKENIZERS)
     torch.set_num_threads(1)
+    os.environ[TOKENIZERS] = "false"
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        os.environ.pop(TOKENIZERS)
+        if tokenizers is not None:
+            os.environ[TOKENIZERS] = tokenizers
+
+
+def _in_turn(scores: Mapping[str, Score], texts: Sequence[str]) -> dict[str, tuple[float, float]]:
+    if before := texts[ROUNDS * RUN + WARM_UP :][:SERVED]:
+        for score in scores.values():
+            score(before)
     alone: dict[str, list[float]] = {name: [] for name in scores}
     batched: dict[str, list[float]] = {name: [] for name in scores}
     for number in range(ROUNDS):
@@ -31,7 +56,6 @@ def milliseconds(scores: Mapping[str, Score], texts: Sequence[str]) -> dict[str,
         for name, score in scores.items():
             _timed(score, rows[:WARM_UP])
             batched[name].append(_timed(score, rows) / BATCH)
-    torch.set_num_threads(threads)
     return {name: (float(np.median(alone[name])), float(np.median(batched[name]))) for name in scores}
 
 

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -83,15 +84,37 @@ def test_all_are_timed_in_turn_on_the_same_texts_each_on_some_in_a_row(clock: Cl
     assert [len(run[-1]) for run in given[2 * latency.ROUNDS :]] == [latency.BATCH] * 2 * latency.BATCHES
 
 
-def test_it_runs_on_one_thread_and_gives_the_others_back(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = [2]
+def test_a_response_alone_is_timed_when_others_were_scored_before(clock: Clock) -> None:
+    texts = [str(number) for number in range(500)]
+
+    milliseconds({"any": lambda own: clock.score("any", own, 0.1)}, texts)
+
+    before, *rest = [own for _, own in clock.calls]
+    assert len(before) == latency.SERVED
+    assert not set(before) & {text for own in rest if len(own) == 1 for text in own}
+
+
+@pytest.mark.parametrize("given", [None, "true"])
+def test_it_runs_on_one_thread_and_gives_the_others_back(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    threads, tokenizers = [2], set()
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.delenv(latency.TOKENIZERS, raising=False)
+    if given is not None:
+        monkeypatch.setenv(latency.TOKENIZERS, given)
 
-    milliseconds({"any": lambda texts: clock.score("any", texts, 0.1)}, ["a"])
+    def score(texts: Sequence[str]) -> Outputs:
+        tokenizers.add(os.environ.get(latency.TOKENIZERS))
+        return clock.score("any", texts, 0.1)
+
+    milliseconds({"any": score}, ["a"])
 
     assert clock.threads == {1}
+    assert tokenizers == {"false"}
     assert threads[-1] == 2
+    assert os.environ.get(latency.TOKENIZERS) == given
 
 
 def test_the_wall_clock_is_read(tmp_path: Path) -> None:
