@@ -37,26 +37,27 @@ def choose_cuts(item: Item, human: Sequence[float], outputs: Outputs) -> tuple[f
     QWK is 1 - N / D: N is the sum of (h - m)² over all responses, D its mean over all pairs of one response's human and
     another's machine score.  Under the outputs' probabilities both are sums over responses, each of its own m alone, so
     Dinkelbach's iteration (Management Science 13, 1967) finds the best of all ways to score.  It gives each response
-    the score nearest to μ + (e - μ) / κ: e its expected score, μ the mean of these, κ the QWK so reached.  What models
-    shrink towards the middle is so taken apart again, as far as they are to be relied on.
+    the score nearest to μ + (e - μ) / κ: e its expected score, μ the mean of human scores, κ the QWK so reached.  What
+    models shrink towards the middle is so taken apart again, as far as they are to be relied on.  Expected scores that
+    are off in the mean are shifted to μ first.
 
-    `outputs` (responses, choices), calibrated, are of responses of the same population whose human scores were not
-    fitted; they need none.  A score that is not in `human` is never given.
+    `outputs` (responses, choices), calibrated, are of responses of the same population as `human` whose own human
+    scores were not fitted; they need none.  A score that is not in `human` is never given.
     """
     if not item.is_ordered:
         return None
     given = np.unique(np.asarray(human, np.int64))
     middles = (given[1:] + given[:-1]) / 2
     probabilities = softmax(outputs)
-    expected = expected_choice(probabilities)
-    mean, square = expected.mean(), (probabilities @ np.arange(item.choices) ** 2).mean()
-    cuts, reached = middles, 1.0
+    expected, mean = expected_choice(probabilities), np.mean(human)
+    of_outputs, square = expected.mean(), (probabilities @ np.arange(item.choices) ** 2).mean()
+    cuts, reached = middles + of_outputs - mean, 1.0
     for _ in range(MOST_STEPS):
         machine = given[np.searchsorted(cuts, expected, side="right")]
-        covariance = (expected * machine).mean() - mean * machine.mean()
-        spread = square - mean**2 + machine.var() + (mean - machine.mean()) ** 2
+        covariance = (expected * machine).mean() - of_outputs * machine.mean()
+        spread = square - of_outputs**2 + machine.var() + (mean - machine.mean()) ** 2
         before, reached = reached, 2 * covariance / spread if spread > 0 else 0.0
-        cuts = mean + max(reached, LEAST_QWK) * (middles - mean)
+        cuts = of_outputs + max(reached, LEAST_QWK) * (middles - mean)
         if reached == before:
             break
     # What is below all that raters gave is reached by every expected score, what is above by none.

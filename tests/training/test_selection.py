@@ -123,9 +123,9 @@ def test_two_equal_scores_have_no_qwk() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_no_other_way_to_score_lets_expect_a_higher_qwk(seed: int) -> None:
-    """Of all 4^6 ways to score six responses, whatever cuts they would take."""
-    generator = np.random.default_rng(seed)
-    probabilities = generator.dirichlet([0.2] * 4, 6)
+    """Of all 4^6 ways to score six responses, whatever cuts they would take.  The mean is that of raters, 1.5."""
+    half = np.random.default_rng(seed).dirichlet([0.2] * 4, 3)
+    probabilities = np.concatenate([half, half[:, ::-1]])
     choices = np.arange(4)
 
     def expected_qwk(machine: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -162,6 +162,22 @@ def test_what_a_model_shrinks_towards_the_middle_is_taken_apart_again() -> None:
     assert spread == pytest.approx(np.std(human), rel=0.1)
 
 
+def test_what_a_model_gives_too_much_of_is_taken_back() -> None:
+    """It takes every response to be as good as one whose sign is .6 higher."""
+    generator = np.random.default_rng(0)
+    human = generator.integers(0, 4, 4000)
+    signs = human + generator.normal(0, 1, 4000) + 0.6
+    likely = np.exp(-((signs[:, None] - np.arange(4)) ** 2) / 2)
+    outputs = logits(likely / likely.sum(axis=1, keepdims=True))
+
+    head = Head(cuts=choose_cuts(ITEM, human[:1000].tolist(), outputs[:1000]))
+
+    machine = np.array([score.value for score in decode(outputs[1000:], ITEM, head)])
+    assert abs(machine.mean() - human.mean()) < 0.1 * human.std()
+    blind = Head(cuts=choose_cuts(ITEM, [0, 3, 3, 3, 1, 2], outputs[:1000]))  # raters of its own mean
+    assert np.mean([score.value for score in decode(outputs[1000:], ITEM, blind)]) > human.mean() + 0.3 * human.std()
+
+
 def test_a_model_that_knows_next_to_nothing_is_not_taken_to_the_ends_of_the_scale() -> None:
     generator = np.random.default_rng(0)
     outputs = generator.normal(0, 0.05, (500, 4))
@@ -176,6 +192,7 @@ def test_outputs_that_are_all_alike_have_cuts_too() -> None:
     cuts = choose_cuts(ITEM, [0, 1, 2, 3], np.zeros((40, 4)))
 
     assert cuts == pytest.approx((1.3, 1.5, 1.7))
+    assert choose_cuts(ITEM, [0, 0, 3, 1, 2], np.zeros((40, 4))) == pytest.approx((1.36, 1.56, 1.76))  # mean 1.2
 
 
 def test_a_score_that_no_rater_gave_is_never_given() -> None:
