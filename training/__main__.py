@@ -117,6 +117,10 @@ def compare(
         list[Path] | None, typer.Option(help="Write all results of the folder here: .html, .md or .json; repeatable.")
     ] = None,
     item: Items = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="A contestant to leave out, as results name it: tiny_bert; repeatable.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Students of each kind that is seeded.")] = 3,
     config: Config = None,
     teacher: Teacher = None,
     base: Base = None,
@@ -143,9 +147,13 @@ def compare(
         from training.compare.figures import sections
         from training.compare.report import write_report
         from training.compare.results import read_results
-        from training.compare.run import TITLES
+        from training.compare.run import CONTESTANTS, STUDENT, TITLES
         from training.compare.run import compare as compared
-    compared(chosen, settings, results, cache or default_folder())
+    may_go = [name for name in TITLES if name != STUDENT]
+    if unknown := [name for name in without or () if name not in may_go]:
+        raise UsageFailure(f"--without {unknown[0]}: what may be left out is {', '.join(may_go)}")
+    contestants = [own for own in CONTESTANTS if own.name not in (without or ())]
+    compared(chosen, settings, results, cache or default_folder(), contestants, seeds)
     found = sections(read_results(results), TITLES)
     for section in found:
         table = Table("", section.metric, "95 % interval", "weights", "ms alone", box=SIMPLE)

@@ -162,6 +162,27 @@ def test_the_same_call_again_makes_nothing(compared: Compared) -> None:
     assert {path: path.stat().st_mtime_ns for path in files} == before
 
 
+def test_contestants_may_stay_away_and_seeds_be_fewer(compared: Compared, tmp_path: Path) -> None:
+    arguments = [tmp_path / "fewer" if value == compared.folder / "results" else value for value in compared.arguments]
+    report = tmp_path / "report.json"
+
+    done = call(*arguments, "--without", "tiny_bert", "--without", "human_labels", "--seeds", 1, "--report", report)
+
+    assert done.code == 0, done.stderr
+    [section] = json.loads(report.read_text())
+    rows = {row["name"]: len(row["seeds"]) for row in section["contestants"]}
+    assert not {"tiny_bert", "human_labels"} & set(rows)
+    assert (rows["student"], rows["published_loss"], rows["teacher"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["tiny-bert", "student"])
+def test_who_cannot_stay_away_is_named(compared: Compared, name: str) -> None:
+    done = call(*compared.arguments, "--without", name)
+
+    assert done.code == 2
+    assert f"--without {name}: what may be left out is constant, tf_idf," in done.stderr
+
+
 @pytest.mark.parametrize("name", ["report.result.json", "heat-1.result.json"])
 def test_a_strange_file_among_the_results_is_named(compared: Compared, tmp_path: Path, name: str) -> None:
     results = shutil.copytree(compared.folder / "results", tmp_path / "results")

@@ -22,7 +22,7 @@ from training.splits import split
 from training.weights import fingerprint
 
 FORMAT = 2  # of the keys: raised when contestants, or how all are decoded, change
-SEEDS = 3  # of what is seeded
+SEEDS = 3  # of what is seeded, if nobody says otherwise
 TIMED_ITEMS = 3  # of a group: its networks are of one size
 
 STUDENT, TEACHER, TINY_BERT = "student", "teacher", "tiny_bert"
@@ -45,11 +45,12 @@ def compare(
     results: Path,
     cache: Path,
     contestants: Sequence[Contestant] = CONTESTANTS,
+    seeds: int = SEEDS,
 ) -> None:
     """Every contestant on every item; each finding is written as soon as it is made."""
     results.mkdir(parents=True, exist_ok=True)
     for group in groups(items, config.teacher.own_from):
-        of_group = _GroupResults(group, config, results, contestants)
+        of_group = _GroupResults(group, config, results, contestants, seeds)
         if of_group.are_whole:
             console.print(f"{group.name}: found before")
             continue
@@ -63,8 +64,10 @@ def compare(
 class _GroupResults:
     """The result files of a group's items, in step with them."""
 
-    def __init__(self, group: Group, config: TrainingConfig, folder: Path, contestants: Sequence[Contestant]) -> None:
-        self._folder, self.contestants = folder, contestants
+    def __init__(
+        self, group: Group, config: TrainingConfig, folder: Path, contestants: Sequence[Contestant], seeds: int
+    ) -> None:
+        self._folder, self.contestants, self._seeds = folder, contestants, seeds
         self._settings = key_of(FORMAT, config.model_dump(), fingerprint(config.teacher.base))
         self._keys = [
             {c.name: key_of(self._settings, c.name, group.data_sha256(data)) for c in contestants}
@@ -75,7 +78,7 @@ class _GroupResults:
         ]
 
     def missing_seeds(self, contestant: Contestant) -> list[int]:
-        seeds = range(SEEDS if contestant.seeded else 1)
+        seeds = range(self._seeds if contestant.seeded else 1)
         return [seed for seed in seeds if not all(self._has(number, contestant, seed) for number in self._numbers)]
 
     @property

@@ -11,7 +11,8 @@ from training.compare import run as run_module
 from training.compare.baselines import constant
 from training.compare.contest import Contestant
 from training.compare.figures import sections
-from training.compare.run import SEEDS
+from training.compare.results import read_results
+from training.compare.run import SEEDS, compare
 from training.config import TrainingConfig
 from training.datasets import ItemData
 
@@ -123,6 +124,22 @@ def test_killed_it_goes_on_where_it_was(
         name: found.seeds for name, found in whole.found.items()
     }
     assert all(found.timings for found in result.found.values())
+
+
+def test_a_later_call_adds_contestants_and_seeds(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+    folders = (tmp_path / "results", tmp_path / "cache")
+    compare([A], config, *folders, fakes.all[:2], 1)
+    assert [(name, seed) for name, seed, _ in fakes.making()][:2] == [("once", 0), ("seeded", 0)]
+
+    compare([A], config, *folders, fakes.all, 2)
+
+    assert [(name, seed) for name, seed, _ in fakes.making()][:2] == [("seeded", 1), ("last", 0)]
+    [result] = read_results(folders[0])
+    assert {name: list(found.seeds) for name, found in result.found.items()} == {
+        "once": [0],
+        "seeded": [0, 1],
+        "last": [0],
+    }
 
 
 def test_killed_while_timing_only_the_times_are_missing(
