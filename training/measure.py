@@ -20,6 +20,8 @@ from training.selection import choose_cuts, choose_threshold, target_for
 from training.splits import Parts
 from training.targets import targets
 
+MANY = 300  # marked responses of an item by which the mean of its raters is known well
+
 
 @dataclass(frozen=True, slots=True)
 class Unfitted:
@@ -46,8 +48,7 @@ class Unfitted:
 
 def pooled_head(group: Sequence[Unfitted]) -> Head:
     """Calibration, and interval or prediction sets, from the human scores of rows that were not fitted; cuts from the
-    shares that raters gave each score in all marked rows, and the machine's expected scores on validation and
-    unlabelled text.
+    machine's probabilities of scores on validation and unlabelled text.
     """
     item = group[0].parts.item
     human, outputs = np.concatenate([own.human for own in group]), np.concatenate([own.outputs for own in group])
@@ -57,8 +58,10 @@ def pooled_head(group: Sequence[Unfitted]) -> Head:
     temperature = choose_temperature(human, outputs)
     marked = [row.value for own in group for row in own.parts.marked]
     same = np.concatenate([part for own in group for part in (own.validation, own.unlabelled)])
+    # Each of several items has a mean of its own, and validation may lack the rare scores of an item with few rows.
+    mean = float(np.mean(marked)) if len(group) == 1 and len(marked) >= MANY else None
     raw = Head(
-        cuts=choose_cuts(item, marked, same / temperature),
+        cuts=choose_cuts(item, marked, same / temperature, mean),
         calibration=Calibration(temperature=temperature),
         prediction_set=choose_set(human, softmax(outputs / temperature)),
     )

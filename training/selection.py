@@ -31,37 +31,41 @@ def figure_of_merit(item: Item, targets: Sequence[float], outputs: Outputs) -> f
     return float(np.nan_to_num(quadratic_weighted_kappa(targets, expected_choice(softmax(outputs)))))
 
 
-def choose_cuts(item: Item, human: Sequence[float], outputs: Outputs) -> tuple[float, ...] | None:
+def choose_cuts(
+    item: Item, human: Sequence[float], outputs: Outputs, mean: float | None = None
+) -> tuple[float, ...] | None:
     """Cuts between the scores of ordered scales that reach the highest QWK with a rater which `outputs` let expect.
 
-    QWK is 1 - N / D: N is the sum of (h - m)² over all responses, D its mean over all pairs of one response's human and
-    another's machine score.  Under the outputs' probabilities both are sums over responses, each of its own m alone, so
-    Dinkelbach's iteration (Management Science 13, 1967) finds the best of all ways to score.  It gives each response
-    the score nearest to μ + (e - μ) / κ: e its expected score, μ the mean of human scores, κ the QWK so reached.  What
-    models shrink towards the middle is so taken apart again, as far as they are to be relied on.  Expected scores that
-    are off in the mean are shifted to μ first.
+    QWK is 1 - N / D: N is the mean of (h - m)² over all responses, D its mean over all pairs of one response's human
+    and another's machine score.  Their expectations under the outputs' probabilities are both sums over responses, each
+    of its own m alone, so Dinkelbach's iteration (Management Science 13, 1967) finds the ways to score of the smallest
+    ratio.  It gives each response the score nearest to μ + (e - μ) / κ: e its expected score, μ the mean of these, κ
+    the QWK so reached, or LEAST_QWK if that is more.  What models shrink towards the middle is so taken apart again, as
+    far as they are to be relied on.
 
-    `outputs` (responses, choices), calibrated, are of responses of the same population as `human` whose own human
-    scores were not fitted; they need none.  A score that is not in `human` is never given.
+    `outputs` (responses, choices), calibrated, are of responses whose human scores were not fitted; they need none.  A
+    score that is not in `human` is never given.  `mean`: what raters give such responses in the mean, if that is known
+    better than by the outputs; expected scores are shifted to it first.
     """
     if not item.is_ordered:
         return None
     given = np.unique(np.asarray(human, np.int64))
     middles = (given[1:] + given[:-1]) / 2
     probabilities = softmax(outputs)
-    expected, mean = expected_choice(probabilities), np.mean(human)
+    expected = expected_choice(probabilities)
     of_outputs, square = expected.mean(), (probabilities @ np.arange(item.choices) ** 2).mean()
-    cuts, reached = middles + of_outputs - mean, 1.0
+    of_raters = of_outputs if mean is None else mean
+    cuts, reached = middles + of_outputs - of_raters, 1.0
     for _ in range(MOST_STEPS):
         machine = given[np.searchsorted(cuts, expected, side="right")]
         covariance = (expected * machine).mean() - of_outputs * machine.mean()
-        spread = square - of_outputs**2 + machine.var() + (mean - machine.mean()) ** 2
+        spread = square - of_outputs**2 + machine.var() + (of_raters - machine.mean()) ** 2
         before, reached = reached, 2 * covariance / spread if spread > 0 else 0.0
-        cuts = of_outputs + max(reached, LEAST_QWK) * (middles - mean)
+        cuts = of_outputs + max(reached, LEAST_QWK) * (middles - of_raters)
         if reached == before:
             break
     # What is below all that raters gave is reached by every expected score, what is above by none.
-    around = [0.0, *cuts.tolist(), float(item.choices)]
+    around = [0.0, *np.clip(cuts, 0.0, item.choices).tolist(), float(item.choices)]
     return tuple(around[number] for number in np.searchsorted(given, np.arange(item.choices - 1), side="right"))
 
 

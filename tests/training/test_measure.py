@@ -6,13 +6,13 @@ from numpy.typing import NDArray
 
 from app.scoring.agreement import equal_scores, quadratic_weighted_kappa
 from app.scoring.bundle import Calibration, Head, Interval
-from app.scoring.decoding import decode, softmax
+from app.scoring.decoding import Outputs, decode, softmax
 from app.scoring.evidence import expected_calibration_error
 from app.scoring.item import Item
 from tests.training.data import GRADES, ITEM, LABELS, item_data
 from training.calibrate import ENOUGH, choose_confidence, choose_interval, choose_set, choose_temperature
 from training.config import TrainingConfig
-from training.measure import Unfitted, agreement_on, pooled_head, pooled_threshold
+from training.measure import MANY, Unfitted, agreement_on, pooled_head, pooled_threshold
 from training.selection import choose_cuts, choose_threshold
 from training.splits import Parts, split
 from training.targets import targets
@@ -107,6 +107,19 @@ def test_scores_out_of_fold_place_no_cuts() -> None:
     assert cuts == choose_cuts(ITEM, marked, np.concatenate([own.validation, own.unlabelled]) / temperature)
 
 
+def test_the_mean_of_raters_is_taken_of_one_item_with_many_marked_responses() -> None:
+    one, few = unfitted(ITEM, train=MANY), unfitted(ITEM, train=MANY - 20)
+    marked = [row.value for row in one.parts.marked]
+
+    def wanted(own: Unfitted, mean: float | None) -> tuple[float, ...] | None:
+        outputs = np.concatenate([own.validation, own.unlabelled])
+        temperature = pooled_head([own]).calibration.temperature
+        return choose_cuts(ITEM, marked, outputs / temperature, mean)
+
+    assert pooled_head([one]).cuts == wanted(one, float(np.mean(marked))) != wanted(one, None)
+    assert pooled_head([few]).cuts == wanted(few, None)
+
+
 def test_an_interval_is_chosen_on_the_human_grades_of_all_items_each_a_share_of_its_own_scale() -> None:
     wide = GRADES.model_copy(update={"item_id": "wide", "min_score": 0, "max_score": 100})
     group = [out_of_fold(GRADES, 0), unfitted(wide, 10)]
@@ -147,6 +160,26 @@ def test_confidence_is_as_often_right_on_new_rows_as_it_says() -> None:
         return expected_calibration_error([score.confidence for score in scores], right)
 
     assert error(head.model_copy(update={"calibration": Calibration()})) > 0.1 > 2 * error(head)
+
+
+def test_confidence_is_right_of_scores_that_are_not_the_most_probable_ones() -> None:
+    """The model gives the best score too much: cuts take some of these back, and its own probabilities mislead."""
+
+    def spoilt(outputs: Outputs) -> Outputs:
+        return np.asarray(outputs + np.array([0, 0, 0, 1.5]))
+
+    old, new = out_of_fold(ITEM, 0, train=800), out_of_fold(ITEM, 50, train=800)
+    assert old.fit is not None
+    parts = (spoilt(part) for part in (old.validation, old.unlabelled, old.fit))
+    head = pooled_head([Unfitted(old.parts, *parts)])
+
+    def error(head: Head) -> float:
+        scores = decode(spoilt(new.outputs), ITEM, head)
+        right = equal_scores(new.human, [score.value for score in scores])
+        return expected_calibration_error([score.confidence for score in scores], right)
+
+    plain = head.calibration.model_copy(update={"slope": 1.0, "intercept": 0.0})
+    assert error(head) < 0.8 * error(head.model_copy(update={"calibration": plain}))
 
 
 def test_with_a_few_rows_confidence_stays_the_networks_own_probability() -> None:

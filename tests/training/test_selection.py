@@ -122,10 +122,10 @@ def test_two_equal_scores_have_no_qwk() -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_no_other_way_to_score_lets_expect_a_higher_qwk(seed: int) -> None:
-    """Of all 4^6 ways to score six responses, whatever cuts they would take.  The mean is that of raters, 1.5."""
-    half = np.random.default_rng(seed).dirichlet([0.2] * 4, 3)
-    probabilities = np.concatenate([half, half[:, ::-1]])
+@pytest.mark.parametrize("scores", [(0, 1, 2, 3), (0, 2, 3)])
+def test_no_other_way_to_score_lets_expect_a_higher_qwk(seed: int, scores: tuple[int, ...]) -> None:
+    """Of all ways to score six responses by the scores that raters gave, whatever cuts they would take."""
+    probabilities = np.random.default_rng(seed).dirichlet([0.2] * 4, 6)
     choices = np.arange(4)
 
     def expected_qwk(machine: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -134,10 +134,10 @@ def test_no_other_way_to_score_lets_expect_a_higher_qwk(seed: int) -> None:
         of_pairs = (squares * probabilities.mean(axis=0)).sum((1, 2))
         return np.asarray(1 - (squares * probabilities).sum((1, 2)) / of_pairs)
 
-    head = Head(cuts=choose_cuts(ITEM, [0, 1, 2, 3], logits(probabilities)))
+    head = Head(cuts=choose_cuts(ITEM, scores, logits(probabilities)))
 
     given = np.array([[int(score.value) for score in decode(logits(probabilities), ITEM, head)]])
-    every = np.array(list(product(range(4), repeat=6)))
+    every = np.array(list(product(scores, repeat=6)))
     assert expected_qwk(given) == pytest.approx(expected_qwk(every).max())
     assert expected_qwk(given) > LEAST_QWK
 
@@ -170,12 +170,12 @@ def test_what_a_model_gives_too_much_of_is_taken_back() -> None:
     likely = np.exp(-((signs[:, None] - np.arange(4)) ** 2) / 2)
     outputs = logits(likely / likely.sum(axis=1, keepdims=True))
 
-    head = Head(cuts=choose_cuts(ITEM, human[:1000].tolist(), outputs[:1000]))
+    head = Head(cuts=choose_cuts(ITEM, [0, 1, 2, 3], outputs[:1000], human[:1000].mean()))
 
     machine = np.array([score.value for score in decode(outputs[1000:], ITEM, head)])
     assert abs(machine.mean() - human.mean()) < 0.1 * human.std()
-    blind = Head(cuts=choose_cuts(ITEM, [0, 3, 3, 3, 1, 2], outputs[:1000]))  # raters of its own mean
-    assert np.mean([score.value for score in decode(outputs[1000:], ITEM, blind)]) > human.mean() + 0.3 * human.std()
+    blind = Head(cuts=choose_cuts(ITEM, [0, 1, 2, 3], outputs[:1000]))
+    assert np.mean([score.value for score in decode(outputs[1000:], ITEM, blind)]) > human.mean() + 0.2 * human.std()
 
 
 def test_a_model_that_knows_next_to_nothing_is_not_taken_to_the_ends_of_the_scale() -> None:
@@ -192,7 +192,19 @@ def test_outputs_that_are_all_alike_have_cuts_too() -> None:
     cuts = choose_cuts(ITEM, [0, 1, 2, 3], np.zeros((40, 4)))
 
     assert cuts == pytest.approx((1.3, 1.5, 1.7))
-    assert choose_cuts(ITEM, [0, 0, 3, 1, 2], np.zeros((40, 4))) == pytest.approx((1.36, 1.56, 1.76))  # mean 1.2
+    assert choose_cuts(ITEM, [0, 3, 1, 2], np.zeros((40, 4)), 1.2) == pytest.approx((1.36, 1.56, 1.76))
+
+
+@pytest.mark.parametrize("given", [{1, 2, 3}, {0, 1, 2}, {1, 2}])
+@pytest.mark.parametrize("nearly", [0, 3])
+def test_cuts_ascend_within_the_scale_however_far_model_and_raters_are_apart(given: set[int], nearly: int) -> None:
+    outputs = logits([[0.97 if score == nearly else 0.01 for score in range(4)]] * 50)
+
+    for mean in (None, *given):
+        cuts = choose_cuts(ITEM, list(given), outputs, mean)
+        assert cuts is not None
+        assert [0, *cuts, 4] == sorted([0, *cuts, 4])
+        Head(cuts=cuts)
 
 
 def test_a_score_that_no_rater_gave_is_never_given() -> None:

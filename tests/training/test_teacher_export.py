@@ -69,7 +69,7 @@ class Made(NamedTuple):
 
 def settings_of(kind: str, request: pytest.FixtureRequest) -> tuple[list[ItemData], TrainingConfig]:
     base: Path = request.getfixturevalue("tiny_decoder" if kind == "decoder" else "tiny_encoder")
-    config = tiny_settings(base).model_copy(update={"human_margin": 1.0})  # any threshold will do
+    config = tiny_settings(base).model_copy(update={"human_margin": 2.0})  # any threshold will do
     if kind in ("shared", "decoder"):
         return some_items(ITEM), shared(config)
     members = config.teacher.model_copy(update={"members": 2 if kind == "points" else 1})
