@@ -12,12 +12,14 @@ from app.scoring.featurizer import Featurizer
 from app.scoring.item import Item
 from training.batches import shuffled_batches
 from training.config import DistillationConfig, StudentConfig
+from training.hardware import one_thread
 from training.lesson import Lesson
 from training.losses import human_loss, soft_loss
 from training.progress import track
 from training.student import StudentNetwork
 
 
+@one_thread()
 def distilled(
     lesson: Lesson, featurizer: Featurizer, item: Item, student: StudentConfig, config: DistillationConfig, seed: int
 ) -> StudentNetwork:
@@ -25,17 +27,6 @@ def distilled(
 
     On one thread: its matrices are so small that a second one slows it (by 1.4 times on two cores).
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _distilled(lesson, featurizer, item, student, config, seed)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _distilled(
-    lesson: Lesson, featurizer: Featurizer, item: Item, student: StudentConfig, config: DistillationConfig, seed: int
-) -> StudentNetwork:
     torch.manual_seed(seed)
     network = StudentNetwork(featurizer.vocabulary, item, student)
     ids = torch.from_numpy(featurizer.ids(lesson.texts))

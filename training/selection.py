@@ -55,13 +55,13 @@ def choose_cuts(
     expected = expected_choice(probabilities)
     of_outputs, square = expected.mean(), (probabilities @ np.arange(item.choices) ** 2).mean()
     of_raters = of_outputs if mean is None else mean
-    cuts, reached = middles + of_outputs - of_raters, 1.0
+    reached = 1.0  # as rounding has it
     for _ in range(MOST_STEPS):
+        cuts = of_outputs + max(reached, LEAST_QWK) * (middles - of_raters)
         machine = given[np.searchsorted(cuts, expected, side="right")]
         covariance = (expected * machine).mean() - of_outputs * machine.mean()
         spread = square - of_outputs**2 + machine.var() + (of_raters - machine.mean()) ** 2
         before, reached = reached, 2 * covariance / spread if spread > 0 else 0.0
-        cuts = of_outputs + max(reached, LEAST_QWK) * (middles - of_raters)
         if reached == before:
             break
     # What is below all that raters gave is reached by every expected score, what is above by none.

@@ -142,13 +142,18 @@ def test_no_other_way_to_score_lets_expect_a_higher_qwk(seed: int, scores: tuple
     assert expected_qwk(given) > LEAST_QWK
 
 
-def test_what_a_model_shrinks_towards_the_middle_is_taken_apart_again() -> None:
-    """Raters spread evenly over four scores; all that is known of a response is a normal sign of its score."""
+def by_signs(too_high: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Raters' scores, as often each, and outputs by a normal sign of each score."""
     generator = np.random.default_rng(0)
     human = generator.integers(0, 4, 4000)
-    signs = human + generator.normal(0, 1, 4000)
+    signs = human + generator.normal(0, 1, 4000) + too_high
     likely = np.exp(-((signs[:, None] - np.arange(4)) ** 2) / 2)
-    outputs = logits(likely / likely.sum(axis=1, keepdims=True))
+    return human, logits(likely / likely.sum(axis=1, keepdims=True))
+
+
+def test_what_a_model_shrinks_towards_the_middle_is_taken_apart_again() -> None:
+    """Raters spread evenly over four scores; all that is known of a response is a normal sign of its score."""
+    human, outputs = by_signs(0)
 
     head = Head(cuts=choose_cuts(ITEM, human[:300].tolist(), outputs[:300]))
 
@@ -164,11 +169,7 @@ def test_what_a_model_shrinks_towards_the_middle_is_taken_apart_again() -> None:
 
 def test_what_a_model_gives_too_much_of_is_taken_back() -> None:
     """It takes every response to be as good as one whose sign is .6 higher."""
-    generator = np.random.default_rng(0)
-    human = generator.integers(0, 4, 4000)
-    signs = human + generator.normal(0, 1, 4000) + 0.6
-    likely = np.exp(-((signs[:, None] - np.arange(4)) ** 2) / 2)
-    outputs = logits(likely / likely.sum(axis=1, keepdims=True))
+    human, outputs = by_signs(0.6)
 
     head = Head(cuts=choose_cuts(ITEM, [0, 1, 2, 3], outputs[:1000], human[:1000].mean()))
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
-import torch
 
 from training.compare.contest import Score
+from training.hardware import one_thread
 
 TOKENIZERS = "TOKENIZERS_PARALLELISM"
 ROUNDS, RUN, WARM_UP = 6, 10, 3  # of single responses: runs of RUN, after some that do not count
@@ -22,20 +22,18 @@ def milliseconds(scores: Mapping[str, Score], texts: Sequence[str]) -> dict[str,
     In turn, so that a slow moment of the machine meets all alike; but each scores some responses in a row, as where it
     serves: after another's weights have gone through the processor's caches it would not be timed by its own.
     """
-    with _one_thread():
+    with one_thread(), _tokenizers_on_one_thread():
         return _in_turn(scores, texts)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Of torch, and of the tokenizers, which else hand a response's words to all cores."""
-    threads, tokenizers = torch.get_num_threads(), os.environ.get(TOKENIZERS)
-    torch.set_num_threads(1)
+def _tokenizers_on_one_thread() -> Iterator[None]:
+    """They would hand a response's words to all cores."""
+    tokenizers = os.environ.get(TOKENIZERS)
     os.environ[TOKENIZERS] = "false"
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
         os.environ.pop(TOKENIZERS)
         if tokenizers is not None:
             os.environ[TOKENIZERS] = tokenizers
