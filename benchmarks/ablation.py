@@ -27,9 +27,9 @@ from training.compare.results import read_results
 from training.compare.run import compare
 from training.config import TrainingConfig
 from training.datasets import read_data
-from training.lesson import Lesson, lesson_for
-from training.run import Taught, teach
-from training.students import make_student
+from training.lesson import Lesson
+from training.run import lessons_of, teach
+from training.students import make_students
 from training.targets import NO_LABEL
 
 CERTAIN = 20.0  # a logit that leaves the other scores nothing
@@ -62,16 +62,14 @@ def mended(contest: Contest, seed: int, mend: Mend) -> list[Competitor]:
     """From a lesson that was changed after the teacher gave it."""
     distillation = contest.config.distillation.model_copy(update={"seed": contest.config.distillation.seed + seed})
     config = contest.config.model_copy(update={"distillation": distillation})
-    return [_mended(contest, contest.taught, number, config, mend) for number in range(len(contest.taught.parts))]
-
-
-def _mended(contest: Contest, taught: Taught, number: int, config: TrainingConfig, mend: Mend) -> Competitor:
-    parts = taught.parts[number]
-    context = taught.context(parts.item)
-    lesson = mend(lesson_for(parts, taught.texts[number], taught.teacher, context, contest.cache))
-    files = make_student(parts.item, lesson, taught.tokenizers[number], config, contest.cache)
-    network = files.network(parts.item, config.student.max_tokens)
-    return Competitor(network.outputs, files.parameters, files.seconds, list)
+    taught = contest.taught
+    lessons = [mend(lesson) for lesson in lessons_of(taught, contest.cache)]
+    made = make_students(taught.items, lessons, taught.tokenizer, config, contest.cache)
+    networks = [own.network(item, config.student.max_tokens) for own, item in zip(made, taught.items, strict=True)]
+    return [
+        Competitor(network.outputs, own.parameters, own.seconds, list)
+        for own, network in zip(made, networks, strict=True)
+    ]
 
 
 def no_human_scores(lesson: Lesson) -> Lesson:

@@ -34,7 +34,7 @@ from training.datasets.responses import MarkedResponse
 CLASSES = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of the scale that a classification head tells apart
 RESAMPLES, TIMED = 2000, 40
 MINILM = {"base": "minilm", "members": 1}
-SMOLLM2 = {"base": "smollm2", "members": 1, "max_epochs": 1, "min_steps": 1, "batch_size": 8}
+SMOLLM2 = {"base": "smollm2", "members": 1, "max_epochs": 1, "min_steps": 1, "shared_min_steps": 1, "batch_size": 8}
 VARIANTS: dict[str, tuple[dict[str, object], bool]] = {  # settings; whether the head is one of classes
     "MiniLM, all weights": (MINILM, False),
     "MiniLM, all weights, classes": (MINILM, True),

@@ -40,9 +40,9 @@ REFUSALS = (
 )  # fmt: skip
 
 
-def learn_limits(group: Sequence[Parts], tokenizers: Sequence[bytes], max_tokens: int) -> list[Limits]:
+def learn_limits(group: Sequence[Parts], tokenizer: bytes, max_tokens: int) -> list[Limits]:
     """One an item.  Items with few responses share what is learnt of rare ones: their measures are alike."""
-    own = [_Measured(parts, Featurizer.from_bytes(t, max_tokens)) for parts, t in zip(group, tokenizers, strict=True)]
+    own = [_Measured(parts, Featurizer.from_bytes(tokenizer, max_tokens)) for parts in group]
 
     def beyond(name: str, share: float) -> float:
         return float(np.quantile(np.concatenate([getattr(item, name) for item in own]), 1 - share))

@@ -71,6 +71,9 @@ class TeacherConfig(Config):
     min_steps: int = Field(
         default=375, ge=1, description="Small data sets are passed over more often, to this many steps."
     )
+    shared_min_steps: int = Field(
+        default=1000, ge=1, description="The same of a teacher that items share: it has their questions to learn too."
+    )
     patience: int = Field(default=2, ge=1, description="Epochs without a better validation figure before stopping.")
     checkpointing: bool = Field(
         default=False, description="Compute each layer again for its gradients instead of keeping it: less memory."
@@ -87,6 +90,11 @@ class TeacherConfig(Config):
     @property
     def in_bfloat16(self) -> bool:
         return self.precision == "bfloat16"
+
+    @property
+    def of_several(self) -> "TeacherConfig":
+        """How a teacher that items share is trained."""
+        return self.model_copy(update={"min_steps": max(self.min_steps, self.shared_min_steps)})
 
     @property
     def model(self) -> str:

@@ -1,10 +1,14 @@
-"""Distillation: a student learns from human scores and its teacher's outputs (Latif et al., arXiv 2312.15842).
+"""Distillation: students learn from human scores and their teacher's outputs (Latif et al., arXiv 2312.15842).
 
     L = CE(human, student) + λ · T² · CE(softmax(teacher / T), softmax(student / T))
 
 The paper's loss is T = 1; T² keeps the soft term's gradients as large at every temperature (Hinton et al. 2015).
 Grades have the losses of losses.py in the place of both cross-entropies, and no temperature.
+
+Items that share a teacher learn together: few responses teach a network to read badly, all of theirs do it better.
 """
+
+from collections.abc import Sequence
 
 import torch
 
@@ -13,7 +17,7 @@ from app.scoring.item import Item
 from training.batches import shuffled_batches
 from training.config import DistillationConfig, StudentConfig
 from training.hardware import one_thread
-from training.lesson import Lesson
+from training.lesson import Lesson, together
 from training.losses import human_loss, soft_loss
 from training.progress import track
 from training.student import StudentNetwork
@@ -21,14 +25,22 @@ from training.student import StudentNetwork
 
 @one_thread()
 def distilled(
-    lesson: Lesson, featurizer: Featurizer, item: Item, student: StudentConfig, config: DistillationConfig, seed: int
+    lessons: Sequence[Lesson],
+    featurizer: Featurizer,
+    item: Item,
+    student: StudentConfig,
+    config: DistillationConfig,
+    seed: int,
 ) -> StudentNetwork:
-    """A student trained on the lesson, seeded, the learning rate falling to 0 along a half cosine.
+    """A network trained on the lessons, one an item, seeded, the learning rate falling to 0 along a half cosine.
 
-    On one thread: its matrices are so small that a second one slows it (by 1.4 times on two cores).
+    `item` stands for all that learn together: their scores are the same, or shares of their scales are learnt.  On
+    one thread: its matrices are so small that a second one slows it (by 1.4 times on two cores).
     """
     torch.manual_seed(seed)
-    network = StudentNetwork(featurizer.vocabulary, item, student)
+    lesson, of_rows = together(lessons)
+    network = StudentNetwork(featurizer.vocabulary, item, student, len(lessons))
+    numbers = torch.from_numpy(of_rows)
     ids = torch.from_numpy(featurizer.ids(lesson.texts))
     human = torch.from_numpy(lesson.targets)
     soft = None if lesson.teacher is None else torch.from_numpy(lesson.teacher)
@@ -42,7 +54,8 @@ def distilled(
     network.train()
     for epoch in track(range(epochs), f"{item.item_id}: student", epochs):
         for rows in shuffled_batches(lengths, config.batch_size, 1000 * seed + epoch):
-            outputs = network(ids[rows, : max(lengths[row] for row in rows)])  # padding is at the end
+            shown = ids[rows, : max(lengths[row] for row in rows)]  # padding is at the end
+            outputs = network(shown, numbers[rows])
             loss = human_loss(outputs, human[rows], item.is_continuous)
             if soft is not None:
                 loss = loss + config.soft_weight * soft_loss(

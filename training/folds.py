@@ -11,7 +11,7 @@ from app.scoring.decoding import Outputs, columns
 from training.config import TrainingConfig
 from training.lesson import Lesson, Texts
 from training.splits import Parts, folded, folds
-from training.students import make_student
+from training.students import make_students
 
 
 def out_of_fold(
@@ -29,7 +29,7 @@ def out_of_fold(
             continue
         if not rest.texts:
             return None
-        files = make_student(parts.item, rest, tokenizer, config, cache)
+        [files] = make_students([parts.item], [rest], tokenizer, config, cache)
         network = files.network(parts.item, config.student.max_tokens)
         outputs[rows] = network.outputs([parts.fit[row].text for row in rows])
     return outputs

@@ -1,5 +1,6 @@
 """What a student learns from: its item's texts, human scores where there are any, and the teacher's outputs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,17 @@ class Lesson:
         """A hash of all of it."""
         soft = None if self.teacher is None else self.teacher.tobytes().hex()
         return key_of(key_of_texts(self.texts), self.targets.tobytes().hex(), soft)
+
+
+def together(lessons: Sequence[Lesson]) -> tuple[Lesson, NDArray[np.int64]]:
+    """All rows of several in one, and for each row the number of the lesson that it is from."""
+    numbers = np.repeat(np.arange(len(lessons)), [len(own.texts) for own in lessons])
+    texts = tuple(text for own in lessons for text in own.texts)
+    soft = [own.teacher for own in lessons if own.teacher is not None]
+    if soft and len(soft) < len(lessons):
+        raise ValueError("of lessons that are learnt together all have a teacher, or none")
+    human = np.concatenate([own.targets for own in lessons])
+    return Lesson(texts, human, np.concatenate(soft) if soft else None), numbers
 
 
 @dataclass(frozen=True, slots=True)

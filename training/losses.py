@@ -18,18 +18,29 @@ FIRST_VARIANCE = 0.05  # about what is left of grades' variance when a model has
 class OutputLayer(nn.Linear):
     """features (batch, width) → outputs (batch, columns), as app.scoring.decoding reads them."""
 
-    def __init__(self, width: int, columns: int, continuous: bool) -> None:
-        super().__init__(width, columns)
-        self.continuous = continuous
+    def __init__(self, width: int, columns: int, continuous: bool, items: int = 1) -> None:
+        """`items` that learn together have a layer each, in the rows of one matrix: columns of the first, and so on."""
+        super().__init__(width, items * columns)
+        self.columns, self.continuous, self.items = columns, continuous, items
         if continuous:
-            nn.init.constant_(self.bias[1:].detach(), math.log(math.expm1(FIRST_VARIANCE)))
+            nn.init.constant_(self.bias[1::2].detach(), math.log(math.expm1(FIRST_VARIANCE)))
 
-    def forward(self, features: Tensor) -> Tensor:
-        if not self.continuous:
-            return super().forward(features)
-        mean = linear(features, self.weight[:1], self.bias[:1])
-        variance = softplus(linear(features.detach(), self.weight[1:], self.bias[1:])) + MIN_VARIANCE
-        return torch.cat([mean, variance], dim=1)
+    def forward(self, features: Tensor, numbers: Tensor | None = None) -> Tensor:
+        """`numbers` (batch,): whose layer each row goes through; may be left out where there is one."""
+        if self.continuous:
+            mean = linear(features, self.weight[::2], self.bias[::2])  # (batch, items)
+            variance = softplus(linear(features.detach(), self.weight[1::2], self.bias[1::2])) + MIN_VARIANCE
+            outputs = torch.stack([mean, variance], dim=2)
+        else:
+            outputs = super().forward(features).view(-1, self.items, self.columns)
+        return outputs[:, 0] if numbers is None else outputs[torch.arange(len(outputs)), numbers]
+
+    def alone(self, number: int) -> "OutputLayer":
+        """A copy of the layer of one item."""
+        layer = OutputLayer(self.in_features, self.columns, self.continuous)
+        rows = slice(number * self.columns, (number + 1) * self.columns)
+        layer.load_state_dict({"weight": self.weight[rows], "bias": self.bias[rows]})
+        return layer
 
 
 def human_loss(outputs: Tensor, target: Tensor, continuous: bool) -> Tensor:

@@ -30,12 +30,12 @@ from training.evidence import measured
 from training.export import version_of, write_bundle
 from training.folds import out_of_fold
 from training.groups import Group, groups
-from training.lesson import Texts, lesson_for, texts_for
+from training.lesson import Lesson, Texts, lesson_for, texts_for
 from training.measure import Unfitted, agreement_on, pooled_head, pooled_threshold
 from training.progress import console
 from training.softlabels import teacher_outputs
 from training.splits import Parts, carve, split
-from training.students import StudentFiles, check_budget, make_student
+from training.students import StudentFiles, check_budget, make_students
 from training.teacher import Teacher, fine_tuned
 from training.tokenizer import learn_tokenizer
 
@@ -49,8 +49,12 @@ class Taught:
     group: Group
     parts: tuple[Parts, ...]
     texts: tuple[Texts, ...]
-    tokenizers: tuple[bytes, ...]
+    tokenizer: bytes  # of all items' texts
     teacher: Teacher | None
+
+    @property
+    def items(self) -> list[Item]:
+        return [own.item for own in self.parts]
 
     def context(self, item: Item) -> str:
         """What the teacher reads before a response to this item."""
@@ -90,17 +94,17 @@ def _make(
 ) -> Iterator[Bundle]:
     """The group's bundles in order; those that were made before are not made again."""
     taught = teach(group, config, cache)
-    files = [student_of(taught, number, config, cache) for number in range(len(taught.parts))]
+    files = students_of(taught, config, cache)
     networks = [
         own.network(parts.item, config.student.max_tokens) for own, parts in zip(files, taught.parts, strict=True)
     ]
+    of_folds = folds_of(taught, config, cache)
     outputs = [
-        unfitted(parts, network.outputs, folds_of(taught, number, config, cache))
-        for number, (parts, network) in enumerate(zip(taught.parts, networks, strict=True))
+        unfitted(parts, network.outputs, of_folds) for parts, network in zip(taught.parts, networks, strict=True)
     ]
     head = pooled_head(outputs)
     threshold = pooled_threshold(outputs, head, config)
-    limits = learn_limits(taught.parts, [own.tokenizer for own in files], config.student.max_tokens)
+    limits = learn_limits(taught.parts, taught.tokenizer, config.student.max_tokens)
     drafts = [
         Bundle(
             version=version_of(own, made_at := datetime.now(UTC)),
@@ -159,9 +163,8 @@ def teach(group: Group, config: TrainingConfig, cache: Path) -> Taught:
         rows = sum(len(own.marked) for own in parts)
         raise TooFewRows(f"{group.name}: {rows} marked responses are too few to carve a validation part from")
     texts = tuple(texts_for(own, config) for own in parts)
-    tokenizers = tuple(learn_tokenizer(own.written, config.student.vocabulary) for own in texts)
-    for own, tokenizer in zip(parts, tokenizers, strict=True):
-        check_budget(own.item, tokenizer, config.student)  # said before the teacher's hours
+    tokenizer = tokenizer_for(texts, config)
+    check_budget(parts[0].item, tokenizer, config.student)  # said before the teacher's hours
     teacher: Teacher | None = None
     if config.distillation.soft_weight > 0 and config.teacher.kind == "api":
         if config.teacher.api is None:
@@ -170,24 +173,34 @@ def teach(group: Group, config: TrainingConfig, cache: Path) -> Taught:
     elif config.distillation.soft_weight > 0:
         fit = [example for own in parts for example in group.examples(own.item, own.fit)]
         validation = [example for own in parts for example in group.examples(own.item, own.validation)]
-        teacher = fine_tuned(parts[0].item, fit, validation, config.teacher, config.seed, cache, group.name)
-    return Taught(group, parts, texts, tokenizers, teacher)
+        own_teacher = config.teacher if len(parts) == 1 else config.teacher.of_several
+        teacher = fine_tuned(parts[0].item, fit, validation, own_teacher, config.seed, cache, group.name)
+    return Taught(group, parts, texts, tokenizer, teacher)
 
 
-def student_of(taught: Taught, number: int, config: TrainingConfig, cache: Path) -> StudentFiles:
-    """The student of the group's item of that number."""
-    parts = taught.parts[number]
-    lesson = lesson_for(parts, taught.texts[number], taught.teacher, taught.context(parts.item), cache)
-    return make_student(parts.item, lesson, taught.tokenizers[number], config, cache)
+def tokenizer_for(texts: Sequence[Texts], config: TrainingConfig) -> bytes:
+    """Learnt from what learners wrote to any of the items."""
+    return learn_tokenizer([text for own in texts for text in own.written], config.student.vocabulary)
 
 
-def folds_of(taught: Taught, number: int, config: TrainingConfig, cache: Path) -> Outputs | None:
-    """Out of fold, for the item's fit rows; None for items that share a teacher, which are calibrated together."""
+def students_of(taught: Taught, config: TrainingConfig, cache: Path) -> list[StudentFiles]:
+    """Those of the group's items, in order."""
+    return make_students(taught.items, lessons_of(taught, cache), taught.tokenizer, config, cache)
+
+
+def lessons_of(taught: Taught, cache: Path) -> list[Lesson]:
+    return [
+        lesson_for(parts, texts, taught.teacher, taught.context(parts.item), cache)
+        for parts, texts in zip(taught.parts, taught.texts, strict=True)
+    ]
+
+
+def folds_of(taught: Taught, config: TrainingConfig, cache: Path) -> Outputs | None:
+    """Out of fold, for the fit rows of an item with its own teacher; None for items that are calibrated together."""
     if len(taught.parts) > 1 or config.calibration_folds < 2:
         return None
-    parts, texts = taught.parts[number], taught.texts[number]
-    lesson = lesson_for(parts, texts, taught.teacher, taught.context(parts.item), cache)
-    return out_of_fold(parts, texts, lesson, taught.tokenizers[number], config, cache)
+    [parts], [texts], [lesson] = taught.parts, taught.texts, lessons_of(taught, cache)
+    return out_of_fold(parts, texts, lesson, taught.tokenizer, config, cache)
 
 
 def unfitted(parts: Parts, outputs: Callable[[Sequence[str]], Outputs], fit: Outputs | None = None) -> Unfitted:
@@ -204,7 +217,8 @@ def learning_curve(data: ItemData, config: TrainingConfig, cache: Path) -> Itera
         _, part = carve(data.item, data.train, share, config.seed)
         taught = teach(Group((replace(data, train=part),)), config, cache)
         [parts] = taught.parts
-        network = student_of(taught, 0, config, cache).network(data.item, config.student.max_tokens)
+        [files] = students_of(taught, config, cache)
+        network = files.network(data.item, config.student.max_tokens)
         head = pooled_head([unfitted(parts, network.outputs)])
         scores = decode(network.outputs([row.text for row in parts.dev]), data.item, head)
         yield LearningPoint(marked=len(part), agreement=agreement_on(data.item, parts.dev, scores))

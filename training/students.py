@@ -1,4 +1,4 @@
-"""A student's two model files, made from a lesson; kept by the hash of what made them."""
+"""Students' model files, made from the lessons of items that learn together; kept by the hash of what made them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
 from app.scoring.decoding import distribution
 from app.scoring.featurizer import Featurizer
@@ -30,37 +31,43 @@ class StudentFiles:
     tokenizer: bytes
     student: bytes
     parameters: int
-    seconds: float | None  # that the distillation took
+    seconds: float | None  # that the distillation took: of items that learnt together, this one's share
 
     def network(self, item: Item, max_tokens: int) -> Network:
         return Network.from_bytes(self.tokenizer, self.student, max_tokens, item)
 
 
-def make_student(item: Item, lesson: Lesson, tokenizer: bytes, config: TrainingConfig, cache: Path) -> StudentFiles:
-    """Distilled, exported, and found to compute in onnxruntime what it did in torch.
+def make_students(
+    items: Sequence[Item], lessons: Sequence[Lesson], tokenizer: bytes, config: TrainingConfig, cache: Path
+) -> list[StudentFiles]:
+    """One an item, distilled together, exported, and found to compute in onnxruntime what they did in torch.
 
     Raises OverBudget before anything is trained, and NoParity.
     """
+    item = items[0]  # all have the same scores or labels, or grades
     count = check_budget(item, tokenizer, config.student)
     seed = 1000 * config.seed + config.distillation.seed
     settings = config.student.model_dump() | config.distillation.model_dump(exclude={"seed"})
-    key = key_of("student", item.scale, item.choices, lesson.key, tokenizer.decode(), settings, seed)
+    keys = [own.key for own in lessons]
+    key = key_of("students", item.scale, item.choices, keys, tokenizer.decode(), settings, seed)
     file = cache / "students" / key
+    featurizer = Featurizer.from_bytes(tokenizer, config.student.max_tokens)
 
-    def exported() -> bytes:
-        featurizer = Featurizer.from_bytes(tokenizer, config.student.max_tokens)
-        network = distilled(lesson, featurizer, item, config.student, config.distillation, seed)
-        content = to_onnx(network)
-        check_parity(
-            network,
-            Network.from_bytes(tokenizer, content, config.student.max_tokens, item),
-            item,
-            lesson.texts[:CHECKED],
-        )
-        return content
+    def learnt() -> StudentNetwork:
+        return distilled(lessons, featurizer, item, config.student, config.distillation, seed)
 
-    keep(file, exported, Path.write_bytes)
-    return StudentFiles(tokenizer, file.read_bytes(), count, seconds_of([file]))
+    keep(file, learnt, lambda path, network: save_file(network.state_dict(), path))
+    network = StudentNetwork(featurizer.vocabulary, item, config.student, len(items)).eval()
+    network.load_state_dict(load_file(file))
+    seconds = seconds_of([file])
+    share = None if seconds is None else seconds / len(items)
+    made = []
+    for number, (own, lesson) in enumerate(zip(items, lessons, strict=True)):
+        student = network.alone(number)
+        files = StudentFiles(tokenizer, to_onnx(student), count, share)
+        check_parity(student, files.network(own, config.student.max_tokens), own, lesson.texts[:CHECKED])
+        made.append(files)
+    return made
 
 
 def check_budget(item: Item, tokenizer: bytes, config: StudentConfig) -> int:

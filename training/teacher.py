@@ -22,6 +22,9 @@ from training.fine_tuning import HISTORY, WEIGHTS, Example, fine_tune, outputs_o
 from training.hardware import device
 from training.weights import fingerprint
 
+# Settings that a member's weights do not depend on, or that are told by others.
+NOT_LEARNT_BY = ("members", "own_from", "shared_min_steps", "precision", "checkpointing", "api")
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -77,7 +80,7 @@ def fine_tuned(
     """
     rows = [[(row.context, row.text, row.target) for row in part] for part in (fit, validation)]
     adaptation = {"kind", "adapter_rank", "adapter_learning_rate"}
-    settings = config.model_dump(exclude={"members", "own_from", "precision", "checkpointing", "api"} | adaptation)
+    settings = config.model_dump(exclude={*NOT_LEARNT_BY, *adaptation})
     settings |= {"base": fingerprint(config.base)}
     settings |= config.model_dump(include=adaptation) if config.has_adapters else {}
     settings |= {"precision": config.precision} if config.precision != "float32" else {}

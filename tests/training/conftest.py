@@ -19,6 +19,7 @@ def tiny_settings(encoder: Path) -> TrainingConfig:
             members=1,
             max_epochs=4,
             min_steps=20,
+            shared_min_steps=20,
             averaging=0.25,
         ),
         text=TextConfig(augmented_per_response=2),

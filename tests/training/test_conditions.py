@@ -22,7 +22,7 @@ def parts(train: int = 400, item: Item = ITEM) -> Parts:
 
 def examiner(own: Parts) -> Callable[[str], Finding]:
     tokenizer = learn_tokenizer([*(row.text for row in own.marked), *own.unlabelled], 120)
-    [limits] = learn_limits([own], [tokenizer], 256)
+    [limits] = learn_limits([own], tokenizer, 256)
     featurizer = Featurizer.from_bytes(tokenizer, 256)
     looked = Examiner(limits, own.item, featurizer)
     return lambda text: looked.examine(text, featurizer.read([text])[0])
@@ -95,16 +95,16 @@ def test_words_that_were_never_worth_anything_become_refusals() -> None:
 
 
 def test_labels_without_order_have_no_lowest_score() -> None:
-    [limits] = learn_limits([own := parts(item=LABELS)], [learn_tokenizer([r.text for r in own.marked], 120)], 256)
+    [limits] = learn_limits([own := parts(item=LABELS)], learn_tokenizer([r.text for r in own.marked], 120), 256)
 
     assert limits.min_pieces == 1
 
 
 def test_items_with_few_responses_share_what_is_rare() -> None:
     few = [parts(24), parts(24)]
-    tokenizers = [learn_tokenizer([row.text for row in own.marked], 120) for own in few]
+    tokenizer = learn_tokenizer([row.text for own in few for row in own.marked], 120)
 
-    first, second = learn_limits(few, tokenizers, 256)
+    first, second = learn_limits(few, tokenizer, 256)
 
     assert first.surprise == second.surprise
     assert first.log_frequency != ()

@@ -18,7 +18,7 @@ def a_student(lesson: Lesson, item: Item = ITEM, seed: int = 0, **settings: floa
     quick = {"epochs": 12, "min_steps": 60, "learning_rate": 1e-2, "batch_size": 16}
     config = DistillationConfig.model_validate(quick | settings)
     student = StudentConfig(vocabulary=60, embedding=8, hidden=8, max_tokens=48)
-    return distilled(lesson, featurizer, item, student, config, seed), featurizer
+    return distilled([lesson], featurizer, item, student, config, seed), featurizer
 
 
 def outputs_of(student: tuple[StudentNetwork, Featurizer], texts: tuple[str, ...]) -> torch.Tensor:

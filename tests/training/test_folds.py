@@ -22,7 +22,7 @@ from training.groups import groups
 from training.lesson import Lesson, Texts, lesson_for, texts_for
 from training.run import folds_of, teach
 from training.splits import Parts
-from training.students import make_student
+from training.students import make_students
 from training.targets import targets
 from training.tokenizer import learn_tokenizer
 
@@ -61,7 +61,7 @@ class Scored:
 
 
 class Watched:
-    """In the place of `make_student`: remembers lessons and what their students are asked.
+    """In the place of `make_students`: remembers lessons and what their students are asked.
 
     Its students give a response the place of the call and their own number.
     """
@@ -69,9 +69,9 @@ class Watched:
     def __init__(self) -> None:
         self.students: list[Scored] = []
 
-    def __call__(self, _: Item, lesson: Lesson, *__: object) -> "Watched":
-        self.students.append(Scored(lesson, []))
-        return self
+    def __call__(self, _: Sequence[Item], lessons: Sequence[Lesson], *__: object) -> "list[Watched]":
+        self.students += [Scored(lesson, []) for lesson in lessons]
+        return [self]
 
     def network(self, *_: object) -> "Watched":
         return self
@@ -85,7 +85,7 @@ class Watched:
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     found = Watched()
-    monkeypatch.setattr("training.folds.make_student", found)
+    monkeypatch.setattr("training.folds.make_students", found)
     return found
 
 
@@ -202,7 +202,7 @@ def test_each_output_is_that_of_a_student_of_the_rest(tmp_path: Path, item: Item
     outputs = out_of_fold(parts, texts, lesson, tokenizer, ALONE, tmp_path)
 
     assert outputs is not None
-    whole = make_student(item, lesson, tokenizer, ALONE, tmp_path)
+    [whole] = make_students([item], [lesson], tokenizer, ALONE, tmp_path)
     assert len([path for path in (tmp_path / "students").iterdir() if not path.suffix]) == 4
     network = whole.network(item, ALONE.student.max_tokens)
     inside = network.outputs(texts.marked)
@@ -216,10 +216,10 @@ def test_items_that_share_a_teacher_are_calibrated_together_and_have_none(tmp_pa
     [one] = groups(shared[:1], 1)
     [all_] = groups(shared, 300)
 
-    assert folds_of(teach(all_, alone, tmp_path), 0, alone, tmp_path) is None
+    assert folds_of(teach(all_, alone, tmp_path), alone, tmp_path) is None
     taught = teach(one, alone, tmp_path)
-    found = folds_of(taught, 0, alone, tmp_path)
+    found = folds_of(taught, alone, tmp_path)
     assert found is not None
     assert len(found) == len(taught.parts[0].fit)
     for count in (0, 1):
-        assert folds_of(taught, 0, alone.model_copy(update={"calibration_folds": count}), tmp_path) is None
+        assert folds_of(taught, alone.model_copy(update={"calibration_folds": count}), tmp_path) is None

@@ -9,7 +9,7 @@ from tests.training.data import GRADES, ITEM, item_data
 from tests.training.teaching import a_teacher
 from training import softlabels
 from training.config import DistillationConfig, TextConfig, TrainingConfig
-from training.lesson import Lesson, lesson_for, texts_for
+from training.lesson import Lesson, lesson_for, texts_for, together
 from training.splits import split
 from training.targets import targets
 
@@ -130,3 +130,21 @@ def test_without_a_teacher_only_marked_text_is_read(tmp_path: Path) -> None:
     assert lesson.texts == tuple(row.text for row in parts.fit)
     assert lesson.teacher is None
     assert lesson.targets.tolist() == [row.value for row in parts.fit]
+
+
+def test_rows_of_several_lessons_stay_in_step_and_know_their_lesson() -> None:
+    soft = np.arange(12, dtype=np.float32).reshape(3, 4)
+    first, second = Lesson(("a", "b"), np.array([0, np.nan]), soft[:2]), Lesson(("c",), np.array([2.0]), soft[2:])
+
+    lesson, numbers = together([first, Lesson((), np.zeros(0), rows(0)), second])
+
+    assert lesson.texts == ("a", "b", "c")
+    assert lesson.targets[[0, 2]].tolist() == [0, 2]
+    assert lesson.teacher is not None
+    assert (lesson.teacher == soft).all()
+    assert numbers.tolist() == [0, 0, 2]
+
+
+def test_lessons_with_and_without_a_teacher_are_not_put_together() -> None:
+    with pytest.raises(ValueError, match="all have a teacher, or none"):
+        together([Lesson(("a",), np.zeros(1), rows(1)), Lesson(("b",), np.zeros(1), None)])

@@ -23,7 +23,8 @@ from training.lesson import lesson_for
 from training.measure import pooled_head, pooled_threshold
 from training.run import teach, train, unfitted
 from training.splits import split
-from training.students import make_student
+from training.students import make_students
+from training.teacher import FineTuned
 
 
 class Run(NamedTuple):
@@ -84,6 +85,21 @@ def test_each_is_measured_on_its_own_dev_rows(run: Run) -> None:
     assert "there were no dev rows" in card
 
 
+@pytest.mark.parametrize(("own_from", "epochs"), [(300, 7), (1, 1)])
+def test_a_teacher_that_items_share_passes_over_its_rows_more_often(
+    tiny_config: TrainingConfig, tmp_path: Path, own_from: int, epochs: int
+) -> None:
+    group = groups(some_items(), own_from)[0]
+    steps = -(-sum(len(split(data, tiny_config).fit) for data in group.members) // tiny_config.teacher.batch_size)
+    brief = {"max_epochs": 1, "min_steps": 1, "shared_min_steps": 7 * steps, "patience": 99}
+    config = tiny_config.model_copy(update={"teacher": tiny_config.teacher.model_copy(update=brief)})
+
+    teacher = teach(group, config, tmp_path).teacher
+
+    assert isinstance(teacher, FineTuned)
+    assert [len(member.history) for member in teacher.members] == [epochs]
+
+
 def test_the_same_call_again_only_reads(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "_make", lambda *_: pytest.fail("made again"))
 
@@ -110,11 +126,14 @@ def test_each_student_learnt_that_lesson(run: Run) -> None:
     [group] = groups(some_items(run.item), 300)
     cache = run.folder / "cache"
     taught = teach(group, run.config, cache)
+    lessons = [
+        lesson_for(parts, texts, taught.teacher, group.context(parts.item), cache)
+        for parts, texts in zip(taught.parts, taught.texts, strict=True)
+    ]
 
-    for number, bundle in enumerate(run.bundles):
-        parts, context = taught.parts[number], group.context(taught.parts[number].item)
-        lesson = lesson_for(parts, taught.texts[number], taught.teacher, context, cache)
-        files = make_student(parts.item, lesson, taught.tokenizers[number], run.config, cache)
+    made = make_students(taught.items, lessons, taught.tokenizer, run.config, cache)
+
+    for files, bundle in zip(made, run.bundles, strict=True):
         assert bundle.sha256["student.onnx"] == sha256(files.student)
         assert bundle.sha256["tokenizer.json"] == sha256(files.tokenizer)
 
@@ -135,27 +154,22 @@ def test_the_teacher_was_shown_contexts_too(run: Run, tmp_path: Path, monkeypatc
     assert set(seen) == allowed
 
 
-def test_killed_between_students_it_goes_on_with_what_is_made(
+def test_killed_before_its_students_were_made_it_goes_on_with_its_teacher(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[str] = []
-
-    def killed_at_the_third(item: Item, *arguments: object) -> object:
-        made.append(item.item_id)
-        if len(made) == 3:
-            raise KeyboardInterrupt
-        return make_student(item, *arguments)  # type: ignore[arg-type]
+    def killed(*_: object) -> list[object]:
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "make_student", killed_at_the_third)
+        patch.setattr(run_module, "make_students", killed)
         with pytest.raises(KeyboardInterrupt):
             list(train(some_items(run.item), tmp_path / "models", run.config, tmp_path / "cache"))
     assert not (tmp_path / "models").exists()
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "students").iterdir()}
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*") if path.is_file()}
 
     bundles = list(train(some_items(run.item), tmp_path / "models", run.config, tmp_path / "cache"))
 
-    assert len([path for path in kept if not path.suffix]) == 2
+    assert {path.suffix for path in kept} >= {".safetensors", ".npy"}
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     for bundle, whole in zip(bundles, run.bundles, strict=True):
         assert (bundle.sha256["student.onnx"], bundle.head) == (whole.sha256["student.onnx"], whole.head)

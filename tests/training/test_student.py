@@ -43,3 +43,28 @@ def test_the_default_student_is_within_the_budget_and_counts_its_embeddings(item
     network = StudentNetwork(config.vocabulary, item, config)
 
     assert config.vocabulary * config.embedding < parameters(network) <= 30_000
+
+
+@pytest.mark.parametrize("item", [ITEM, LABELS, GRADES])
+def test_each_of_several_items_alone_gives_what_it_gave_with_the_others(item: Item) -> None:
+    network = StudentNetwork(20, item, StudentConfig(embedding=4, hidden=4), items=3).eval()
+    torch.nn.init.normal_(network.head.bias)
+    ids = torch.randint(1, 20, (6, 5))
+    numbers = torch.tensor([2, 0, 1, 1, 2, 0])
+
+    together = network(ids, numbers)
+
+    for number in range(3):
+        alone = network.alone(number)
+        assert torch.allclose(alone(ids)[numbers == number], together[numbers == number], atol=1e-6)
+        assert parameters(alone) == parameters(StudentNetwork(20, item, StudentConfig(embedding=4, hidden=4)))
+
+
+def test_the_budget_is_each_items_own() -> None:
+    config = StudentConfig()
+    one = parameters(StudentNetwork(config.vocabulary, ITEM, config))
+
+    many = StudentNetwork(config.vocabulary, ITEM, config, items=135)
+
+    assert parameters(many) > 30_000
+    assert parameters(many.alone(134)) == one

@@ -13,7 +13,7 @@ from training.errors import NoParity, OverBudget
 from training.graph import to_onnx
 from training.lesson import Lesson
 from training.student import StudentNetwork
-from training.students import StudentFiles, check_parity, make_student
+from training.students import StudentFiles, check_parity, make_students
 from training.targets import targets
 from training.tokenizer import learn_tokenizer
 
@@ -27,7 +27,8 @@ def a_lesson(item: Item = ITEM) -> Lesson:
 
 
 def made(config: TrainingConfig, cache: Path, item: Item = ITEM, lesson: Lesson | None = None) -> StudentFiles:
-    return make_student(item, lesson or a_lesson(item), TOKENIZER, config, cache)
+    [files] = make_students([item], [lesson or a_lesson(item)], TOKENIZER, config, cache)
+    return files
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES])
@@ -83,10 +84,12 @@ def test_a_change_of_anything_it_is_made_of_makes_another(tiny_config: TrainingC
         made(tiny_config, tmp_path, lesson=other)
     made(tiny_config, tmp_path, wider)
     made(tiny_config, tmp_path, GRADES)
-    make_student(ITEM, lesson, learn_tokenizer(TEXTS, 50), tiny_config, tmp_path)
+    make_students([ITEM], [lesson], learn_tokenizer(TEXTS, 50), tiny_config, tmp_path)
+    make_students([ITEM, ITEM], [lesson, lesson], TOKENIZER, tiny_config, tmp_path)
+    make_students([ITEM, ITEM], [lesson, lessons[1]], TOKENIZER, tiny_config, tmp_path)
 
     keys = {path.name.partition(".")[0] for path in (tmp_path / "students").iterdir()}
-    assert len(keys) == 1 + len(settings) + len(lessons) + 3
+    assert len(keys) == 1 + len(settings) + len(lessons) + 5
 
 
 def test_what_does_not_make_a_student_does_not_make_another(tiny_config: TrainingConfig, tmp_path: Path) -> None:
@@ -99,17 +102,32 @@ def test_what_does_not_make_a_student_does_not_make_another(tiny_config: Trainin
     assert len({path.name.partition(".")[0] for path in (tmp_path / "students").iterdir()}) == 1
 
 
-def test_killed_before_it_was_checked_nothing_is_kept(
+def test_one_that_has_no_parity_is_not_given_when_asked_for_again(
     tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
+    monkeypatch.setattr(students, "MAX_DIFFERENCE", 0.0)
 
-    monkeypatch.setattr(students, "check_parity", killed)
-    with pytest.raises(KeyboardInterrupt):
-        made(tiny_config, tmp_path)
+    for _ in range(2):
+        with pytest.raises(NoParity):
+            made(tiny_config, tmp_path)
 
-    assert not (tmp_path / "students").exists()
+
+def test_each_of_those_that_learn_together_is_its_own_items(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    """The same texts, scored the other way round for the second item: what they share cannot tell them apart."""
+    rows = marked(60, item=GRADES)
+    human = targets(GRADES, [row.value for row in rows])
+    texts, config = tuple(row.text for row in rows), changed(tiny_config, "distillation", epochs=40)
+    lessons = [Lesson(texts, human, None), Lesson(texts, 1 - human, None), Lesson(texts[:20], human[:20], None)]
+    items = [GRADES.model_copy(update={"item_id": f"heat-{number}"}) for number in range(3)]
+
+    made_of_all = make_students(items, lessons, TOKENIZER, config, tmp_path)
+
+    first, second, third = (own.network(GRADES, 48).outputs(list(texts))[:, 0] for own in made_of_all)
+    assert np.corrcoef(first, human)[0, 1] > 0.6
+    assert np.corrcoef(second, human)[0, 1] < -0.6
+    assert np.corrcoef(third, human)[0, 1] > 0.5  # on forty that only the others learnt, too
+    assert len({own.student for own in made_of_all}) == 3
+    assert len({own.parameters for own in (*made_of_all, made(config, tmp_path, GRADES))}) == 1
 
 
 def test_over_the_budget_nothing_is_trained(

@@ -1,5 +1,6 @@
 """The students: the full recipe, and what is left of it without extra text or without a teacher."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,22 +12,18 @@ from training.compare.contest import Competitor, Contest, Runtime
 from training.config import TextConfig, TrainingConfig
 from training.lesson import texts_for
 from training.quantise import weights_int8
-from training.run import Taught, student_of
+from training.run import Taught, students_of, tokenizer_for
 from training.selection import figure_of_merit
 from training.softlabels import labelling_seconds
 from training.students import StudentFiles
 from training.targets import targets
-from training.tokenizer import learn_tokenizer
 
 TIMES_EPOCHS = (1, 2, 4)  # of the full recipe's, tried on validation where there are fewer texts and so fewer steps
 NO_EXTRA_TEXT = TextConfig(unlabelled=False, augmented_per_response=0)
 
 
 def full_recipe(contest: Contest, seed: int) -> list[Competitor]:
-    return [
-        competitor(contest, contest.taught, number, _seeded(contest.config, seed))
-        for number in range(len(contest.taught.parts))
-    ]
+    return competitors(contest, contest.taught, _seeded(contest.config, seed))
 
 
 def published_loss(contest: Contest, seed: int) -> list[Competitor]:
@@ -45,20 +42,20 @@ def _seeded(config: TrainingConfig, seed: int, **distillation: object) -> Traini
 
 
 def _best_epochs(contest: Contest, seed: int, distillation: dict[str, object]) -> list[Competitor]:
-    """Without extra text; as many epochs as the validation part prefers at the first seed."""
+    """Without extra text; as many epochs as the validation parts prefer at the first seed."""
     config = contest.config.model_copy(update={"text": NO_EXTRA_TEXT})
     taught = retaught(contest.taught, _seeded(config, 0, **distillation))
-    made = []
-    for number, parts in enumerate(taught.parts):
-        tried = [
-            competitor(contest, taught, number, _with_epochs(config, 0, times, distillation)) for times in TIMES_EPOCHS
-        ]
-        texts = [row.text for row in parts.validation]
-        target = targets(parts.item, [row.value for row in parts.validation]).tolist()
-        figures = [figure_of_merit(parts.item, target, own.outputs(texts)) if texts else 0.0 for own in tried]
-        best = TIMES_EPOCHS[int(np.argmax(figures))]
-        made.append(competitor(contest, taught, number, _with_epochs(config, seed, best, distillation)))
-    return made
+    tried = [competitors(contest, taught, _with_epochs(config, 0, times, distillation)) for times in TIMES_EPOCHS]
+    best = TIMES_EPOCHS[int(np.argmax([_on_validation(taught, made) for made in tried]))]
+    return competitors(contest, taught, _with_epochs(config, seed, best, distillation))
+
+
+def _on_validation(taught: Taught, made: Sequence[Competitor]) -> float:
+    """The figure of merit over the validation parts of all items."""
+    validated = [(own, parts) for own, parts in zip(made, taught.parts, strict=True) if parts.validation]
+    outputs = [own.outputs([row.text for row in parts.validation]) for own, parts in validated]
+    target = [targets(parts.item, [row.value for row in parts.validation]) for _, parts in validated]
+    return figure_of_merit(taught.items[0], np.concatenate(target).tolist(), np.concatenate(outputs))
 
 
 def _with_epochs(config: TrainingConfig, seed: int, times: int, distillation: dict[str, object]) -> TrainingConfig:
@@ -70,13 +67,19 @@ def retaught(taught: Taught, config: TrainingConfig) -> Taught:
     """The same parts and teacher, other texts, and no text of any kind that a configuration leaves out."""
     parts = tuple(replace(own, unlabelled=own.unlabelled if config.text.unlabelled else ()) for own in taught.parts)
     texts = tuple(texts_for(own, config) for own in parts)
-    tokenizers = tuple(learn_tokenizer(own.written, config.student.vocabulary) for own in texts)
     teacher = taught.teacher if config.distillation.soft_weight > 0 else None
-    return Taught(taught.group, parts, texts, tokenizers, teacher)
+    return Taught(taught.group, parts, texts, tokenizer_for(texts, config), teacher)
 
 
-def competitor(contest: Contest, taught: Taught, number: int, config: TrainingConfig) -> Competitor:
-    files = student_of(taught, number, config, contest.cache)
+def competitors(contest: Contest, taught: Taught, config: TrainingConfig) -> list[Competitor]:
+    """The students of the group's items, in order."""
+    files = students_of(taught, config, contest.cache)
+    return [_competitor(contest, taught, number, own, config) for number, own in enumerate(files)]
+
+
+def _competitor(
+    contest: Contest, taught: Taught, number: int, files: StudentFiles, config: TrainingConfig
+) -> Competitor:
     parts = taught.parts[number]
     network = files.network(parts.item, config.student.max_tokens)
     seconds = files.seconds

@@ -68,7 +68,8 @@ class _GroupResults:
         self, group: Group, config: TrainingConfig, folder: Path, contestants: Sequence[Contestant], seeds: int
     ) -> None:
         self._folder, self.contestants, self._seeds = folder, contestants, seeds
-        self._settings = key_of(FORMAT, config.model_dump(), fingerprint(config.teacher.base))
+        unused = {"teacher": {"shared_min_steps"}} if len(group.members) == 1 else None
+        self._settings = key_of(FORMAT, config.model_dump(exclude=unused), fingerprint(config.teacher.base))
         self._keys = [
             {c.name: key_of(self._settings, c.name, group.data_sha256(data)) for c in contestants}
             for data in group.members

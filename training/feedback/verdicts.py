@@ -20,7 +20,7 @@ from training.datasets.responses import MarkedResponse
 from training.errors import TooFewRows
 from training.feedback.data import Told
 from training.groups import Group
-from training.run import student_of, teach
+from training.run import students_of, teach
 from training.students import StudentFiles
 from training.teacher import Teacher
 
@@ -53,7 +53,7 @@ def verdict_reader(rows: Sequence[Told], config: TrainingConfig, cache: Path) ->
         for number, (text, value) in enumerate(said)
     )
     taught = teach(Group((ItemData(item, marked, (), ()),)), config, cache)
-    files = student_of(taught, 0, config, cache)
+    [files] = students_of(taught, config, cache)
     network = files.network(item, config.student.max_tokens)
     held = taught.parts[0].validation
     read = distribution(network.outputs([row.text for row in held]), item)  # (rows, labels)

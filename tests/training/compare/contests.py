@@ -25,7 +25,7 @@ def an_untaught_contest(*items: ItemData, config: TrainingConfig | None = None) 
     """For competitors that need the rows alone."""
     config = config or TrainingConfig(validation_share=0.3)
     parts = tuple(split(data, config) for data in items)
-    return Contest(Taught(Group(items), parts, (), (), None), config, Path("unused"))
+    return Contest(Taught(Group(items), parts, (), b"", None), config, Path("unused"))
 
 
 def dev_texts(contest: Contest, number: int = 0) -> Sequence[str]:

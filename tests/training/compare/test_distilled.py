@@ -15,7 +15,7 @@ from training.compare.contest import Contest
 from training.compare.distilled import TIMES_EPOCHS, full_recipe, human_labels, published_loss
 from training.config import PARAMETER_BUDGET, TrainingConfig
 from training.lesson import Lesson
-from training.students import StudentFiles, make_student
+from training.students import StudentFiles, make_students
 from training.teacher import FineTuned
 from training.tokenizer import learn_tokenizer
 
@@ -33,11 +33,13 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     """Every student that is asked for, with what it learns from."""
     seen: Made = []
 
-    def watched(item: Item, lesson: Lesson, tokenizer: bytes, config: TrainingConfig, cache: Path) -> StudentFiles:
-        seen.append((lesson, tokenizer, config))
-        return make_student(item, lesson, tokenizer, config, cache)
+    def watched(
+        items: Sequence[Item], lessons: Sequence[Lesson], tokenizer: bytes, config: TrainingConfig, cache: Path
+    ) -> list[StudentFiles]:
+        seen.extend((lesson, tokenizer, config) for lesson in lessons)
+        return make_students(items, lessons, tokenizer, config, cache)
 
-    monkeypatch.setattr("training.run.make_student", watched)
+    monkeypatch.setattr("training.run.make_students", watched)
     return seen
 
 
@@ -87,7 +89,7 @@ def test_the_full_recipe_is_what_a_run_makes(contest: Contest, made: Made) -> No
     [(lesson, tokenizer, config)] = made
     assert lesson.texts == contest.taught.texts[0].all
     assert len(lesson.texts) > len(fit_texts(contest)) + 8
-    assert tokenizer == contest.taught.tokenizers[0]
+    assert tokenizer == contest.taught.tokenizer
     assert config == contest.config
 
 

@@ -20,8 +20,8 @@ from training.config import TextConfig
 from training.datasets import ItemData
 from training.encoder import ScoringEncoder, load_base, tokenise
 from training.lesson import Lesson, texts_for
+from training.run import tokenizer_for
 from training.teacher import FineTuned, Member
-from training.tokenizer import learn_tokenizer
 
 
 def a_contest(encoder: Path, cache: Path, *items: ItemData, key: str = "wide") -> Contest:
@@ -36,8 +36,7 @@ def a_contest(encoder: Path, cache: Path, *items: ItemData, key: str = "wide") -
             network.head.weight.mul_(10)
     teacher = FineTuned(key, (Member(network, (0.0,), 1.0),), tokenizer, 64)
     texts = tuple(texts_for(parts, config) for parts in contest.taught.parts)
-    tokenizers = tuple(learn_tokenizer(own.written, config.student.vocabulary) for own in texts)
-    taught = replace(contest.taught, texts=texts, tokenizers=tokenizers, teacher=teacher)
+    taught = replace(contest.taught, texts=texts, tokenizer=tokenizer_for(texts, config), teacher=teacher)
     return Contest(taught, config, cache)
 
 
