@@ -1,9 +1,10 @@
 """What each part of the recipe earns: the student with one part removed in turn, on a user's own data.
 
-    python -m benchmarks.ablation --data DIR --item ITEM … --results FOLDER --report ablation.md
+    python -m benchmarks.ablation --data DIR --results FOLDER --report ablation.md [--item ITEM …] [--variant NAME …]
 
 Each variant has three seeds, soft labels for its own texts, and figures on dev.  Killed,
-it goes on when called again.  The teachers' own parts (their number aside) are left as they are.
+it goes on when called again.  The teachers' own parts (their number aside) are left as they are.  All items and all
+variants if none are named; a variant is named as results name it.
 """
 
 from collections.abc import Callable
@@ -24,11 +25,11 @@ from training.compare.distilled import full_recipe, retaught
 from training.compare.figures import sections
 from training.compare.report import write_report
 from training.compare.results import read_results
-from training.compare.run import compare
+from training.compare.run import SEEDS, compare
 from training.config import TrainingConfig
 from training.datasets import read_data
 from training.lesson import Lesson
-from training.run import lessons_of, teach
+from training.run import lessons_of, teach, tokenizer_for
 from training.students import make_students
 from training.targets import NO_LABEL
 
@@ -84,6 +85,15 @@ def most_probable(lesson: Lesson) -> Lesson:
     return replace(lesson, teacher=CERTAIN * certain)
 
 
+def each_alone(contest: Contest, seed: int) -> list[Competitor]:
+    """Where items share a teacher: each student learns by itself, and has a tokenizer of its own item's text."""
+    taught, made = contest.taught, []
+    for parts, texts in zip(taught.parts, taught.texts, strict=True):
+        own = replace(taught, parts=(parts,), texts=(texts,), tokenizer=tokenizer_for([texts], contest.config))
+        made += full_recipe(replace(contest, taught=own), seed)
+    return made
+
+
 def most_probable_decoding(contest: Contest, seed: int) -> list[Competitor]:
     return [replace(own, head=Head(cuts=None)) for own in full_recipe(contest, seed)]
 
@@ -104,6 +114,7 @@ def _variants() -> list[Contestant]:
         "no human scores": partial(mended, mend=no_human_scores),
         "one network as teacher": partial(changed, teacher={"members": 1}),
         "no teacher": partial(changed, distillation={"soft_weight": 0.0}),
+        "each student by itself": each_alone,
         "no dropout": partial(changed, student={"dropout": 0.0}),
         "a quarter of the vocabulary": partial(changed, student={"vocabulary": 250}),
         "the most probable score": most_probable_decoding,
@@ -115,13 +126,19 @@ def _variants() -> list[Contestant]:
 
 def main(
     data: Annotated[Path, typer.Option()],
-    item: Annotated[list[str], typer.Option()],
     results: Annotated[Path, typer.Option()],
     report: Annotated[Path, typer.Option()],
+    item: Annotated[list[str] | None, typer.Option()] = None,
+    variant: Annotated[list[str] | None, typer.Option()] = None,
+    seeds: Annotated[int, typer.Option()] = SEEDS,
     cache: Annotated[Path | None, typer.Option()] = None,
 ) -> None:
     read, variants = read_data(data), _variants()
-    compare([read.of(item_id) for item_id in item], TrainingConfig(), results, cache or default_folder(), variants)
+    if unknown := set(variant or ()) - {own.name for own in variants}:
+        raise typer.BadParameter(f"no such variant: {', '.join(sorted(unknown))}")
+    chosen = [own for own in variants if not variant or own.name in variant]
+    items = [read.of(item_id) for item_id in item or read.items]
+    compare(items, TrainingConfig(), results, cache or default_folder(), chosen, seeds)
     write_report(report, sections(read_results(results), {variant.name: variant.title for variant in variants}))
 
 
