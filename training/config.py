@@ -126,8 +126,16 @@ class DistillationConfig(Config):
     learning_rate: float = Field(default=4e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     epochs: int = Field(default=15, ge=1)
+    shared_epochs: int = Field(
+        default=30, ge=1, description="Of items that learn together: their network has all their questions to learn."
+    )
     min_steps: int = Field(default=600, ge=20, description="Few texts are passed over more often, to this many steps.")
     seed: int = Field(default=0, description="For another student of the same split, teacher and texts.")
+
+    @property
+    def of_several(self) -> "DistillationConfig":
+        """How items that share a teacher learn together."""
+        return self.model_copy(update={"epochs": max(self.epochs, self.shared_epochs)})
 
 
 class TrainingConfig(Config):

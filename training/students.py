@@ -47,14 +47,15 @@ def make_students(
     item = items[0]  # all have the same scores or labels, or grades
     count = check_budget(item, tokenizer, config.student)
     seed = 1000 * config.seed + config.distillation.seed
-    settings = config.student.model_dump() | config.distillation.model_dump(exclude={"seed"})
+    distillation = config.distillation if len(items) == 1 else config.distillation.of_several
+    settings = config.student.model_dump() | distillation.model_dump(exclude={"seed", "shared_epochs"})
     keys = [own.key for own in lessons]
     key = key_of("students", item.scale, item.choices, keys, tokenizer.decode(), settings, seed)
     file = cache / "students" / key
     featurizer = Featurizer.from_bytes(tokenizer, config.student.max_tokens)
 
     def learnt() -> StudentNetwork:
-        return distilled(lessons, featurizer, item, config.student, config.distillation, seed)
+        return distilled(lessons, featurizer, item, config.student, distillation, seed)
 
     keep(file, learnt, lambda path, network: save_file(network.state_dict(), path))
     network = StudentNetwork(featurizer.vocabulary, item, config.student, len(items)).eval()

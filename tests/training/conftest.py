@@ -24,7 +24,7 @@ def tiny_settings(encoder: Path) -> TrainingConfig:
         ),
         text=TextConfig(augmented_per_response=2),
         student=StudentConfig(vocabulary=100, embedding=8, hidden=8, max_tokens=48),
-        distillation=DistillationConfig(epochs=8, min_steps=20, learning_rate=1e-2, batch_size=32),
+        distillation=DistillationConfig(epochs=8, shared_epochs=8, min_steps=20, learning_rate=1e-2, batch_size=32),
     )
 
 

@@ -1,5 +1,7 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from app.scoring.item import Item
 from tests.training.data import GRADES, ITEM, marked
 from training import students
 from training.config import StudentConfig, TrainingConfig
+from training.distill import distilled
 from training.errors import NoParity, OverBudget
 from training.graph import to_onnx
 from training.lesson import Lesson
@@ -186,3 +189,21 @@ def test_a_network_that_gives_no_number_has_no_parity(tiny_config: TrainingConfi
 
     with pytest.raises(NoParity):
         check_parity(broken, exported, ITEM, TEXTS)
+
+
+def test_items_that_learn_together_learn_for_as_many_epochs_as_that_takes(
+    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+
+    def watched(lessons: Sequence[Lesson], *arguments: Any) -> StudentNetwork:
+        given.append(arguments[3].epochs)
+        return distilled(lessons, *arguments)
+
+    monkeypatch.setattr(students, "distilled", watched)
+    config = changed(tiny_config, "distillation", epochs=2, shared_epochs=3)
+
+    make_students([ITEM], [a_lesson()], TOKENIZER, config, tmp_path)
+    make_students([ITEM, ITEM], [a_lesson(), a_lesson()], TOKENIZER, config, tmp_path)
+
+    assert given == [2, 3]

@@ -60,7 +60,8 @@ def _on_validation(taught: Taught, made: Sequence[Competitor]) -> float:
 
 def _with_epochs(config: TrainingConfig, seed: int, times: int, distillation: dict[str, object]) -> TrainingConfig:
     own = config.distillation
-    return _seeded(config, seed, epochs=times * own.epochs, min_steps=times * own.min_steps, **distillation)
+    longer = {name: times * getattr(own, name) for name in ("epochs", "shared_epochs", "min_steps")}
+    return _seeded(config, seed, **longer, **distillation)
 
 
 def retaught(taught: Taught, config: TrainingConfig) -> Taught:

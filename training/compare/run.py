@@ -23,6 +23,7 @@ from training.weights import fingerprint
 
 FORMAT = 2  # of the keys: raised when contestants, or how all are decoded, change
 SEEDS = 3  # of what is seeded, if nobody says otherwise
+SHARED = {"teacher": {"shared_min_steps"}, "distillation": {"shared_epochs"}}  # settings for items that share a teacher
 TIMED_ITEMS = 3  # of a group: its networks are of one size
 
 STUDENT, TEACHER, TINY_BERT = "student", "teacher", "tiny_bert"
@@ -68,7 +69,7 @@ class _GroupResults:
         self, group: Group, config: TrainingConfig, folder: Path, contestants: Sequence[Contestant], seeds: int
     ) -> None:
         self._folder, self.contestants, self._seeds = folder, contestants, seeds
-        unused = {"teacher": {"shared_min_steps"}} if len(group.members) == 1 else None
+        unused = SHARED if len(group.members) == 1 else None
         self._settings = key_of(FORMAT, config.model_dump(exclude=unused), fingerprint(config.teacher.base))
         self._keys = [
             {c.name: key_of(self._settings, c.name, group.data_sha256(data)) for c in contestants}
