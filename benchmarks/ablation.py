@@ -2,7 +2,7 @@
 
     python -m benchmarks.ablation --data DIR --results FOLDER --report ablation.md [--item ITEM …] [--variant NAME …]
 
-Each variant has three seeds, soft labels for its own texts, and figures on dev.  Killed,
+Each variant has three seeds (`--seeds`), soft labels for its own texts, and figures on dev.  Killed,
 it goes on when called again.  The teachers' own parts (their number aside) are left as they are.  All items and all
 variants if none are named; a variant is named as results name it.
 """

@@ -42,7 +42,8 @@ REFUSALS = (
 
 def learn_limits(group: Sequence[Parts], tokenizer: bytes, max_tokens: int) -> list[Limits]:
     """One an item.  Items with few responses share what is learnt of rare ones: their measures are alike."""
-    own = [_Measured(parts, Featurizer.from_bytes(tokenizer, max_tokens)) for parts in group]
+    featurizer = Featurizer.from_bytes(tokenizer, max_tokens)
+    own = [_Measured(parts, featurizer) for parts in group]
 
     def beyond(name: str, share: float) -> float:
         return float(np.quantile(np.concatenate([getattr(item, name) for item in own]), 1 - share))
