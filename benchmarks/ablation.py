@@ -29,9 +29,9 @@ from training.compare.run import SEEDS, compare
 from training.config import TrainingConfig
 from training.datasets import read_data
 from training.lesson import Lesson
-from training.run import lessons_of, teach, tokenizer_for
 from training.students import make_students
 from training.targets import NO_LABEL
+from training.teach import lessons_of, teach, tokenizer_for
 
 CERTAIN = 20.0  # a logit that leaves the other scores nothing
 Mend = Callable[[Lesson], Lesson]

@@ -22,8 +22,8 @@ from app.scoring.agreement import quadratic_weighted_kappa
 from app.scoring.bundle import Head
 from app.scoring.decoding import decode, expected_choice, softmax
 from training.calibrate import choose_temperature
-from training.compare.baselines import tf_idf
 from training.datasets import ItemData, read_data
+from training.linear import tf_idf
 from training.selection import choose_cuts
 
 FOLDS, PLACING, DRAWS = 5, 200, 10

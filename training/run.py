@@ -6,7 +6,7 @@ threshold on rows not fitted → agreement and evidence on dev → bundles → g
 
 import importlib.metadata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,49 +16,25 @@ from app.scoring.bundle import Bundle, Provenance
 from app.scoring.decoding import Outputs, decode
 from app.scoring.errors import BadBundle
 from app.scoring.evidence import LearningPoint
-from app.scoring.item import Item
 from app.scoring.student import Student
-from training.api_teacher import ApiTeacher, question
 from training.attacks import attacks, good_responses
 from training.card import card_of
 from training.conditions import learn_limits
 from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.datasets.responses import MarkedResponse
-from training.errors import BadConfig, TooFewRows
 from training.evidence import measured
 from training.export import version_of, write_bundle
 from training.folds import out_of_fold
 from training.groups import Group, groups
-from training.lesson import Lesson, Texts, lesson_for, texts_for
+from training.lesson import Texts
 from training.measure import Unfitted, agreement_on, pooled_head, pooled_threshold
 from training.progress import console
 from training.softlabels import teacher_outputs
-from training.splits import Parts, carve, split
-from training.students import StudentFiles, check_budget, make_students
-from training.teacher import Teacher, fine_tuned
-from training.tokenizer import learn_tokenizer
+from training.splits import Parts, carve
+from training.teach import Taught, lessons_of, students_of, teach
 
 SOFTWARE = ("scorelet", "torch", "transformers", "tokenizers", "onnx", "onnxruntime", "numpy")
-
-
-@dataclass(frozen=True, slots=True)
-class Taught:
-    """A group's parts and texts, item by item, and its teacher, if one takes part."""
-
-    group: Group
-    parts: tuple[Parts, ...]
-    texts: tuple[Texts, ...]
-    tokenizer: bytes  # of all items' texts
-    teacher: Teacher | None
-
-    @property
-    def items(self) -> list[Item]:
-        return [own.item for own in self.parts]
-
-    def context(self, item: Item) -> str:
-        """What the teacher reads before a response to this item."""
-        return question(item) if isinstance(self.teacher, ApiTeacher) else self.group.context(item)
 
 
 def train(items: Sequence[ItemData], models: Path, config: TrainingConfig, cache: Path) -> Iterator[Bundle]:
@@ -148,51 +124,6 @@ def _scored(student: Student, rows: Sequence[MarkedResponse]) -> list[MarkedResp
     read = student.read([row.text for row in rows])
     found = [student.examiner.examine(row.text, ids) for row, ids in zip(rows, read, strict=True)]
     return [row for row, own in zip(rows, found, strict=True) if own.condition is None]
-
-
-def teach(group: Group, config: TrainingConfig, cache: Path) -> Taught:
-    """The group's parts, the text its students will learn from, and its teacher, fine-tuned or read from the cache.
-
-    Raises TooFewRows.
-    """
-    parts = tuple(split(data, config) for data in group.members)
-    for own in parts:
-        if not own.fit:
-            raise TooFewRows(f"{own.item.item_id} has no marked response to learn from")
-    if not any(own.validation for own in parts):
-        rows = sum(len(own.marked) for own in parts)
-        raise TooFewRows(f"{group.name}: {rows} marked responses are too few to carve a validation part from")
-    texts = tuple(texts_for(own, config) for own in parts)
-    tokenizer = tokenizer_for(texts, config)
-    check_budget(parts[0].item, tokenizer, config.student)  # said before the teacher's hours
-    teacher: Teacher | None = None
-    if config.distillation.soft_weight > 0 and config.teacher.kind == "api":
-        if config.teacher.api is None:
-            raise BadConfig("a teacher behind an API needs teacher.api: its url and model")
-        teacher = ApiTeacher(parts[0].item, config.teacher.api, cache)
-    elif config.distillation.soft_weight > 0:
-        fit = [example for own in parts for example in group.examples(own.item, own.fit)]
-        validation = [example for own in parts for example in group.examples(own.item, own.validation)]
-        own_teacher = config.teacher if len(parts) == 1 else config.teacher.of_several
-        teacher = fine_tuned(parts[0].item, fit, validation, own_teacher, config.seed, cache, group.name)
-    return Taught(group, parts, texts, tokenizer, teacher)
-
-
-def tokenizer_for(texts: Sequence[Texts], config: TrainingConfig) -> bytes:
-    """Learnt from what learners wrote to any of the items."""
-    return learn_tokenizer([text for own in texts for text in own.written], config.student.vocabulary)
-
-
-def students_of(taught: Taught, config: TrainingConfig, cache: Path) -> list[StudentFiles]:
-    """Those of the group's items, in order."""
-    return make_students(taught.items, lessons_of(taught, cache), taught.tokenizer, config, cache)
-
-
-def lessons_of(taught: Taught, cache: Path) -> list[Lesson]:
-    return [
-        lesson_for(parts, texts, taught.teacher, taught.context(parts.item), cache)
-        for parts, texts in zip(taught.parts, taught.texts, strict=True)
-    ]
 
 
 def folds_of(taught: Taught, config: TrainingConfig, cache: Path) -> Outputs | None:

@@ -22,6 +22,7 @@ from app.scoring.teacher import (
 )
 from training.cache import key_of
 from training.card import teacher_card
+from training.committee import encoders_of
 from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.errors import BadConfig
@@ -31,11 +32,11 @@ from training.measure import Unfitted, agreement_on, pooled_head, pooled_thresho
 from training.onnx_encoder import to_onnx
 from training.progress import console
 from training.quantise import dynamic_int8
-from training.run import Taught, software, teach
+from training.run import software
 from training.selection import figure_of_merit
 from training.splits import Parts
 from training.targets import targets
-from training.teacher import FineTuned
+from training.teach import Taught, teach
 
 LOSS = 0.01  # of the figure of merit that int8 may cost
 UNLABELLED = 300  # texts that cuts are placed on, beside the validation part
@@ -53,8 +54,8 @@ def export_teachers(
 
 def export_teacher(taught: Taught, data_sha256: str, models: Path, config: TrainingConfig) -> TeacherBundle:
     """`models/_teachers/<name>/<version>`; one exported before of the same is only read.  Raises BadConfig."""
-    teacher = taught.teacher
-    if not isinstance(teacher, FineTuned):
+    teacher = encoders_of(taught.teacher)
+    if teacher is None:
         raise BadConfig("only a teacher that was fine-tuned here can be exported")
     title = taught.parts[0].item.item_id if len(taught.parts) == 1 else f"shared-{data_sha256[:12]}"
     if (before := _exported_before(models / FOLDER / title, data_sha256, config)) is not None:

@@ -20,10 +20,11 @@ from training.datasets.responses import MarkedResponse
 from training.folds import out_of_fold, touched
 from training.groups import groups
 from training.lesson import Lesson, Texts, lesson_for, texts_for
-from training.run import folds_of, teach
+from training.run import folds_of
 from training.splits import Parts
 from training.students import make_students
 from training.targets import targets
+from training.teach import teach
 from training.tokenizer import learn_tokenizer
 
 ALONE = TrainingConfig(

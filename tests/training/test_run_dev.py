@@ -18,7 +18,8 @@ from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.fine_tuning import HISTORY
 from training.groups import groups
-from training.run import teach, train
+from training.run import train
+from training.teach import teach
 from training.tokenizer import learn_tokenizer
 
 
@@ -85,7 +86,7 @@ def test_dev_text_is_in_nothing_that_is_learnt_from(
         seen.extend(texts)
         return augmented(texts, per_text, seed)
 
-    monkeypatch.setattr("training.run.learn_tokenizer", learnt)
+    monkeypatch.setattr("training.teach.learn_tokenizer", learnt)
     monkeypatch.setattr("training.lesson.augmented", changed)
     items = [other_dev(data) for data in case.items]  # of words that stand nowhere else
     for group in groups(items, case.config.teacher.own_from):

@@ -31,9 +31,10 @@ from training.encoder import ScoringEncoder
 from training.errors import BadConfig
 from training.groups import groups
 from training.measure import Unfitted, agreement_on, pooled_head, pooled_threshold
-from training.run import Taught, teach, train
+from training.run import train
 from training.selection import figure_of_merit
 from training.targets import targets
+from training.teach import Taught, teach
 from training.teacher import FineTuned, Member
 from training.teacher_export import export_teacher, export_teachers
 

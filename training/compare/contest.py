@@ -8,7 +8,8 @@ from app.scoring.bundle import Head
 from app.scoring.decoding import Outputs
 from training.config import TrainingConfig
 from training.measure import Unfitted, pooled_head
-from training.run import Taught, unfitted
+from training.run import unfitted
+from training.teach import Taught
 
 Score = Callable[[Sequence[str]], Outputs]  # texts → (texts, columns)
 
@@ -50,6 +51,7 @@ class Contestant:
     seeded: bool  # whether it is made with several seeds
     make: Callable[[Contest, int], list[Competitor]]
     timed: bool = True
+    taught: bool = True  # whether it is the teacher, or has learnt from it
 
 
 def head_of(contest: Contest, competitors: Sequence[Competitor]) -> Head:

@@ -8,15 +8,16 @@ import numpy as np
 
 from app.scoring.item import Item
 from app.scoring.network import Network
+from training.committee import encoders_of
 from training.compare.contest import Competitor, Contest, Runtime
 from training.config import TextConfig, TrainingConfig
 from training.lesson import texts_for
 from training.quantise import weights_int8
-from training.run import Taught, students_of, tokenizer_for
 from training.selection import figure_of_merit
 from training.softlabels import labelling_seconds
 from training.students import StudentFiles
 from training.targets import targets
+from training.teach import Taught, students_of, tokenizer_for
 
 TIMES_EPOCHS = (1, 2, 4)  # of the full recipe's, tried on validation where there are fewer texts and so fewer steps
 NO_EXTRA_TEXT = TextConfig(unlabelled=False, augmented_per_response=0)
@@ -86,8 +87,11 @@ def _competitor(
     seconds = files.seconds
     if taught.teacher is not None and seconds is not None:
         context = taught.context(parts.item)
-        labelling = labelling_seconds(taught.teacher, context, taught.texts[number].all, contest.cache)
-        seconds = None if labelling is None else seconds + labelling
+        # What encoders say to a committee is kept for itself.
+        teachers = {own.key: own for own in (taught.teacher, encoders_of(taught.teacher)) if own is not None}
+        texts = taught.texts[number].all
+        labelling = [labelling_seconds(own, context, texts, contest.cache) for own in teachers.values()]
+        seconds = None if None in labelling else seconds + sum(filter(None, labelling))
     return Competitor(
         network.outputs,
         files.parameters,

@@ -14,14 +14,15 @@ from app.scoring.feedback.bundle import VerdictSettings
 from app.scoring.feedback.screen import verdict, verdicts
 from app.scoring.item import Item
 from app.scoring.network import Network
+from training.committee import encoders_of
 from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.datasets.responses import MarkedResponse
 from training.errors import TooFewRows
 from training.feedback.data import Told
 from training.groups import Group
-from training.run import students_of, teach
 from training.students import StudentFiles
+from training.teach import students_of, teach
 from training.teacher import Teacher
 
 PASSED = 0.05  # share of texts under a wrong score that may pass for agreeing with it
@@ -66,7 +67,7 @@ def verdict_reader(rows: Sequence[Told], config: TrainingConfig, cache: Path) ->
         settings=VerdictSettings(item=item, max_tokens=config.student.max_tokens, threshold=threshold),
         accuracy=float((read.argmax(axis=1) == right).mean()),
         held_back=float((own < threshold).mean()),
-        teacher=taught.teacher,
+        teacher=encoders_of(taught.teacher),
     )
 
 

@@ -7,8 +7,8 @@ from training.compare.contest import Contest
 from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.groups import Group
-from training.run import Taught, teach
 from training.splits import split
+from training.teach import Taught, teach
 
 
 def quick(config: TrainingConfig, epochs: int = 3, **distillation: object) -> TrainingConfig:

@@ -10,11 +10,12 @@ from app.scoring.decoding import decode
 from app.scoring.item import Item
 from tests.training.compare.contests import an_untaught_contest, dev_texts
 from tests.training.data import GRADES, ITEM, LABELS, item_data, marked
-from training.compare.baselines import Linear, constant, linear, linear_within_budget
+from training.compare.baselines import constant, linear, linear_within_budget
 from training.compare.contest import head_of
 from training.config import PARAMETER_BUDGET
 from training.datasets import ItemData
 from training.datasets.responses import MarkedResponse
+from training.linear import Linear
 from training.targets import targets
 
 RIGHT = Item(item_id="right-1", prompt="Is it so?", scale="nominal", labels=("no", "yes"))

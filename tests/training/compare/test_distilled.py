@@ -10,6 +10,7 @@ from app.scoring.item import Item
 from tests.training.compare.contests import a_contest, dev_texts, quick
 from tests.training.conftest import tiny_settings
 from tests.training.data import ITEM, item_data, other_dev
+from training.committee import Committee
 from training.compare import distilled
 from training.compare.contest import Contest
 from training.compare.distilled import TIMES_EPOCHS, full_recipe, human_labels, published_loss
@@ -39,7 +40,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
         seen.extend((lesson, tokenizer, config) for lesson in lessons)
         return make_students(items, lessons, tokenizer, config, cache)
 
-    monkeypatch.setattr("training.run.make_students", watched)
+    monkeypatch.setattr("training.teach.make_students", watched)
     return seen
 
 
@@ -165,16 +166,21 @@ def test_students_are_within_the_budget(contest: Contest, make: type) -> None:
 
 
 def test_its_time_is_that_of_its_training_and_of_the_labelling(contest: Contest, tmp_path: Path) -> None:
-    fresh = replace(contest, cache=tmp_path)
+    teacher = contest.taught.teacher
+    assert isinstance(teacher, Committee)
+    taught = replace(contest.taught, teacher=replace(teacher, cache=tmp_path))
+    fresh = Contest(taught, contest.config, tmp_path)
     full_recipe(fresh, 0)
     [student] = (tmp_path / "students").glob("*.seconds")
-    [labels] = (tmp_path / "outputs").glob("*/*.seconds")
+    [of_encoders] = (tmp_path / "outputs" / teacher.encoders.key).glob("*.seconds")
+    [of_committee] = (tmp_path / "outputs" / teacher.key).glob("*.seconds")
     student.write_text("20.0")
-    labels.write_text("300.0")
+    of_encoders.write_text("300.0")
+    of_committee.write_text("5.0")
 
-    assert full_recipe(fresh, 0)[0].seconds == 320
+    assert full_recipe(fresh, 0)[0].seconds == 325
 
-    labels.unlink()
+    of_encoders.unlink()
     assert full_recipe(fresh, 0)[0].seconds is None
 
 

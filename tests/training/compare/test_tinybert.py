@@ -20,7 +20,7 @@ from training.config import TextConfig
 from training.datasets import ItemData
 from training.encoder import ScoringEncoder, load_base, tokenise
 from training.lesson import Lesson, texts_for
-from training.run import tokenizer_for
+from training.teach import tokenizer_for
 from training.teacher import FineTuned, Member
 
 

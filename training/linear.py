@@ -1,0 +1,95 @@
+"""Linear models of TF-IDF features (scikit-learn): a voice in the committee that teaches, and a competitor."""
+
+import pickle
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import SelectKBest, chi2, f_regression
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
+
+from app.scoring.decoding import Outputs, columns
+from app.scoring.item import Item
+
+FEW = 100  # responses below which a feature seen once is kept
+TINY = 1e-6  # the least probability: its logarithm is finite
+
+
+def tf_idf(item: Item, responses: int, budget: int | None = None, *, lenient: bool = False) -> Pipeline:
+    """Words and word pairs, characters 2 to 5 within words; logistic regression, or ridge regression of grades.
+
+    With a budget only the features most telling of the score stay (χ², or F of the regression), so that coefficients
+    and document frequencies together are within it.  `lenient`: a word is whatever stands between spaces.
+    """
+    min_df = 1 if responses < FEW or lenient else 2
+    pattern = r"\S+" if lenient else r"(?u)\b\w\w+\b"
+    words = TfidfVectorizer(ngram_range=(1, 2), min_df=min_df, sublinear_tf=True, token_pattern=pattern)
+    characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=min_df, sublinear_tf=True)
+    steps: list[Any] = [make_union(words, characters)]
+    if budget is not None:
+        weights = 1 if item.is_continuous else item.choices  # of one feature
+        most = (budget - weights) // (weights + 1)
+        steps.append(SelectKBest(f_regression if item.is_continuous else chi2, k=most))
+    steps.append(Ridge(alpha=1.0) if item.is_continuous else LogisticRegression(C=10, max_iter=2000))
+    return make_pipeline(*steps)
+
+
+class Linear:
+    """A pipeline fitted to responses, as a model of outputs.  One score throughout train is given to all."""
+
+    def __init__(
+        self, item: Item, texts: Sequence[str], target: NDArray[np.float64], budget: int | None = None
+    ) -> None:
+        self._item = item
+        self._constant = float(target[0]) if len(np.unique(target)) == 1 else None
+        self._variance = 1.0
+        self._pipeline = tf_idf(item, len(texts), budget)
+        if self._constant is None:
+            self._fit(list(texts), target if item.is_continuous else target.astype(int), budget)
+
+    def _fit(self, texts: list[str], target: NDArray[Any], budget: int | None) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", "k=")  # there are no more features than the budget allows
+            warnings.filterwarnings("ignore", "invalid value|divide by zero", RuntimeWarning)  # constant features
+            try:
+                self._pipeline.fit(texts, target)
+            except ValueError:  # no word of two letters, or none that stands in two responses
+                self._pipeline = tf_idf(self._item, len(texts), budget, lenient=True)
+                self._pipeline.fit(texts, target)
+
+    def outputs(self, texts: Sequence[str]) -> Outputs:
+        """(texts, columns): log probabilities, or grades with one variance for all."""
+        if self._item.is_continuous:
+            mean = np.full(len(texts), self._constant or 0.0)
+            if self._constant is None and texts:
+                mean = self._pipeline.predict(list(texts))
+            return np.stack([mean, np.full(len(texts), self._variance)], axis=1)
+        probabilities = np.full((len(texts), columns(self._item)), TINY)
+        if self._constant is not None:
+            probabilities[:, int(self._constant)] = 1
+        elif texts:
+            probabilities[:, self._pipeline.classes_] += self._pipeline.predict_proba(list(texts))
+        return np.asarray(np.log(probabilities))
+
+    @property
+    def parameters(self) -> int:
+        """Coefficients, intercepts, and the document frequencies of the features that are used."""
+        if self._constant is not None:
+            return 1
+        model = self._pipeline[-1]
+        return int(model.coef_.size + np.size(model.intercept_) + model.n_features_in_)
+
+    @property
+    def settings(self) -> str:
+        """All that decides, beside the responses, what it has learnt."""
+        return f"{self._pipeline!r}"
+
+    @property
+    def bytes(self) -> int:
+        return len(pickle.dumps(self._pipeline))

@@ -1,0 +1,83 @@
+"""What students of a group are taught with: its parts and texts, their tokenizer, its teacher.  And the students."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.scoring.item import Item
+from training.api_teacher import ApiTeacher, question
+from training.committee import committee
+from training.config import TrainingConfig
+from training.errors import BadConfig, TooFewRows
+from training.groups import Group
+from training.lesson import Lesson, Texts, lesson_for, texts_for
+from training.splits import Parts, split
+from training.students import StudentFiles, check_budget, make_students
+from training.teacher import Teacher, fine_tuned
+from training.tokenizer import learn_tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A group's parts and texts, item by item, and its teacher, if one takes part."""
+
+    group: Group
+    parts: tuple[Parts, ...]
+    texts: tuple[Texts, ...]
+    tokenizer: bytes  # of all items' texts
+    teacher: Teacher | None
+
+    @property
+    def items(self) -> list[Item]:
+        return [own.item for own in self.parts]
+
+    def context(self, item: Item) -> str:
+        """What the teacher reads before a response to this item."""
+        return question(item) if isinstance(self.teacher, ApiTeacher) else self.group.context(item)
+
+
+def teach(group: Group, config: TrainingConfig, cache: Path) -> Taught:
+    """The group's parts, the text its students will learn from, and its teacher, fine-tuned or read from the cache.
+
+    Raises TooFewRows.
+    """
+    parts = tuple(split(data, config) for data in group.members)
+    for own in parts:
+        if not own.fit:
+            raise TooFewRows(f"{own.item.item_id} has no marked response to learn from")
+    if not any(own.validation for own in parts):
+        rows = sum(len(own.marked) for own in parts)
+        raise TooFewRows(f"{group.name}: {rows} marked responses are too few to carve a validation part from")
+    texts = tuple(texts_for(own, config) for own in parts)
+    tokenizer = tokenizer_for(texts, config)
+    check_budget(parts[0].item, tokenizer, config.student)  # said before the teacher's hours
+    teacher: Teacher | None = None
+    if config.distillation.soft_weight > 0 and config.teacher.kind == "api":
+        if config.teacher.api is None:
+            raise BadConfig("a teacher behind an API needs teacher.api: its url and model")
+        teacher = ApiTeacher(parts[0].item, config.teacher.api, cache)
+    elif config.distillation.soft_weight > 0:
+        fit = [example for own in parts for example in group.examples(own.item, own.fit)]
+        validation = [example for own in parts for example in group.examples(own.item, own.validation)]
+        own_teacher = config.teacher if len(parts) == 1 else config.teacher.of_several
+        teacher = fine_tuned(parts[0].item, fit, validation, own_teacher, config.seed, cache, group.name)
+        if group.has_committee:
+            teacher = committee(teacher, parts[0], texts[0], tokenizer, config, cache)
+    return Taught(group, parts, texts, tokenizer, teacher)
+
+
+def tokenizer_for(texts: Sequence[Texts], config: TrainingConfig) -> bytes:
+    """Learnt from what learners wrote to any of the items."""
+    return learn_tokenizer([text for own in texts for text in own.written], config.student.vocabulary)
+
+
+def students_of(taught: Taught, config: TrainingConfig, cache: Path) -> list[StudentFiles]:
+    """Those of the group's items, in order."""
+    return make_students(taught.items, lessons_of(taught, cache), taught.tokenizer, config, cache)
+
+
+def lessons_of(taught: Taught, cache: Path) -> list[Lesson]:
+    return [
+        lesson_for(parts, texts, taught.teacher, taught.context(parts.item), cache)
+        for parts, texts in zip(taught.parts, taught.texts, strict=True)
+    ]
