@@ -6,6 +6,7 @@ Furlanello et al. 2018, arXiv 1805.04770).
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,8 +72,10 @@ def linear_voice(parts: Parts) -> Voice:
     """Fitted to the marked responses that are not held back for validation."""
     marked = [row.text for row in parts.fit]
     values = targets(parts.item, [row.value for row in parts.fit])
+    began = time.monotonic()
     model = Linear(parts.item, marked, values)
-    return Voice(key_of(model.settings, marked, values.tolist()), model.outputs, model.parameters, model.bytes, 0.0)
+    seconds = time.monotonic() - began
+    return Voice(key_of(model.settings, marked, values.tolist()), model.outputs, model.parameters, model.bytes, seconds)
 
 
 def with_student(
