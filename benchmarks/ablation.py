@@ -3,7 +3,7 @@
     python -m benchmarks.ablation --data DIR --results FOLDER --report ablation.md [--item ITEM …] [--variant NAME …]
 
 Each variant has three seeds (`--seeds`), soft labels for its own texts, and figures on dev.  Killed,
-it goes on when called again.  The encoders' own parts (their number aside) are left as they are.  All items and all
+it goes on when called again.  The teachers' own parts (their number aside) are left as they are.  All items and all
 variants if none are named; a variant is named as results name it.
 """
 
@@ -20,7 +20,6 @@ from app.scoring.bundle import Head
 from app.scoring.decoding import columns
 from training.augment import WAYS, Way, augmented, crop, drop, splice
 from training.cache import default_folder
-from training.committee import Committee, with_student
 from training.compare.contest import Competitor, Contest, Contestant
 from training.compare.distilled import full_recipe, retaught
 from training.compare.figures import sections
@@ -33,7 +32,6 @@ from training.lesson import Lesson
 from training.students import make_students
 from training.targets import NO_LABEL
 from training.teach import lessons_of, teach, tokenizer_for
-from training.teacher import Teacher
 
 CERTAIN = 20.0  # a logit that leaves the other scores nothing
 Mend = Callable[[Lesson], Lesson]
@@ -49,29 +47,6 @@ def changed(contest: Contest, seed: int, **parts: dict[str, object]) -> list[Com
         else teach(contest.taught.group, config, contest.cache)
     )
     return full_recipe(Contest(taught, config, contest.cache), seed)
-
-
-def taught_by(contest: Contest, seed: int, voices: Callable[[Committee, Contest], Teacher]) -> list[Competitor]:
-    """By some of the committee; where encoders teach by themselves, by them."""
-    teacher = contest.taught.teacher
-    if isinstance(teacher, Committee):
-        teacher = voices(teacher, contest)
-    return full_recipe(replace(contest, taught=replace(contest.taught, teacher=teacher)), seed)
-
-
-def encoders_alone(whole: Committee, _: Contest) -> Teacher:
-    return whole.encoders
-
-
-def without_student(whole: Committee, _: Contest) -> Teacher:
-    return replace(whole, others=whole.others[:1])
-
-
-def without_linear(whole: Committee, contest: Contest) -> Teacher:
-    """Nor has its student learnt from one."""
-    taught = contest.taught
-    [parts], [texts] = taught.parts, taught.texts
-    return with_student(replace(whole, others=()), parts, texts, taught.tokenizer, contest.config)
 
 
 def other_ways(contest: Contest, seed: int, left_out: Way) -> list[Competitor]:
@@ -137,10 +112,7 @@ def _variants() -> list[Contestant]:
         "no splices among the augmented": partial(other_ways, left_out=splice),
         "the teacher's most probable score for its probabilities": partial(mended, mend=most_probable),
         "no human scores": partial(mended, mend=no_human_scores),
-        "encoders alone as teacher": partial(taught_by, voices=encoders_alone),
-        "no linear model in the committee": partial(taught_by, voices=without_linear),
-        "no student in the committee": partial(taught_by, voices=without_student),
-        "one encoder in the committee": partial(changed, teacher={"members": 1}),
+        "one network as teacher": partial(changed, teacher={"members": 1}),
         "no teacher": partial(changed, distillation={"soft_weight": 0.0}),
         "each student by itself": each_alone,
         "no dropout": partial(changed, student={"dropout": 0.0}),

@@ -27,11 +27,6 @@ class Group:
         """What the teacher reads before a response: nothing if it knows one item only."""
         return "" if len(self.members) == 1 else " ".join([item.prompt, *item.references])
 
-    @property
-    def has_committee(self) -> bool:
-        """Whether others teach beside the encoders: they know one item only, and have no variance for grades."""
-        return len(self.members) == 1 and not self.members[0].item.is_continuous
-
     def data_sha256(self, data: ItemData) -> str:
         """Of all rows that decide what becomes of one member."""
         if len(self.members) == 1:

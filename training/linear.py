@@ -1,4 +1,4 @@
-"""Linear models of TF-IDF features (scikit-learn): a voice in the committee that teaches, and a competitor."""
+"""Linear models of TF-IDF features (scikit-learn): what networks are held against."""
 
 import pickle
 import warnings
@@ -84,11 +84,6 @@ class Linear:
             return 1
         model = self._pipeline[-1]
         return int(model.coef_.size + np.size(model.intercept_) + model.n_features_in_)
-
-    @property
-    def settings(self) -> str:
-        """All that decides, beside the responses, what it has learnt."""
-        return f"{self._pipeline!r}"
 
     @property
     def bytes(self) -> int:

@@ -20,26 +20,20 @@ CHUNK = 1024
 
 def teacher_outputs(teacher: Teacher, context: str, texts: Sequence[str], description: str, cache: Path) -> Outputs:
     """(texts, columns), row i for text i."""
-    chunks = _chunks(texts)
-    parts = [kept_outputs(teacher, context, chunk, cache) for chunk in track(chunks, description, len(chunks))]
+    files = _files(teacher, context, texts, cache)
+    parts = []
+    for file, chunk in track(files, description, len(files)):
+        keep(file, partial(teacher.outputs, chunk, context), np.save)
+        parts.append(np.load(file))
     return np.concatenate(parts) if parts else np.zeros((0, teacher.columns), np.float32)
-
-
-def kept_outputs(teacher: Teacher, context: str, texts: Sequence[str], cache: Path) -> Outputs:
-    """The same, all texts in one file."""
-    file = _file(teacher, context, texts, cache)
-    keep(file, partial(teacher.outputs, texts, context), np.save)
-    return np.asarray(np.load(file))
 
 
 def labelling_seconds(teacher: Teacher, context: str, texts: Sequence[str], cache: Path) -> float | None:
     """How long `teacher_outputs` took for these texts; None if it is not known."""
-    return seconds_of({_file(teacher, context, chunk, cache) for chunk in _chunks(texts)})
+    return seconds_of({file for file, _ in _files(teacher, context, texts, cache)})
 
 
-def _chunks(texts: Sequence[str]) -> list[Sequence[str]]:
-    return [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
-
-
-def _file(teacher: Teacher, context: str, texts: Sequence[str], cache: Path) -> Path:
-    return cache / "outputs" / teacher.key / f"{key_of_texts([context, *texts])}.npy"
+def _files(teacher: Teacher, context: str, texts: Sequence[str], cache: Path) -> list[tuple[Path, Sequence[str]]]:
+    """Each chunk of texts with the file that keeps its outputs, in order."""
+    chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+    return [(cache / "outputs" / teacher.key / f"{key_of_texts([context, *chunk])}.npy", chunk) for chunk in chunks]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from app.scoring.item import Item
 from training.api_teacher import ApiTeacher, question
-from training.committee import committee
 from training.config import TrainingConfig
 from training.errors import BadConfig, TooFewRows
 from training.groups import Group
@@ -61,8 +60,6 @@ def teach(group: Group, config: TrainingConfig, cache: Path) -> Taught:
         validation = [example for own in parts for example in group.examples(own.item, own.validation)]
         own_teacher = config.teacher if len(parts) == 1 else config.teacher.of_several
         teacher = fine_tuned(parts[0].item, fit, validation, own_teacher, config.seed, cache, group.name)
-        if group.has_committee:
-            teacher = committee(teacher, parts[0], texts[0], tokenizer, config, cache)
     return Taught(group, parts, texts, tokenizer, teacher)
 
 

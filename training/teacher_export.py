@@ -22,7 +22,6 @@ from app.scoring.teacher import (
 )
 from training.cache import key_of
 from training.card import teacher_card
-from training.committee import encoders_of
 from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.errors import BadConfig
@@ -37,6 +36,7 @@ from training.selection import figure_of_merit
 from training.splits import Parts
 from training.targets import targets
 from training.teach import Taught, teach
+from training.teacher import FineTuned
 
 LOSS = 0.01  # of the figure of merit that int8 may cost
 UNLABELLED = 300  # texts that cuts are placed on, beside the validation part
@@ -54,8 +54,8 @@ def export_teachers(
 
 def export_teacher(taught: Taught, data_sha256: str, models: Path, config: TrainingConfig) -> TeacherBundle:
     """`models/_teachers/<name>/<version>`; one exported before of the same is only read.  Raises BadConfig."""
-    teacher = encoders_of(taught.teacher)
-    if teacher is None:
+    teacher = taught.teacher
+    if not isinstance(teacher, FineTuned):
         raise BadConfig("only a teacher that was fine-tuned here can be exported")
     title = taught.parts[0].item.item_id if len(taught.parts) == 1 else f"shared-{data_sha256[:12]}"
     if (before := _exported_before(models / FOLDER / title, data_sha256, config)) is not None:

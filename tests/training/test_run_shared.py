@@ -162,7 +162,7 @@ def test_killed_before_its_students_were_made_it_goes_on_with_its_teacher(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "make_students", killed)
+        patch.setattr("training.teach.make_students", killed)
         with pytest.raises(KeyboardInterrupt):
             list(train(some_items(run.item), tmp_path / "models", run.config, tmp_path / "cache"))
     assert not (tmp_path / "models").exists()

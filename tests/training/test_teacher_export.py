@@ -25,7 +25,6 @@ from tests.training.conftest import shared, tiny_settings
 from tests.training.data import GRADES, ITEM, item_data, marked, some_items
 from training import teacher_export
 from training.api_teacher import ApiTeacher
-from training.committee import encoders_of
 from training.config import ApiConfig, TrainingConfig
 from training.datasets import ItemData
 from training.encoder import ScoringEncoder
@@ -60,8 +59,8 @@ class Made(NamedTuple):
 
     def torch_outputs(self, item: Item, texts: list[str]) -> Outputs:
         """One by one: padding changes the last digits."""
-        teacher = encoders_of(self.taught.teacher)
-        assert teacher is not None
+        teacher = self.taught.teacher
+        assert isinstance(teacher, FineTuned)
         return np.concatenate([teacher.outputs([text], self.taught.context(item)) for text in texts])
 
     def again(self, models: Path, loss: float, monkeypatch: pytest.MonkeyPatch) -> TeacherBundle:

@@ -51,7 +51,6 @@ class Contestant:
     seeded: bool  # whether it is made with several seeds
     make: Callable[[Contest, int], list[Competitor]]
     timed: bool = True
-    taught: bool = True  # whether it is the teacher, or has learnt from it
 
 
 def head_of(contest: Contest, competitors: Sequence[Competitor]) -> Head:

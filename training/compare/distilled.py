@@ -8,7 +8,6 @@ import numpy as np
 
 from app.scoring.item import Item
 from app.scoring.network import Network
-from training.committee import encoders_of
 from training.compare.contest import Competitor, Contest, Runtime
 from training.config import TextConfig, TrainingConfig
 from training.lesson import texts_for
@@ -87,11 +86,8 @@ def _competitor(
     seconds = files.seconds
     if taught.teacher is not None and seconds is not None:
         context = taught.context(parts.item)
-        # What encoders say to a committee is kept for itself.
-        teachers = {own.key: own for own in (taught.teacher, encoders_of(taught.teacher)) if own is not None}
-        texts = taught.texts[number].all
-        labelling = [labelling_seconds(own, context, texts, contest.cache) for own in teachers.values()]
-        seconds = None if None in labelling else seconds + sum(filter(None, labelling))
+        labelling = labelling_seconds(taught.teacher, context, taught.texts[number].all, contest.cache)
+        seconds = None if labelling is None else seconds + labelling
     return Competitor(
         network.outputs,
         files.parameters,

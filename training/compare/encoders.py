@@ -8,14 +8,13 @@ from transformers import PreTrainedTokenizerBase
 
 from app.scoring.decoding import Outputs
 from app.scoring.teacher import mixture
-from training.committee import Committee, Voice, encoders_of
 from training.compare.contest import Competitor, Contest, Runtime
 from training.encoder import ScoringEncoder
 from training.onnx_encoder import OnnxEncoder, to_onnx
 from training.quantise import dynamic_int8
 from training.softlabels import teacher_outputs
 from training.student import parameters
-from training.teacher import Teacher
+from training.teacher import FineTuned, Teacher
 
 
 def teachers(contest: Contest, _: int) -> list[Competitor]:
@@ -23,10 +22,8 @@ def teachers(contest: Contest, _: int) -> list[Competitor]:
     teacher = contest.taught.teacher
     if teacher is None:
         return []
-    encoders = encoders_of(teacher)
-    members = encoders.members if encoders else ()
-    others = teacher.others if isinstance(teacher, Committee) else ()
-    seconds = [member.seconds for member in members] + [voice.seconds for voice in others]
+    members = teacher.members if isinstance(teacher, FineTuned) else ()
+    seconds = [member.seconds for member in members]
     networks = [member.network for member in members]
     made = []
     for parts in contest.taught.parts:
@@ -34,10 +31,10 @@ def teachers(contest: Contest, _: int) -> list[Competitor]:
         made.append(
             Competitor(
                 partial(_labelled, teacher, context, name, contest),
-                sum(map(parameters, networks)) + sum(voice.parameters for voice in others),
+                sum(map(parameters, networks)),
                 sum(filter(None, seconds)) / len(contest.taught.parts) if seconds and None not in seconds else None,
-                partial(runtimes, networks, encoders.tokenizer, context, encoders.max_tokens, others)
-                if encoders
+                partial(runtimes, networks, teacher.tokenizer, context, teacher.max_tokens)
+                if isinstance(teacher, FineTuned)
                 else list,
             )
         )
@@ -49,26 +46,20 @@ def _labelled(teacher: Teacher, context: str, name: str, contest: Contest, texts
 
 
 def runtimes(
-    networks: Sequence[ScoringEncoder],
-    tokenizer: PreTrainedTokenizerBase,
-    context: str,
-    max_tokens: int,
-    others: Sequence[Voice] = (),
+    networks: Sequence[ScoringEncoder], tokenizer: PreTrainedTokenizerBase, context: str, max_tokens: int
 ) -> list[Runtime]:
-    """In float32 and in int8, by onnxruntime, `others` as they are; of several the mixture."""
+    """In float32 and in int8, by onnxruntime; of several networks the mixture."""
     whole = [to_onnx(network, tokenizer, max_tokens) for network in networks]
     continuous = networks[0].head.continuous
     made = []
     for name, contents in (("float32", whole), ("int8", [dynamic_int8(content) for content in whole])):
         encoders = [OnnxEncoder(content, tokenizer, max_tokens) for content in contents]
-        size = sum(encoder.bytes for encoder in encoders) + sum(voice.bytes for voice in others)
-        made.append(Runtime(name, size, partial(_mixed, encoders, others, context, continuous)))
+        size = sum(encoder.bytes for encoder in encoders)
+        made.append(Runtime(name, size, partial(_mixed, encoders, context, continuous)))
     return made
 
 
-def _mixed(
-    encoders: Sequence[OnnxEncoder], others: Sequence[Voice], context: str, continuous: bool, texts: Sequence[str]
-) -> Outputs:
+def _mixed(encoders: Sequence[OnnxEncoder], context: str, continuous: bool, texts: Sequence[str]) -> Outputs:
     contexts = [context] * len(texts)
-    each = [encoder.outputs(contexts, texts) for encoder in encoders] + [voice.outputs(texts) for voice in others]
-    return mixture(np.stack(each), continuous)
+    each = np.stack([encoder.outputs(contexts, texts) for encoder in encoders])
+    return mixture(each, continuous)

@@ -28,12 +28,10 @@ TIMED_ITEMS = 3  # of a group: its networks are of one size
 
 STUDENT, TEACHER, TINY_BERT = "student", "teacher", "tiny_bert"
 CONTESTANTS = (
-    Contestant("constant", "the commonest score", False, baselines.constant, timed=False, taught=False),
-    Contestant("tf_idf", "TF-IDF, linear", False, baselines.linear, taught=False),
-    Contestant(
-        "tf_idf_small", "TF-IDF, linear, at most 30,000 weights", False, baselines.linear_within_budget, taught=False
-    ),
-    Contestant("human_labels", "student, human labels alone", True, distilled.human_labels, taught=False),
+    Contestant("constant", "the commonest score", False, baselines.constant, timed=False),
+    Contestant("tf_idf", "TF-IDF, linear", False, baselines.linear),
+    Contestant("tf_idf_small", "TF-IDF, linear, at most 30,000 weights", False, baselines.linear_within_budget),
+    Contestant("human_labels", "student, human labels alone", True, distilled.human_labels),
     Contestant("published_loss", "student, published loss alone", True, distilled.published_loss),
     Contestant(STUDENT, "student, full recipe", True, distilled.full_recipe),
     Contestant(TINY_BERT, "TinyBERT-class, distilled", False, tinybert.tiny_berts),
@@ -73,9 +71,8 @@ class _GroupResults:
         self._folder, self.contestants, self._seeds = folder, contestants, seeds
         unused = SHARED if len(group.members) == 1 else None
         self._settings = key_of(FORMAT, config.model_dump(exclude=unused), fingerprint(config.teacher.base))
-        taught_by = {True: ["committee"] if group.has_committee else [], False: []}
         self._keys = [
-            {c.name: key_of(self._settings, c.name, group.data_sha256(data), *taught_by[c.taught]) for c in contestants}
+            {c.name: key_of(self._settings, c.name, group.data_sha256(data)) for c in contestants}
             for data in group.members
         ]
         self.results = [

@@ -21,7 +21,6 @@ from transformers import PreTrainedTokenizerBase
 from app.scoring.decoding import Outputs
 from training.batches import shuffled_batches
 from training.cache import keep, key_of, seconds_of
-from training.committee import encoders_of
 from training.compare.contest import Competitor, Contest
 from training.compare.encoders import runtimes
 from training.compare.pruning import is_prunable, pruned
@@ -49,15 +48,15 @@ class Reading:
 
 def tiny_berts(contest: Contest, seed: int) -> list[Competitor]:
     """One network for the group, once for each item.  None where the teacher is not built like BERT."""
-    taught, teacher = contest.taught, encoders_of(contest.taught.teacher)
-    if teacher is None:
+    taught, teacher = contest.taught, contest.taught.teacher
+    if not isinstance(teacher, FineTuned):
         return []
     first = teacher.members[0].network
     large = first.merged().to(first.device)
     if not is_prunable(large.encoder, LAYERS):
         return []
     lessons = [
-        lesson_for(parts, texts, taught.teacher, taught.context(parts.item), contest.cache)
+        lesson_for(parts, texts, teacher, taught.context(parts.item), contest.cache)
         for parts, texts in zip(taught.parts, taught.texts, strict=True)
     ]
     reading = _reading(lessons, [taught.context(parts.item) for parts in taught.parts], seed)

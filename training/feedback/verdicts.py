@@ -14,7 +14,6 @@ from app.scoring.feedback.bundle import VerdictSettings
 from app.scoring.feedback.screen import verdict, verdicts
 from app.scoring.item import Item
 from app.scoring.network import Network
-from training.committee import encoders_of
 from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.datasets.responses import MarkedResponse
@@ -67,7 +66,7 @@ def verdict_reader(rows: Sequence[Told], config: TrainingConfig, cache: Path) ->
         settings=VerdictSettings(item=item, max_tokens=config.student.max_tokens, threshold=threshold),
         accuracy=float((read.argmax(axis=1) == right).mean()),
         held_back=float((own < threshold).mean()),
-        teacher=encoders_of(taught.teacher),
+        teacher=taught.teacher,
     )
 
 

@@ -10,7 +10,6 @@ from app.scoring.item import Item
 from tests.training.compare.contests import a_contest, dev_texts, quick
 from tests.training.conftest import tiny_settings
 from tests.training.data import ITEM, item_data, other_dev
-from training.committee import Committee
 from training.compare import distilled
 from training.compare.contest import Contest
 from training.compare.distilled import TIMES_EPOCHS, full_recipe, human_labels, published_loss
@@ -166,21 +165,16 @@ def test_students_are_within_the_budget(contest: Contest, make: type) -> None:
 
 
 def test_its_time_is_that_of_its_training_and_of_the_labelling(contest: Contest, tmp_path: Path) -> None:
-    teacher = contest.taught.teacher
-    assert isinstance(teacher, Committee)
-    taught = replace(contest.taught, teacher=replace(teacher, cache=tmp_path))
-    fresh = Contest(taught, contest.config, tmp_path)
+    fresh = replace(contest, cache=tmp_path)
     full_recipe(fresh, 0)
     [student] = (tmp_path / "students").glob("*.seconds")
-    [of_encoders] = (tmp_path / "outputs" / teacher.encoders.key).glob("*.seconds")
-    [of_committee] = (tmp_path / "outputs" / teacher.key).glob("*.seconds")
+    [labels] = (tmp_path / "outputs").glob("*/*.seconds")
     student.write_text("20.0")
-    of_encoders.write_text("300.0")
-    of_committee.write_text("5.0")
+    labels.write_text("300.0")
 
-    assert full_recipe(fresh, 0)[0].seconds == 325
+    assert full_recipe(fresh, 0)[0].seconds == 320
 
-    of_encoders.unlink()
+    labels.unlink()
     assert full_recipe(fresh, 0)[0].seconds is None
 
 
