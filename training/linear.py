@@ -42,9 +42,7 @@ def tf_idf(item: Item, responses: int, budget: int | None = None, *, lenient: bo
 class Linear:
     """A pipeline fitted to responses, as a model of outputs.  One score throughout train is given to all."""
 
-    def __init__(
-        self, item: Item, texts: Sequence[str], target: NDArray[np.float64], budget: int | None = None
-    ) -> None:
+    def __init__(self, item: Item, texts: Sequence[str], target: NDArray[np.float64], budget: int | None) -> None:
         self._item = item
         self._constant = float(target[0]) if len(np.unique(target)) == 1 else None
         self._variance = 1.0

@@ -17,7 +17,7 @@ def dynamic_int8(content: bytes) -> bytes:
     """For encoders: matrix products in int8, weights with one scale a channel, activations with one as they come.
 
     That one scale is of the whole batch: an output depends a little on what else is in it.  Weights have 7 bits: with 8
-    sums overflow on processors without VNNI, and one file would give other scores on an older machine.
+    sums may overflow on processors without VNNI, and one file would give other scores on an older machine.
     """
     model = onnx.load_from_string(content)
     del model.graph.value_info[:]  # shapes of before: quantisation would hold the new ones against them

@@ -26,10 +26,11 @@ from training.compare.encoders import runtimes
 from training.compare.pruning import is_prunable, pruned
 from training.encoder import ScoringEncoder, tokenise
 from training.fine_tuning import outputs_of, warmed_up
-from training.lesson import Lesson, lesson_for
+from training.lesson import Lesson
 from training.losses import soft_loss
 from training.progress import track
 from training.student import parameters
+from training.teach import lessons_of
 from training.teacher import FineTuned
 
 LAYERS, BATCH, LEARNING_RATE, WARMUP = 4, 32, 1e-4, 0.1
@@ -55,10 +56,7 @@ def tiny_berts(contest: Contest, seed: int) -> list[Competitor]:
     large = first.merged().to(first.device)
     if not is_prunable(large.encoder, LAYERS):
         return []
-    lessons = [
-        lesson_for(parts, texts, teacher, taught.context(parts.item), contest.cache)
-        for parts, texts in zip(taught.parts, taught.texts, strict=True)
-    ]
+    lessons = lessons_of(taught, contest.cache)
     reading = _reading(lessons, [taught.context(parts.item) for parts in taught.parts], seed)
     settings = (STATES_EPOCHS, PREDICTIONS_EPOCHS, LAYERS, BATCH, LEARNING_RATE, MAX_TEXTS)
     folder = contest.cache / "tinybert" / key_of(teacher.key, [lesson.key for lesson in lessons], settings, seed)
