@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from app.scoring.decoding import Outputs
 from training.augment import augmented
-from training.cache import key_of, key_of_texts
+from training.cache import key_of, key_of_texts, seconds_of
 from training.config import TrainingConfig
-from training.softlabels import teacher_outputs
+from training.softlabels import output_files, teacher_outputs
 from training.splits import Parts
 from training.targets import NO_LABEL, targets
 from training.teacher import Teacher
@@ -69,6 +69,12 @@ class Texts:
         return (*self.marked, *self.unlabelled, *self.augmented)
 
     @property
+    def kinds(self) -> dict[str, tuple[str, ...]]:
+        """In the order of `all`, less those that there are none of."""
+        named = {"marked responses": self.marked, "unlabelled responses": self.unlabelled}
+        return {name: texts for name, texts in (named | {"augmented text": self.augmented}).items() if texts}
+
+    @property
     def written(self) -> tuple[str, ...]:
         """By learners: what the tokenizer is learnt from."""
         return (*self.marked, *self.unlabelled)
@@ -88,6 +94,14 @@ def lesson_for(parts: Parts, texts: Texts, teacher: Teacher | None, context: str
     known = np.full(len(texts.all), NO_LABEL)
     known[: len(texts.marked)] = targets(parts.item, [row.value for row in parts.fit])
     soft = None
-    if teacher is not None:
-        soft = teacher_outputs(teacher, context, texts.all, f"{parts.item.item_id}: soft labels", cache)
+    if teacher is not None:  # kind by kind, so that those of one kind are kept when another's texts change
+        name = f"{parts.item.item_id}: soft labels of"
+        kinds = [teacher_outputs(teacher, context, own, f"{name} {kind}", cache) for kind, own in texts.kinds.items()]
+        soft = np.concatenate(kinds)
     return Lesson(texts.all, known, soft)
+
+
+def labelling_seconds(texts: Texts, teacher: Teacher, context: str, cache: Path) -> float | None:
+    """How long the teacher took for a lesson of these texts; None if it is not known."""
+    files = [output_files(teacher, context, own, cache) for own in texts.kinds.values()]
+    return seconds_of({file for own in files for file, _ in own})

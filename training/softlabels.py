@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from app.scoring.decoding import Outputs
-from training.cache import keep, key_of_texts, seconds_of
+from training.cache import keep, key_of_texts
 from training.progress import track
 from training.teacher import Teacher
 
@@ -20,7 +20,7 @@ CHUNK = 1024
 
 def teacher_outputs(teacher: Teacher, context: str, texts: Sequence[str], description: str, cache: Path) -> Outputs:
     """(texts, columns), row i for text i."""
-    files = _files(teacher, context, texts, cache)
+    files = output_files(teacher, context, texts, cache)
     parts = []
     for file, chunk in track(files, description, len(files)):
         keep(file, partial(teacher.outputs, chunk, context), np.save)
@@ -28,12 +28,7 @@ def teacher_outputs(teacher: Teacher, context: str, texts: Sequence[str], descri
     return np.concatenate(parts) if parts else np.zeros((0, teacher.columns), np.float32)
 
 
-def labelling_seconds(teacher: Teacher, context: str, texts: Sequence[str], cache: Path) -> float | None:
-    """How long `teacher_outputs` took for these texts; None if it is not known."""
-    return seconds_of({file for file, _ in _files(teacher, context, texts, cache)})
-
-
-def _files(teacher: Teacher, context: str, texts: Sequence[str], cache: Path) -> list[tuple[Path, Sequence[str]]]:
+def output_files(teacher: Teacher, context: str, texts: Sequence[str], cache: Path) -> list[tuple[Path, Sequence[str]]]:
     """Each chunk of texts with the file that keeps its outputs, in order."""
     chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
     return [(cache / "outputs" / teacher.key / f"{key_of_texts([context, *chunk])}.npy", chunk) for chunk in chunks]

@@ -1,9 +1,12 @@
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from app.scoring.decoding import Outputs
 from app.scoring.item import Item
 from tests.training.data import GRADES, ITEM, item_data
 from tests.training.teaching import a_teacher
@@ -12,6 +15,7 @@ from training.config import DistillationConfig, TextConfig, TrainingConfig
 from training.lesson import Lesson, lesson_for, texts_for, together
 from training.splits import split
 from training.targets import targets
+from training.teacher import FineTuned
 
 
 def rows(count: int, columns: int = 4) -> NDArray[np.float32]:
@@ -50,6 +54,30 @@ def test_every_text_has_its_own_teachers_row_and_its_own_human_score(
     known = ~np.isnan(lesson.targets)
     assert known.tolist() == [number < len(parts.fit) for number in range(len(lesson.texts))]
     assert lesson.targets[known].tolist() == [scores[text] for text in lesson.texts[: len(parts.fit)]]
+
+
+def test_with_more_unlabelled_text_the_teacher_labels_that_alone(
+    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = split(item_data(train=40, dev=0, unlabelled=5), tiny_config)
+    teacher = a_teacher(tiny_config, tmp_path, rows=40)
+    before = lesson_for(parts, texts_for(parts, tiny_config), teacher, "", tmp_path)
+    asked: list[str] = []
+    answer = FineTuned.outputs
+
+    def outputs(self: FineTuned, texts: Sequence[str], context: str = "") -> Outputs:
+        asked.extend(texts)
+        return answer(self, texts, context)
+
+    monkeypatch.setattr(FineTuned, "outputs", outputs)
+    more = replace(parts, unlabelled=(*parts.unlabelled, "as warm air is lighter"))
+
+    after = lesson_for(more, texts_for(more, tiny_config), teacher, "", tmp_path)
+
+    assert asked == list(more.unlabelled)
+    assert before.teacher is not None
+    assert after.teacher is not None
+    assert len(after.teacher) == len(before.teacher) + 1
 
 
 def test_a_lesson_without_some_rows_keeps_those_of_the_others_together() -> None:

@@ -10,10 +10,9 @@ from app.scoring.item import Item
 from app.scoring.network import Network
 from training.compare.contest import Competitor, Contest, Runtime
 from training.config import TextConfig, TrainingConfig
-from training.lesson import texts_for
+from training.lesson import labelling_seconds, texts_for
 from training.quantise import weights_int8
 from training.selection import figure_of_merit
-from training.softlabels import labelling_seconds
 from training.students import StudentFiles
 from training.targets import targets
 from training.teach import Taught, students_of, tokenizer_for
@@ -86,7 +85,7 @@ def _competitor(
     seconds = files.seconds
     if taught.teacher is not None and seconds is not None:
         context = taught.context(parts.item)
-        labelling = labelling_seconds(taught.teacher, context, taught.texts[number].all, contest.cache)
+        labelling = labelling_seconds(taught.texts[number], taught.teacher, context, contest.cache)
         seconds = None if labelling is None else seconds + labelling
     return Competitor(
         network.outputs,

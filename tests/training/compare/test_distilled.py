@@ -168,13 +168,14 @@ def test_its_time_is_that_of_its_training_and_of_the_labelling(contest: Contest,
     fresh = replace(contest, cache=tmp_path)
     full_recipe(fresh, 0)
     [student] = (tmp_path / "students").glob("*.seconds")
-    [labels] = (tmp_path / "outputs").glob("*/*.seconds")
+    labels = sorted((tmp_path / "outputs").glob("*/*.seconds"))  # of marked, unlabelled and augmented text
     student.write_text("20.0")
-    labels.write_text("300.0")
+    for number, seconds in enumerate((250, 40, 10)):
+        labels[number].write_text(str(seconds))
 
     assert full_recipe(fresh, 0)[0].seconds == 320
 
-    labels.unlink()
+    labels[2].unlink()
     assert full_recipe(fresh, 0)[0].seconds is None
 
 
