@@ -3,19 +3,16 @@
 import asyncio
 import hashlib
 import hmac
-from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 
-from anyio import CapacityLimiter, to_thread
 from pydantic import TypeAdapter
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.feedback.desk import Desk
 from app.feedback.writer import Task, Writer
-from app.gatherer import Gatherer
+from app.judges import Judges
 from app.metrics import Metrics
 from app.prediction import (
     Feedback,
@@ -31,7 +28,7 @@ from app.prediction import (
     with_feedback,
 )
 from app.scoring.bundle import Bundle
-from app.scoring.errors import BadBundle, ItemNotReady, ScoringError
+from app.scoring.errors import ScoringError
 from app.scoring.judgement import Judgement, LiveItem
 from app.scoring.registry import Registry
 from app.second_opinion import Judged, SecondOpinions
@@ -42,7 +39,6 @@ from app.storage.ids import uuid7
 from app.storage.log import AlreadyClaimed, Claim, LogRow, PredictionLog
 from app.storage.patience import in_thread
 
-MOST_JUDGED = 64  # submissions in one piece of work: who comes after waits no longer than that takes
 OPEN = "open"  # the caller of idempotency claims while no key is made
 
 
@@ -65,13 +61,11 @@ class Scorer:
         desk: Desk | None = None,
         metrics: Metrics | None = None,
     ) -> None:
-        self.registry = registry
         self.desk = desk or Desk([], {}, {})
         self.second_opinions = SecondOpinions(engine, settings)
         self.shadows = Shadows(engine)
         self._metrics = metrics or Metrics()
-        self._readers = CapacityLimiter(1)
-        self._judges: Gatherer[Submission | Refusal, Judged] = Gatherer(self._judge, MOST_JUDGED, "judges")
+        self._judges = Judges(registry, looks_again=settings.reload_seconds > 0)
         self._log = log
         self._engine = engine
         self._settings = settings
@@ -92,11 +86,7 @@ class Scorer:
         caller = key_id or OPEN
         if once and (stored := await in_thread(self._stored, caller, once)):
             return stored
-        await self._fetch({own.item_id for own in submissions if isinstance(own, Submission)})
-        if len(submissions) > 1:
-            judged = await to_thread.run_sync(self._judge, submissions)
-        else:
-            judged = [await self._judges.ask(submission) for submission in submissions]
+        judged = await self._judges.judge(submissions)
         await self.second_opinions.fall_back(submissions, judged)
         wanted: dict[str, tuple[Writer, Task]] = {}
         try:
@@ -182,38 +172,6 @@ class Scorer:
                 for result in results
             ]
 
-    async def _fetch(self, item_ids: set[str]) -> None:
-        """Students that were let go are read by a thread of their own: what is at hand need not wait for them."""
-        for item_id in item_ids:
-            live = self.registry.live.get(item_id)
-            if live is not None and not live.source.at_hand:
-                with suppress(BadBundle):  # the judges meet it again
-                    await to_thread.run_sync(live.source.take, limiter=self._readers)
-
-    def _judge(self, submissions: Sequence[Submission | Refusal]) -> list[Judged]:
-        """Each item's submissions go to its student in one list."""
-        numbers: dict[str, list[int]] = defaultdict(list)
-        judged: dict[int, Judged] = {}
-        for number, submission in enumerate(submissions):
-            if isinstance(submission, Refusal):
-                judged[number] = submission
-            else:
-                numbers[submission.item_id].append(number)
-        for item_id, own in numbers.items():
-            texts = [s.response for n in own if isinstance(s := submissions[n], Submission)]
-            try:
-                live = self.registry.get(item_id)
-                judgements = live.judge(texts)
-            except BadBundle as error:  # it was let go, and cannot be read again
-                if self._settings.reload_seconds > 0:  # who never looks again would never take it up again
-                    self.registry.withdraw(item_id, live, str(error))
-                judged.update(dict.fromkeys(own, _refusal(ItemNotReady(item_id, str(error)))))
-            except ScoringError as error:
-                judged.update(dict.fromkeys(own, _refusal(error)))
-            else:
-                judged.update((number, (live, judgement)) for number, judgement in zip(own, judgements, strict=True))
-        return [judged[number] for number in range(len(submissions))]
-
     def _row(
         self,
         submission: Submission,
@@ -289,7 +247,3 @@ class Scorer:
             return None
         secret = self._settings.learner_key.get_secret_value().encode()
         return hmac.new(secret, learner_id.encode(), hashlib.sha256).hexdigest()
-
-
-def _refusal(error: ScoringError) -> Refusal:
-    return Refusal(error=type(error).__name__, detail=str(error))

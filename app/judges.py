@@ -1,0 +1,75 @@
+"""Submissions to judgements, off the event loop: single ones gathered, each item's in one list for its student."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+
+from anyio import CapacityLimiter, to_thread
+
+from app.gatherer import Gatherer
+from app.prediction import Refusal, Submission
+from app.scoring.errors import BadBundle, ItemNotReady, ScoringError
+from app.scoring.registry import Registry
+from app.second_opinion import Judged
+
+MOST = 64  # submissions in one piece of work: who comes after waits no longer than that takes
+
+
+class Judges:
+    def __init__(self, registry: Registry, *, looks_again: bool) -> None:
+        """`looks_again`: whether an item that is withdrawn may come back, the registry being reloaded now and then."""
+        self._registry = registry
+        self._looks_again = looks_again
+        self._readers = CapacityLimiter(1)
+        self._one_by_one: Gatherer[Submission | Refusal, Judged] = Gatherer(self._judge, MOST, "judges")
+
+    async def judge(self, submissions: Sequence[Submission | Refusal]) -> list[Judged]:
+        """One judgement or refusal for each, in order; what is refused already is passed on."""
+        await self._fetch({own.item_id for own in submissions if isinstance(own, Submission)})
+        if len(submissions) > 1:
+            return await to_thread.run_sync(self._judge, submissions)
+        return [await self._one_by_one.ask(submission) for submission in submissions]
+
+    @property
+    def waiting(self) -> int:
+        """Submissions that nobody has begun to judge."""
+        return self._one_by_one.waiting
+
+    async def aclose(self) -> None:
+        """What is being judged ends first."""
+        await self._one_by_one.aclose()
+
+    async def _fetch(self, item_ids: set[str]) -> None:
+        """Students that were let go are read by a thread of their own: what is at hand need not wait for them."""
+        for item_id in item_ids:
+            live = self._registry.live.get(item_id)
+            if live is not None and not live.source.at_hand:
+                with suppress(BadBundle):  # `_judge` meets it again
+                    await to_thread.run_sync(live.source.take, limiter=self._readers)
+
+    def _judge(self, submissions: Sequence[Submission | Refusal]) -> list[Judged]:
+        numbers: dict[str, list[int]] = defaultdict(list)
+        judged: dict[int, Judged] = {}
+        for number, submission in enumerate(submissions):
+            if isinstance(submission, Refusal):
+                judged[number] = submission
+            else:
+                numbers[submission.item_id].append(number)
+        for item_id, own in numbers.items():
+            texts = [s.response for n in own if isinstance(s := submissions[n], Submission)]
+            try:
+                live = self._registry.get(item_id)
+                judgements = live.judge(texts)
+            except BadBundle as error:  # it was let go, and cannot be read again
+                if self._looks_again:
+                    self._registry.withdraw(item_id, live, str(error))
+                judged.update(dict.fromkeys(own, _refusal(ItemNotReady(item_id, str(error)))))
+            except ScoringError as error:
+                judged.update(dict.fromkeys(own, _refusal(error)))
+            else:
+                judged.update((number, (live, judgement)) for number, judgement in zip(own, judgements, strict=True))
+        return [judged[number] for number in range(len(submissions))]
+
+
+def _refusal(error: ScoringError) -> Refusal:
+    return Refusal(error=type(error).__name__, detail=str(error))
