@@ -1,8 +1,8 @@
-"""What the commands of `scorelet-train` have in common: their options, and how they speak."""
+"""What the commands of `scorelet-train` have in common: their options, what these mean, and how they speak."""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,10 @@ from rich.table import Table
 
 from app.scoring.bundle import Bundle
 from app.scoring.gate import lines
-from training.config import TeacherKind
+from training.config import TeacherKind, TrainingConfig, read_config
+from training.datasets import ItemData, read_data
+from training.errors import BadConfig
+from training.weights import resolve
 
 Data = Annotated[Path, typer.Option("--data", help="Folder with items.*, train.*, optional dev.* and unlabelled.*.")]
 Items = Annotated[list[str] | None, typer.Option("--item", help="Only this item; may be repeated. Default: all.")]
@@ -33,6 +36,34 @@ Cache = Annotated[Path | None, typer.Option("--cache", help="Where unfinished wo
 
 class UsageFailure(Exception):
     """The call cannot be carried out as given: exit code 2."""
+
+
+def settings_of(config: Path | None, teacher: TeacherKind | None, base: str | None, seed: int | None) -> TrainingConfig:
+    settings = read_config(config, TrainingConfig) if config else TrainingConfig()
+    named = {name: value for name, value in (("kind", teacher), ("base", base)) if value is not None}
+    settings = settings.model_copy(update={"teacher": settings.teacher.model_copy(update=named)})
+    return settings if seed is None else settings.model_copy(update={"seed": seed})
+
+
+def resolve_teacher(settings: TrainingConfig, chosen: Sequence[ItemData]) -> None:
+    """What is missing is said before hours, or calls, are spent."""
+    if settings.teacher.kind != "api":
+        resolve(settings.teacher.base)
+    elif settings.teacher.api is None:
+        raise BadConfig("a teacher behind an API needs teacher.api in the settings file: its url and model")
+    else:
+        from training.api_teacher import codes
+
+        for data in chosen:
+            codes(data.item)
+        Console(stderr=True).print(f"learners' responses will be sent to {settings.teacher.api.url}")
+
+
+def chosen_items(data: Path, items: list[str] | None) -> list[ItemData]:
+    read = read_data(data)
+    if unknown := set(items or ()) - set(read.items):
+        raise UsageFailure(f"no such item in {data}: {', '.join(sorted(unknown))}")
+    return [read.of(item_id) for item_id in items or read.items]
 
 
 @contextmanager

@@ -1,0 +1,84 @@
+"""`scorelet-train compare`: the contestants on a user's own data, and reports of what was found."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.table import Table
+
+from training.cache import default_folder
+from training.options import (
+    Base,
+    Cache,
+    Config,
+    Data,
+    Items,
+    Seed,
+    Teacher,
+    UsageFailure,
+    chosen_items,
+    print_table,
+    resolve_teacher,
+    settings_of,
+    training_installed,
+)
+
+REPORTS = (".html", ".md", ".json")
+
+
+def compare(
+    data: Data,
+    results: Annotated[Path, typer.Option(help="Folder of one result file an item; kept ones are not made again.")],
+    report: Annotated[
+        list[Path] | None, typer.Option(help="Write all results of the folder here: .html, .md or .json; repeatable.")
+    ] = None,
+    item: Items = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="A contestant to leave out, as results name it: tiny_bert; repeatable.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Students of each kind that is seeded.")] = 3,
+    config: Config = None,
+    teacher: Teacher = None,
+    base: Base = None,
+    seed: Seed = None,
+    cache: Cache = None,
+) -> None:
+    """Compare distilled students with their teachers, with a TinyBERT, with what needs no teacher, and with raters.
+
+    It takes long, for every item trains all of them; killed, it goes on when called again.
+    """
+    settings = settings_of(config, teacher, base, seed)
+    if settings.distillation.soft_weight == 0:
+        raise UsageFailure("a comparison needs a teacher: distillation.soft_weight must be above 0")
+    for path in report or ():
+        if path.suffix not in REPORTS:
+            raise UsageFailure(f"{path}: a report's name ends in {', '.join(REPORTS)}")
+        if not path.absolute().parent.is_dir():
+            raise UsageFailure(f"{path}: there is no such folder")
+    chosen = chosen_items(data, item)
+    resolve_teacher(settings, chosen)
+    if not any(own.dev for own in chosen):
+        raise UsageFailure(f"{data} has no dev rows of these items to compare on")
+    with training_installed():
+        from training.compare.figures import sections
+        from training.compare.report import write_report
+        from training.compare.results import read_results
+        from training.compare.run import CONTESTANTS, STUDENT, TITLES
+        from training.compare.run import compare as compared
+    may_go = [name for name in TITLES if name != STUDENT]
+    if unknown := [name for name in without or () if name not in may_go]:
+        raise UsageFailure(f"--without {unknown[0]}: what may be left out is {', '.join(may_go)}")
+    contestants = [own for own in CONTESTANTS if own.name not in (without or ())]
+    compared(chosen, settings, results, cache or default_folder(), contestants, seeds)
+    found = sections(read_results(results), TITLES)
+    for section in found:
+        table = Table("", section.metric, "95 % interval", "weights", "ms alone", box=SIMPLE)
+        for row in section.contestants:
+            alone = next((f"{cost.alone_ms:.3g}" for cost in row.costs.values()), "-")
+            weights = "-" if row.parameters is None else f"{row.parameters:,.0f}"
+            low, high = row.interval
+            table.add_row(row.title, f"{row.figure:.3f}", f"{low:.3f} to {high:.3f}", weights, alone)
+        print_table(table)
+    for path in report or ():
+        write_report(path, found)
