@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
@@ -80,6 +80,20 @@ def resident(process: int) -> float:
         if line.startswith("VmRSS:"):
             return round(int(line.split()[1]) / 1024, 1)
     return 0.0
+
+
+def cpu_seconds(process: int) -> float:
+    """Of processors, that it and all processes below it have taken until now."""
+    own: dict[int, tuple[int, float]] = {}  # parent, seconds
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            fields = stat.read_text().rpartition(")")[2].split()
+            own[int(stat.parent.name)] = int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    below, found = {process}, 0.0
+    while below:
+        found += sum(own[number][1] for number in below if number in own)
+        below = {number for number, (parent, _) in own.items() if parent in below}
+    return found
 
 
 def until(holds: Callable[[], object], seconds: float) -> None:

@@ -3,7 +3,8 @@
     python -m benchmarks.throughput --models MODELS --responses FILE
 
 Needs `wrk` (Debian's package).  Every server is asked in turn, several rounds, so that a slow moment of the machine
-meets all; ratios are of medians over rounds.  Items that fall back on a teacher would measure the teacher.
+meets all; ratios are of medians over rounds.  Items that fall back on a teacher would measure the teacher.  A
+request's processor time is that of the server's own processes: of PostgreSQL's server and of wrk nothing is counted.
 """
 
 import json
@@ -23,7 +24,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.service import BIN, free_port, running, serving, with_key
+from benchmarks.service import BIN, cpu_seconds, free_port, running, serving, with_key
 
 SCRIPT = """
 local bodies = {}
@@ -67,10 +68,12 @@ def main(
         }
         found: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
         for number in range(rounds + 1):
-            for name, (port, key) in servers.items():
+            for name, (port, key, process) in servers.items():
                 script = home / "ask.lua"
                 script.write_text(SCRIPT % (bodies, key))
+                before = cpu_seconds(process)
                 measured = wrk(port, script, seconds if number else 2, connections)
+                measured["cpu"] = (cpu_seconds(process) - before) / measured["requests"] * 1e6
                 if number:  # the first warms up
                     found[name].append(measured)
     show(found)
@@ -79,12 +82,15 @@ def main(
 
 
 def show(found: dict[str, list[dict[str, float]]]) -> None:
-    table = Table("", "requests a second", "of echo", "p50 ms", "p99 ms", "not 2xx", box=SIMPLE)
+    table = Table("", "requests a second", "of echo", "p50 ms", "p99 ms", "processor µs", "not 2xx", box=SIMPLE)
     echo_rate = statistics.median(own["rate"] for own in found["echo"])
     for name, rounds in found.items():
-        rate, p50, p99 = (statistics.median(own[figure] for own in rounds) for figure in ("rate", "p50", "p99"))
+        rate, p50, p99, cpu = (
+            statistics.median(own[figure] for own in rounds) for figure in ("rate", "p50", "p99", "cpu")
+        )
         wrong = sum(own["wrong"] for own in rounds)
-        table.add_row(name, f"{rate:,.0f}", f"{rate / echo_rate:.2f}", f"{p50:.1f}", f"{p99:.1f}", f"{wrong:.0f}")
+        figures = (f"{rate:,.0f}", f"{rate / echo_rate:.2f}", f"{p50:.1f}", f"{p99:.1f}", f"{cpu:.0f}", f"{wrong:.0f}")
+        table.add_row(name, *figures)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
@@ -93,9 +99,11 @@ def wrk(port: int, script: Path, seconds: int, connections: int) -> dict[str, fl
     command = ["wrk", *options, f"http://127.0.0.1:{port}"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603  # a public tool
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    requests = re.search(r"(\d+) requests in", said)
     wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     return {
         "rate": float(rate[1]) if rate else 0.0,
+        "requests": float(requests[1]) if requests else float("nan"),
         "p50": milliseconds(said, "50%"),
         "p99": milliseconds(said, "99%"),
         "wrong": float(wrong[1]) if wrong else 0.0,
@@ -108,23 +116,24 @@ def milliseconds(said: str, quantile: str) -> float:
 
 
 @contextmanager
-def echo(workers: int) -> Iterator[tuple[int, str]]:
+def echo(workers: int) -> Iterator[tuple[int, str, int]]:
+    """Its port, what stands for a key, and its process."""
     port = free_port()
     options = ["--port", str(port), "--workers", str(workers), "--no-access-log"]
     program = [str(BIN / "uvicorn"), "benchmarks.echo:app", *options]
-    with running(program, port, {}):
-        yield port, "none"
+    with running(program, port, {}) as process:
+        yield port, "none", process
 
 
 @contextmanager
-def scorelet(models: Path, database_url: str, workers: int, **settings: str) -> Iterator[tuple[int, str]]:
-    """Its port, and a key that may score."""
+def scorelet(models: Path, database_url: str, workers: int, **settings: str) -> Iterator[tuple[int, str, int]]:
+    """Its port, a key that may score, and its process."""
     port = free_port()
     settings |= {"SCORELET_MODELS_DIR": str(models), "SCORELET_DATABASE_URL": database_url, "OMP_NUM_THREADS": "1"}
     settings |= {"SCORELET_WORKERS": str(workers)}
     key = with_key(settings)
-    with running(serving(port), port, settings):
-        yield port, key
+    with running(serving(port), port, settings) as process:
+        yield port, key, process
 
 
 if __name__ == "__main__":
