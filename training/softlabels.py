@@ -21,11 +21,13 @@ CHUNK = 1024
 def teacher_outputs(teacher: Teacher, context: str, texts: Sequence[str], description: str, cache: Path) -> Outputs:
     """(texts, columns), row i for text i."""
     files = output_files(teacher, context, texts, cache)
+    if not files:
+        return np.zeros((0, teacher.columns), np.float32)
     parts = []
     for file, chunk in track(files, description, len(files)):
         keep(file, partial(teacher.outputs, chunk, context), np.save)
         parts.append(np.load(file))
-    return np.concatenate(parts) if parts else np.zeros((0, teacher.columns), np.float32)
+    return np.concatenate(parts)
 
 
 def output_files(teacher: Teacher, context: str, texts: Sequence[str], cache: Path) -> list[tuple[Path, Sequence[str]]]:

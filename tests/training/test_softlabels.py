@@ -70,5 +70,10 @@ def test_the_same_texts_again_have_their_rows_again(
     assert np.abs(outputs - np.tile(teacher.outputs(TEXTS[:2]), (3, 1))).max() < 1e-5
 
 
-def test_no_texts_have_no_rows(teacher: FineTuned, tmp_path: Path) -> None:
+def test_no_texts_have_no_rows_and_no_bar(
+    teacher: FineTuned, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    capfd.readouterr()
+
     assert teacher_outputs(teacher, "", [], "test", tmp_path).shape == (0, 4)
+    assert not capfd.readouterr().err
