@@ -17,7 +17,7 @@ COSTS = (
     "bytes",
     "ms alone",
     "ms in 32",
-    "int8: agreement",
+    "int8: agreement less that in float32",
     "int8: bytes",
     "int8: ms alone",
     "int8: ms in 32",
@@ -87,7 +87,7 @@ def agreement_cells(row: Row) -> list[str]:
 
 
 def cost_cells(row: Row) -> list[str]:
-    """Bytes and times in the precision that the contestant is made in, then in int8."""
+    """Bytes and times in the precision that the contestant is made in, then in int8; all of items that were timed."""
     own = next((cost for precision, cost in row.costs.items() if precision != "int8"), None)
     small = row.costs.get("int8")
     return [
@@ -95,9 +95,14 @@ def cost_cells(row: Row) -> list[str]:
         "" if row.parameters is None else f"{row.parameters:,.0f}",
         "" if row.minutes is None else f"{row.minutes:.1f}",
         *_costs(own),
-        _shown(small.figure if small else None),
+        _difference(small, own),
         *_costs(small),
     ]
+
+
+def _difference(small: Cost | None, own: Cost | None) -> str:
+    figures = [cost.figure for cost in (small, own) if cost is not None and cost.figure is not None]
+    return f"{figures[0] - figures[1]:+.3f}" if len(figures) == 2 else ""
 
 
 def _costs(cost: Cost | None) -> list[str]:
