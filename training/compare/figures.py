@@ -16,7 +16,7 @@ from app.scoring.agreement import exact_agreement, macro_f1, quadratic_weighted_
 from training.compare.results import ItemResult, Value
 
 RESAMPLES = 2000
-STUDENT, HUMAN = "student", "human"
+STUDENT, HUMAN, CONSTANT = "student", "human", "constant"
 Kind = Literal["ordered", "labels", "grades"]
 METRIC: dict[Kind, str] = {"ordered": "QWK", "labels": "macro-F1", "grades": "RMSE"}
 Scores = list[NDArray[np.float64]]  # item by item

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from training.compare.figures import HUMAN, STUDENT, Row, Section
+from training.compare.figures import CONSTANT, HUMAN, STUDENT, Row, Section
 
 OURS, OTHERS = "#0b6e4f", "#5c6b73"
 
@@ -25,7 +25,10 @@ def _milliseconds(row: Row) -> float | None:
 
 
 def _plot(section: Section, label: str, value: Callable[[Row], float | None]) -> str:
-    """Contestants with such a value, with their intervals; human raters as a line."""
+    """Contestants with such a value, with their intervals; human raters as a line.  Nothing where none has one."""
+    placed = [(row, x) for row in section.contestants if row.name not in (CONSTANT, HUMAN) and (x := value(row))]
+    if not placed:
+        return ""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     for row in section.contestants:
@@ -34,10 +37,7 @@ def _plot(section: Section, label: str, value: Callable[[Row], float | None]) ->
             axes.annotate(
                 "human raters", (0.01, row.figure), xycoords=("axes fraction", "data"), va="bottom", fontsize=8
             )
-            continue
-        x = value(row)
-        if not row.costs or not x:  # what has nothing to compute has no place here
-            continue
+    for row, x in placed:
         colour = OURS if row.name == STUDENT else OTHERS
         low, high = row.interval
         reach = [[max(0.0, row.figure - low)], [max(0.0, high - row.figure)]]

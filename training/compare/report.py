@@ -46,7 +46,7 @@ def html(found: Sequence[Section]) -> str:
                 [COSTS, *(cost_cells(row) for row in section.contestants)],
                 item_table(section),
             ],
-            "plots": [against_size(section), against_time(section)],
+            "plots": [plot for plot in (against_size(section), against_time(section)) if plot],
         }
         for section in found
     ]

@@ -51,5 +51,9 @@ def test_a_figure_at_the_edge_of_its_interval_or_beyond_is_drawn() -> None:
     assert "the student" in words(against_size(a_section(beyond)))
 
 
-def test_a_section_without_costs_is_an_empty_plot() -> None:
-    assert "QWK" in words(against_time(a_section(a_row("constant", "the commonest score", 0.0, parameters=4))))
+def test_without_times_there_is_no_plot_of_them_but_one_of_sizes() -> None:
+    untimed = a_section(a_row("student", "the student"), a_row("constant", "the commonest score", 0.0), RATERS)
+
+    assert against_time(untimed) == ""
+    assert "the student" in words(against_size(untimed))
+    assert "the commonest score" not in words(against_size(untimed))
