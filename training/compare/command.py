@@ -61,10 +61,10 @@ def compare(
     if not any(own.dev for own in chosen):
         raise UsageFailure(f"{data} has no dev rows of these items to compare on")
     with training_installed():
-        from training.compare.figures import sections
+        from training.compare.figures import STUDENT, sections
         from training.compare.report import write_report
         from training.compare.results import read_results
-        from training.compare.run import CONTESTANTS, STUDENT, TITLES
+        from training.compare.run import CONTESTANTS, TITLES
         from training.compare.run import compare as compared
     may_go = [name for name in TITLES if name != STUDENT]
     if unknown := [name for name in without or () if name not in may_go]:

@@ -11,6 +11,7 @@ from app.scoring.item import Item
 from training.cache import key_of
 from training.compare import baselines, distilled, encoders, tinybert
 from training.compare.contest import Competitor, Contest, Contestant, head_of
+from training.compare.figures import CONSTANT, STUDENT
 from training.compare.latency import milliseconds
 from training.compare.results import Found, ItemResult, Seed, Timing, read_result, write_result
 from training.config import TrainingConfig
@@ -26,9 +27,9 @@ SEEDS = 3  # of what is seeded, if nobody says otherwise
 SHARED = {"teacher": {"shared_min_steps"}, "distillation": {"shared_epochs"}}  # settings for items that share a teacher
 TIMED_ITEMS = 3  # of a group: its networks are of one size
 
-STUDENT, TEACHER, TINY_BERT = "student", "teacher", "tiny_bert"
+TEACHER, TINY_BERT = "teacher", "tiny_bert"
 CONTESTANTS = (
-    Contestant("constant", "the commonest score", False, baselines.constant, timed=False),
+    Contestant(CONSTANT, "the commonest score", False, baselines.constant, timed=False),
     Contestant("tf_idf", "TF-IDF, linear", False, baselines.linear),
     Contestant("tf_idf_small", "TF-IDF, linear, at most 30,000 weights", False, baselines.linear_within_budget),
     Contestant("human_labels", "student, human labels alone", True, distilled.human_labels),
