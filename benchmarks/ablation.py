@@ -19,7 +19,7 @@ import typer
 from app.scoring.bundle import Head
 from app.scoring.decoding import columns
 from training.augment import WAYS, Way, augmented, crop, drop, splice
-from training.cache import default_folder
+from training.cache import work_folder
 from training.compare.contest import Competitor, Contest, Contestant
 from training.compare.distilled import full_recipe, retaught
 from training.compare.figures import sections
@@ -138,7 +138,7 @@ def main(
         raise typer.BadParameter(f"no such variant: {', '.join(sorted(unknown))}")
     chosen = [own for own in variants if not variant or own.name in variant]
     items = [read.of(item_id) for item_id in item or read.items]
-    compare(items, TrainingConfig(), results, cache or default_folder(), chosen, seeds)
+    compare(items, TrainingConfig(), results, work_folder(cache), chosen, seeds)
     write_report(report, sections(read_results(results), {variant.name: variant.title for variant in variants}))
 
 

@@ -26,7 +26,7 @@ from rich.table import Table
 from app.scoring.agreement import root_mean_squared_error
 from app.scoring.decoding import Outputs, softmax
 from app.scoring.item import Item
-from training.cache import default_folder
+from training.cache import work_folder
 from training.config import TeacherConfig, TrainingConfig
 from training.datasets import ItemData, read_data
 from training.datasets.responses import MarkedResponse
@@ -93,7 +93,7 @@ def measured(data: Path, title: str, precision: str) -> Found:
     parts = [split(own, config) for own in group.members]
     fit = [example for own in parts for example in group.examples(own.item, own.fit)]
     validation = [example for own in parts for example in group.examples(own.item, own.validation)]
-    teacher = fine_tuned(parts[0].item, fit, validation, config.teacher, config.seed, default_folder(), title)
+    teacher = fine_tuned(parts[0].item, fit, validation, config.teacher, config.seed, work_folder(None), title)
     [member] = teacher.members
     steps = len(member.history) * -(-len(fit) // config.teacher.batch_size)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from app.scoring.errors import ScoringError
 from app.scoring.item import Item
-from training.cache import default_folder
+from training.cache import work_folder
 from training.compare.command import compare
 from training.config import TrainingConfig
 from training.datasets import read_data
@@ -102,10 +102,10 @@ def run(
         raise UsageFailure("--export-teacher needs a teacher that is fine-tuned here")
     if settings.distillation.soft_weight > 0:
         resolve_teacher(settings, chosen)
-    for bundle in train(chosen, models, settings, cache or default_folder()):
+    for bundle in train(chosen, models, settings, work_folder(cache)):
         print_gate(bundle)
     if export_teacher:
-        for made in export_teachers(chosen, models, settings, cache or default_folder()):
+        for made in export_teachers(chosen, models, settings, work_folder(cache)):
             typer.echo(f"_teachers/{made.name}/{made.version}: {made.members} networks in {made.precision}")
 
 

@@ -4,6 +4,7 @@ The folder lies outside the repository and may be deleted at any time: it only s
 """
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import tempfile
@@ -21,6 +22,13 @@ def default_folder() -> Path:
     if named := os.environ.get(CACHE):
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scorelet"
+
+
+def work_folder(named: Path | None) -> Path:
+    """This version's part of the folder named, or of the default one: under the same settings another version may make
+    something else.
+    """
+    return (named or default_folder()) / importlib.metadata.version("scorelet")
 
 
 def key_of(*parts: object) -> str:

@@ -43,7 +43,7 @@ def train(items: Sequence[ItemData], models: Path, config: TrainingConfig, cache
     for group in groups(items, config.teacher.own_from):
         made = [_made_before(data, group, models, config) for data in group.members]
         if None not in made:
-            console.print(f"{group.name}: made before of the same data and settings")
+            console.print(f"{group.name}: made before of the same data and settings by this version of scorelet")
         for bundle in _make(group, made, good, models, config, cache) if None in made else filter(None, made):
             _go_live(models / bundle.item.item_id, bundle.version)
             yield bundle
@@ -184,6 +184,12 @@ def _provenance(data_sha256: str, config: TrainingConfig, made_at: datetime) -> 
     )
 
 
+def is_of(made: Provenance, data_sha256: str, config: TrainingConfig) -> bool:
+    """Whether this version of scorelet would make the same again: another's recipe may differ under equal settings."""
+    same = made.software.get("scorelet") == software()["scorelet"]
+    return same and made.data_sha256 == data_sha256 and config.is_kept_as(made.config)
+
+
 def software() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in SOFTWARE}
 
@@ -195,14 +201,13 @@ def _counts(parts: Parts, texts: Texts) -> dict[str, int]:
 
 
 def _made_before(data: ItemData, group: Group, models: Path, config: TrainingConfig) -> Bundle | None:
-    """The newest sound bundle made from the same data by the same settings, if any."""
+    """The newest sound bundle made from the same data by the same settings and version of scorelet, if any."""
     folder = models / data.item.item_id
     for version in reversed(versions(folder)) if folder.is_dir() else ():
         try:
             bundle = Student.load(folder / version).bundle
         except BadBundle:
             continue
-        made = bundle.provenance
-        if made.data_sha256 == group.data_sha256(data) and config.is_kept_as(made.config):
+        if is_of(bundle.provenance, group.data_sha256(data), config):
             return bundle
     return None

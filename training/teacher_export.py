@@ -31,7 +31,7 @@ from training.measure import Unfitted, agreement_on, pooled_head, pooled_thresho
 from training.onnx_encoder import to_onnx
 from training.progress import console
 from training.quantise import dynamic_int8
-from training.run import software
+from training.run import is_of, software
 from training.selection import figure_of_merit
 from training.splits import Parts
 from training.targets import targets
@@ -134,6 +134,6 @@ def _exported_before(home: Path, data_sha256: str, config: TrainingConfig) -> Te
             bundle = ExportedTeacher.load(home / name).bundle
         except BadBundle:
             continue
-        if bundle.provenance.data_sha256 == data_sha256 and config.is_kept_as(bundle.provenance.config):
+        if is_of(bundle.provenance, data_sha256, config):
             return bundle
     return None

@@ -2,7 +2,17 @@ from pathlib import Path
 
 import pytest
 
-from training.cache import key_of, key_of_texts, note_seconds, replace_file, seconds_of
+from training.cache import key_of, key_of_texts, note_seconds, replace_file, seconds_of, work_folder
+
+
+def test_what_another_version_made_lies_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = set()
+    for version in ("0.1.0", "0.2.0"):
+        monkeypatch.setattr("importlib.metadata.version", lambda _, version=version: version)
+        monkeypatch.setenv("SCORELET_CACHE", str(tmp_path / "default"))
+        folders |= {work_folder(None), work_folder(tmp_path / "named")}
+
+    assert folders == {tmp_path / name / version for name in ("default", "named") for version in ("0.1.0", "0.2.0")}
 
 
 def test_equal_parts_have_equal_keys_and_others_do_not() -> None:

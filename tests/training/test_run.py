@@ -222,7 +222,7 @@ def test_killed_between_items_a_run_goes_on_and_makes_no_bundle_twice(
     assert [versions(tmp_path / "models" / data.item.item_id) for data in items] == [[b.version] for b in bundles]
 
 
-def test_a_bundle_of_other_data_or_settings_is_not_taken_for_this_one(
+def test_a_bundle_of_other_data_settings_or_version_is_not_taken_for_this_one(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class MadeAnewError(Exception):
@@ -243,6 +243,9 @@ def test_a_bundle_of_other_data_or_settings_is_not_taken_for_this_one(
     for data, settings in others:
         with pytest.raises(MadeAnewError):
             train_all([data], folder, settings)
+    monkeypatch.setattr(run_module, "software", lambda: bundle.provenance.software | {"scorelet": "99"})
+    with pytest.raises(MadeAnewError):
+        train_all([item_data()], folder, config)
 
 
 @pytest.mark.parametrize("rows", [2, 3])

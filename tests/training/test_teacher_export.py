@@ -222,7 +222,7 @@ def test_exported_again_it_is_only_read(made: Made) -> None:
 
 
 @only("grades")
-def test_of_other_data_or_settings_or_when_damaged_it_is_exported_anew(
+def test_of_other_data_settings_or_version_or_when_damaged_it_is_exported_anew(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = made.again(tmp_path, NONE, monkeypatch)
@@ -237,6 +237,9 @@ def test_of_other_data_or_settings_or_when_damaged_it_is_exported_anew(
     anew = made.again(tmp_path, NONE, monkeypatch)
     assert anew.version != first.version
     assert anew.items == first.items
+
+    monkeypatch.setattr("training.run.software", lambda: anew.provenance.software | {"scorelet": "99"})
+    assert made.again(tmp_path, NONE, monkeypatch).version != anew.version
 
 
 @only("grades", "shared")

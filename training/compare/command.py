@@ -7,7 +7,7 @@ import typer
 from rich.box import SIMPLE
 from rich.table import Table
 
-from training.cache import default_folder
+from training.cache import work_folder
 from training.options import (
     Base,
     Cache,
@@ -70,7 +70,7 @@ def compare(
     if unknown := [name for name in without or () if name not in may_go]:
         raise UsageFailure(f"--without {unknown[0]}: what may be left out is {', '.join(may_go)}")
     contestants = [own for own in CONTESTANTS if own.name not in (without or ())]
-    compared(chosen, settings, results, cache or default_folder(), contestants, seeds)
+    compared(chosen, settings, results, work_folder(cache), contestants, seeds)
     found = sections(read_results(results), TITLES)
     for section in found:
         table = Table("", section.metric, "95 % interval", "weights", "ms alone", box=SIMPLE)

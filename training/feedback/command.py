@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.scoring.item import is_name
-from training.cache import default_folder
+from training.cache import work_folder
 from training.config import read_config
 from training.feedback.config import FeedbackConfig, Tuning
 from training.options import Cache, Data, Items, Models, UsageFailure, print_table, training_installed
@@ -47,7 +47,7 @@ def feedback(
     with training_installed():
         from training.feedback.figures import COLUMNS, table
         from training.feedback.run import make_feedback
-    made = make_feedback(data, models, name, item or (), settings, cache or default_folder())
+    made = make_feedback(data, models, name, item or (), settings, work_folder(cache))
     bundle = made.files.bundle
     for telling, title in ((False, "all dev rows"), (True, "rows with more than a verdict")):
         if rows := table(made.figures, telling):
