@@ -15,7 +15,17 @@ from sqlalchemy.orm import Session
 
 from app.cli_bundle import bundle
 from app.cli_feedback import feedback
-from app.console import BadUsage, Models, WorkFailed, engine_of, models_or_fail, ready_engine, say, settings_or_fail
+from app.console import (
+    BadUsage,
+    Models,
+    WorkFailed,
+    engine_of,
+    models_or_fail,
+    print_table,
+    ready_engine,
+    say,
+    settings_or_fail,
+)
 from app.doctor import examine
 from app.scoring.errors import ScoringError
 from app.scoring.registry import Registry
@@ -88,7 +98,7 @@ def items(models: Models = None) -> None:
         shown = ["-" if figure is None else f"{figure:.3f}" for figure in figures]
         passed = "passed" if live.active.gate.passed else "overruled" if live.active.override else "not passed"
         table.add_row(item_id, b.version, live.active.mode, passed, *shown, str(b.parameters))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    print_table(table, 160)
     for item_id, reason in registry.refused.items():
         say(f"refused: {item_id}: {reason}")
     if registry.refused or not registry.live:
@@ -168,7 +178,7 @@ def keys_list() -> None:
             times = [f"{t:%Y-%m-%d %H:%M}" if t else "-" for t in (row.created_at, row.expires_at, row.revoked_at)]
             rate = str(row.responses_a_minute) if row.responses_a_minute else "-"
             table.add_row(row.id, row.name, row.scopes, *times, rate, row.replaces or "-")
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    print_table(table, 200)
 
 
 @key.command("revoke")

@@ -1,17 +1,15 @@
 """`scorelet bundle …`: which version of an item is live, in which mode, and why."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy.orm import Session
 
 from app.comparison import compare
-from app.console import BadUsage, Models, WorkFailed, models_or_fail, print_gate, ready_engine, say
+from app.console import BadUsage, Models, WorkFailed, models_or_fail, print_gate, print_table, ready_engine, say
 from app.scoring.active import Fallback, Mode, activate, cast_shadow, item_folder, read_active, versions
 from app.scoring.errors import BadBundle
 from app.scoring.item import Item
@@ -133,10 +131,10 @@ def bundle_compare(
     chosen = version or (active.shadow.version if active.shadow else None)
     if chosen is None:
         raise WorkFailed(f"item {item_id!r} has no version in the shadow: `scorelet bundle shadow {item_id} --by NAME`")
-    item = Student.load(folder / active.version).bundle.item
+    live = Student.load(folder / active.version).bundle
     engine = ready_engine()
     with Session(engine) as session:
-        found = compare(session, item, active.version, chosen)
+        found = compare(session, live, chosen)
     table = Table("", "n", "same", "QWK", "distance", "may stand", box=SIMPLE)
     for name, close, stands in (
         ("live, with people's marks", found.live_with_people, found.live_stands),
@@ -146,7 +144,7 @@ def bundle_compare(
         figures = (close.same, close.qwk, close.distance, stands)
         table.add_row(name, str(close.n), *("-" if own is None else f"{own:.3f}" for own in figures))
     say(f"{item_id}: {chosen} in the shadow of {active.version}, {found.n} responses")
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    print_table(table)
 
 
 def _activate(

@@ -7,8 +7,10 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.scoring.agreement import defined, exact_agreement, mean_absolute_error, quadratic_weighted_kappa
+from app.scoring.bundle import Bundle
 from app.scoring.item import Item
-from app.storage.predictions import Given, shadowed
+from app.scoring.judgement import decide
+from app.storage.predictions import Given, Shadowed, shadowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +29,21 @@ class Comparison:
     between: Closeness
     live_with_people: Closeness
     shadow_with_people: Closeness
-    live_stands: float | None  # share of decisions `auto`, each by its own threshold
+    live_stands: float | None  # share of scores that may stand, each by its own threshold, were both in mode auto
     shadow_stands: float | None
 
 
-def compare(session: Session, item: Item, live: str, shadow: str) -> Comparison:
-    """Of all responses that `live` has scored and `shadow` beside it."""
-    rows = shadowed(session, item.item_id, live, shadow)
+def compare(session: Session, live: Bundle, shadow: str) -> Comparison:
+    """Of all responses that `live` has scored and `shadow` beside it: what the students said, no teacher."""
+    item = live.item
+    rows = shadowed(session, item.item_id, live.version, shadow)
     return Comparison(
         n=len(rows),
         between=closeness(item, [(row.live, row.shadow) for row in rows]),
         live_with_people=closeness(item, [(row.human, row.live) for row in rows]),
         shadow_with_people=closeness(item, [(row.human, row.shadow) for row in rows]),
-        live_stands=_standing([row.live_decision for row in rows]),
-        shadow_stands=_standing([row.shadow_decision for row in rows]),
+        live_stands=_share([_stands(row, live.threshold) for row in rows]),
+        shadow_stands=_share([row.shadow_decision == "auto" for row in rows]),
     )
 
 
@@ -65,5 +68,11 @@ def _value(item: Item, given: Given) -> float | None:
     return item.labels.index(label) if label in item.labels else None
 
 
-def _standing(decisions: Sequence[str]) -> float | None:
-    return decisions.count("auto") / len(decisions) if decisions else None
+def _stands(row: Shadowed, threshold: float | None) -> bool:
+    if row.live_confidence is None or row.live_flags:
+        return False
+    return decide(row.live_confidence, threshold, "auto") == "auto"
+
+
+def _share(stand: Sequence[bool]) -> float | None:
+    return sum(stand) / len(stand) if stand else None

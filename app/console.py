@@ -10,12 +10,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine
-from sqlalchemy.exc import ArgumentError
 
 from app.scoring.active import item_ids
 from app.scoring.gate import Gate, lines
 from app.settings import Settings
-from app.storage.database import connect, head_revision, schema_problem
+from app.storage.database import BadUrl, connect, head_revision, schema_problem
 
 Models = Annotated[Path | None, typer.Option("--models", help="Folder of bundles. Default: SCORELET_MODELS_DIR.")]
 
@@ -48,8 +47,8 @@ def models_or_fail(given: Path | None) -> Path:
 def engine_of(settings: Settings) -> Engine:
     try:
         return connect(settings.database_url.get_secret_value())
-    except (ArgumentError, ImportError):  # ImportError: of a driver that is not installed
-        raise BadUsage("SCORELET_DATABASE_URL is no URL of SQLite or PostgreSQL") from None
+    except BadUrl as error:
+        raise BadUsage(f"SCORELET_DATABASE_URL is {error}") from None
 
 
 def ready_engine() -> Engine:
@@ -63,7 +62,12 @@ def print_gate(gate: Gate) -> None:
     table = Table("rule", "measured", "limit", "", box=SIMPLE)
     for row in lines(gate):
         table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    print_table(table)
+
+
+def print_table(table: Table, width: int = 120) -> None:
+    """To a terminal at its width, else so wide.  A name in brackets is a name, not rich's markup."""
+    Console(width=None if sys.stdout.isatty() else width, markup=False).print(table)
 
 
 def say(line: str) -> None:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
 from app.feedback.desk import live_feedback
 from app.scoring.registry import Registry
 from app.settings import Settings, is_loopback
 from app.storage import keys
-from app.storage.database import connect, head_revision, schema_problem
+from app.storage.database import BadUrl, connect, head_revision, schema_problem
 
 LEAST_FREE = 256 * 2**20  # bytes
 
@@ -77,8 +76,8 @@ def _feedback(settings: Settings) -> Iterator[Finding]:
 def _database(settings: Settings) -> Iterator[Finding]:
     try:
         engine = connect(settings.database_url.get_secret_value())
-    except (ArgumentError, ImportError):  # ImportError: of a driver that is not installed
-        yield Finding(False, "SCORELET_DATABASE_URL is no URL of SQLite or PostgreSQL", "say sqlite:///scorelet.db")
+    except BadUrl as error:
+        yield Finding(False, f"SCORELET_DATABASE_URL is {error}", "say sqlite:///scorelet.db")
         return
     name = engine.dialect.name
     try:

@@ -1,5 +1,6 @@
 """Submissions to judgements, off the event loop: single ones gathered, each item's in one list for its student."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -7,11 +8,14 @@ from contextlib import suppress
 from anyio import CapacityLimiter, to_thread
 
 from app.gatherer import Gatherer
+from app.logs import type_and_place
 from app.prediction import Refusal, Submission
-from app.scoring.errors import BadBundle, ItemNotReady, ScoringError
+from app.scoring.errors import BadBundle, ItemNotReady, NotJudged, ScoringError
 from app.scoring.registry import Registry
 from app.second_opinion import Judged
 
+log = logging.getLogger("scorelet")
+BATCHES = 4  # threads: the others that the service has are for its database
 MOST = 64  # submissions in one piece of work: who comes after waits no longer than that takes
 
 
@@ -20,14 +24,14 @@ class Judges:
         """`looks_again`: whether an item that is withdrawn may come back, the registry being reloaded now and then."""
         self._registry = registry
         self._looks_again = looks_again
-        self._readers = CapacityLimiter(1)
+        self._readers, self._batches = CapacityLimiter(1), CapacityLimiter(BATCHES)
         self._one_by_one: Gatherer[Submission | Refusal, Judged] = Gatherer(self._judge, MOST, "judges")
 
     async def judge(self, submissions: Sequence[Submission | Refusal]) -> list[Judged]:
         """One judgement or refusal for each, in order; what is refused already is passed on."""
         await self._fetch({own.item_id for own in submissions if isinstance(own, Submission)})
         if len(submissions) > 1:
-            return await to_thread.run_sync(self._judge, submissions)
+            return await to_thread.run_sync(self._judge_all, submissions, limiter=self._batches)
         return [await self._one_by_one.ask(submission) for submission in submissions]
 
     @property
@@ -46,6 +50,19 @@ class Judges:
             if live is not None and not live.source.at_hand:
                 with suppress(BadBundle):  # `_judge` meets it again
                     await to_thread.run_sync(live.source.take, limiter=self._readers)
+
+    def _judge_all(self, submissions: Sequence[Submission | Refusal]) -> list[Judged]:
+        """A batch.  What cannot be judged, for a reason that nobody foresaw, is not the others' trouble."""
+        try:
+            return self._judge(submissions)
+        except Exception as error:
+            if len(submissions) > 1:
+                return [judged for own in submissions for judged in self._judge_all([own])]
+            [own] = submissions
+            if isinstance(own, Refusal):
+                raise
+            log.error("a response to item %s could not be judged: %s", own.item_id, type_and_place(error))
+            return [_refusal(NotJudged(own.item_id))]
 
     def _judge(self, submissions: Sequence[Submission | Refusal]) -> list[Judged]:
         numbers: dict[str, list[int]] = defaultdict(list)

@@ -1,11 +1,12 @@
 """The application: what is built once, and what holds it."""
 
+import hashlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from sqlalchemy import Engine
@@ -24,7 +25,7 @@ from app.logs import type_and_place
 from app.metrics import Metrics
 from app.prediction import Feedback, told
 from app.reload import reloading
-from app.scoring.active import Release
+from app.scoring.active import Active, Release
 from app.scoring.feedback.bundle import FOLDER
 from app.scoring.registry import Registry
 from app.service import Scorer
@@ -93,6 +94,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                     "metrics": metrics,
                     "rates": Rates(),
                     "failed_tries": FailedTries(),
+                    "probing": CapacityLimiter(2),  # threads of their own: how busy others are says nothing
                     "schema_head": head,
                 }
         except SQLAlchemyError as error:  # uvicorn would print its words, which name host and user
@@ -164,8 +166,9 @@ def _desk(settings: Settings, engine: Engine) -> Desk:
 
 def _activations(registry: Registry, desk: Desk) -> list[SeenActivation]:
     """Of items, and of feedback models as `_feedback/<name>`."""
-    named: dict[str, Release] = {item_id: live.active for item_id, live in registry.live.items()}
+    named: dict[str, Release] = {item_id: live.active for item_id, live in dict(registry.live).items()}
     named |= {f"{FOLDER}/{name}": active for name, active in desk.actives.items()}
+    shadows = {name: active.shadow for name, active in named.items() if isinstance(active, Active) and active.shadow}
     return [
         SeenActivation(
             item_id=name,
@@ -174,6 +177,9 @@ def _activations(registry: Registry, desk: Desk) -> list[SeenActivation]:
             by=active.by,
             reason=active.reason,
             at=active.at,
+            shadow=shadows[name].version if name in shadows else None,
+            shadow_by=shadows[name].by if name in shadows else None,
+            sha256=hashlib.sha256(active.model_dump_json().encode()).hexdigest(),
         )
         for name, active in named.items()
     ]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from app.prediction import gradebook_score
+from app.scoring.errors import BadMark
 from app.scoring.registry import Registry
 from app.storage.ids import uuid7
 from app.storage.tables import HumanMark, LoggedPrediction
@@ -22,8 +23,12 @@ class Mark:
 
 
 def add_mark(session: Session, registry: Registry, row: LoggedPrediction, mark: Mark, key_id: str | None) -> HumanMark:
-    """Raises BadMark for what the item's scale does not have, and UnknownItem or ItemNotReady without the item."""
+    """Raises BadMark for what the item's scale does not have, or where that is not the scale that the response was
+    scored on; UnknownItem or ItemNotReady without the item.
+    """
     item = registry.get(row.item_id).bundle.item
+    if row.max_score != item.top_score or not (row.label is None or row.label in (item.labels or ())):
+        raise BadMark(f"item {row.item_id!r} has another scale now than when this response was scored")
     value = item.value(mark.score, mark.label)
     made = HumanMark(
         id=uuid7(),

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from anyio import to_thread
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.logs import type_and_place
 from app.scoring.registry import Registry
@@ -64,8 +63,7 @@ async def _look(
         for item_id in changed:
             live = registry.live.get(item_id)
             log.info("item %s: %s", item_id, f"{live.active.version}, {live.active.mode}" if live else "gone")
-        shadows = {item: live.without_shadow for item, live in dict(registry.live).items() if live.without_shadow}
-        wrong = shadows | registry.without_teacher | registry.refused | registry.not_taken_up
+        wrong = registry.without_shadow | registry.without_teacher | registry.refused | registry.not_taken_up
         new = {item_id: reason for item_id, reason in wrong.items() if told.get(item_id) != reason}
         for item_id, reason in new.items():
             log.error("item %s, its teacher or its shadow is not taken up: %s", item_id, reason)
@@ -78,7 +76,7 @@ async def _look(
 def _noted(note: Callable[[], None]) -> bool:
     try:
         note()
-    except SQLAlchemyError as error:
-        log.error("what is live could not be written down yet: %s", type(error).__name__)
+    except Exception as error:  # whatever it is: it is written down later, and ACTIVE goes on being looked at
+        log.error("what is live could not be written down yet: %s", type_and_place(error))
         return False
     return True

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,13 @@ def answering(status: int) -> Iterator[int]:
             yield server.server_port
         finally:
             server.shutdown()
+
+
+def test_no_service_that_asks_for_no_address_is_given_the_proxys(compose: dict[str, Any]) -> None:
+    [own] = compose["networks"]["default"]["ipam"]["config"]
+    address = ip_address(compose["services"]["tls"]["networks"]["default"]["ipv4_address"])
+
+    assert address in ip_network(own["subnet"])
+    assert address not in ip_network(own["ip_range"])
+    assert ip_network(own["ip_range"]).subnet_of(ip_network(own["subnet"]))  # type: ignore[arg-type]
+    assert f"SCORELET_TRUSTED_PROXIES={address}" in COMPOSE

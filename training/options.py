@@ -89,4 +89,4 @@ def print_gate(bundle: Bundle) -> None:
 
 def print_table(table: Table) -> None:
     """To a terminal at its width; into a pipe or file whole."""
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    Console(width=None if sys.stdout.isatty() else 160, markup=False).print(table)

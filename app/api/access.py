@@ -59,7 +59,7 @@ def _caller(key: KnownKey | None) -> Caller:
         raise Unauthorized("this key was revoked")
     if key.expires_at is not None and key.expires_at <= datetime.now(UTC):
         raise Unauthorized(f"this key expired at {key.expires_at:%Y-%m-%dT%H:%M:%SZ}")
-    return Caller(key.id, key.scopes, key.responses_a_minute)
+    return Caller(key.caller, key.scopes, key.responses_a_minute)
 
 
 def take(caller: Caller, state: State, responses: int) -> None:
@@ -93,7 +93,6 @@ def having(*scopes: keys.Scope) -> Callable[[Request, State, Credentials], Await
     return check
 
 
-ScoreCaller = Annotated[Caller, Depends(having(keys.Scope.SCORE))]
 MetricsCaller = Annotated[Caller, Depends(having(keys.Scope.METRICS))]
 ReviewCaller = Annotated[Caller, Depends(having(keys.Scope.REVIEW))]
 ReadingCaller = Annotated[Caller, Depends(having(keys.Scope.SCORE, keys.Scope.REVIEW))]

@@ -224,4 +224,5 @@ class Readiness(BaseModel):
         description="Item → why a change of its ACTIVE was not taken up; what was live before goes on."
     )
     without_teacher: dict[str, str] = Field(description="Item → why the teacher that it falls back on was refused.")
+    without_shadow: dict[str, str] = Field(description="Item → why the version put in its shadow is not there.")
     refused_feedback_models: dict[str, str] = Field(description="Name → why it was refused; the bank speaks instead.")

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from app.api.bodies import BatchRequest, ScoreRequest
@@ -36,6 +36,12 @@ def mount(app: FastAPI) -> None:
         return document
 
     app.openapi = completed  # type: ignore[method-assign]  # FastAPI's own way to extend it
+
+
+@router.get("/")
+async def start() -> RedirectResponse:
+    """Whoever opens the service's address in a browser sees what it can do."""
+    return RedirectResponse("/docs")
 
 
 @router.get("/docs")

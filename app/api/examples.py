@@ -150,6 +150,7 @@ EXAMPLES: dict[type[BaseModel], JsonValue] = {
         "refused": {},
         "not_taken_up": {},
         "without_teacher": {},
+        "without_shadow": {},
         "feedback_models": [],
         "refused_feedback_models": {},
     },

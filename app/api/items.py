@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.api.access import ScoreCaller
+from app.api.access import ReadingCaller
 from app.api.bodies import ItemReply, ItemsReply
 from app.api.problems import documented
 from app.api.state import State, StateDep
@@ -12,14 +12,14 @@ router = APIRouter(tags=["items"])
 
 
 @router.get("/items", responses=documented(401, 403, 503))
-async def items(_: ScoreCaller, state: StateDep) -> ItemsReply:
+async def items(_: ReadingCaller, state: StateDep) -> ItemsReply:
     """All items that can be scored, with version, mode, agreement and threshold."""
     live = dict(state["registry"].live)  # as it is now: bundles may be taken up meanwhile
     return ItemsReply(items=[_reply(live[item_id], state) for item_id in sorted(live)])
 
 
 @router.get("/items/{item_id}", responses=documented(401, 403, 404, 422, 503))
-async def item(item_id: str, _: ScoreCaller, state: StateDep) -> ItemReply:
+async def item(item_id: str, _: ReadingCaller, state: StateDep) -> ItemReply:
     """One item."""
     return _reply(state["registry"].get(item_id), state)
 

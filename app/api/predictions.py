@@ -76,7 +76,7 @@ async def log(
     _: ReviewCaller,
     state: StateDep,
     item_id: Annotated[Name | None, Query()] = None,
-    decision: Decision | None = None,
+    decision: Annotated[list[Decision] | None, Query(description="May be repeated: one of these.")] = None,
     marked: Annotated[bool | None, Query(description="By a person, or not yet.")] = None,
     cursor: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -87,7 +87,7 @@ async def log(
     def read() -> LogPage:
         with Session(state["engine"]) as session:
             rows = predictions.page(
-                session, before=before, limit=limit + 1, item_id=item_id, decision=decision, marked=marked
+                session, before=before, limit=limit + 1, item_id=item_id, decisions=decision, marked=marked
             )
             shown = rows[:limit]
             more = shown[-1].prediction_id if len(rows) > limit else None

@@ -26,7 +26,7 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
     """Whether scores can be given and recorded; which item is not ready, and why."""
     is_open = False
     try:
-        trouble, is_open = await in_thread(_look, state, seconds=SILENT)
+        trouble, is_open = await in_thread(_look, state, seconds=SILENT, limiter=state["probing"])
     except DatabaseSilent:
         trouble = "the database does not answer"
     registry, desk = state["registry"], state["scorer"].desk
@@ -43,6 +43,7 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
         refused_feedback_models=desk.refused,
         not_taken_up=dict(registry.not_taken_up),
         without_teacher=dict(registry.without_teacher),
+        without_shadow=registry.without_shadow,
     )
 
 

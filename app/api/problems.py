@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from app.prediction import Refusal
-from app.scoring.errors import BadMark, ItemNotReady, ScoringError, UnknownItem
+from app.scoring.errors import BadMark, ItemNotReady, NotJudged, ScoringError, UnknownItem
 from app.service import IdempotencyConflict
 
 MEDIA_TYPE = "application/problem+json"
@@ -52,6 +52,7 @@ STATUS: dict[str, int] = {
     BadMark.__name__: 422,
     UnknownItem.__name__: 404,
     ItemNotReady.__name__: 503,
+    NotJudged.__name__: 500,
     IdempotencyConflict.__name__: 409,
     "InvalidRequest": 422,
 }

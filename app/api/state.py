@@ -2,6 +2,7 @@
 
 from typing import Annotated, TypedDict, cast
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
@@ -22,6 +23,7 @@ class State(TypedDict):
     metrics: Metrics
     rates: Rates
     failed_tries: FailedTries
+    probing: CapacityLimiter
     schema_head: str | None
 
 

@@ -87,14 +87,17 @@ ReleaseT = TypeVar("ReleaseT", bound=Release)
 
 
 def item_folder(models: Path, item_id: str) -> Path:
-    """The item's folder.  Raises UnknownItem for what is no item id or has no folder."""
+    """The item's folder.  Raises UnknownItem for what is no item id or has no folder, BadBundle where none can look."""
     try:
         _NAME.validate_python(item_id)
     except ValidationError:
         raise UnknownItem(item_id) from None
     folder = models / item_id
-    if not folder.is_dir():
-        raise UnknownItem(item_id)
+    try:
+        if not folder.is_dir():
+            raise UnknownItem(item_id)
+    except OSError as error:
+        raise BadBundle(f"the item's folder cannot be read: {error.strerror}") from None
     return folder
 
 

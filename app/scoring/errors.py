@@ -6,7 +6,8 @@ ScoringError
 ├── BadRows        rows of a file that cannot be read, each named by file, line and reason
 ├── BadBundle      a bundle that failed a check
 ├── UnknownItem    no bundle for this item
-└── ItemNotReady   there is a bundle, but it was refused or none is active
+├── ItemNotReady   there is a bundle, but it was refused or none is active
+└── NotJudged      the student failed on this response, for a reason that nobody foresaw
 """
 
 import re
@@ -64,6 +65,11 @@ class UnknownItem(ScoringError):
 class ItemNotReady(ScoringError):
     def __init__(self, item_id: str, reason: str) -> None:
         super().__init__(f"item {item_id!r} is not ready: {reason}")
+
+
+class NotJudged(ScoringError):
+    def __init__(self, item_id: str) -> None:
+        super().__init__(f"the student of item {item_id!r} failed on this response")
 
 
 class Panicked(Exception):

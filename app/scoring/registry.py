@@ -1,5 +1,6 @@
 """The items that can be scored: every active bundle under `models/`, loaded whole or refused by name."""
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -40,14 +41,19 @@ class Registry:
         """Take up what has changed: the items that did.  What cannot be loaded changes nothing, and is tried again.
 
         Other threads may score meanwhile: each item is swapped whole, and what is being scored ends on the old one.
+        Raises OSError where the folder cannot be read, or is not what it was: nothing is in it any more.
         """
-        teachers, changed = self._teachers_of(models), []
         present = item_ids(models)
+        if self.live and not present:  # a disk that is not mounted leaves an empty folder, or none
+            raise FileNotFoundError(errno.ENOENT, "no item is in it any more", str(models))
+        teachers, changed = self._teachers_of(models), []
         for item_id in present:
             try:
                 seen = active_bytes(item_folder(models, item_id))
-                unchanged = item_id in self.live and self._seen.get(item_id) == seen
-                if unchanged and item_id not in self.without_teacher:  # a teacher may have been mended
+                live = self.live.get(item_id)
+                unchanged = live is not None and self._seen.get(item_id) == seen
+                lacks = (item_id in self.without_teacher, live is not None and live.without_shadow is not None)
+                if unchanged and not any(lacks):  # what was lacking may have been mended
                     self.not_taken_up.pop(item_id, None)
                     continue
                 item = load_item(models, item_id, teachers, self.shelf)
@@ -55,8 +61,9 @@ class Registry:
                 reason = str(error) if isinstance(error, BadBundle) else "the folder's name is not an item id"
                 (self.not_taken_up if item_id in self.live else self.refused)[item_id] = reason
                 continue
-            if unchanged and item_id in teachers.refused:
-                self.without_teacher[item_id] = teachers.refused[item_id]
+            if unchanged and lacks == (item_id in teachers.refused, item.without_shadow is not None):
+                if item_id in teachers.refused:
+                    self.without_teacher[item_id] = teachers.refused[item_id]
                 continue
             self.live[item_id], self._seen[item_id] = item, seen
             for wrong in (self.refused, self.not_taken_up, self.without_teacher):
@@ -80,6 +87,11 @@ class Registry:
             self._teachers = Teachers(models)
         self._teachers.forget_refused()
         return self._teachers
+
+    @property
+    def without_shadow(self) -> dict[str, str]:
+        """Item → why the version that should score in its shadow does not."""
+        return {name: live.without_shadow for name, live in dict(self.live).items() if live.without_shadow}
 
     def withdraw(self, item_id: str, live: LiveItem, reason: str) -> None:
         """An item whose student cannot be read any more is refused until it can; one in its place since is not."""

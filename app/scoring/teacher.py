@@ -171,10 +171,13 @@ def member_names(count: int) -> list[str]:
 
 
 def teacher_folder(models: Path, name: str, version: str) -> Path:
-    """Raises BadBundle where there is none, or the names are not such."""
+    """Raises BadBundle where there is none, it cannot be read, or the names are not such."""
     folder = models / FOLDER / name / version
-    if not (is_name(name) and is_name(version) and folder.is_dir()):
-        raise BadBundle(f"there is no teacher {name}/{version}")
+    try:
+        if not (is_name(name) and is_name(version) and folder.is_dir()):
+            raise BadBundle(f"there is no teacher {name}/{version}")
+    except OSError as error:  # a folder above that others may not enter, say
+        raise BadBundle(f"the folder of teacher {name}/{version} cannot be read: {error.strerror}") from None
     return folder
 
 

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase
 
 LOCKED = 15  # seconds that a statement waits for another's lock
@@ -23,13 +23,23 @@ SILENT_SERVER = {  # libpq's own: seconds to connect, milliseconds that what was
 POOL = {"pool_size": 10, "max_overflow": 40}  # one for each of 40 threads, for those that look up keys, and for the log
 
 
+class BadUrl(ValueError):
+    """No URL of SQLite in a file or of PostgreSQL.  The message does not repeat it: it may hold a password."""
+
+
 def connect(url: str, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> Engine:
     """An engine.  SQLite gets WAL, and, with synchronous=FULL, a commit that returned survives a power cut.
 
     No database is waited for without end: not for a lock, and not for a server that went without a word.
-    Parameters are hidden from SQLAlchemy's own log and errors: a response is one of them.
+    Parameters are hidden from SQLAlchemy's own log and errors: a response is one of them.  Raises BadUrl.
     """
-    parsed = make_url(url)
+    try:
+        return _connected(make_url(url), synchronous)
+    except (ArgumentError, ImportError, TypeError, ValueError):  # no such driver; a port that is no number; no file
+        raise BadUrl("no URL of SQLite in a file or of PostgreSQL") from None
+
+
+def _connected(parsed: URL, synchronous: str) -> Engine:
     if parsed.get_backend_name() != "sqlite":
         waiting = {name: value for name, value in SILENT_SERVER.items() if name not in parsed.query}
         engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args=waiting, **POOL)

@@ -21,7 +21,7 @@ READERS = 4  # threads: a flood of keys that are none must not take those that o
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    id: str
+    caller: str  # the id of the first key of its line: who has a new one in its place is who had the old
     scopes: frozenset[keys.Scope]
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -76,7 +76,7 @@ class KeyCache:
             if key is None:
                 return None
             scopes = frozenset(map(keys.Scope, key.scopes.split()))
-            return KnownKey(key.id, scopes, key.expires_at, key.revoked_at, key.responses_a_minute)
+            return KnownKey(keys.first_of(session, key), scopes, key.expires_at, key.revoked_at, key.responses_a_minute)
 
     def _any_made(self) -> bool:
         with Session(self._engine) as session:

@@ -74,10 +74,25 @@ def rotate(session: Session, key_id: str, overlap: timedelta) -> tuple[ApiKey, s
     old, now = session.get(ApiKey, key_id), datetime.now(UTC)
     if old is None or old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
         return None
-    life = old.expires_at and old.expires_at - old.created_at  # the new one lives as long as the old was to
+    life = _life(session, old)  # the new one lives as long as the old was to
     old.expires_at = min(now + overlap, old.expires_at or now + overlap)
     scopes = map(Scope, old.scopes.split())
     return create(session, old.name, scopes, now + life if life else None, old.responses_a_minute, old.id)
+
+
+def first_of(session: Session, key: ApiKey) -> str:
+    """The id of the key that began the line of those that each replace another: one caller, whatever its key."""
+    while key.replaces is not None and (before := session.get(ApiKey, key.replaces)) is not None:
+        key = before
+    return key.id
+
+
+def _life(session: Session, key: ApiKey) -> timedelta | None:
+    """How long it was to live: rotation has brought forward the end of all but the last of its line."""
+    followers = select(ApiKey).order_by(ApiKey.id.desc()).limit(1)
+    while (after := session.scalar(followers.where(ApiKey.replaces == key.id))) is not None:
+        key = after
+    return None if key.expires_at is None else key.expires_at - key.created_at
 
 
 def hashed(secret: str) -> str:

@@ -31,7 +31,7 @@ def page(
     before: str | None,
     limit: int,
     item_id: str | None,
-    decision: str | None,
+    decisions: Sequence[str] | None,
     marked: bool | None = None,
 ) -> Sequence[LoggedPrediction]:
     """At most `limit` predictions, newest first, older than the prediction `before`.  `marked`: by a person, or not."""
@@ -40,8 +40,8 @@ def page(
         query = query.where(LoggedPrediction.prediction_id < before)
     if item_id is not None:
         query = query.where(LoggedPrediction.item_id == item_id)
-    if decision is not None:
-        query = query.where(LoggedPrediction.decision == decision)
+    if decisions is not None:
+        query = query.where(LoggedPrediction.decision.in_(decisions))
     if marked is not None:
         has_mark = exists().where(HumanMark.prediction_id == LoggedPrediction.prediction_id)
         query = query.where(has_mark if marked else ~has_mark)
@@ -94,7 +94,7 @@ def find_claim(session: Session, caller: str, idempotency_key: str) -> Idempoten
 
 def note_activations(engine: Engine, seen: Sequence[SeenActivation]) -> None:
     """Write down what each ACTIVE says, once a change: the same one seen again, here or by another, adds nothing."""
-    names = ("item_id", "version", "mode", "by", "reason", "at")
+    names = ("item_id", "version", "mode", "by", "reason", "at", "shadow", "shadow_by", "sha256")
     rows = [{name: getattr(row, name) for name in names} | {"seen_at": datetime.now(UTC)} for row in seen]
     if rows:
         with Session(engine) as session, session.begin():
@@ -106,12 +106,13 @@ Given = tuple[float | None, str | None]  # score and label
 
 @dataclass(frozen=True, slots=True)
 class Shadowed:
-    """One response as the live version, one in its shadow, and the newest human mark have it."""
+    """One response as the student of the live version, that in its shadow, and the newest human mark have it."""
 
     live: Given
     shadow: Given
     human: Given
-    live_decision: str
+    live_confidence: float | None  # None: a condition holds
+    live_flags: list[str]
     shadow_decision: str
 
 
@@ -126,13 +127,17 @@ def shadowed(session: Session, item_id: str, live: str, shadow: str) -> list[Sha
     )
     marks = select(HumanMark).join(LoggedPrediction).where(LoggedPrediction.item_id == item_id).order_by(HumanMark.id)
     newest = {mark.prediction_id: (mark.score, mark.label) for mark in session.scalars(marks)}
-    return [
-        Shadowed(
-            live=(row.score, row.label),
-            shadow=(other.score, other.label),
-            human=newest.get(row.prediction_id, (None, None)),
-            live_decision=row.decision,
-            shadow_decision=other.decision,
+    found = []
+    for row, other in session.execute(query):
+        by_student = row.first_score or {"score": row.score, "label": row.label, "confidence": row.confidence}
+        found.append(
+            Shadowed(
+                live=(by_student["score"], by_student["label"]),
+                shadow=(other.score, other.label),
+                human=newest.get(row.prediction_id, (None, None)),
+                live_confidence=by_student["confidence"],
+                live_flags=row.flags or [],
+                shadow_decision=other.decision,
+            )
         )
-        for row, other in session.execute(query)
-    ]
+    return found

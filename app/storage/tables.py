@@ -158,7 +158,7 @@ class IdempotencyClaim(Base):
 
 
 class SeenActivation(Base):
-    """An ACTIVE file as the service saw it: who released which version, and when."""
+    """An ACTIVE file as the service saw it: who released which version, and when; what scores in its shadow."""
 
     __tablename__ = "seen_activations"
 
@@ -170,5 +170,8 @@ class SeenActivation(Base):
     reason: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime]
     seen_at: Mapped[datetime]
+    shadow: Mapped[str | None] = mapped_column(String(128))
+    shadow_by: Mapped[str | None] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(String(64))  # of all that it says: `at` stays when the shadow changes
 
-    __table_args__ = (UniqueConstraint("item_id", "at"),)
+    __table_args__ = (UniqueConstraint("item_id", "at", "sha256"),)

@@ -162,6 +162,7 @@ class MakeKey(Protocol):
         expires_at: datetime | None = None,
         revoked: bool = False,
         responses_a_minute: int | None = None,
+        replaces: str | None = None,
     ) -> Key: ...
 
 
@@ -172,9 +173,11 @@ def make_key(outside: Engine) -> MakeKey:
         expires_at: datetime | None = None,
         revoked: bool = False,
         responses_a_minute: int | None = None,
+        replaces: str | None = None,
     ) -> Key:
+        named = map(keys.Scope, scopes)
         with Session(outside) as session, session.begin():
-            key, secret = keys.create(session, "a school", map(keys.Scope, scopes), expires_at, responses_a_minute)
+            key, secret = keys.create(session, "a school", named, expires_at, responses_a_minute, replaces)
             session.flush()
             if revoked:
                 keys.revoke(session, key.id)

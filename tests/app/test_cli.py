@@ -109,11 +109,14 @@ def test_a_wrong_setting_is_named(settings: Set) -> None:
     assert "SCORELET_PORT" in error
 
 
-def test_a_database_that_is_not_supported_is_said_to_be(settings: Set) -> None:
-    code, said, _ = scorelet(settings | {"SCORELET_DATABASE_URL": "mysql://u:p@localhost/x"}, "doctor")
+@pytest.mark.parametrize("url", ["mysql://u:p@localhost/x", "postgresql+psycopg://u:p@host:abc/db", "sqlite://", "x"])
+def test_a_database_that_is_not_supported_is_said_to_be(settings: Set, url: str) -> None:
+    code, said, _ = scorelet(settings | {"SCORELET_DATABASE_URL": url}, "doctor")
+    other, _, error = scorelet(settings | {"SCORELET_DATABASE_URL": url}, "keys", "list")
 
-    assert code == 1
-    assert "BAD  SCORELET_DATABASE_URL is no URL of SQLite or PostgreSQL" in said
+    assert (code, other) == (1, 2)
+    assert "BAD  SCORELET_DATABASE_URL is no URL of SQLite in a file or of PostgreSQL" in said
+    assert error == "scorelet: SCORELET_DATABASE_URL is no URL of SQLite in a file or of PostgreSQL\n"
 
 
 def test_releasing_and_going_back(settings: Set, tmp_path: Path) -> None:
@@ -290,6 +293,8 @@ def test_a_key_is_shown_once_listed_and_revoked(settings: Set) -> None:
     assert key_id in listed
     assert "review score" in listed
     assert secret.strip() not in listed
+    assert scorelet(settings, "keys", "create", "school [/a] [old]", "--scope", "score")[0] == 0
+    assert "school [/a] [old]" in scorelet(settings, "keys", "list")[1]
     code, second, said = scorelet(settings, "keys", "rotate", key_id)
     assert (code, len(second.strip())) == (0, 43)
     assert second != secret

@@ -74,6 +74,41 @@ def test_a_bundle_that_is_still_being_copied_changes_nothing_until_it_is_whole(
     assert (models / "heat-1" / ACTIVE).read_bytes() != before
 
 
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_folder_that_is_gone_or_empty_for_a_while_takes_nothing_away(
+    client: TestClient, models: Path, gone: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    elsewhere = models.rename(models.parent / "elsewhere")
+    if not gone:
+        models.mkdir()  # what is left of a disk that is not mounted
+    until(lambda: "the folder of bundles cannot be read: no item is in it any more" in caplog.text)
+
+    assert version(client) == OLD
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()["refused"]) == (200, {})
+
+    if not gone:
+        models.rmdir()
+    elsewhere.rename(models)
+    write_tiny_bundle(models, version=NEW)
+    until(lambda: version(client) == NEW)
+
+
+def test_what_cannot_be_written_down_does_not_end_the_looking(
+    serve: Serve, models: Path, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError("dictionary changed size during iteration")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.main._activations", failing)
+        client = serve(reload_seconds=0.05)
+        write_tiny_bundle(models, version=NEW)
+        until(lambda: version(client) == NEW)
+
+    until(lambda: sql("SELECT * FROM seen_activations WHERE item_id = 'heat-1'"))
+
+
 @pytest.mark.parametrize("content", ["", "{", '{"version": "v9"}'])
 def test_a_broken_active_file_leaves_what_is_live(client: TestClient, models: Path, content: str) -> None:
     kept = (models / "heat-1" / ACTIVE).read_text()

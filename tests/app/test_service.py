@@ -1,10 +1,12 @@
 import hashlib
 import hmac
+import threading
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from anyio import to_thread
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
@@ -15,6 +17,7 @@ from app.scoring.decoding import Score
 from app.scoring.item import Item
 from app.scoring.judgement import AtHand, LiveItem
 from app.scoring.registry import Registry, load_item
+from app.second_opinion import Judged
 from app.service import IdempotencyConflict, Scorer
 from app.settings import Settings
 from app.storage.log import PredictionLog
@@ -192,3 +195,41 @@ def test_no_gradebook_score_leaves_its_scale(top: int, share: float, gradebook_m
         assert found is not None
         assert 0 <= found <= gradebook_max
         assert found == pytest.approx(wanted, abs=0.0051)
+
+
+class Breaking(WordCountStudent):
+    def score_read(self, responses: list[str]) -> list[Score]:
+        if any("poison" in text for text in responses):
+            raise ValueError("math domain error in 'poison'")
+        return super().score_read(responses)
+
+
+def test_what_a_student_fails_on_does_not_sink_the_rest_of_a_batch(
+    registry: Registry, scorer: Scorer, logged: Logged, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = registry.live["heat-1"]
+    registry.live["heat-1"] = LiveItem(before.bundle, AtHand(Breaking(4)), before.active)
+    texts = [("heat-1", "warm air goes"), ("heat-1", "poison"), ("plants-2", "light"), ("heat-1", "warm")]
+
+    results = score(scorer, *(Submission(item_id, text) for item_id, text in texts))
+
+    assert scores(results) == [3, "NotJudged", 1, 1]
+    assert len(logged()) == 3
+    assert "a response to item heat-1 could not be judged: ValueError at " in caplog.text
+    assert "poison" not in caplog.text
+
+
+def test_a_batch_waits_for_no_thread_that_others_use(scorer: Scorer) -> None:
+    async def crowded() -> list[Judged]:
+        limiter, done = to_thread.current_default_thread_limiter(), threading.Event()
+        async with anyio.create_task_group() as group:
+            for _ in range(int(limiter.total_tokens)):
+                group.start_soon(lambda: to_thread.run_sync(done.wait))
+            while limiter.available_tokens:
+                await anyio.sleep(0.01)
+            with anyio.fail_after(10):
+                judged = await scorer._judges.judge([Submission("heat-1", "warm"), Submission("heat-1", "air")])
+            done.set()
+        return judged
+
+    assert len(anyio.run(crowded)) == 2

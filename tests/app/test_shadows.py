@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
@@ -12,6 +12,7 @@ from app.scoring.active import ACTIVE, cast_shadow, read_active
 from app.scoring.bundle import METADATA
 from app.scoring.item import Item
 from app.scoring.registry import Registry
+from app.storage.tables import LoggedPrediction
 from tests.app.conftest import Serve, Sql
 from tests.programs import run
 from tests.tiny import write_tiny_bundle
@@ -59,15 +60,41 @@ def test_what_is_scored_is_scored_in_the_shadow_too_and_compared(
     assert [written[own]["score"] for own in ids] == [2, 3, 1, None]
     assert [written[own]["decision"] for own in ids] == ["auto", "auto", "auto", "not_scorable"]
     assert {row["version"] for row in written.values()} == {NEW}
-    item = Registry.from_folder(models).live["heat-1"].bundle.item
+    live = Registry.from_folder(models).live["heat-1"].bundle
     with Session(engine) as session:
-        found = compare(session, item, OLD, NEW)
-        nothing = compare(session, item, NEW, OLD)
+        found = compare(session, live, NEW)
+        nothing = compare(session, live.model_copy(update={"version": NEW}), OLD)
     assert (found.n, found.between.n, found.between.same) == (4, 3, 1)
     assert (found.shadow_with_people.n, found.shadow_with_people.same) == (2, 0.5)
     assert found.shadow_with_people.distance == pytest.approx(1.5)
     assert (found.live_stands, found.shadow_stands) == (0.75, 0.75)
     assert (nothing.n, nothing.between, nothing.live_stands) == (0, Closeness(0), None)
+
+
+def test_students_are_compared_though_a_teacher_scored_or_nothing_may_stand(
+    serve: Serve, models: Path, sql: Sql, engine: Engine
+) -> None:
+    ids = score(serve())
+    until(lambda: len(rows(sql)) == len(TEXTS))
+    first = {"score": 2, "label": None, "expected_score": 2, "confidence": 0.01}
+    changes: list[dict[str, object]] = [
+        {"scored_by": "teacher", "score": 0, "confidence": 1, "first_score": first},
+        {"decision": "review"},  # as in mode suggest
+        {"flags": ["disordered"]},
+    ]
+    with engine.begin() as connection:
+        for prediction_id, change in zip(ids, changes, strict=False):
+            one = update(LoggedPrediction).where(LoggedPrediction.prediction_id == prediction_id)
+            connection.execute(one.values(change))
+    live = Registry.from_folder(models).live["heat-1"].bundle
+
+    with Session(engine) as session:
+        found = compare(session, live, NEW)
+        unsure = compare(session, live.model_copy(update={"threshold": None}), NEW)
+
+    assert (found.between.n, found.between.same) == (3, 1)  # the teacher's 0 is not the student's 2
+    assert (found.live_stands, found.shadow_stands) == (0.25, 0.75)
+    assert unsure.live_stands == 0
 
 
 def test_the_program_shows_the_comparison(serve: Serve, models: Path, sql: Sql, database_url: str) -> None:
@@ -131,3 +158,29 @@ def test_closeness_on_every_scale(scale: dict[str, object], pairs: list, found: 
 
     assert (own.n, own.same) == found[:2]
     assert own.distance == (found[2] if found[2] is None else pytest.approx(found[2]))
+
+
+def test_a_shadow_that_arrives_late_is_taken_up_and_named_until_then(serve: Serve, models: Path, sql: Sql) -> None:
+    metadata = models / "heat-1" / NEW / METADATA
+    whole = metadata.read_bytes()
+    metadata.unlink()
+    client = serve(reload_seconds=0.05)
+    live = Registry.from_folder(models).live["heat-1"]
+
+    assert client.get("/readyz").json()["without_shadow"] == {"heat-1": live.without_shadow}
+    metadata.write_bytes(whole)
+
+    until(lambda: client.get("/readyz").json()["without_shadow"] == {})
+    score(client)
+    until(lambda: len(rows(sql)) == len(TEXTS))
+
+
+def test_who_put_what_in_the_shadow_is_written_down(serve: Serve, models: Path, sql: Sql) -> None:
+    serve(reload_seconds=0.05)
+    seen = "SELECT version, shadow, shadow_by FROM seen_activations WHERE item_id = 'heat-1' ORDER BY id"
+    until(lambda: sql(seen))
+
+    cast_shadow(models / "heat-1", None, by="Ben")
+
+    until(lambda: len(sql(seen)) == 2)
+    assert [tuple(row.values()) for row in sql(seen)] == [(OLD, NEW, "Ana"), (OLD, None, None)]

@@ -149,7 +149,7 @@ def test_only_a_bearer_key_is_a_key(client: TestClient, make_key: MakeKey, autho
     ("scope", "allowed"),
     [
         ("score", {"/score", "/score/batch", "/items", "/items/heat-1"}),
-        ("review", {"/predictions"}),
+        ("review", {"/predictions", "/items", "/items/heat-1"}),
     ],
 )
 @pytest.mark.parametrize(("method", "path"), CALLS[:5])

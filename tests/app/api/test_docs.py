@@ -189,3 +189,10 @@ def test_the_pages_scripts_know_no_other_host_to_load_from() -> None:
 
     assert b"cdn." not in scripts
     assert b"fonts.googleapis" not in scripts
+
+
+def test_whoever_opens_the_services_address_sees_its_documentation(client: TestClient) -> None:
+    reply = client.get("/")
+
+    assert (reply.status_code, reply.url.path) == (200, "/docs")
+    assert "swagger-ui" in reply.text

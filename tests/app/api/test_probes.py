@@ -28,6 +28,7 @@ def test_a_ready_service_names_its_items(client: TestClient) -> None:
         "refused": {},
         "not_taken_up": {},
         "without_teacher": {},
+        "without_shadow": {},
         "feedback_models": [],
         "refused_feedback_models": {},
     }

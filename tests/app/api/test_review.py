@@ -198,6 +198,8 @@ def test_what_still_needs_a_person_can_be_listed(client: TestClient) -> None:
     assert listed(marked=True) == [ids[1]]
     assert listed(marked=False) == [ids[2], ids[0]]
     assert listed() == ids[::-1]
+    unread = scored(client, item_id="heat-1", response="")["prediction_id"]  # no model was asked
+    assert listed(decision=["review", "not_scorable"], marked=False) == [unread, ids[0]]
 
 
 def test_a_mark_on_an_item_that_is_no_longer_served_is_refused_by_name(serve: Serve, models: Path) -> None:
@@ -213,3 +215,16 @@ def test_a_mark_that_cannot_be_kept_is_not_given(client: TestClient, sql: Sql) -
     sql("ALTER TABLE human_marks RENAME TO gone")
 
     assert_problem(review(client, prediction, score=1), 503, "database-unavailable")
+
+
+@BOTH
+def test_a_mark_on_another_scale_than_the_responses_own_is_refused(serve: Serve, models: Path) -> None:
+    prediction = scored(serve(), response="warm air goes")
+    write_tiny_bundle(models, item={"scale": "points", "max_score": 2}, version="20260303T000000Z-00000003")
+    client = serve()
+
+    problem = assert_problem(review(client, prediction, score=1), 422, "bad-mark")
+
+    assert problem["detail"] == "item 'heat-1' has another scale now than when this response was scored"
+    assert read(client, prediction)["human_marks"] == []
+    assert review(client, scored(client, response="warm air goes"), score=1).status_code == 201

@@ -310,6 +310,22 @@ def test_different_bodies_at_once_under_one_idempotency_key_are_scored_once(serv
 
 
 @BOTH
+def test_who_has_a_new_key_in_place_of_an_old_one_is_the_same_caller(
+    client: TestClient, make_key: MakeKey, logged: Logged
+) -> None:
+    old = make_key("score")
+    scored = client.post("/score", json=body(), headers=ONCE | old.headers).json()
+    new, other = make_key("score", replaces=old.id), make_key("score")
+
+    again = client.post("/score", json=body(), headers=ONCE | new.headers)
+    path = f"/predictions/{scored['prediction_id']}"
+
+    assert again.json() == scored
+    assert len(logged()) == 1
+    assert [client.get(path, headers=key.headers).status_code for key in (new, other)] == [200, 404]
+
+
+@BOTH
 def test_two_callers_may_use_the_same_idempotency_key(client: TestClient, make_key: MakeKey, logged: Logged) -> None:
     schools = [make_key("score"), make_key("score")]
 

@@ -441,6 +441,28 @@ def test_an_item_whose_teacher_is_gone_is_served_without(tmp_path: Path) -> None
     assert registry.live["heat-1"].second is None
 
 
+def test_an_item_whose_teachers_folder_nobody_may_enter_is_served_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_bundle(tmp_path, threshold=SURE)
+    write_tiny_teacher(tmp_path)
+    fall_back(tmp_path)
+    is_dir = Path.is_dir
+
+    def closed(path: Path) -> bool:  # as mode 0700 is to another user; tests may be run by root, to whom nothing is
+        if FOLDER in path.parent.parts:
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", closed)
+
+    registry = Registry.from_folder(tmp_path)
+
+    reason = f"the folder of teacher {NAME}/{VERSION} cannot be read: Permission denied"
+    assert registry.without_teacher == {"heat-1": f"{NAME}/{VERSION}: {reason}"}
+    assert set(registry.live) == {"heat-1"}
+
+
 def test_a_refused_teacher_takes_none_from_other_items(tmp_path: Path) -> None:
     heat, wind = (item_of(write_tiny_bundle(tmp_path, name, threshold=SURE)) for name in ("heat-1", "wind-2"))
     altered(FIRST)(write_tiny_teacher(tmp_path, [heat], name="bad"))

@@ -36,7 +36,7 @@ def test_a_key_is_asked_for_once_in_a_moment(engine: Engine, queries: list[str])
 
     assert len(queries) == 1
     assert all(other is first for other in rest)
-    assert (first.id, first.scopes) == (key_id, {Scope.SCORE, Scope.REVIEW})  # type: ignore[attr-defined]
+    assert (first.caller, first.scopes) == (key_id, {Scope.SCORE, Scope.REVIEW})  # type: ignore[attr-defined]
 
 
 def test_a_revoked_key_is_known_to_be_after_a_moment(engine: Engine) -> None:

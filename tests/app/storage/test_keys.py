@@ -10,6 +10,8 @@ from app.storage import keys
 from app.storage.database import connect
 from app.storage.keys import Scope
 
+MINUTE = timedelta(minutes=1)
+
 
 @pytest.fixture
 def session(database_url: str) -> Iterator[Session]:
@@ -104,6 +106,34 @@ def test_the_new_key_lives_as_long_as_the_old_was_to_and_the_old_no_longer_than_
     assert old.expires_at == soon
     assert rotated[0].expires_at is not None
     assert abs(rotated[0].expires_at - datetime.now(UTC) - timedelta(days=3)) < timedelta(minutes=1)
+
+
+def test_a_key_rotated_once_more_gives_one_that_lives_as_long_as_the_first_was_to(session: Session) -> None:
+    for end in (None, datetime.now(UTC) + timedelta(days=300)):
+        old, _ = keys.create(session, "a school", [Scope.SCORE], end)
+        session.flush()
+        keys.rotate(session, old.id, timedelta(days=7))
+        session.flush()
+
+        rotated = keys.rotate(session, old.id, timedelta(days=7))  # the new secret was lost, say
+
+        assert rotated is not None
+        again = rotated[0].expires_at
+        assert again is None if end is None else again is not None and abs(again - end) < MINUTE
+
+
+def test_keys_that_follow_one_another_are_one_caller(session: Session) -> None:
+    first, _ = keys.create(session, "a school", [Scope.SCORE], None)
+    session.flush()
+    line = [first]
+    for _ in range(2):
+        rotated = keys.rotate(session, line[-1].id, timedelta(days=7))
+        assert rotated is not None
+        session.flush()
+        line.append(rotated[0])
+    other, _ = keys.create(session, "a school", [Scope.SCORE], None)
+
+    assert [keys.first_of(session, key) for key in [*line, other]] == [first.id] * 3 + [other.id]
 
 
 @pytest.mark.parametrize("ended", ["revoked", "expired", "unknown"])

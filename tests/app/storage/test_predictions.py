@@ -33,8 +33,9 @@ def session(engine: Engine) -> Iterator[Session]:
         yield session
 
 
-def activation(item_id: str, at: datetime, mode: str = "auto") -> SeenActivation:
-    return SeenActivation(item_id=item_id, version="1", mode=mode, by="A. Rater", reason="the gate passed", at=at)
+def activation(item_id: str, at: datetime, mode: str = "auto", sha256: str = "0" * 64) -> SeenActivation:
+    seen = {"item_id": item_id, "version": "1", "mode": mode, "by": "A. Rater", "reason": "the gate passed", "at": at}
+    return SeenActivation(**seen, sha256=sha256)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def activation(item_id: str, at: datetime, mode: str = "auto") -> SeenActivation
 def test_a_page_is_newest_first_and_filtered(
     session: Session, before: str | None, item_id: str | None, decision: str | None, limit: int, found: list[int]
 ) -> None:
-    rows = page(session, before=before, limit=limit, item_id=item_id, decision=decision)
+    rows = page(session, before=before, limit=limit, item_id=item_id, decisions=decision and [decision])
 
     assert [row.prediction_id for row in rows] == [IDS[number] for number in found]
 
@@ -87,6 +88,13 @@ def test_an_activation_is_noted_once_a_change(engine: Engine, sql: Sql) -> None:
     seen = sql("SELECT item_id, mode FROM seen_activations ORDER BY id")
     assert [tuple(row.values()) for row in seen] == [("heat-1", "auto"), ("plants-2", "auto"), ("plants-2", "suggest")]
     assert sql("SELECT item_id FROM seen_activations WHERE seen_at IS NULL") == []
+
+
+def test_what_says_something_else_at_the_same_time_is_another_activation(engine: Engine, sql: Sql) -> None:
+    note_activations(engine, [activation("heat-1", NOW)])
+    note_activations(engine, [activation("heat-1", NOW, "suggest", "1" * 64)])
+
+    assert [row["mode"] for row in sql("SELECT mode FROM seen_activations ORDER BY id")] == ["auto", "suggest"]
 
 
 def test_replicas_that_start_together_note_a_change_once(engine: Engine, sql: Sql) -> None:

@@ -41,7 +41,8 @@ def test_a_difference_would_be_seen(engine: Engine) -> None:
 def test_times_are_kept_in_utc_whatever_zone_they_come_in(engine: Engine) -> None:
     at = datetime(2026, 7, 1, 14, 0, 0, 123456, BERLIN)
     with Session(engine) as session, session.begin():
-        session.add(SeenActivation(item_id="heat-1", version="1", mode="auto", by="A", reason="B", at=at, seen_at=at))
+        seen = {"item_id": "heat-1", "version": "1", "mode": "auto", "by": "A", "reason": "B", "sha256": "0" * 64}
+        session.add(SeenActivation(**seen, at=at, seen_at=at))
 
     with Session(engine) as session:
         row = session.scalars(select(SeenActivation)).one()
