@@ -95,12 +95,27 @@ def each_alone(contest: Contest, seed: int) -> list[Competitor]:
 
 
 def most_probable_decoding(contest: Contest, seed: int) -> list[Competitor]:
+    if not _has_cuts(contest):
+        return []
     return [replace(own, head=Head(cuts=None)) for own in full_recipe(contest, seed)]
 
 
 def rounded_decoding(contest: Contest, seed: int) -> list[Competitor]:
+    if not _has_cuts(contest):
+        return []
     head = Head(cuts=tuple(number + 0.5 for number in range(columns(contest.taught.parts[0].item) - 1)))
     return [replace(own, head=head) for own in full_recipe(contest, seed)]
+
+
+def _has_cuts(contest: Contest) -> bool:
+    """Neither grades nor labels without order have any: what decodes otherwise does not take part."""
+    item = contest.taught.parts[0].item
+    return item.is_ordered and not item.is_continuous
+
+
+def most_probable_labels(contest: Contest, seed: int) -> list[Competitor]:
+    """The mean and variance of a grade have no most probable one."""
+    return [] if contest.taught.parts[0].item.is_continuous else mended(contest, seed, most_probable)
 
 
 def _variants() -> list[Contestant]:
@@ -110,7 +125,7 @@ def _variants() -> list[Contestant]:
         "no word dropout among the augmented": partial(other_ways, left_out=drop),
         "no crops among the augmented": partial(other_ways, left_out=crop),
         "no splices among the augmented": partial(other_ways, left_out=splice),
-        "the teacher's most probable score for its probabilities": partial(mended, mend=most_probable),
+        "the teacher's most probable score for its probabilities": most_probable_labels,
         "no human scores": partial(mended, mend=no_human_scores),
         "one network as teacher": partial(changed, teacher={"members": 1}),
         "no teacher": partial(changed, distillation={"soft_weight": 0.0}),

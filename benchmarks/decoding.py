@@ -23,7 +23,7 @@ from app.scoring.bundle import Head
 from app.scoring.decoding import decode, expected_choice, softmax
 from training.calibrate import choose_temperature
 from training.datasets import ItemData, read_data
-from training.linear import tf_idf
+from training.linear import TINY, tf_idf
 from training.selection import choose_cuts
 
 FOLDS, PLACING, DRAWS = 5, 200, 10
@@ -42,7 +42,9 @@ def linked(expected: NDArray[np.float64], placing: NDArray[np.float64], shares: 
 def of_item(data: ItemData) -> dict[str, float]:
     human = np.array([row.value for row in data.train])
     texts = [row.text for row in data.train]
-    raw = cross_val_predict(tf_idf(data.item, len(texts)), texts, human, cv=FOLDS, method="predict_proba")
+    raw = np.full((len(human), data.item.choices), TINY)  # of scores that nobody gave the model says nothing
+    pipeline = tf_idf(data.item, len(texts))
+    raw[:, np.unique(human).astype(int)] = cross_val_predict(pipeline, texts, human, cv=FOLDS, method="predict_proba")
     shares = np.cumsum(np.bincount(human.astype(int), minlength=data.item.choices))[:-1] / len(human)
     found: dict[str, list[float]] = {}
     for draw in range(DRAWS):
@@ -64,9 +66,8 @@ def of_item(data: ItemData) -> dict[str, float]:
 
 def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
     read = read_data(data)
-    results = {
-        item.item_id: of_item(read.of(item.item_id)) for item in read.items.values() if item.is_ordered and item.choices
-    }
+    ordered = [read.of(item.item_id) for item in read.items.values() if item.is_ordered and item.choices]
+    results = {own.item.item_id: of_item(own) for own in ordered if len(own.train) > PLACING}
     mean = {way: round(float(np.mean([of[way] for of in results.values()])), 3) for way in next(iter(results.values()))}
     out.write_text(json.dumps({"items": results, "mean_qwk": mean}, indent=1) + "\n", encoding="utf-8")
     print(out.read_text())

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize, minimize_scalar
 
 from app.scoring.bundle import Calibration, Interval, PredictionSet
 from app.scoring.decoding import CERTAIN, Outputs, softmax
@@ -24,6 +23,8 @@ def choose_temperature(human: ArrayLike, outputs: Outputs) -> float:
     if len(values) < ENOUGH:
         return 1.0
 
+    from scipy.optimize import minimize_scalar  # of the training extra: who only evaluates does not need it
+
     def loss(logarithm: float) -> float:
         given = softmax(outputs / math.exp(logarithm))[np.arange(len(values)), values]
         return float(-np.log(np.maximum(given, CERTAIN)).mean())
@@ -40,6 +41,8 @@ def choose_confidence(temperature: float, probability: ArrayLike, correct: Array
     p = np.clip(np.asarray(probability, float), CERTAIN, 1 - CERTAIN)
     if len(p) < ENOUGH:
         return Calibration(temperature=temperature)
+    from scipy.optimize import minimize
+
     odds, signs = np.log(p / (1 - p)), 2 * np.asarray(correct, float) - 1
 
     def loss(parameters: NDArray[np.float64]) -> float:

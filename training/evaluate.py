@@ -26,7 +26,8 @@ def evaluate(
     """
     registry = Registry.from_folder(models)
     read = read_rows(responses)
-    if missing := sorted(set(items) - {row.fields.get("item_id") for row in read}):
+    named = {own for row in read if isinstance(own := row.fields.get("item_id"), str)}
+    if missing := sorted(set(items) - named):
         raise UnknownItems(f"{responses} has no response to {', '.join(missing)}")
     rows = [row for row in read if not items or row.fields.get("item_id") in items]
     check_rows(registry, rows)

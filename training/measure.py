@@ -3,7 +3,7 @@
 Items with a few responses each have too few to choose by alone; together they have enough.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +46,11 @@ class Unfitted:
         return targets(self.parts.item, [row.value for row in self.rows])
 
 
+def unfitted(parts: Parts, outputs: Callable[[Sequence[str]], Outputs], fit: Outputs | None = None) -> Unfitted:
+    """What a model gives the rows of an item that it was not fitted to.  `fit`: out of fold."""
+    return Unfitted(parts, outputs([row.text for row in parts.validation]), outputs(parts.unlabelled), fit)
+
+
 def pooled_head(group: Sequence[Unfitted]) -> Head:
     """Calibration, and interval or prediction sets, from the human scores of rows that were not fitted; cuts from the
     machine's probabilities of scores on validation and unlabelled text.
@@ -85,9 +90,14 @@ def pooled_threshold(group: Sequence[Unfitted], head: Head, config: TrainingConf
     """The confidence from which scores of rows that were not fitted reach the agreement asked for."""
     scored = [(own, decode(own.outputs, own.parts.item, head)) for own in group]
     first = group[0].parts.item
-    target = target_for(
-        first, [row for own in group for row in own.parts.marked], config.target_agreement, config.human_margin
-    )
+    pairs = [
+        (float(one), float(other))
+        for own in group
+        for row in own.parts.marked
+        if row.raters is not None
+        for one, other in [targets(own.parts.item, row.raters)]
+    ]
+    target = target_for(first, pairs, config.target_agreement, config.human_margin)
     return choose_threshold(
         [score.confidence for _, scores in scored for score in scores],
         np.concatenate([own.human for own in group]),

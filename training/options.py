@@ -63,7 +63,7 @@ def chosen_items(data: Path, items: list[str] | None) -> list[ItemData]:
     read = read_data(data)
     if unknown := set(items or ()) - set(read.items):
         raise UsageFailure(f"no such item in {data}: {', '.join(sorted(unknown))}")
-    return [read.of(item_id) for item_id in items or read.items]
+    return [read.of(item_id) for item_id in dict.fromkeys(items or read.items)]
 
 
 @contextmanager

@@ -4,15 +4,13 @@ data → groups of items with one teacher → splits → teacher → soft labels
 threshold on rows not fitted → agreement and evidence on dev → bundles → gate → ACTIVE
 """
 
-import importlib.metadata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from app.scoring.active import activate, read_active, versions
 from app.scoring.agreement import Agreement
-from app.scoring.bundle import Bundle, Provenance
+from app.scoring.bundle import Bundle
 from app.scoring.decoding import Outputs, decode
 from app.scoring.errors import BadBundle
 from app.scoring.evidence import LearningPoint
@@ -21,6 +19,7 @@ from training.attacks import attacks, good_responses
 from training.card import card_of
 from training.conditions import learn_limits
 from training.config import TrainingConfig
+from training.curve import enough_rows, learning_curve
 from training.datasets import ItemData
 from training.datasets.responses import MarkedResponse
 from training.evidence import measured
@@ -28,36 +27,45 @@ from training.export import version_of, write_bundle
 from training.folds import out_of_fold
 from training.groups import Group, groups
 from training.lesson import Texts
-from training.measure import Unfitted, agreement_on, pooled_head, pooled_threshold
+from training.measure import agreement_on, pooled_head, pooled_threshold, unfitted
 from training.progress import console
+from training.provenance import is_of, provenance_of
 from training.softlabels import teacher_outputs
-from training.splits import Parts, carve
+from training.splits import Parts
 from training.teach import Taught, lessons_of, students_of, teach
-
-SOFTWARE = ("scorelet", "torch", "transformers", "tokenizers", "onnx", "onnxruntime", "numpy")
 
 
 def train(items: Sequence[ItemData], models: Path, config: TrainingConfig, cache: Path) -> Iterator[Bundle]:
-    """Everything from the items' rows to their active bundles.  A bundle already made of the same is only read."""
+    """Everything from the items' rows to their active bundles.  A bundle already made of the same is only read.
+
+    Raises TooFewRows before anything is trained.
+    """
     good = {data.item.item_id: good_responses(data.item, data.dev or data.train) for data in items}
-    for group in groups(items, config.teacher.own_from):
+    together = groups(items, config.teacher.own_from)
+    enough_rows(together, config)
+    for group in together:
         made = [_made_before(data, group, models, config) for data in group.members]
         if None not in made:
             console.print(f"{group.name}: made before of the same data and settings by this version of scorelet")
         for bundle in _make(group, made, good, models, config, cache) if None in made else filter(None, made):
-            _go_live(models / bundle.item.item_id, bundle.version)
+            _go_live(models / bundle.item.item_id, bundle)
             yield bundle
 
 
-def _go_live(folder: Path, version: str) -> None:
-    """In the mode that its gate gives.  What is live already keeps its own."""
+def _go_live(folder: Path, bundle: Bundle) -> None:
+    """In the mode that its gate gives.  What is live already keeps its own; what was decided since then stays."""
     try:
         live = read_active(folder)
     except BadBundle:
         live = None
-    if live is None or live.version != version:
-        fallback = live.fallback if live else None
-        activate(folder, version, by="scorelet-train", reason="newly trained", fallback=fallback)
+    if live is not None and live.version == bundle.version:
+        return
+    if live is not None and live.at > bundle.provenance.created_at:
+        item_id = bundle.item.item_id
+        console.print(f"{item_id}: {live.version} stays live, as {live.by} decided after {bundle.version} was made")
+        return
+    fallback = live.fallback if live else None
+    activate(folder, bundle.version, by="scorelet-train", reason="newly trained", fallback=fallback)
 
 
 def _make(
@@ -93,7 +101,7 @@ def _make(
             parameters=own.parameters,
             agreement=None,
             policy=config.release,
-            provenance=_provenance(group.data_sha256(data), config, made_at),
+            provenance=provenance_of(group.data_sha256(data), config, made_at),
             sha256={},
         )
         for own, parts, limit, data in zip(files, taught.parts, limits, group.members, strict=True)
@@ -110,7 +118,7 @@ def _make(
         tried = attacks(item, good[item.item_id], others, config.attacks_of_a_kind, config.seed)
         found = measured(student, parts.dev, tried)
         provenance = draft.provenance.model_copy(update={"teacher_agreement": of_teacher[number]})
-        points = [*learning_curve(group.members[number], config, cache)]
+        points = [*learning_curve(group, scored[number], config, cache)]
         if points:
             points.append(LearningPoint(marked=len(parts.marked), agreement=found.agreement))
         evidence = found.evidence.model_copy(update={"learning_curve": tuple(points)})
@@ -134,27 +142,6 @@ def folds_of(taught: Taught, config: TrainingConfig, cache: Path) -> Outputs | N
     return out_of_fold(parts, texts, lesson, taught.tokenizer, config, cache)
 
 
-def unfitted(parts: Parts, outputs: Callable[[Sequence[str]], Outputs], fit: Outputs | None = None) -> Unfitted:
-    """`fit`: out of fold."""
-    return Unfitted(parts, outputs([row.text for row in parts.validation]), outputs(parts.unlabelled), fit)
-
-
-def learning_curve(data: ItemData, config: TrainingConfig, cache: Path) -> Iterator[LearningPoint]:
-    """For each share in config.learning_curve: teacher and student of so many marked responses, measured on dev.
-
-    A learner's responses are in or out together; unlabelled text is there in full.
-    """
-    for share in config.learning_curve:
-        _, part = carve(data.item, data.train, share, config.seed)
-        taught = teach(Group((replace(data, train=part),)), config, cache)
-        [parts] = taught.parts
-        [files] = students_of(taught, config, cache)
-        network = files.network(data.item, config.student.max_tokens)
-        head = pooled_head([unfitted(parts, network.outputs)])
-        scores = decode(network.outputs([row.text for row in parts.dev]), data.item, head)
-        yield LearningPoint(marked=len(part), agreement=agreement_on(data.item, parts.dev, scores))
-
-
 def teacher_agreements(taught: Taught, rows: Sequence[Sequence[MarkedResponse]], cache: Path) -> list[Agreement | None]:
     """The teacher on these rows of each item, decoded like the students."""
     teacher = taught.teacher
@@ -170,28 +157,6 @@ def teacher_agreements(taught: Taught, rows: Sequence[Sequence[MarkedResponse]],
         agreement_on(parts.item, own, decode(outputs_for(parts)([row.text for row in own]), parts.item, head))
         for parts, own in zip(taught.parts, rows, strict=True)
     ]
-
-
-def _provenance(data_sha256: str, config: TrainingConfig, made_at: datetime) -> Provenance:
-    return Provenance(
-        created_at=made_at,
-        data_sha256=data_sha256,
-        teacher=config.teacher.model if config.distillation.soft_weight > 0 else None,
-        teacher_agreement=None,
-        config=config.model_dump(mode="json"),
-        seed=config.seed,
-        software=software(),
-    )
-
-
-def is_of(made: Provenance, data_sha256: str, config: TrainingConfig) -> bool:
-    """Whether this version of scorelet would make the same again: another's recipe may differ under equal settings."""
-    same = made.software.get("scorelet") == software()["scorelet"]
-    return same and made.data_sha256 == data_sha256 and config.is_kept_as(made.config)
-
-
-def software() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in SOFTWARE}
 
 
 def _counts(parts: Parts, texts: Texts) -> dict[str, int]:

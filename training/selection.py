@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 from app.scoring.agreement import exact_agreement, macro_f1, quadratic_weighted_kappa, root_mean_squared_error
 from app.scoring.decoding import Outputs, expected_choice, softmax
 from app.scoring.item import Item
-from training.datasets.responses import MarkedResponse
 
 RESAMPLES = 200
 CERTAINTY = NormalDist().inv_cdf(0.95)  # standard errors
@@ -69,11 +68,10 @@ def choose_cuts(
     return tuple(around[number] for number in np.searchsorted(given, np.arange(item.choices - 1), side="right"))
 
 
-def target_for(item: Item, rows: Sequence[MarkedResponse], default: float, human_margin: float) -> float:
+def target_for(item: Item, pairs: Sequence[tuple[float, float]], default: float, human_margin: float) -> float:
     """Agreement wanted of accepted scores, as `choose_threshold` takes it: the human raters' own less a margin; the
-    default with one rater.
+    default with one rater.  `pairs`: two raters' scores of responses, those of several items as shares of their scales.
     """
-    pairs = [row.raters for row in rows if row.raters is not None]
     if not pairs:
         return default
     first, second = [a for a, _ in pairs], [b for _, b in pairs]

@@ -11,6 +11,7 @@ from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.datasets.responses import MarkedResponse
 
+Rows = tuple[MarkedResponse, ...]
 STRATA = 4  # bands of equal width that grades are drawn from alike
 
 
@@ -31,40 +32,60 @@ class Parts:
 
 def split(data: ItemData, config: TrainingConfig) -> Parts:
     """The parts of one item's rows."""
-    marked = [row for row in data.train if not is_blank(row.text)]
-    fit, validation = carve(data.item, marked, config.validation_share, config.seed)
-    unlabelled = data.unlabelled if config.text.unlabelled else ()
+    return split_together([data], config)[0]
+
+
+def split_together(members: Sequence[ItemData], config: TrainingConfig) -> tuple[Parts, ...]:
+    """The parts of items that learn together, in order."""
+    marked = [[row for row in data.train if not is_blank(row.text)] for data in members]
+    carved = _carve([data.item for data in members], marked, config.validation_share, config.seed)
+    return tuple(_parts(data, fit, validation, config) for data, (fit, validation) in zip(members, carved, strict=True))
+
+
+def _parts(data: ItemData, fit: Rows, validation: Rows, config: TrainingConfig) -> Parts:
+    """Text that stands in validation too is not labelled: what is chosen there is for what no student has read."""
+    held = {folded(row.text) for row in validation}
+    unlabelled = [row.text for row in data.unlabelled if not is_blank(row.text)] if config.text.unlabelled else []
     return Parts(
         item=data.item,
         fit=fit,
         validation=validation,
         dev=tuple(row for row in data.dev if not is_blank(row.text)),
-        unlabelled=tuple(row.text for row in unlabelled if not is_blank(row.text)),
+        unlabelled=tuple(text for text in unlabelled if folded(text) not in held),
     )
 
 
-def carve(
-    item: Item, rows: Sequence[MarkedResponse], share: float, seed: int
-) -> tuple[tuple[MarkedResponse, ...], tuple[MarkedResponse, ...]]:
+def carve(item: Item, rows: Sequence[MarkedResponse], share: float, seed: int) -> tuple[Rows, Rows]:
     """(fit, validation), each in the rows' order.
 
     A learner's responses stay together where learners are known, and equal texts always do, so that validation holds
     nothing that was fitted.  Each score is drawn from alike.  Of a few rows either part may be empty.
     """
-    groups = _groups(rows)
-    strata: dict[int, list[list[int]]] = defaultdict(list)
-    for group in groups:
-        strata[_stratum(item, rows[group[0]].value)].append(group)
+    return _carve([item], [rows], share, seed)[0]
+
+
+def _carve(
+    items: Sequence[Item], rows: Sequence[Sequence[MarkedResponse]], share: float, seed: int
+) -> list[tuple[Rows, Rows]]:
+    """The same item by item; a learner's responses to all of them stay together."""
+    every = [(number, row) for number, own in enumerate(rows) for row in own]
+    strata: dict[tuple[int, int], list[list[int]]] = defaultdict(list)
+    for group in _groups([row for _, row in every]):
+        number, first = every[group[0]]
+        strata[number, _stratum(items[number], first.value)].append(group)
     drawn: set[int] = set()
-    generator = random.Random(seed)
-    for stratum in sorted(strata):
-        candidates = strata[stratum]
-        generator.shuffle(candidates)
+    generators = [random.Random(seed) for _ in items]
+    for number, stratum in sorted(strata):
+        candidates = strata[number, stratum]
+        generators[number].shuffle(candidates)
         for group in candidates[: round(share * len(candidates))]:
             drawn.update(group)
-    fit = tuple(row for number, row in enumerate(rows) if number not in drawn)
-    validation = tuple(row for number, row in enumerate(rows) if number in drawn)
-    return fit, validation
+    carved = []
+    for number in range(len(items)):
+        own = [(row, place in drawn) for place, (of_item, row) in enumerate(every) if of_item == number]
+        fit, validation = (tuple(row for row, is_drawn in own if is_drawn is wanted) for wanted in (False, True))
+        carved.append((fit, validation))
+    return carved
 
 
 def folds(rows: Sequence[MarkedResponse], count: int, seed: int) -> list[set[int]]:
@@ -98,9 +119,9 @@ def _groups(rows: Sequence[MarkedResponse]) -> list[list[int]]:
             number = parent[number]
         return number
 
-    first: dict[tuple[str, str], int] = {}
+    first: dict[tuple[str, ...], int] = {}
     for number, row in enumerate(rows):
-        keys = [("text", folded(row.text))]
+        keys: list[tuple[str, ...]] = [("text", row.item_id, folded(row.text))]
         if row.learner_id is not None:
             keys.append(("learner", row.learner_id))
         for key in keys:

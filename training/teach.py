@@ -10,7 +10,7 @@ from training.config import TrainingConfig
 from training.errors import BadConfig, TooFewRows
 from training.groups import Group
 from training.lesson import Lesson, Texts, lesson_for, texts_for
-from training.splits import Parts, split
+from training.splits import Parts, split_together
 from training.students import StudentFiles, check_budget, make_students
 from training.teacher import Teacher, fine_tuned
 from training.tokenizer import learn_tokenizer
@@ -40,13 +40,7 @@ def teach(group: Group, config: TrainingConfig, cache: Path) -> Taught:
 
     Raises TooFewRows.
     """
-    parts = tuple(split(data, config) for data in group.members)
-    for own in parts:
-        if not own.fit:
-            raise TooFewRows(f"{own.item.item_id} has no marked response to learn from")
-    if not any(own.validation for own in parts):
-        rows = sum(len(own.marked) for own in parts)
-        raise TooFewRows(f"{group.name}: {rows} marked responses are too few to carve a validation part from")
+    parts = parts_of(group, config)
     texts = tuple(texts_for(own, config) for own in parts)
     tokenizer = tokenizer_for(texts, config)
     check_budget(parts[0].item, tokenizer, config.student)  # said before the teacher's hours
@@ -61,6 +55,18 @@ def teach(group: Group, config: TrainingConfig, cache: Path) -> Taught:
         own_teacher = config.teacher if len(parts) == 1 else config.teacher.of_several
         teacher = fine_tuned(parts[0].item, fit, validation, own_teacher, config.seed, cache, group.name)
     return Taught(group, parts, texts, tokenizer, teacher)
+
+
+def parts_of(group: Group, config: TrainingConfig) -> tuple[Parts, ...]:
+    """Raises TooFewRows where there is nothing to learn from, or to choose by."""
+    parts = split_together(group.members, config)
+    for own in parts:
+        if not own.fit:
+            raise TooFewRows(f"{own.item.item_id} has no marked response to learn from")
+    if not any(own.validation for own in parts):
+        rows = sum(len(own.marked) for own in parts)
+        raise TooFewRows(f"{group.name}: {rows} marked responses are too few to carve a validation part from")
+    return parts
 
 
 def tokenizer_for(texts: Sequence[Texts], config: TrainingConfig) -> bytes:

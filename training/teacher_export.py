@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from app.scoring.active import versions
-from app.scoring.bundle import CARD, TOKENIZER, Provenance
+from app.scoring.bundle import CARD, TOKENIZER
 from app.scoring.decoding import decode
 from app.scoring.errors import BadBundle
 from app.scoring.teacher import (
@@ -30,8 +30,8 @@ from training.groups import groups
 from training.measure import Unfitted, agreement_on, pooled_head, pooled_threshold
 from training.onnx_encoder import to_onnx
 from training.progress import console
+from training.provenance import is_of, provenance_of
 from training.quantise import dynamic_int8
-from training.run import is_of, software
 from training.selection import figure_of_merit
 from training.splits import Parts
 from training.targets import targets
@@ -100,15 +100,7 @@ def export_teacher(taught: Taught, data_sha256: str, models: Path, config: Train
         between=between,
         precision=precision,
         merit=merit,
-        provenance=Provenance(
-            created_at=made_at,
-            data_sha256=data_sha256,
-            teacher=config.teacher.model,
-            teacher_agreement=None,
-            config=config.model_dump(mode="json"),
-            seed=config.seed,
-            software=software(),
-        ),
+        provenance=provenance_of(data_sha256, config, made_at),
         sha256={},
     )
     files[CARD] = teacher_card(bundle).encode()

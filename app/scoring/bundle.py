@@ -97,6 +97,9 @@ class Provenance(Value):
     created_at: datetime
     data_sha256: str = Field(description="Of the item's marked and unlabelled rows as read.")
     teacher: str | None = Field(description="Base model; None for a student trained on human labels alone.")
+    teacher_weights: str | None = Field(
+        default=None, description="Tells its base from others of the name: a hash, or the name of one that all have."
+    )
     teacher_agreement: Agreement | None = Field(description="The teacher's own, on the same dev rows.")
     config: dict[str, Any] = Field(description="The whole training configuration.")
     seed: int

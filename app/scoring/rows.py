@@ -85,6 +85,9 @@ def _csv(path: Path) -> Iterator[Row | RowError]:
             if not reader.fieldnames or len(set(reader.fieldnames)) != len(reader.fieldnames):
                 yield RowError(path, line, "the first line must name the columns, each once")
                 return
+            if len(reader.fieldnames) == 1 and any(mark in reader.fieldnames[0] for mark in ";\t"):
+                yield RowError(path, line, "columns must be separated by commas")
+                return
             line = reader.line_num + 1
             for fields in reader:
                 yield _csv_row(path, line, fields)

@@ -31,14 +31,16 @@ def test_points_and_labels_become_values(tmp_path: Path) -> None:
             train=[
                 {"id": 7, "item_id": "heat-1", "response": "warm air", "score": 2.0, "score_1": 2, "score_2": 1},
                 {"item_id": "heat-2", "response": "it is", "label": "no", "group_sex": "f", "learner_id": "n1"},
+                {"item_id": "heat-2", "response": "it was", "label": "no", "score_1": "no", "score_2": "yes"},
             ],
             unlabelled=[{"item_id": "heat-1", "response": "dunno"}],
         )
     )
 
-    first, second = data.train
+    first, second, third = data.train
     assert (first.id, first.value, first.raters) == ("7", 2, (2, 1))
     assert (second.id, second.value, second.raters) == ("train-2", 1, None)
+    assert third.raters == (1, 0)
     assert (second.learner_id, second.groups) == ("n1", (("sex", "f"),))
     assert data.dev == ()
     assert [row.text for row in data.of("heat-1").unlabelled] == ["dunno"]

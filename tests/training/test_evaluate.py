@@ -135,6 +135,7 @@ def test_of_one_item_alone_there_are_no_responses_to_others(models: Path, respon
         ({"item_id": "heat-9", "response": "warm", "score": 1}, "no student for item 'heat-9'"),
         ({"item_id": "heat-1", "score": 1}, "'response' is missing"),
         (heat("warm", 1, id="a"), "id 'a' stands already on line 1"),
+        ({"item_id": ["heat-1"], "response": "warm", "score": 1}, "item_id"),
     ],
 )
 def test_a_bad_row_is_named_before_anything_is_written(

@@ -21,7 +21,8 @@ def data(tmp_path: Path) -> Path:
 
 WITHOUT_TORCH = """
 import sys
-sys.modules["torch"] = None
+for name in ("torch", "transformers", "onnx", "scipy", "sklearn", "matplotlib"):
+    sys.modules[name] = None
 from training.__main__ import main
 main()
 """

@@ -272,3 +272,31 @@ def test_agreement_on_points_has_no_figures_of_grades() -> None:
 @pytest.mark.parametrize("item", [ITEM, GRADES])
 def test_there_is_no_agreement_where_there_are_no_rows(item: Item) -> None:
     assert agreement_on(item, [], []) is None
+
+
+def test_raters_of_items_with_other_ranges_are_held_against_each_other_on_each_ones_scale() -> None:
+    """Else what tells the items apart would pass for agreement of their raters."""
+    wide = GRADES.model_copy(update={"item_id": "wide-7", "min_score": 0, "max_score": 100})
+    generator = np.random.default_rng(0)
+    group, pairs = [], []
+    for item in (GRADES, wide):
+        own = unfitted(item)
+        shares = generator.uniform(0, 1, (len(own.parts.fit), 2))
+        values = float(item.min_score or 0) + item.span * shares
+        rows = tuple(replace(row, raters=(a, b)) for row, (a, b) in zip(own.parts.fit, values.tolist(), strict=True))
+        held = tuple(replace(row, raters=None) for row in own.parts.validation)
+        group.append(replace(own, parts=replace(own.parts, fit=rows, validation=held)))
+        pairs += shares.tolist()
+    head = pooled_head(group)
+    human, outputs = all_of(group)
+    scores = [score for own in group for score in decode(own.outputs, own.parts.item, head)]
+    machine = np.concatenate(
+        [targets(own.parts.item, [s.value for s in decode(own.outputs, own.parts.item, head)]) for own in group]
+    )
+    margin = quadratic_weighted_kappa(*np.array(pairs).T) - 0.3  # so that .3 is asked of the machine
+
+    found = pooled_threshold(group, head, CONFIG.model_copy(update={"human_margin": margin}))
+
+    assert len(outputs) == len(human)
+    assert found == choose_threshold([s.confidence for s in scores], human, machine, 0.3, ordered=True)
+    assert found is not None

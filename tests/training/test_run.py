@@ -1,14 +1,17 @@
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from app.scoring.active import activate, read_active, versions
+from app.scoring.active import ACTIVE, activate, read_active, versions
 from app.scoring.bundle import CARD, Bundle, Calibration
 from app.scoring.gate import Policy
 from app.scoring.registry import Registry
 from app.scoring.student import Student
+from tests.tiny import write_tiny_bundle
 from tests.training.conftest import tiny_settings
 from tests.training.data import ITEM, item_data
 from training import run as run_module
@@ -93,6 +96,35 @@ def test_what_a_person_has_decided_stays_when_the_same_is_made_again(trained: Tr
 
     active = read_active(tmp_path / "heat-1")
     assert (active.mode, active.by, active.override) == ("auto", "Ana", True)
+
+
+def test_what_was_decided_after_a_bundle_was_made_stays(trained: Trained, tmp_path: Path) -> None:
+    folder, bundle, config = trained
+    shutil.copytree(folder / "models", tmp_path / "models")
+    item = tmp_path / "models" / "heat-1"
+    before = write_tiny_bundle(tmp_path / "models", version="20200101T000000Z-00000001").name  # an older one, now live
+    assert read_active(item).version == before
+
+    train_item(item_data(), tmp_path / "models", config, folder / "cache")  # as after a kill, for other items
+
+    assert read_active(item).version == before
+    early = read_active(item).model_copy(update={"at": bundle.provenance.created_at - timedelta(seconds=1)})
+    (item / ACTIVE).write_text(early.model_dump_json())  # killed after the bundle was made and before it went live
+    train_item(item_data(), tmp_path / "models", config, folder / "cache")
+    assert read_active(item).version == bundle.version
+
+
+@pytest.mark.parametrize("share", [0.02, None])
+def test_what_is_too_little_is_said_before_anything_is_trained(
+    tiny_config: TrainingConfig, tmp_path: Path, share: float | None
+) -> None:
+    few = replace(item_data(), item=ITEM.model_copy(update={"item_id": "few-1"}), train=())
+    config = tiny_config if share is None else tiny_config.model_copy(update={"learning_curve": (share,)})
+
+    with pytest.raises(TooFewRows, match="few-1 has no" if share is None else "learning_curve 0.02: "):
+        train_all([item_data(), few] if share is None else [item_data()], tmp_path, config)
+
+    assert not (tmp_path / "cache").exists()
 
 
 def test_its_evidence_is_of_dev_and_of_every_attack_that_could_be_made(trained: Trained) -> None:
@@ -243,7 +275,11 @@ def test_a_bundle_of_other_data_settings_or_version_is_not_taken_for_this_one(
     for data, settings in others:
         with pytest.raises(MadeAnewError):
             train_all([data], folder, settings)
-    monkeypatch.setattr(run_module, "software", lambda: bundle.provenance.software | {"scorelet": "99"})
+    with monkeypatch.context() as patch:
+        patch.setattr("training.provenance.fingerprint", lambda _: "other weights under the same name")
+        with pytest.raises(MadeAnewError):
+            train_all([item_data()], folder, config)
+    monkeypatch.setattr("training.provenance.software", lambda: bundle.provenance.software | {"scorelet": "99"})
     with pytest.raises(MadeAnewError):
         train_all([item_data()], folder, config)
 

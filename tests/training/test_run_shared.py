@@ -20,8 +20,8 @@ from training.export import write_bundle
 from training.fine_tuning import HISTORY
 from training.groups import groups
 from training.lesson import lesson_for
-from training.measure import pooled_head, pooled_threshold
-from training.run import train, unfitted
+from training.measure import pooled_head, pooled_threshold, unfitted
+from training.run import train
 from training.splits import split
 from training.students import make_students
 from training.teach import teach

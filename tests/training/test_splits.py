@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 
 from app.scoring.item import Item
-from tests.training.data import GRADES, ITEM, item_data, marked
+from tests.training.data import GRADES, ITEM, item_data, marked, some_items
 from training.config import TextConfig, TrainingConfig
-from training.splits import carve, folded, folds, split
+from training.splits import carve, folded, folds, split, split_together
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES])
@@ -128,3 +128,36 @@ def test_a_learner_and_a_text_are_in_one_fold() -> None:
                 together.setdefault(folded(value), set()).add(of_row[number])
         assert {len(own) for own in together.values()} == {1}
     assert min(map(len, made)) > 30
+
+
+def test_text_that_stands_in_validation_is_not_labelled_too() -> None:
+    data = item_data(train=40, unlabelled=5)
+    held = split(data, TrainingConfig()).validation[0]
+    twin = replace(data.unlabelled[0], text=held.text.upper() + " ")
+
+    again = split(replace(data, unlabelled=(twin, *data.unlabelled)), TrainingConfig())
+
+    assert again == split(data, TrainingConfig())
+
+
+def test_items_that_learn_together_are_split_like_each_alone() -> None:
+    items = some_items()
+
+    assert split_together(items, TrainingConfig()) == tuple(split(data, TrainingConfig()) for data in items)
+
+
+def test_a_learner_of_several_items_stands_on_one_side_of_all_of_them() -> None:
+    items = [
+        replace(data, train=tuple(replace(row, learner_id=f"n{place % 20}") for place, row in enumerate(rows)))
+        for data, rows in ((data, data.train[:: 1 if number else -1]) for number, data in enumerate(some_items()))
+    ]
+
+    parts = split_together(items, TrainingConfig(validation_share=0.3))
+
+    fit, validation = (
+        {row.learner_id for own in parts for row in getattr(own, part)} for part in ("fit", "validation")
+    )
+    assert fit
+    assert validation
+    assert not fit & validation
+    assert [len(own.marked) for own in parts] == [40, 40, 40]

@@ -238,7 +238,7 @@ def test_of_other_data_settings_or_version_or_when_damaged_it_is_exported_anew(
     assert anew.version != first.version
     assert anew.items == first.items
 
-    monkeypatch.setattr("training.run.software", lambda: anew.provenance.software | {"scorelet": "99"})
+    monkeypatch.setattr("training.provenance.software", lambda: anew.provenance.software | {"scorelet": "99"})
     assert made.again(tmp_path, NONE, monkeypatch).version != anew.version
 
 

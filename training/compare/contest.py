@@ -7,8 +7,7 @@ from pathlib import Path
 from app.scoring.bundle import Head
 from app.scoring.decoding import Outputs
 from training.config import TrainingConfig
-from training.measure import Unfitted, pooled_head
-from training.run import unfitted
+from training.measure import Unfitted, pooled_head, unfitted
 from training.teach import Taught
 
 Score = Callable[[Sequence[str]], Outputs]  # texts → (texts, columns)

@@ -57,7 +57,7 @@ class Section(Value):
     metric: str
     items: int
     rows: int
-    settings: int  # under how many different ones the results were found
+    settings: int  # under how many different ones results of items with a teacher of their own, or shared, were found
     contestants: list[Row]
 
 
@@ -101,8 +101,15 @@ def _section(kind: Kind, items: Sequence[ItemResult], titles: dict[str, str]) ->
     if kind == "grades":
         metric += " as a share of the scale" if _as_shares(items) else f" on a scale of {items[0].span:g}"
     count = sum(len(item.ids) for item in items)
-    settings = {found.settings for item in items for found in item.found.values()}
-    return Section(kind=kind, metric=metric, items=len(items), rows=count, settings=len(settings), contestants=rows)
+    return Section(kind=kind, metric=metric, items=len(items), rows=count, settings=_settings(items), contestants=rows)
+
+
+def _settings(items: Sequence[ItemResult]) -> int:
+    """Settings that items with a teacher of their own do not use are left out of the hash of theirs."""
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for item in items:
+        found[item.group == item.item_id].update(own.settings for own in item.found.values())
+    return max(map(len, found.values()))
 
 
 def _entry(items: Sequence[ItemResult], name: str) -> _Entry | None:
@@ -131,6 +138,12 @@ def _as_shares(items: Sequence[ItemResult]) -> bool:
 
 
 def _scaled(items: Sequence[ItemResult], values: Sequence[Sequence[float]], as_shares: bool) -> Scores:
+    """As figures over all items take them.  A label counts as the same wherever its name is."""
+    named = [item.labels for item in items if item.labels is not None]
+    if len(named) == len(items):
+        classes = sorted({label for own in named for label in own})
+        codes = [np.array([classes.index(label) for label in own], float) for own in named]
+        return [code[np.asarray(own, int)] for code, own in zip(codes, values, strict=True)]
     spans = [item.span if as_shares else 1 for item in items]
     return [np.asarray(own, float) / span for own, span in zip(values, spans, strict=True)]
 
@@ -154,8 +167,8 @@ def _figure(kind: Kind, human: Scores, machine: Scores, drawn: Drawn | None) -> 
     if drawn is not None:
         pairs = [(h[rows], m[rows]) for (h, m), rows in zip(pairs, drawn, strict=True)]
     if kind == "ordered":
-        defined = [qwk for qwk in (quadratic_weighted_kappa(h, m) for h, m in pairs) if not np.isnan(qwk)]
-        return float(np.mean(defined)) if defined else 0.0  # nothing is earned where no score ever differs
+        defined = [quadratic_weighted_kappa(h, m) for h, m in pairs if np.ptp(h) > 0]  # the same items for everyone
+        return float(np.mean(defined)) if defined else 0.0  # nothing is earned where no human score ever differs
     h, m = (np.concatenate(side) for side in zip(*pairs, strict=True))
     return macro_f1(h, m) if kind == "labels" else root_mean_squared_error(h, m)
 

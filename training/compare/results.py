@@ -53,6 +53,8 @@ class ItemResult(Value):
     scale: Scale
     span: Number
     group: str  # the items whose teacher this one shares
+    data_sha256: str | None = None  # of all rows that decide what becomes of it; None: found before this was kept
+    labels: list[str] | None = None  # of labels without order, which `human` and `values` number
     train: int
     ids: list[str]
     human: list[Number]
@@ -60,7 +62,7 @@ class ItemResult(Value):
     found: dict[str, Found] = Field(default_factory=dict)  # by contestant
 
     @classmethod
-    def begun(cls, parts: Parts, group: str) -> Self:
+    def begun(cls, parts: Parts, group: str, data_sha256: str) -> Self:
         item: Item = parts.item
         raters = [row.raters for row in parts.dev if row.raters is not None]
         return cls(
@@ -68,6 +70,8 @@ class ItemResult(Value):
             scale=item.scale,
             span=item.span,
             group=group,
+            data_sha256=data_sha256,
+            labels=list(item.labels) if item.labels and not item.is_ordered else None,
             train=len(parts.marked),
             ids=[row.id for row in parts.dev],
             human=[row.value for row in parts.dev],
@@ -75,7 +79,9 @@ class ItemResult(Value):
         )
 
     def same_rows(self, other: "ItemResult") -> bool:
-        """Whether both are of the same dev rows with the same human scores."""
+        """Whether both are of the same dev rows with the same human scores, and not known to be of other data."""
+        if None not in (self.data_sha256, other.data_sha256) and self.data_sha256 != other.data_sha256:
+            return False
         return (self.ids, self.human, self.scale) == (other.ids, other.human, other.scale)
 
 
@@ -85,7 +91,7 @@ def read_results(folder: Path) -> list[ItemResult]:
 
 
 def read_result(folder: Path, begun: ItemResult) -> ItemResult:
-    """What was begun, with what was found on the same rows before.  Raises BadResults."""
+    """What was begun, with what was found of the same data before.  Raises BadResults."""
     path = folder / f"{begun.item_id}{SUFFIX}"
     if not path.is_file():
         return begun

@@ -77,7 +77,8 @@ class _GroupResults:
             for data in group.members
         ]
         self.results = [
-            read_result(folder, ItemResult.begun(split(data, config), group.name)) for data in group.members
+            read_result(folder, ItemResult.begun(split(data, config), group.name, group.data_sha256(data)))
+            for data in group.members
         ]
 
     def missing_seeds(self, contestant: Contestant) -> list[int]:

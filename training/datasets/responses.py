@@ -112,18 +112,23 @@ def _shown(item_id: object) -> str:
 
 
 def _value(row: Row, item: Item) -> int | float:
-    if item.labels is None:
-        return _number(row, "score", item)
-    label = row.fields.get("label")
-    if label not in item.labels:
-        raise BadText(f"'label' must be one of {list(item.labels)}, not {kind(label)}")
-    return item.labels.index(label)
+    return _given(row, "score" if item.labels is None else "label", item)
 
 
 def _raters(row: Row, item: Item) -> tuple[float, float] | None:
-    if item.labels is not None or any(row.fields.get(name) in (None, "") for name in ("score_1", "score_2")):
+    if any(row.fields.get(name) in (None, "") for name in ("score_1", "score_2")):
         return None
-    return _number(row, "score_1", item), _number(row, "score_2", item)
+    return _given(row, "score_1", item), _given(row, "score_2", item)
+
+
+def _given(row: Row, name: str, item: Item) -> int | float:
+    """Points, a grade, or the index of a label."""
+    if item.labels is None:
+        return _number(row, name, item)
+    label = row.fields.get(name)
+    if label not in item.labels:
+        raise BadText(f"{name!r} must be one of {list(item.labels)}, not {kind(label)}")
+    return item.labels.index(label)
 
 
 def _number(row: Row, name: str, item: Item) -> int | float:

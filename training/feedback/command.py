@@ -43,6 +43,8 @@ def feedback(
     settings = read_config(config, FeedbackConfig) if config else FeedbackConfig()
     named = {key: value for key, value in (("tuning", tuning), ("base", base)) if value is not None}
     settings = settings.model_copy(update=named)
+    if report is not None and not report.absolute().parent.is_dir():
+        raise UsageFailure(f"{report}: there is no such folder")
     resolve(settings.base)  # what is missing is said before hours are spent
     with training_installed():
         from training.feedback.figures import COLUMNS, table

@@ -12,7 +12,7 @@ from app.scoring.text import is_blank
 from training.cache import key_of
 from training.datasets import find_file, read_data
 from training.datasets.responses import MarkedResponse, row_id
-from training.errors import TooFewRows
+from training.errors import TooFewRows, UnknownItems
 
 FEW_WORDS = 6  # fewer say no more than a verdict
 
@@ -52,10 +52,12 @@ def _sha256(rows: Sequence[Told]) -> str:
 def read_feedback(folder: Path, item_ids: Sequence[str]) -> FeedbackData:
     """Rows with a score and feedback, of the items named or of all.  Blank responses get no feedback from a model.
 
-    Raises BadRows, and TooFewRows where there is none to learn from.
+    Raises BadRows, UnknownItems, and TooFewRows where there is none to learn from.
     """
     read = read_data(folder)
     train, dev = (_told(folder, part, rows, read.items) for part, rows in (("train", read.train), ("dev", read.dev)))
+    if unknown := sorted(set(item_ids) - set(read.items)):
+        raise UnknownItems(f"no such item in {folder}: {', '.join(unknown)}")
     wanted = set(item_ids or read.items)
     known = tuple(row for row in train if row.item.item_id in wanted)
     if not known:

@@ -42,6 +42,8 @@ def test_a_spreadsheets_byte_order_mark_is_no_part_of_the_first_column(tmp_path:
         ("a.csv", 'item_id,response\nheat-1,"warm\n', "a.csv:2: not CSV"),
         ("a.csv", "item_id,item_id\na,b\n", "a.csv:1: .*each once"),
         ("a.csv", "", "a.csv:1: "),
+        ("a.csv", "item_id;response\nheat-1;warm, so\n", "a.csv:1: columns must be separated by commas"),
+        ("a.csv", "item_id\tresponse\nheat-1\twarm\n", "a.csv:1: columns must be separated by commas"),
         ("a.csv", b"item_id,response\nheat-1,\xff\n", "a.csv:.*not UTF-8"),
         ("a.jsonl", '{"a": 1}\n{"a": \n', "a.jsonl:2: not JSON"),
         ("a.jsonl", "[1]\n", "a.jsonl:1: not an object"),

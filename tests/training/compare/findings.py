@@ -33,6 +33,7 @@ def result(
     *,
     span: float = 3,
     raters: list[tuple[float, float]] | None = None,
+    labels: list[str] | None = None,
     **contestants: Found,
 ) -> ItemResult:
     return ItemResult(
@@ -40,6 +41,7 @@ def result(
         scale=scale,
         span=0 if scale == "nominal" else span,
         group=item_id,
+        labels=labels,
         train=50,
         ids=[f"{item_id}-{number}" for number in range(len(human))],
         human=list(human),

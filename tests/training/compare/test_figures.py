@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from app.scoring.agreement import quadratic_weighted_kappa
@@ -36,6 +37,40 @@ def test_labels_have_the_macro_f1_of_all_rows_together() -> None:
     assert row.figure == row.macro_f1 == pytest.approx((4 / 5 + 2 / 4 + 0) / 3)
     assert row.accuracy == pytest.approx(3 / 5)
     assert row.items == pytest.approx({"belief-1": (4 / 5 + 0) / 2, "belief-2": (2 / 3 + 0) / 2})
+
+
+def test_a_label_is_the_same_class_wherever_it_stands_among_its_items_labels() -> None:
+    def section(*labels: list[str]) -> float:
+        values = ([0, 0, 1, 1], [0, 1, 1, 1]), ([1, 1, 0, 2], [1, 0, 0, 2])
+        names = [f"belief-{number}" for number in range(2)]
+        return row_of(
+            only(
+                [
+                    result(name, human, "nominal", labels=own, student=found(machine))
+                    for name, (human, machine), own in zip(names, values, labels, strict=True)
+                ]
+            )
+        ).figure
+
+    # By name raters gave a a b b and c c a d, the machine a b b b and c a a d.
+    by_name = section(["a", "b"], ["a", "c", "d"])
+    right, given, wanted = (np.array(own) for own in ([2, 2, 1, 1], [3, 3, 1, 1], [3, 2, 2, 1]))
+    assert by_name == pytest.approx(np.mean(2 * right / (given + wanted)))
+    assert section(["a", "b"], ["b", "a", "d"]) != pytest.approx(by_name)
+
+
+def test_an_item_that_its_rater_gave_one_score_counts_for_nobody() -> None:
+    """Else who gave one score wrongly there would have 0 for it, who gave none wrongly nothing."""
+    constant, varied = [2] * 6, AGREED
+    section = only(
+        [
+            result("heat-1", constant, student=found([2] * 5 + [1]), teacher=found(constant)),
+            result("heat-2", varied[0], student=found(varied[1]), teacher=found(varied[1])),
+        ]
+    )
+
+    assert [row_of(section, name).figure for name in ("student", "teacher")] == [1, 1]
+    assert [row_of(section, name).items["heat-1"] for name in ("student", "teacher")] == [None, None]
 
 
 def test_grades_have_the_rmse_of_all_rows_together() -> None:

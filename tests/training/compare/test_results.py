@@ -14,8 +14,8 @@ from training.errors import BadResults
 from training.splits import split
 
 
-def begun(data: ItemData) -> ItemResult:
-    return ItemResult.begun(split(data, TrainingConfig()), "a group")
+def begun(data: ItemData, data_sha256: str = "0" * 64) -> ItemResult:
+    return ItemResult.begun(split(data, TrainingConfig()), "a group", data_sha256)
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
@@ -136,3 +136,16 @@ def test_a_damaged_file_of_an_item_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(BadResults, match=r"heat-1\.result\.json is no result of a comparison"):
         read_result(tmp_path, begun(item_data(20, 4)))
+
+
+def test_what_was_found_of_other_data_is_left(tmp_path: Path) -> None:
+    data = item_data(20, 4)
+    first = begun(data)
+    first.found["student"] = found([1, 2, 3, 0])
+    write_result(tmp_path, first)
+    more = begun(data, "1" * 64)
+
+    assert read_result(tmp_path, begun(data)).found == first.found
+    assert read_result(tmp_path, more) is more
+    write_result(tmp_path, first.model_copy(update={"data_sha256": None}))  # found before that was kept
+    assert read_result(tmp_path, more).found == first.found

@@ -7,7 +7,7 @@ import pytest
 
 from app.scoring.errors import BadRows
 from tests.training.feedback.told import ITEM, OTHER, as_row, told, write_data
-from training.errors import TooFewRows
+from training.errors import TooFewRows, UnknownItems
 from training.feedback.data import read_feedback, says_more
 
 
@@ -27,6 +27,11 @@ def test_only_the_items_named_are_read(tmp_path: Path) -> None:
 
     assert data.items == (OTHER,)
     assert {row.item.item_id for row in data.dev} == {"cold-2"}
+
+
+def test_an_item_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnknownItems, match=r"no such item in .*: cold-3$"):
+        read_feedback(write_data(tmp_path), ["cold-2", "cold-3"])
 
 
 def test_the_hash_is_of_all_that_decides(tmp_path: Path) -> None:
