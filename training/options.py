@@ -19,7 +19,10 @@ from training.datasets import ItemData, read_data
 from training.errors import BadConfig
 from training.weights import resolve
 
-Data = Annotated[Path, typer.Option("--data", help="Folder with items.*, train.*, optional dev.* and unlabelled.*.")]
+Data = Annotated[
+    Path,
+    typer.Option("--data", help="Folder with items (.jsonl, .yaml), train (.jsonl, .csv), optional dev, unlabelled."),
+]
 Items = Annotated[list[str] | None, typer.Option("--item", help="Only this item; may be repeated. Default: all.")]
 Models = Annotated[Path, typer.Option("--models", help="Folder of bundles: <item_id>/<version>/.")]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings; docs/training.md lists them.")]

@@ -33,7 +33,8 @@ def compare(
     ] = None,
     item: Items = None,
     without: Annotated[
-        list[str] | None, typer.Option(help="A contestant to leave out, as results name it: tiny_bert; repeatable.")
+        list[str] | None,
+        typer.Option(help="A contestant to leave out, as results name it (docs/distillation.md); repeatable."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Students of each kind that is seeded.")] = 3,
     config: Config = None,

@@ -70,7 +70,7 @@ def metric_of(own: ItemFigures) -> str:
 def summary(found: Sequence[ItemFigures]) -> list[tuple[str, ...]]:
     """A row an item, the head first."""
     rows: list[tuple[str, ...]] = [
-        ("item", "responses", "QWK", "exact", "RMSE", "SMD", "calibration error", "automatic at threshold",
+        ("item", "scored", "QWK", "exact", "RMSE", "SMD", "calibration error", "automatic at threshold",
          "QWK of these", "gate", "live")
     ]  # fmt: skip
     for own in found:
@@ -79,7 +79,7 @@ def summary(found: Sequence[ItemFigures]) -> list[tuple[str, ...]]:
         rows.append(
             (
                 own.title or own.item_id,
-                f"{own.responses:,}",
+                f"{own.responses - own.not_scorable:,} of {own.responses:,}",
                 *(shown(getattr(a, name)) if a else "" for name in figures),
                 shown(own.evidence.ece),
                 "" if accepted is None else f"{accepted.share:.0%}",

@@ -216,11 +216,12 @@ def test_the_summary_has_a_row_an_item(tmp_path: Path) -> None:
 
     assert {len(row) for row in rows} == {len(head)}
     of_points, of_grades, of_nothing = (dict(zip(head, row, strict=True)) for row in rows)
-    assert (of_points["item"], of_points["responses"], of_points["QWK"]) == ("heat-1", "60", "1.000")
+    assert (of_points["item"], of_points["scored"], of_points["QWK"]) == ("heat-1", "60 of 60", "1.000")
     assert (of_points["automatic at threshold"], of_points["live"]) == ("100%", "auto")
     assert (of_grades["RMSE"], of_grades["live"]) != ("", "auto")
     assert of_points["RMSE"] == ""
-    assert (of_nothing["QWK"], of_nothing["gate"]) == ("", "not passed: marked responses")
+    assert (of_nothing["scored"], of_nothing["QWK"]) == ("0 of 1", "")
+    assert of_nothing["gate"] == "not passed: marked responses"
 
 
 def test_attacks_are_named_and_told_apart(tmp_path: Path) -> None:
