@@ -25,7 +25,7 @@ def learning_curve(
 
     A learner's responses are in or out together; unlabelled text is there in full.
     """
-    for share in config.learning_curve if len(group.members) == 1 else ():
+    for share in _shares(group, config):
         part = _of_share(group.members[0], share, config)
         taught = teach(part, config, cache)
         [parts] = taught.parts
@@ -34,6 +34,11 @@ def learning_curve(
         head = pooled_head([unfitted(parts, network.outputs)])
         scores = decode(network.outputs([row.text for row in rows]), parts.item, head)
         yield LearningPoint(marked=len(part.members[0].train), agreement=agreement_on(parts.item, rows, scores))
+
+
+def _shares(group: Group, config: TrainingConfig) -> tuple[float, ...]:
+    """None for items that share a teacher: it would be another one for each item and share."""
+    return config.learning_curve if len(group.members) == 1 else ()
 
 
 def _of_share(data: ItemData, share: float, config: TrainingConfig) -> Group:
@@ -45,10 +50,9 @@ def enough_rows(together: Sequence[Group], config: TrainingConfig) -> None:
     """What is too little is said before hours are spent.  Raises TooFewRows."""
     for group in together:
         parts_of(group, config)
-        if len(group.members) > 1 and config.learning_curve:
+        if _shares(group, config) != config.learning_curve:
             console.print(f"{group.name}: items that share a teacher have no learning curve")
-            continue
-        for share in config.learning_curve:
+        for share in _shares(group, config):
             try:
                 parts_of(_of_share(group.members[0], share, config), config)
             except TooFewRows as error:

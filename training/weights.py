@@ -5,6 +5,7 @@ import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from training.errors import NoWeights
@@ -85,6 +86,13 @@ def fingerprint(base: str) -> str:
     digest = hashlib.sha256()
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
         if file.is_file():
-            with file.open("rb") as content:
-                digest.update(file.name.encode() + hashlib.file_digest(content, "sha256").digest())
+            status = file.stat()
+            digest.update(file.name.encode() + _sha256(file, status.st_size, status.st_mtime_ns))
     return digest.hexdigest()
+
+
+@cache
+def _sha256(file: Path, _size: int, _modified: int) -> bytes:
+    """Hashed once as it is: every item of a run asks for its base, which may have gigabytes."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").digest()

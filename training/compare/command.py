@@ -56,15 +56,15 @@ def compare(
     settings = settings_of(config, teacher, base, seed)
     if settings.distillation.soft_weight == 0:
         raise UsageFailure("a comparison needs a teacher: distillation.soft_weight must be above 0")
-    chosen = chosen_items(data, item)
-    resolve_teacher(settings, chosen)
-    if not any(own.dev for own in chosen):
-        raise UsageFailure(f"{data} has no dev rows of these items to compare on")
     for path in report or ():
         if path.suffix not in FORMATS:
             raise UsageFailure(f"{path}: a report's name ends in {', '.join(FORMATS)}")
         if not path.absolute().parent.is_dir():
             raise UsageFailure(f"{path}: there is no such folder")
+    chosen = chosen_items(data, item)
+    resolve_teacher(settings, chosen)
+    if not any(own.dev for own in chosen):
+        raise UsageFailure(f"{data} has no dev rows of these items to compare on")
     may_go = [name for name in TITLES if name != STUDENT]
     if unknown := [name for name in without or () if name not in may_go]:
         raise UsageFailure(f"--without {unknown[0]}: what may be left out is {', '.join(may_go)}")
