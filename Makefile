@@ -18,8 +18,9 @@ serve: .venv/service
 	$(BIN)/scorelet db upgrade
 	$(BIN)/scorelet serve --host $(HOST) --port $(PORT)
 
+# Every process has a PostgreSQL of its own and imports torch; tests of a module mostly stay together (worksteal).
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 check: .venv/dev
 	$(BIN)/ruff check .

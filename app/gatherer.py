@@ -11,7 +11,8 @@ from typing import Generic, TypeVar
 
 from anyio import to_thread
 
-LAST = 3.0  # seconds, at the end of the service, for what is still at work: every caller has had an answer by then
+from app.ending import LAST
+
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
 

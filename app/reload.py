@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from anyio import to_thread
-
+from app.ending import to_its_end
 from app.logs import type_and_place
 from app.scoring.registry import Registry
 
@@ -27,7 +26,7 @@ async def reloading(
     `note` writes down what is live, now and when anything has changed; what the database did not take it is offered
     again.  `reloaded` is told of each look how many items were taken up, and how many newly refused.
     """
-    noted = await to_thread.run_sync(_noted, note)
+    noted = await to_its_end(_noted, note)
     task = None
     if seconds > 0:
         task = asyncio.create_task(_look(registry, models, seconds, note, reloaded, noted=noted))
@@ -53,7 +52,7 @@ async def _look(
     while True:
         await asyncio.sleep(seconds)
         try:
-            changed = await to_thread.run_sync(registry.refresh, models)
+            changed = await to_its_end(registry.refresh, models)
         except OSError as error:  # the folder itself cannot be read: what is live goes on
             log.error("the folder of bundles cannot be read: %s", error.strerror)
             continue
@@ -70,7 +69,7 @@ async def _look(
         reloaded(len(changed), len(new))
         told = wrong
         if changed or not noted:
-            noted = await to_thread.run_sync(_noted, note)
+            noted = await to_its_end(_noted, note)
 
 
 def _noted(note: Callable[[], None]) -> bool:

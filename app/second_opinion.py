@@ -5,10 +5,10 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from anyio import to_thread
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.ending import to_its_end
 from app.fallback import TeacherPool
 from app.prediction import Prediction, Refusal, Result, Submission
 from app.scoring.item import Item
@@ -78,12 +78,12 @@ class SecondOpinions:
             confidence=score.confidence,
         )
         try:
-            await to_thread.run_sync(predictions.add_shadow, self._engine, row)
+            await to_its_end(predictions.add_shadow, self._engine, row)
         except SQLAlchemyError as error:
             log.error("a shadow score was not kept: %s", type(error).__name__)
 
     async def aclose(self) -> None:
-        """Shadows that are being scored are given up."""
+        """Shadows that are being scored are given up; those that are being written are written."""
         for task in list(self._shadows):
             task.cancel()
         await asyncio.gather(*self._shadows, return_exceptions=True)

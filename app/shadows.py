@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, insert
 
-from app.gatherer import LAST, Gatherer
+from app.ending import LAST
+from app.gatherer import Gatherer
 from app.prediction import Prediction, Refusal, Result, Submission
 from app.scoring.judgement import LiveItem
 from app.second_opinion import Judged

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from app.ending import LAST
 from app.feedback.writer import Deliver, Writer
-from app.gatherer import LAST
 from app.scoring.active import ACTIVE, Release, read_release
 from app.scoring.bundle import Bundle
 from app.scoring.errors import BadBundle

@@ -1,5 +1,6 @@
 """A running service takes up what is made live, and nothing that cannot be."""
 
+import asyncio
 import shutil
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from app.reload import reloading
 from app.scoring.active import ACTIVE, activate, read_active
 from app.scoring.bundle import STUDENT
 from app.scoring.registry import Registry
@@ -92,6 +94,25 @@ def test_a_folder_that_is_gone_or_empty_for_a_while_takes_nothing_away(
     elsewhere.rename(models)
     write_tiny_bundle(models, version=NEW)
     until(lambda: version(client) == NEW)
+
+
+def test_what_is_being_written_down_when_the_service_ends_is_written(models: Path) -> None:
+    begun: list[float] = []
+    ended: list[float] = []
+
+    def note() -> None:
+        begun.append(time.monotonic())
+        time.sleep(0.2)
+        ended.append(time.monotonic())
+
+    async def service() -> None:
+        async with reloading(Registry.from_folder(models), models, 0.01, note):
+            write_tiny_bundle(models, version=NEW)
+            while len(begun) < 2:  # the first is of the start
+                await asyncio.sleep(0.01)
+        assert len(ended) == len(begun) == 2
+
+    asyncio.run(service())
 
 
 def test_what_cannot_be_written_down_does_not_end_the_looking(

@@ -1,0 +1,27 @@
+"""How what is at work ends when the service does."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from anyio import to_thread
+
+LAST = 3.0  # seconds, at the end of the service, for what is still at work: every caller has had an answer by then
+Found = TypeVar("Found")
+
+
+async def to_its_end(work: Callable[..., Found], *args: object) -> Found:
+    """What `work` finds, in a thread of its own.
+
+    A task that is cancelled meanwhile ends when the thread has, if that takes no longer than LAST: what it writes is
+    written, and the database is not left while a connection is in use.
+    """
+    working = asyncio.ensure_future(to_thread.run_sync(partial(work, *args)))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working], timeout=LAST)
+        if working.done() and not working.cancelled():
+            working.exception()  # nobody is there any more to be told
+        raise
