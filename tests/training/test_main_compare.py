@@ -162,6 +162,21 @@ def test_the_same_call_again_makes_nothing(compared: Compared) -> None:
     assert {path: path.stat().st_mtime_ns for path in files} == before
 
 
+def test_times_may_be_taken_by_a_later_call(compared: Compared, tmp_path: Path) -> None:
+    results = compared.folder / "results"
+    arguments = [tmp_path / "untimed" if value == results else value for value in compared.arguments]
+    reports = [tmp_path / "before.json", tmp_path / "after.json"]
+
+    without = call(*arguments, "--no-times", "--report", reports[0])
+    later = call(*arguments, "--report", reports[1])
+
+    assert (without.code, later.code) == (0, 0), without.stderr + later.stderr
+    before, after = ({row["name"]: row for row in json.loads(file.read_text())[0]["contestants"]} for file in reports)
+    assert not any(row["costs"] for row in before.values())
+    assert {name for name, row in after.items() if not row["costs"]} == {"constant", "human"}
+    assert {name: row["figure"] for name, row in before.items()} == {name: row["figure"] for name, row in after.items()}
+
+
 def test_contestants_may_stay_away_and_seeds_be_fewer(compared: Compared, tmp_path: Path) -> None:
     arguments = [tmp_path / "fewer" if value == compared.folder / "results" else value for value in compared.arguments]
     report = tmp_path / "report.json"

@@ -1,5 +1,6 @@
 """`scorelet-train compare`: the contestants on a user's own data, and reports of what was found."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,9 @@ def compare(
         typer.Option(help="A contestant to leave out, as results name it (docs/distillation.md); repeatable."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Students of each kind that is seeded.")] = 3,
+    times: Annotated[
+        bool, typer.Option(help="Milliseconds a response too: on a machine that does nothing else, or they mislead.")
+    ] = True,
     config: Config = None,
     teacher: Teacher = None,
     base: Base = None,
@@ -68,7 +72,8 @@ def compare(
     may_go = [name for name in TITLES if name != STUDENT]
     if unknown := [name for name in without or () if name not in may_go]:
         raise UsageFailure(f"--without {unknown[0]}: what may be left out is {', '.join(may_go)}")
-    contestants = [own for own in CONTESTANTS if own.name not in (without or ())]
+    here = [own for own in CONTESTANTS if own.name not in (without or ())]
+    contestants = [replace(own, timed=own.timed and times) for own in here]
     compared(chosen, settings, results, work_folder(cache), contestants, seeds)
     found = sections(read_results(results), TITLES)
     for section in found:
