@@ -18,7 +18,7 @@ import typer
 
 from app.scoring.bundle import Head
 from app.scoring.decoding import columns
-from training.augment import WAYS, Way, augmented, crop, drop, splice
+from training.augment import WAYS, Way, augmented, crop, splice
 from training.cache import work_folder
 from training.compare.contest import Competitor, Contest, Contestant
 from training.compare.distilled import full_recipe, retaught
@@ -122,7 +122,6 @@ def _variants() -> list[Contestant]:
     made: dict[str, Callable[[Contest, int], list[Competitor]]] = {
         "no unlabelled responses": partial(changed, text={"unlabelled": False}),
         "no augmented text": partial(changed, text={"augmented_per_response": 0}),
-        "no word dropout among the augmented": partial(other_ways, left_out=drop),
         "no crops among the augmented": partial(other_ways, left_out=crop),
         "no splices among the augmented": partial(other_ways, left_out=splice),
         "the teacher's most probable score for its probabilities": most_probable_labels,

@@ -1,4 +1,4 @@
-"""More text for the teacher to label: word dropout, crops and splices of learners' own responses.
+"""More text for the teacher to label: crops and splices of learners' own responses.
 
 The texts need not make sense or keep a score: the teacher scores each as it stands.
 """
@@ -31,12 +31,6 @@ def augmented(texts: Sequence[str], per_text: int, seed: int, ways: Sequence[Way
     return made
 
 
-def drop(own: Words, _: Words, generator: random.Random) -> Words:
-    """Each word left out with one rate of 5 to 35 %."""
-    rate = generator.uniform(0.05, 0.35)
-    return [word for word in own if generator.random() >= rate] or own[:1]
-
-
 def crop(own: Words, _: Words, generator: random.Random) -> Words:
     """A run of 40 to 90 % of the words."""
     length = max(1, round(len(own) * generator.uniform(0.4, 0.9)))
@@ -49,4 +43,4 @@ def splice(own: Words, other: Words, generator: random.Random) -> Words:
     return own[: generator.randint(1, max(1, len(own)))] + other[generator.randint(0, max(0, len(other) - 1)) :]
 
 
-WAYS: tuple[Way, ...] = (drop, drop, crop, splice, splice)  # as often as they are named
+WAYS: tuple[Way, ...] = (crop, splice, splice)  # as often as they are named

@@ -22,7 +22,7 @@ from training.splits import split
 from training.teach import teach
 from training.weights import fingerprint
 
-FORMAT = 2  # of the keys: raised when contestants, or how all are decoded, change
+FORMAT = 3  # of the keys: raised when contestants, or how all are decoded, change
 SEEDS = 3  # of what is seeded, if nobody says otherwise
 SHARED = {"teacher": {"shared_min_steps"}, "distillation": {"shared_epochs"}}  # settings for items that share a teacher
 TIMED_ITEMS = 3  # of a group: its networks are of one size
