@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import TypeVar
 
 from anyio import to_thread
@@ -12,12 +11,12 @@ Found = TypeVar("Found")
 
 
 async def to_its_end(work: Callable[..., Found], *args: object) -> Found:
-    """What `work` finds, in a thread of its own.
+    """What `work` finds, in a thread.
 
     A task that is cancelled meanwhile ends when the thread has, if that takes no longer than LAST: what it writes is
     written, and the database is not left while a connection is in use.
     """
-    working = asyncio.ensure_future(to_thread.run_sync(partial(work, *args)))
+    working = asyncio.ensure_future(to_thread.run_sync(work, *args))
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
