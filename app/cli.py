@@ -75,6 +75,8 @@ def score(
     models: Models = None,
 ) -> None:
     """Score a file of responses.  Writes nothing to the database; a bad row stops all before anything is written."""
+    if not out.absolute().parent.is_dir():
+        raise BadUsage(f"{out}: there is no such folder")
     registry = Registry.from_folder(models_or_fail(models))
     rows = read_rows(file)
     check_rows(registry, rows)

@@ -33,6 +33,7 @@ from training.options import (
     print_table,
     resolve_teacher,
     settings_of,
+    to_be_written,
     training_installed,
 )
 
@@ -98,6 +99,10 @@ def run(
     if dry_run:
         _say_need(settings, chosen[0].item)
         return
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageFailure(f"{models} is a file, not a folder for bundles") from None
     if export_teacher and (settings.teacher.kind == "api" or settings.distillation.soft_weight == 0):
         raise UsageFailure("--export-teacher needs a teacher that is fine-tuned here")
     if settings.distillation.soft_weight > 0:
@@ -115,7 +120,9 @@ cli.command()(compare)
 @cli.command()
 def evaluate(
     models: Models,
-    responses: Annotated[Path, typer.Option(help="Marked responses, .jsonl or .csv.")],
+    responses: Annotated[
+        Path, typer.Option(help="Marked responses, .jsonl or .csv; none that the models were trained on.")
+    ],
     item: Items = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write the report here: one .html file that opens offline.")
@@ -133,6 +140,7 @@ def evaluate(
 
     if report is not None and report.suffix != ".html":
         raise UsageFailure(f"{report}: a report's name ends in .html")
+    to_be_written(report, figures, predictions)
     found = evaluated(models, responses, predictions, item or (), texts=texts)
     head, *rows = summary(found)
     table = Table(*head, box=SIMPLE)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from app.scoring.item import Item
 from app.scoring.text import is_blank
 from training.datasets.responses import MarkedResponse
+from training.units import gap_of, units
 
 JUNK = ("characters", "words", "keywords", "prompt", "other_item", "begging")  # worth nothing, whatever the item
 CHANGED = ("shuffled", "padding", "adverb", "negation")  # made of good responses
@@ -56,21 +57,22 @@ def attacks(
     `good`: responses to this item with the best scores; `others`: such to other items.
     """
     generator = random.Random(seed)
-    words = sorted({word for text in good for word in text.split()})
-    given = " ".join([item.prompt, item.passage or ""]).split()
+    gap = gap_of(good or [item.prompt])
+    words = sorted({word for text in good for word in units(text, gap)})
+    given = units(" ".join([item.prompt, item.passage or ""]), gap)
     made: dict[str, list[str]] = {
         "characters": [_characters(generator) for _ in range(count)],
-        "words": [_some(words, generator, 5, 40) for _ in range(count)] if words else [],
+        "words": [_some(words, generator, 5, 40, gap) for _ in range(count)] if words else [],
         "keywords": [_some(_long(words), generator, 3, 10, ", ") for _ in range(count)] if _long(words) else [],
-        "prompt": [_run(given, generator) for _ in range(count)],
+        "prompt": [_run(given, generator, gap) for _ in range(count)],
         "other_item": _drawn(others, count, generator),
         "begging": [_some(phrases.begging, generator, 1, 2) for _ in range(count)],
     }
     chosen = _drawn(good, count, generator)
     made |= {
-        "shuffled": [_shuffled(text, generator) for text in chosen],
+        "shuffled": [_shuffled(text, generator, gap) for text in chosen],
         "padding": [f"{phrases.padding} {text} {phrases.padding}" for text in chosen],
-        "adverb": [_inserted(text, generator.choice(phrases.adverbs), generator) for text in chosen],
+        "adverb": [_inserted(text, generator.choice(phrases.adverbs), generator, gap) for text in chosen],
         "negation": [flipped for text in chosen if (flipped := _negated(text, phrases.negations)) != text],
     }
     return {name: texts for name, texts in made.items() if texts}
@@ -99,27 +101,27 @@ def _long(words: Sequence[str]) -> list[str]:
     return [word for word in words if len(word) >= 6 and word.isalpha()]
 
 
-def _run(words: Sequence[str], generator: random.Random) -> str:
-    """Ten to fifty words in a row."""
+def _run(words: Sequence[str], generator: random.Random, gap: str) -> str:
+    """Ten to fifty in a row."""
     length = min(len(words), generator.randint(10, 50))
     start = generator.randint(0, len(words) - length)
-    return " ".join(words[start : start + length])
+    return gap.join(words[start : start + length])
 
 
 def _drawn(texts: Sequence[str], count: int, generator: random.Random) -> list[str]:
     return generator.sample(list(texts), min(count, len(texts)))
 
 
-def _shuffled(text: str, generator: random.Random) -> str:
-    words = text.split()
+def _shuffled(text: str, generator: random.Random, gap: str) -> str:
+    words = units(text, gap)
     generator.shuffle(words)
-    return " ".join(words)
+    return gap.join(words)
 
 
-def _inserted(text: str, adverb: str, generator: random.Random) -> str:
-    words = text.split()
+def _inserted(text: str, adverb: str, generator: random.Random, gap: str) -> str:
+    words = units(text, gap)
     words.insert(generator.randint(0, len(words)), adverb)
-    return " ".join(words)
+    return gap.join(words)
 
 
 def _negated(text: str, negations: Sequence[tuple[str, str]]) -> str:

@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from training.units import gap_of, units
+
 Words = list[str]
 Way = Callable[[Words, Words, random.Random], Words]  # a response's words, another's → a new text's
 
@@ -20,14 +22,15 @@ class Augmented:
 def augmented(texts: Sequence[str], per_text: int, seed: int, ways: Sequence[Way] | None = None) -> list[Augmented]:
     """`per_text` new texts for each one, each in one of the ways; the same seed gives the same texts."""
     generator = random.Random(seed)
-    words = [text.split() for text in texts]
+    gap = gap_of(texts)
+    words = [units(text, gap) for text in texts]
     made: list[Augmented] = []
     for number, own in enumerate(words):
         for _ in range(per_text):
             way = generator.choice(ways or WAYS)
             other = generator.choice(range(len(words)))
             sources = {number, other} if way is splice else {number}
-            made.append(Augmented(" ".join(way(own, words[other], generator)), frozenset(sources)))
+            made.append(Augmented(gap.join(way(own, words[other], generator)), frozenset(sources)))
     return made
 
 

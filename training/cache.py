@@ -3,6 +3,7 @@
 The folder lies outside the repository and may be deleted at any time: it only saves work.
 """
 
+import glob
 import hashlib
 import importlib.metadata
 import json
@@ -10,10 +11,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 Made = TypeVar("Made")
+ABANDONED = 24 * 3600  # seconds after which a half-written file belongs to no run that still goes on
 CACHE = "SCORELET_CACHE"
 
 
@@ -48,8 +51,10 @@ def key_of_texts(texts: Iterable[str]) -> str:
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Write to a temporary neighbour, then rename: a killed run leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".*-{path.name}"):  # by a run that was killed here
-        left.unlink(missing_ok=True)
+    for left in path.parent.glob(f".{'?' * 8}-{glob.escape(path.name)}"):  # by a run that was killed here
+        with suppress(FileNotFoundError):  # another run cleared it, or renamed it
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                left.unlink()
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f"-{path.name}")
     os.close(descriptor)
     try:

@@ -69,12 +69,14 @@ class TeacherConfig(Config):
     )
     max_epochs: int = Field(default=5, ge=1)
     min_steps: int = Field(
-        default=375, ge=1, description="Small data sets are passed over more often, to this many steps."
+        default=375,
+        ge=1,
+        description="Small data sets are passed over more often, to this many steps, whatever validation says.",
     )
     shared_min_steps: int = Field(
         default=1000, ge=1, description="The same of a teacher that items share: it has their questions to learn too."
     )
-    patience: int = Field(default=2, ge=1, description="Epochs without a better validation figure before stopping.")
+    patience: int = Field(default=2, ge=1, description="Epochs without a better validation figure that end it.")
     checkpointing: bool = Field(
         default=False, description="Compute each layer again for its gradients instead of keeping it: less memory."
     )
@@ -181,9 +183,12 @@ C = TypeVar("C", bound=Config)
 def read_config(path: Path, kind: type[C]) -> C:
     """From TOML.  Raises BadConfig naming the file and every setting that is wrong."""
     try:
-        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
+        wrong = [
+            f"{'.'.join(map(str, e['loc']))}: {'no such setting' if e['type'] == 'extra_forbidden' else e['msg']}"
+            for e in error.errors(include_url=False)
+        ]
         raise BadConfig(f"{path}: {'; '.join(wrong)}") from None
     except ValueError as error:  # neither TOML nor UTF-8
         raise BadConfig(f"{path}: not TOML: {error}") from None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.scoring.active import item_ids
 from app.scoring.errors import BadRows, RowError
 from app.scoring.judgement import Judgement
 from app.scoring.registry import Registry
@@ -24,8 +25,12 @@ def evaluate(
 
     `texts`: whether the worst disagreements show what learners wrote.
     """
+    if not item_ids(models):
+        raise UnknownItems(f"no items in {models}, the folder of bundles")
     registry = Registry.from_folder(models)
     read = read_rows(responses)
+    if not read:
+        raise UnknownItems(f"{responses} has no responses")
     named = {own for row in read if isinstance(own := row.fields.get("item_id"), str)}
     if missing := sorted(set(items) - named):
         raise UnknownItems(f"{responses} has no response to {', '.join(missing)}")

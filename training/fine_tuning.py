@@ -55,13 +55,16 @@ def fine_tune(
 ) -> None:
     """Trains until the validation figure has not risen for `patience` epochs; leaves WEIGHTS and HISTORY in `folder`.
 
+    Never less than `min_steps`: epochs of a few rows end before the rate has risen, and tell nothing.
+
     A killed call goes on from the last whole epoch.  `item` stands for all that are read: they share a scale.
     """
     learnt = network.learnt
     rate = config.adapter_learning_rate if config.has_adapters else config.learning_rate
     optimizer = torch.optim.AdamW(learnt.values(), lr=rate, weight_decay=config.weight_decay, fused=True)
     steps_an_epoch = -(-len(fit) // config.batch_size)
-    epochs = max(config.max_epochs, -(-config.min_steps // steps_an_epoch))
+    least = -(-config.min_steps // steps_an_epoch)
+    epochs = max(config.max_epochs, least)
     steps = epochs * steps_an_epoch
     schedule = warmed_up(optimizer, steps, config.warmup)
     # The running mean of recent weights generalises better and varies less between epochs than the last weights do.
@@ -78,7 +81,7 @@ def fine_tune(
         schedule.load_state_dict(state["schedule"])
         history, seconds = state["history"], state["seconds"]
         console.print(f"{name} goes on after epoch {len(history)}")
-    while len(history) < epochs and not _stalled(history, config.patience):
+    while len(history) < least or (len(history) < epochs and not _stalled(history, config.patience)):
         epoch = len(history) + 1
         torch.manual_seed(1000 * seed + epoch)  # so that an epoch is the same after a kill as without one
         network.train()
@@ -98,7 +101,9 @@ def fine_tune(
         with _in_place(learnt, averaged):
             history.append(_validate(network, tokenizer, item, validation, config))
         console.print(f"{name}, epoch {epoch}: validation {history[-1]:.3f}")
-        if history[-1] == max(history) and history.count(history[-1]) == 1:
+        if history[-1] == max(
+            history
+        ):  # of equals the last: a few rows tell a network that learnt nothing from no other
             replace_file(folder / WEIGHTS, partial(_save, averaged))
         state = {"learnt": own.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
         state |= {"schedule": schedule.state_dict(), "history": history}

@@ -16,7 +16,7 @@ from app.scoring.item import Item
 from training.calibrate import choose_confidence, choose_interval, choose_set, choose_temperature
 from training.config import TrainingConfig
 from training.datasets.responses import MarkedResponse
-from training.selection import choose_cuts, choose_threshold, target_for
+from training.selection import MIN_PAIRS, choose_cuts, choose_threshold, target_for
 from training.splits import Parts
 from training.targets import targets
 
@@ -108,9 +108,11 @@ def pooled_threshold(group: Sequence[Unfitted], head: Head, config: TrainingConf
 
 
 def agreement_on(item: Item, rows: Sequence[MarkedResponse], scores: Sequence[Score]) -> Agreement | None:
-    """Agreement of scores with the human ones, row by row; None where there are no rows."""
+    """Agreement of scores with the human ones, row by row; None where there are no rows.  Raters' own agreement is of
+    MIN_PAIRS rows or more that two of them scored.
+    """
     pairs = [row.raters for row in rows if row.raters is not None]
-    raters = ([a for a, _ in pairs], [b for _, b in pairs]) if pairs else None
+    raters = ([a for a, _ in pairs], [b for _, b in pairs]) if len(pairs) >= MIN_PAIRS else None
     human, machine = [row.value for row in rows], [score.value for score in scores]
     if item.is_continuous:
         intervals = [score.interval for score in scores if score.interval is not None]

@@ -41,6 +41,13 @@ class UsageFailure(Exception):
     """The call cannot be carried out as given: exit code 2."""
 
 
+def to_be_written(*files: Path | None) -> None:
+    """Said before the work, not after it.  Raises UsageFailure."""
+    for path in files:
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageFailure(f"{path}: there is no such folder")
+
+
 def settings_of(config: Path | None, teacher: TeacherKind | None, base: str | None, seed: int | None) -> TrainingConfig:
     settings = read_config(config, TrainingConfig) if config else TrainingConfig()
     named = {name: value for name, value in (("kind", teacher), ("base", base)) if value is not None}

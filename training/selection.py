@@ -13,6 +13,7 @@ from app.scoring.item import Item
 RESAMPLES = 200
 CERTAINTY = NormalDist().inv_cdf(0.95)  # standard errors
 MIN_ACCEPTED = 30  # fewer accepted responses say nothing about agreement
+MIN_PAIRS = 30  # nor do fewer that two raters scored about theirs
 LEAST_QWK = 0.2  # what expects less of itself is not taken further apart
 MOST_STEPS = 50  # of an iteration that takes some five
 
@@ -70,9 +71,10 @@ def choose_cuts(
 
 def target_for(item: Item, pairs: Sequence[tuple[float, float]], default: float, human_margin: float) -> float:
     """Agreement wanted of accepted scores, as `choose_threshold` takes it: the human raters' own less a margin; the
-    default with one rater.  `pairs`: two raters' scores of responses, those of several items as shares of their scales.
+    default with fewer than MIN_PAIRS.  `pairs`: two raters' scores of responses, those of several items as shares of
+    their scales.
     """
-    if not pairs:
+    if len(pairs) < MIN_PAIRS:
         return default
     first, second = [a for a, _ in pairs], [b for _, b in pairs]
     own = quadratic_weighted_kappa(first, second) if item.is_ordered else exact_agreement(first, second)

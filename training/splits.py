@@ -59,7 +59,8 @@ def carve(item: Item, rows: Sequence[MarkedResponse], share: float, seed: int) -
     """(fit, validation), each in the rows' order.
 
     A learner's responses stay together where learners are known, and equal texts always do, so that validation holds
-    nothing that was fitted.  Each score is drawn from alike.  Of a few rows either part may be empty.
+    nothing that was fitted: a text that several learners wrote goes where one of them is fitted.  Each score is drawn
+    from alike.  Of a few rows either part may be empty.
     """
     return _carve([item], [rows], share, seed)[0]
 
@@ -70,16 +71,23 @@ def _carve(
     """The same item by item; a learner's responses to all of them stay together."""
     every = [(number, row) for number, own in enumerate(rows) for row in own]
     strata: dict[tuple[int, int], list[list[int]]] = defaultdict(list)
-    for group in _groups([row for _, row in every]):
+    # A text that many learners write would tie all of them together, and none of them be drawn.
+    for group in _groups([row for _, row in every], texts_join_learners=False):
         number, first = every[group[0]]
         strata[number, _stratum(items[number], first.value)].append(group)
     drawn: set[int] = set()
     generators = [random.Random(seed) for _ in items]
+    small: list[list[int]] = []  # of strata too small to give a group of their own
     for number, stratum in sorted(strata):
         candidates = strata[number, stratum]
         generators[number].shuffle(candidates)
-        for group in candidates[: round(share * len(candidates))]:
-            drawn.update(group)
+        wanted = round(share * len(candidates))
+        drawn.update(row for group in candidates[:wanted] for row in group)
+        small += candidates if wanted == 0 else ()
+    random.Random(seed).shuffle(small)
+    drawn.update(row for group in small[: round(share * len(small))] for row in group)
+    fitted = {(number, folded(row.text)) for place, (number, row) in enumerate(every) if place not in drawn}
+    drawn = {place for place in drawn if (every[place][0], folded(every[place][1].text)) not in fitted}
     carved = []
     for number in range(len(items)):
         own = [(row, place in drawn) for place, (of_item, row) in enumerate(every) if of_item == number]
@@ -109,7 +117,7 @@ def folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _groups(rows: Sequence[MarkedResponse]) -> list[list[int]]:
+def _groups(rows: Sequence[MarkedResponse], *, texts_join_learners: bool = True) -> list[list[int]]:
     """Row numbers that must stay together: union-find over learners and texts."""
     parent = list(range(len(rows)))
 
@@ -121,9 +129,9 @@ def _groups(rows: Sequence[MarkedResponse]) -> list[list[int]]:
 
     first: dict[tuple[str, ...], int] = {}
     for number, row in enumerate(rows):
-        keys: list[tuple[str, ...]] = [("text", row.item_id, folded(row.text))]
-        if row.learner_id is not None:
-            keys.append(("learner", row.learner_id))
+        keys: list[tuple[str, ...]] = [] if row.learner_id is None else [("learner", row.learner_id)]
+        if texts_join_learners or not keys:
+            keys.append(("text", row.item_id, folded(row.text)))
         for key in keys:
             parent[root(number)] = root(first.setdefault(key, number))
     groups: dict[int, list[int]] = defaultdict(list)

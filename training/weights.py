@@ -58,7 +58,11 @@ def naming(base: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        raise NoWeights(f"base model {base!r}: {str(error).partition(chr(10))[0]}") from None
+        known = f"{', '.join(PACKAGED)}, a folder, a .gguf file, or a name on a hub that can be reached"
+        what = (
+            f"base model {base!r}" if Path(base).exists() else f"base model {base!r} is no folder here; known: {known}"
+        )
+        raise NoWeights(f"{what}: {str(error).partition(chr(10))[0]}") from None
 
 
 def _packaged(base: str, known: Packaged) -> Path:

@@ -1,8 +1,10 @@
 """Rows of a CSV or JSONL file, with the line they stand on.  What a row means is the caller's business."""
 
 import csv
+import io
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from app.scoring.errors import BadRows, BadText, RowError
 from app.scoring.text import MAX_CHARACTERS, checked_text
 
 FORMATS = (".jsonl", ".csv")
+AS_UTF_8 = 'save it as UTF-8 (a spreadsheet calls that "CSV UTF-8")'
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,10 @@ def kind(value: object) -> str:
 
     A misplaced column may put a learner's words anywhere.
     """
+    if value == "":
+        return "nothing"
+    if isinstance(value, str) and re.fullmatch(r"-?\d{1,9},\d{1,9}", value, re.ASCII):
+        return f"{value!r} (write {value.replace(',', '.')})"
     if value is None or isinstance(value, bool | int | float):
         return "a huge number" if isinstance(value, int) and abs(value) >= 10**12 else repr(value)
     if isinstance(value, str):
@@ -61,6 +68,16 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
+def require_columns(rows: Sequence[Row], names: Sequence[str]) -> None:
+    """Raises BadRows, once for a whole CSV file, where its first line does not name them."""
+    first = next((row for row in rows if row.file.suffix == ".csv"), None)
+    if first is None or not (missing := [name for name in names if name not in first.fields]):
+        return
+    found = [name for name in first.fields if name.casefold() in missing]  # others may be a learner's words
+    hint = f" (there is {', '.join(map(repr, found))})" if found else ""
+    raise BadRows([RowError(first.file, 1, f"no column {', '.join(map(repr, missing))}{hint}")])
+
+
 def _jsonl(path: Path) -> Iterator[Row | RowError]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -78,24 +95,25 @@ def _jsonl(path: Path) -> Iterator[Row | RowError]:
 
 def _csv(path: Path) -> Iterator[Row | RowError]:
     csv.field_size_limit(50 * MAX_CHARACTERS)  # what is longer is no response in any encoding
-    line = 1
+    content, line = path.read_bytes(), 1
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            if not reader.fieldnames or len(set(reader.fieldnames)) != len(reader.fieldnames):
-                yield RowError(path, line, "the first line must name the columns, each once")
-                return
-            if len(reader.fieldnames) == 1 and any(mark in reader.fieldnames[0] for mark in ";\t"):
-                yield RowError(path, line, "columns must be separated by commas")
-                return
-            line = reader.line_num + 1
-            for fields in reader:
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        reader.fieldnames = names = [name.strip() for name in reader.fieldnames or ()]
+        if len(names) == 1 and any(mark in names[0] for mark in ";\t"):
+            yield RowError(path, line, "columns must be separated by commas")
+            return
+        if not names or len(set(names)) != len(names):
+            yield RowError(path, line, "the first line must name the columns, each once")
+            return
+        line = reader.line_num + 1
+        for fields in reader:
+            if any(value != "" for value in fields.values()):  # else a row that a spreadsheet left
                 yield _csv_row(path, line, fields)
-                line = reader.line_num + 1
+            line = reader.line_num + 1
     except csv.Error as error:  # after a broken quote no line can be trusted
         yield RowError(path, line, f"not CSV: {error}")
     except UnicodeDecodeError as error:
-        yield RowError(path, line, f"not UTF-8 on or after this line: {error.reason}")
+        yield RowError(path, content[: error.start].count(b"\n") + 1, f"not UTF-8: {AS_UTF_8}")
 
 
 def _csv_row(path: Path, line: int, fields: dict[Any, Any]) -> Row | RowError:

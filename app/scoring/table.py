@@ -10,7 +10,7 @@ from app.scoring.errors import BadRows, BadText, ItemNotReady, RowError, Unknown
 from app.scoring.item import Item, whole_if_whole
 from app.scoring.judgement import Judgement
 from app.scoring.registry import Registry
-from app.scoring.rows import Row
+from app.scoring.rows import Row, require_columns
 
 COLUMNS = (
     "id",
@@ -29,8 +29,9 @@ COLUMNS = (
 CHUNK = 256  # responses between two steps of the progress bar
 
 
-def check_rows(registry: Registry, rows: Iterable[Row]) -> None:
+def check_rows(registry: Registry, rows: Sequence[Row]) -> None:
     """Raises BadRows naming every row whose item cannot be scored or whose response is no text."""
+    require_columns(rows, ("item_id", "response"))
     errors: list[RowError] = []
     for row in rows:
         try:

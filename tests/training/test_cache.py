@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -40,12 +41,26 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None
     assert [path.read_text() for path in file.parent.iterdir()] == ["old"]
 
 
-def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
-    (tmp_path / ".abc-kept").write_text("half")
+def test_what_a_killed_run_left_is_cleared_a_day_later(tmp_path: Path) -> None:
+    for name in (".abcdefgh-kept", ".abcdefgh-other-kept"):
+        (tmp_path / name).write_text("half")
+        os.utime(tmp_path / name, (0, 0))
 
     replace_file(tmp_path / "kept", lambda path: path.write_text("whole"))
 
-    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".abcdefgh-other-kept", "kept"]
+
+
+def test_two_runs_may_write_the_same_file(tmp_path: Path) -> None:
+    file = tmp_path / "kept"
+
+    def slowly(path: Path) -> None:
+        path.write_text("first")
+        replace_file(file, lambda other: other.write_text("second"))
+
+    replace_file(file, slowly)
+
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("kept", "first")]
 
 
 def test_seconds_add_up_and_are_unknown_where_one_is(tmp_path: Path) -> None:

@@ -68,13 +68,34 @@ def test_grades_are_read_from_csv(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("train", "missing"),
+    [
+        ("item_id,response,mark\nheat-1,warm,2\n", "'score'"),
+        ("item_id,response,score\nheat-2,warm,1\n", "'label'"),
+        ("item_id,response,score\nheat-1,warm,1\nheat-2,so,1\n", "'label'"),
+        ("item_id,answer\nheat-1,warm\n", "'response', 'score'"),
+    ],
+)
+def test_a_column_that_the_items_need_is_missed_once(tmp_path: Path, train: str, missing: str) -> None:
+    with pytest.raises(BadRows, match=rf"train.csv:1: no column {missing}\n") as refused:
+        read_data(a_folder(tmp_path, train_csv=train, unlabelled_csv="item,response\nheat-1,warm\n"))
+
+    assert [str(error.file.name) for error in refused.value.errors] == ["train.csv", "unlabelled.csv"]
+
+
+def test_a_folder_without_items_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadRows, match=r"items.jsonl:1: no item stands in it"):
+        read_data(a_folder(tmp_path, items=[], train=[]))
+
+
+@pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({}, "'score' must be a number from -1 to 6, not None"),
-        ({"score": ""}, "'score' must be a number from -1 to 6, not a text"),
+        ({"score": ""}, "'score' must be a number from -1 to 6, not nothing"),
         ({"score": 6.01}, "'score' must be a number from -1 to 6, not 6.01"),
         ({"score": -1.5}, "'score' must be a number from -1 to 6, not -1.5"),
-        ({"score": "2,5"}, "'score' must be a number from -1 to 6, not a text"),
+        ({"score": "2,5"}, r"'score' must be a number from -1 to 6, not '2,5' \(write 2.5\)"),
         ({"score": "NaN"}, "'score' must be"),
         ({"score": float("nan")}, "'score' must be"),
         ({"score": "inf"}, "'score' must be"),

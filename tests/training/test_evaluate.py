@@ -219,6 +219,12 @@ def test_where_nothing_can_be_written_the_exit_code_says_so(
 
     done = run("scorelet-train", "evaluate", "--models", models, "--responses", responses, option, path)
 
-    assert done.returncode != 0
-    assert str(path) in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"scorelet-train: {path}: there is no such folder\n"
+
+
+def test_a_wrong_folder_or_an_empty_file_is_said_once(models: Path, responses: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownItems, match=r"no items in .*elsewhere, the folder of bundles"):
+        evaluate(tmp_path / "elsewhere", responses, None)
+    with pytest.raises(UnknownItems, match=r"empty.jsonl has no responses"):
+        evaluate(models, written(tmp_path / "empty.jsonl", []), None)

@@ -73,12 +73,20 @@ def test_it_stops_when_nothing_gets_better(
     assert len(teacher.members[0].history) == tiny_config.teacher.patience + 1 < tiny_config.teacher.max_epochs
 
 
-def test_few_rows_are_passed_over_more_often(tiny_config: TrainingConfig, tmp_path: Path) -> None:
-    more = tiny_config.teacher.model_copy(update={"min_steps": 12, "max_epochs": 1, "patience": 99})
+def test_few_rows_are_passed_over_more_often_though_validation_cannot_tell_yet(
+    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fine_tuning, "_validate", lambda *_: 0.0)
+    more = tiny_config.teacher.model_copy(update={"min_steps": 12, "max_epochs": 1, "patience": 1})
 
-    teacher = a_teacher(tiny_config.model_copy(update={"teacher": more}), tmp_path, rows=20)
+    teacher = a_teacher(tiny_config.model_copy(update={"teacher": more}), tmp_path / "six", rows=20)
 
     assert len(teacher.members[0].history) == 6  # of two batches each
+    monkeypatch.setattr(fine_tuning, "_validate", lambda *_: float(next(rising)))
+    rising = iter(range(6))
+    last = a_teacher(tiny_config.model_copy(update={"teacher": more}), tmp_path / "last", rows=20)
+    texts = [row.text for row in marked(20, seed=5)]
+    assert np.abs(teacher.outputs(texts) - last.outputs(texts)).max() < 1e-5  # of equal epochs the last one's are kept
 
 
 def test_a_finished_network_leaves_weights_and_history_and_no_checkpoint(

@@ -260,13 +260,18 @@ def test_agreement_on_grades_is_in_units_of_the_scale() -> None:
 
 
 def test_agreement_on_points_has_no_figures_of_grades() -> None:
-    rows = item_data().dev[:4]
+    rows = item_data().dev[:32]
+    scores = decode(9 * np.eye(4)[[0, 1, 2, 2] * 8], ITEM, Head(cuts=None))
 
-    figures = agreement_on(ITEM, rows, decode(9 * np.eye(4)[[0, 1, 2, 2]], ITEM, Head(cuts=None)))
+    figures = agreement_on(ITEM, rows, scores)
 
     assert figures is not None
-    assert (figures.n, figures.exact, figures.human_exact) == (4, 0.75, 1)
+    assert (figures.n, figures.exact, figures.human_exact) == (32, 0.75, 1)
     assert (figures.rmse, figures.coverage) == (None, None)
+    once = [replace(row, raters=None) if number < 3 else row for number, row in enumerate(rows)]
+    few = agreement_on(ITEM, once, scores)
+    assert few is not None
+    assert (few.exact, few.human_exact) == (0.75, None)  # 29 that two raters scored say nothing of raters
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES])

@@ -237,25 +237,27 @@ def test_of_grades_the_smaller_error_is_the_better() -> None:
 
 
 def test_two_raters_set_the_target_themselves() -> None:
-    pairs = [(0, 0), (1, 1), (2, 2), (3, 2)]  # QWK 2 · .875 / (1.25 + .6875 + .25²)
+    pairs = 8 * [(0, 0), (1, 1), (2, 2), (3, 2)]  # QWK 2 · .875 / (1.25 + .6875 + .25²)
     assert target_for(ITEM, pairs, default=0.9, human_margin=0.05) == pytest.approx(0.875 - 0.05)
 
 
 def test_raters_of_grades_agree_by_qwk_too() -> None:
-    pairs = [(3, 3.5), (2, 2), (1, 1.75), (6, 5)]
+    pairs = 8 * [(3, 3.5), (2, 2), (1, 1.75), (6, 5)]
     wanted = quadratic_weighted_kappa(*np.array(pairs).T)
     assert target_for(GRADES, pairs, default=0.9, human_margin=0.05) == pytest.approx(wanted - 0.05)
 
 
 def test_raters_of_labels_without_order_agree_exactly_or_not() -> None:
-    pairs = [(0, 0), (1, 1), (3, 3), (3, 0)]
+    pairs = 8 * [(0, 0), (1, 1), (3, 3), (3, 0)]
     assert target_for(LABELS, pairs, default=0.9, human_margin=0.05) == pytest.approx(0.75 - 0.05)
 
 
 def test_raters_who_give_one_score_throughout_leave_the_default() -> None:
-    assert target_for(ITEM, [(1, 1)] * 4, default=0.9, human_margin=0.05) == 0.9
+    assert target_for(ITEM, [(1, 1)] * 40, default=0.9, human_margin=0.05) == 0.9
 
 
-def test_one_rater_leaves_the_default() -> None:
+def test_one_rater_or_too_few_responses_of_two_leave_the_default() -> None:
+    pairs = [(0, 3), (3, 0), *[(1, 1)] * 28]
+    assert target_for(ITEM, pairs[:-1], default=0.9, human_margin=0.05) == 0.9 != target_for(ITEM, pairs, 0.9, 0.05)
     assert target_for(ITEM, [], default=0.9, human_margin=0.05) == 0.9
     assert target_for(LABELS, [], default=0.8, human_margin=0.05) == 0.8

@@ -57,6 +57,42 @@ def test_the_same_text_stands_on_one_side_only_even_by_way_of_a_learner() -> Non
     assert validation
 
 
+def test_what_many_learners_write_does_not_tie_them_together() -> None:
+    """Of 200 learners every tenth has written "idk" to something."""
+    items = [
+        replace(
+            data,
+            train=tuple(
+                replace(row, learner_id=f"n{place}", text="idk" if place % 10 == number else row.text)
+                for place, row in enumerate(marked(200, seed=number, item=data.item))
+            ),
+        )
+        for number, data in enumerate(some_items())
+    ]
+
+    parts = split_together(items, TrainingConfig(validation_share=0.2))
+
+    assert all(35 <= len(own.validation) <= 40 for own in parts)
+    for own in parts:
+        assert not {folded(row.text) for row in own.fit} & {folded(row.text) for row in own.validation}
+    apart = [
+        {row.learner_id for own in parts for row in getattr(own, part) if row.text != "idk"}
+        for part in ("fit", "validation")
+    ]
+    assert not apart[0] & apart[1]
+
+
+@pytest.mark.parametrize("rows", [4, 8, 12])
+def test_many_items_of_a_few_rows_have_their_share_to_validate_on(rows: int) -> None:
+    """One to three a score of each: a tenth of them rounds to none."""
+    items = [item_data(rows, item=ITEM.model_copy(update={"item_id": f"few-{number}"})) for number in range(50)]
+
+    parts = split_together(items, TrainingConfig(validation_share=0.1))
+
+    share = sum(len(own.validation) for own in parts) / (50 * rows)
+    assert 0.08 <= share <= 0.12
+
+
 def test_of_a_few_rows_none_may_be_left_to_validate_on() -> None:
     rows = marked(3)
 

@@ -22,6 +22,7 @@ from training.options import (
     print_table,
     resolve_teacher,
     settings_of,
+    to_be_written,
     training_installed,
 )
 
@@ -63,8 +64,7 @@ def compare(
     for path in report or ():
         if path.suffix not in FORMATS:
             raise UsageFailure(f"{path}: a report's name ends in {', '.join(FORMATS)}")
-        if not path.absolute().parent.is_dir():
-            raise UsageFailure(f"{path}: there is no such folder")
+    to_be_written(*(report or ()))
     chosen = chosen_items(data, item)
     resolve_teacher(settings, chosen)
     if not any(own.dev for own in chosen):

@@ -89,9 +89,11 @@ def _section(kind: Kind, items: Sequence[ItemResult], titles: dict[str, str]) ->
         entries[HUMAN] = raters
     drawn = [_resampled(kind, items, seed) for seed in range(RESAMPLES)]
     resampled = {name: [_mean_figure(kind, entry, own) for own in drawn] for name, entry in entries.items()}
-    rows = []
+    rows, timed = [], _timed(items)
     for name, entry in entries.items():
-        row = _row(kind, items, name, titles.get(name, "one human rater against the other"), entry, resampled[name])
+        title = titles.get(name, "one human rater against the other")
+        row = _row(kind, items, name, title, entry, resampled[name])
+        row.costs = _costs(kind, timed, name, _as_shares(items))
         if STUDENT in entries and name not in (STUDENT, HUMAN):
             row.student_less_this = _mean_figure(kind, entries[STUDENT]) - row.figure
             differences = np.subtract(resampled[STUDENT], resampled[name]).tolist()
@@ -195,7 +197,6 @@ def _row(
         macro_f1=None if kind == "grades" else _over_rows(entry, macro_f1),
         parameters=float(np.mean([own.parameters for own in found])) if found else None,
         minutes=float(np.mean(seconds)) / 60 if found and len(seconds) == len(found) else None,
-        costs=_costs(kind, items, name),
         items={item.item_id: _of_item(kind, entry, number) for number, item in enumerate(items)},
     )
 
@@ -213,13 +214,18 @@ def _of_item(kind: Kind, entry: _Entry, number: int) -> float | None:
     return float(np.mean(figures)) if varies or kind != "ordered" else None
 
 
-def _costs(kind: Kind, items: Sequence[ItemResult], name: str) -> dict[str, Cost]:
-    timed = [item for item in items if name in item.found and item.found[name].timings]
-    costs, shares = {}, _as_shares(items)
-    for precision in timed[0].found[name].timings if timed else ():
+def _timed(items: Sequence[ItemResult]) -> list[ItemResult]:
+    """Those on which everyone who has times has them: long responses cost more, so others are no comparison."""
+    names = {name for item in items for name, found in item.found.items() if found.timings}
+    return [item for item in items if all(name in item.found and item.found[name].timings for name in names)]
+
+
+def _costs(kind: Kind, timed: Sequence[ItemResult], name: str, as_shares: bool) -> dict[str, Cost]:
+    costs = {}
+    for precision in timed[0].found[name].timings if timed and name in timed[0].found else ():
         timings = [item.found[name].timings[precision] for item in timed]
-        machine = _scaled(timed, [timing.values for timing in timings], shares)
-        figure = _figure(kind, _scaled(timed, [item.human for item in timed], shares), machine, None)
+        machine = _scaled(timed, [timing.values for timing in timings], as_shares)
+        figure = _figure(kind, _scaled(timed, [item.human for item in timed], as_shares), machine, None)
         costs[precision] = Cost(
             bytes=float(np.mean([timing.bytes for timing in timings])),
             alone_ms=float(np.mean([timing.alone_ms for timing in timings])),

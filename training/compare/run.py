@@ -126,8 +126,9 @@ class _GroupResults:
             parts, result = contest.taught.parts[number], self.results[number]
             outputs = own.outputs([row.text for row in parts.dev])
             key, before = self._keys[number][contestant.name], result.found.get(contestant.name)
-            seeds = before.seeds if before is not None and before.key == key else {}
-            found = Found(key=key, settings=self._settings, parameters=own.parameters, seconds=own.seconds, seeds=seeds)
+            found = Found(key=key, settings=self._settings, parameters=own.parameters, seconds=own.seconds, seeds={})
+            if before is not None and before.key == key:
+                found.seeds, found.timings = before.seeds, before.timings
             found.seeds[seed] = Seed(
                 values=_values(outputs, parts.item, head),
                 predictions=np.round(distribution(outputs, parts.item), 3).tolist(),

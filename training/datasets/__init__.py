@@ -58,6 +58,8 @@ def read_data(folder: Path) -> DataSet:
     dev_file, unlabelled_file = find_file(folder, "dev"), find_file(folder, "unlabelled")
     errors: list[RowError] = []
     items = read_items(items_file)  # without items no row can be understood: its errors end the reading
+    if not items:
+        raise BadRows([RowError(items_file, 1, "no item stands in it")])
     train = read_marked(train_file, items, errors)
     dev = read_marked(dev_file, items, errors) if dev_file else ()
     unlabelled = read_unlabelled(unlabelled_file, items, errors) if unlabelled_file else ()

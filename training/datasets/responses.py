@@ -8,7 +8,7 @@ from typing import Any
 
 from app.scoring.errors import BadRows, BadText, RowError
 from app.scoring.item import Item, is_name
-from app.scoring.rows import Row, kind, read_rows
+from app.scoring.rows import Row, kind, read_rows, require_columns
 
 GROUP = "group_"
 
@@ -41,6 +41,11 @@ def read_marked(path: Path, items: Mapping[str, Item], errors: list[RowError]) -
 
 def marked_from(rows: Sequence[Row], items: Mapping[str, Item], errors: list[RowError]) -> tuple[MarkedResponse, ...]:
     """The same from rows already read."""
+    scored = {name for name, item in items.items() if item.labels is None}
+    asked = {own for row in rows if isinstance(own := row.fields.get("item_id"), str) and own in items}
+    wanted = [name for name, some in (("score", asked & scored), ("label", asked - scored)) if some]
+    if not _have_columns(rows, ["item_id", "response", *wanted], errors):
+        return ()
     marked: list[MarkedResponse] = []
     for row, item_id, row_id in _identified(rows, items, errors):
         item = items[item_id]
@@ -67,8 +72,11 @@ def marked_from(rows: Sequence[Row], items: Mapping[str, Item], errors: list[Row
 
 def read_unlabelled(path: Path, items: Mapping[str, Item], errors: list[RowError]) -> tuple[UnlabelledResponse, ...]:
     """Unlabelled responses in the file's order; what is wrong is appended to errors."""
+    rows = _read(path, errors)
+    if not _have_columns(rows, ["item_id", "response"], errors):
+        return ()
     unlabelled: list[UnlabelledResponse] = []
-    for row, item_id, row_id in _identified(_read(path, errors), items, errors):
+    for row, item_id, row_id in _identified(rows, items, errors):
         try:
             unlabelled.append(UnlabelledResponse(row_id, item_id, row.text("response"), _optional(row, "learner_id")))
         except BadText as error:
@@ -82,6 +90,15 @@ def _read(path: Path, errors: list[RowError]) -> Sequence[Row]:
     except BadRows as error:
         errors += error.errors
         return ()
+
+
+def _have_columns(rows: Sequence[Row], names: Sequence[str], errors: list[RowError]) -> bool:
+    try:
+        require_columns(rows, names)
+    except BadRows as error:
+        errors += error.errors
+        return False
+    return True
 
 
 def _identified(rows: Sequence[Row], items: Mapping[str, Item], errors: list[RowError]) -> list[tuple[Row, str, str]]:

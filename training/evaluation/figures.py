@@ -60,6 +60,9 @@ class ItemFigures(Figures):
     title: str | None
     bundle_version: str
     mode: Mode
+    overruled: str | None = Field(
+        description="Why the mode is auto though the gate refused at release, and who decided."
+    )
     fallback: Fallback | None
     threshold: float | None
     coverage_promised: float | None
@@ -110,6 +113,7 @@ def figures_of(
         title=item.title,
         bundle_version=bundle.version,
         mode=live.active.mode,
+        overruled=f"{live.active.by}: {live.active.reason}" if live.active.override else None,
         fallback=live.active.fallback,
         threshold=bundle.threshold,
         coverage_promised=bundle.head.coverage,

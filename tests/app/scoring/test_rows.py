@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.scoring.errors import BadRows, BadText
-from app.scoring.rows import read_rows
+from app.scoring.rows import read_rows, require_columns
 
 
 def a_file(tmp_path: Path, name: str, content: str | bytes) -> Path:
@@ -42,9 +42,11 @@ def test_a_spreadsheets_byte_order_mark_is_no_part_of_the_first_column(tmp_path:
         ("a.csv", 'item_id,response\nheat-1,"warm\n', "a.csv:2: not CSV"),
         ("a.csv", "item_id,item_id\na,b\n", "a.csv:1: .*each once"),
         ("a.csv", "", "a.csv:1: "),
+        ("a.csv", " item_id,item_id \na,b\n", "a.csv:1: .*each once"),
+        ("a.csv", "item_id,response,,\na,b,,\n", "a.csv:1: .*each once"),
         ("a.csv", "item_id;response\nheat-1;warm, so\n", "a.csv:1: columns must be separated by commas"),
         ("a.csv", "item_id\tresponse\nheat-1\twarm\n", "a.csv:1: columns must be separated by commas"),
-        ("a.csv", b"item_id,response\nheat-1,\xff\n", "a.csv:.*not UTF-8"),
+        ("a.csv", b"item_id,response\nheat-1,\xff\n", 'a.csv:2: not UTF-8: .*"CSV UTF-8"'),
         ("a.jsonl", '{"a": 1}\n{"a": \n', "a.jsonl:2: not JSON"),
         ("a.jsonl", "[1]\n", "a.jsonl:1: not an object"),
         ("a.jsonl", '{"a": ' + "9" * 5000 + "}\n", "a.jsonl:1: not JSON"),
@@ -58,6 +60,28 @@ def test_a_bad_row_is_named_by_file_line_and_reason(
 ) -> None:
     with pytest.raises(BadRows, match=message):
         read_rows(a_file(tmp_path, name, content))
+
+
+def test_spaces_about_names_and_empty_rows_of_a_spreadsheet_do_no_harm(tmp_path: Path) -> None:
+    rows = read_rows(a_file(tmp_path, "a.csv", "item_id , response\n,\nheat-1,warm\n,\n"))
+
+    assert [(row.line, row.fields) for row in rows] == [(3, {"item_id": "heat-1", "response": "warm"})]
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ("Item_ID,response", r"a.csv:1: no column 'item_id' \(there is 'Item_ID'\)$"),
+        ("question,answer", "a.csv:1: no column 'item_id', 'response'$"),
+    ],
+)
+def test_a_column_that_is_missing_is_said_once(tmp_path: Path, head: str, said: str) -> None:
+    rows = read_rows(a_file(tmp_path, "a.csv", f"{head}\nheat-1,warm\nheat-1,cold\n"))
+
+    with pytest.raises(BadRows, match=said) as refused:
+        require_columns(rows, ("item_id", "response"))
+
+    assert len(refused.value.errors) == 1
 
 
 def test_every_bad_row_is_found_not_only_the_first(tmp_path: Path) -> None:

@@ -197,6 +197,19 @@ def test_costs_are_means_over_the_items_that_were_timed() -> None:
     assert cost.figure == pytest.approx(quadratic_weighted_kappa(AGREED[0], NO_RELATION[1]))
 
 
+def test_costs_are_of_the_items_on_which_all_were_timed() -> None:
+    """The second item's responses are long, and only one was timed on it."""
+    items = two_items()
+    for item in items:
+        item.found["teacher"] = found(item.human, timed=item.human)
+    items[0].found[STUDENT] = found(AGREED[1], timed=AGREED[1])
+    items[1].found["teacher"].timings["float32"].alone_ms = 99
+
+    assert [row.costs["float32"].alone_ms for row in only(items).contestants] == [0.5, 0.5]
+    del items[0].found["teacher"].timings["float32"]
+    assert [row.costs for row in only(items).contestants] == [{}, {}]
+
+
 def test_minutes_are_unknown_where_one_items_are() -> None:
     items = two_items()
     items[1].found[STUDENT].seconds = None

@@ -81,6 +81,19 @@ def test_another_contestant_is_added(tmp_path: Path, config: TrainingConfig, fak
     assert {name: second.found[name].seeds for name in first.found} == {n: f.seeds for n, f in first.found.items()}
 
 
+def test_more_seeds_leave_times_as_they_are(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+    seeded, all_seeded = fakes.of("seeded"), fakes.of("seeded", seeded=True)
+    fakes.all = [seeded]
+    one = run(tmp_path, config, fakes, A)["a"].found["seeded"]
+    fakes.all = [replace(all_seeded, timed=False)]
+
+    three = run(tmp_path, config, fakes, A)["a"].found["seeded"]
+
+    assert (list(one.seeds), list(three.seeds)) == ([0], list(range(SEEDS)))
+    assert one.timings
+    assert three.timings == one.timings
+
+
 def test_other_settings_make_all_anew(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     first = run(tmp_path, config, fakes, A)["a"]
     whole = fakes.making()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.scoring.evidence import AttackFigures
+from app.scoring.gate import Policy
 from tests.tiny_teacher import NAME, SURE, VERSION
 from tests.training.evaluation.measured import a_live_item, a_row, figures_on
 from training.evaluation.figures import ItemFigures
@@ -143,7 +144,7 @@ def right(rows: int) -> list[Any]:
 
 @pytest.mark.parametrize(
     ("rows", "verdict", "marked"),
-    [(60, "gate passed", "passed"), (30, "gate not passed", "failed")],
+    [(60, "gate passed on these responses", "passed"), (30, "gate not passed on these responses", "failed")],
 )
 def test_the_verdict_of_the_gate_is_said_first(tmp_path: Path, rows: int, verdict: str, marked: str) -> None:
     found = figures_on(a_live_item(tmp_path), right(rows))
@@ -267,3 +268,14 @@ def test_a_learning_curve_is_drawn_where_there_is_one(tmp_path: Path) -> None:
 
     assert "<figcaption>Learning curve</figcaption>" in html(tmp_path, with_curve)
     assert "Learning curve" not in html(tmp_path, found)
+
+
+def test_who_overruled_the_gate_at_release_is_said(tmp_path: Path) -> None:
+    live = a_live_item(tmp_path, mode="auto", release=Policy(min_agreement=1.0))
+    assert live.active.override
+
+    page = html(tmp_path, figures_on(live, ROWS))
+
+    assert f"Its gate refused at release, and was overruled by {live.active.by}: {live.active.reason}." in page
+    passed = a_live_item(tmp_path / "passed", mode="auto")
+    assert "overruled" not in html(tmp_path, figures_on(passed, ROWS))
