@@ -194,7 +194,13 @@ def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `ke
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Make the tables, or bring them to this version."""
-    upgrade(engine_of(settings_or_fail()))
+    from alembic.util import CommandError
+
+    engine = engine_of(settings_or_fail())
+    try:
+        upgrade(engine)
+    except CommandError as error:
+        raise WorkFailed(schema_problem(engine, head_revision()) or str(error)) from None
 
 
 def main() -> None:

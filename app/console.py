@@ -1,5 +1,6 @@
 """What the commands of `scorelet` have in common: settings, the folder of bundles, how they speak and fail."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from sqlalchemy import Engine
 
 from app.scoring.active import item_ids
 from app.scoring.gate import Gate, lines
-from app.settings import Settings
+from app.settings import Settings, unknown_names
 from app.storage.database import BadUrl, connect, head_revision, schema_problem
 
 Models = Annotated[Path | None, typer.Option("--models", help="Folder of bundles. Default: SCORELET_MODELS_DIR.")]
@@ -28,6 +29,8 @@ class BadUsage(Exception):
 
 
 def settings_or_fail() -> Settings:
+    if wrong := unknown_names(os.environ):
+        raise BadUsage("; ".join(wrong))
     try:
         return Settings()
     except ValidationError as error:

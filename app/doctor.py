@@ -13,7 +13,7 @@ from app.feedback.desk import live_feedback
 from app.scoring.registry import Registry
 from app.settings import Settings, is_loopback
 from app.storage import keys
-from app.storage.database import BadUrl, connect, head_revision, schema_problem
+from app.storage.database import BadUrl, connect, head_revision, schema_problem, write_problem
 
 LEAST_FREE = 256 * 2**20  # bytes
 
@@ -81,8 +81,9 @@ def _database(settings: Settings) -> Iterator[Finding]:
         return
     name = engine.dialect.name
     try:
-        if trouble := schema_problem(engine, head_revision()):
-            mend = "scorelet db upgrade" if "upgrade" in trouble else "check SCORELET_DATABASE_URL and the server"
+        if trouble := schema_problem(engine, head_revision()) or write_problem(engine):
+            file = "file and its folder" if name == "sqlite" else "server"
+            mend = "scorelet db upgrade" if "upgrade" in trouble else f"check SCORELET_DATABASE_URL and the {file}"
             yield Finding(False, f"{name}: {trouble}", mend)
             return
         yield Finding(True, f"{name} answers and its tables are up to date")

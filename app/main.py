@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
@@ -31,10 +31,10 @@ from app.scoring.registry import Registry
 from app.service import Scorer
 from app.settings import Settings, is_loopback
 from app.storage import keys
-from app.storage.database import connect, head_revision, schema_problem
+from app.storage.database import connect, head_revision, schema_problem, write_problem
 from app.storage.key_cache import KeyCache
 from app.storage.log import PredictionLog
-from app.storage.predictions import add_feedback, note_activations
+from app.storage.predictions import add_feedback, newest, note_activations
 from app.storage.tables import GeneratedFeedback, SeenActivation
 
 log = logging.getLogger("scorelet")
@@ -67,11 +67,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             for item_id, reason in registry.refused.items():
                 log.error("item %s is refused: %s", item_id, reason)
             desk = _desk(settings, engine)
+            prediction_log = PredictionLog(engine, metrics.committed)
             if trouble := schema_problem(engine, head):
                 log.error("not ready: %s", trouble)
             else:
                 refuse_to_be_open(engine, settings.host)
-            prediction_log = PredictionLog(engine, metrics.committed)
+                if unwritten := write_problem(engine):
+                    log.error("not ready: %s", unwritten)
+                    prediction_log.failing = True
+                tell_of_a_clock_set_back(engine)
             scorer = Scorer(registry, prediction_log, engine, settings, desk, metrics)
             for item_id, reason in registry.without_teacher.items():
                 log.error("item %s falls back on no teacher: %s", item_id, reason)
@@ -134,6 +138,16 @@ def refuse_to_be_open(engine: Engine, host: str) -> None:
             "run `scorelet keys create NAME --scope score` first"
         )
     log.warning("OPEN: no key is made yet, so whoever is on this machine may do everything")
+
+
+def tell_of_a_clock_set_back(engine: Engine) -> None:
+    """The log is in the order of time: what is scored under a wrong clock stands where nobody looks for it."""
+    with Session(engine) as session:
+        made = newest(session)
+    if made is not None and made > datetime.now(UTC) + timedelta(minutes=1):
+        log.error(
+            "the clock of this machine is behind the newest score, of %s: set it, or scores are out of order", made
+        )
 
 
 def _desk(settings: Settings, engine: Engine) -> Desk:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.prediction import gradebook_score
@@ -30,8 +31,9 @@ def add_mark(session: Session, registry: Registry, row: LoggedPrediction, mark: 
     if row.max_score != item.top_score or not (row.label is None or row.label in (item.labels or ())):
         raise BadMark(f"item {row.item_id!r} has another scale now than when this response was scored")
     value = item.value(mark.score, mark.label)
+    newest = session.scalar(select(func.max(HumanMark.id)).where(HumanMark.prediction_id == row.prediction_id))
     made = HumanMark(
-        id=uuid7(),
+        id=uuid7(after=newest),  # the newest counts, whatever the clock of this machine says
         prediction_id=row.prediction_id,
         marked_at=datetime.now(UTC),
         key_id=key_id,

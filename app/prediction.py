@@ -104,6 +104,13 @@ class Prediction(BaseModel):
         return "FullyGraded" if self.decision == "auto" else "PendingManual"
 
 
+class Invalid(BaseModel):
+    """One thing wrong with a request.  The value itself is never repeated."""
+
+    where: str
+    reason: str
+
+
 class Refusal(BaseModel):
     """A response that was not scored, by the name of the error and its words."""
 
@@ -111,6 +118,7 @@ class Refusal(BaseModel):
 
     error: str
     detail: str
+    errors: list[Invalid] | None = Field(default=None, description="For InvalidRequest: each thing that is wrong.")
 
 
 Result = Prediction | Refusal

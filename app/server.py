@@ -19,6 +19,7 @@ from app.protocol import BoundedProtocol
 from app.settings import Settings
 
 LAST_REPLIES = 40  # seconds for what was taken, when it is to end: longer than a reply may wait for feedback
+SILENT_WORKER = 60  # seconds until it is killed; on a slow machine the start alone takes longer than uvicorn's 5
 M_ARENA_MAX = -8  # of glibc's mallopt
 
 
@@ -31,6 +32,7 @@ def run(settings: Settings) -> bool:
         port=settings.port,
         workers=settings.workers,
         timeout_graceful_shutdown=LAST_REPLIES,
+        timeout_worker_healthcheck=SILENT_WORKER,
         http=BoundedProtocol,
         ws="none",
         proxy_headers=bool(settings.trusted_proxies),

@@ -1,15 +1,20 @@
 """What an operator may set, by environment variables `SCORELET_…`.  README lists them all."""
 
+import difflib
 import ipaddress
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+PREFIX = "SCORELET_"
+OF_TRAINING = {"SCORELET_CACHE", "SCORELET_TEACHER_KEY"}
+
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="SCORELET_", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=1, le=65535)
@@ -68,6 +73,17 @@ class Settings(BaseSettings):
         default="INFO", description="INFO: a line for every request; WARNING: only for what went wrong."
     )
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Larger request bodies get 413.")
+
+
+def unknown_names(environment: Iterable[str]) -> list[str]:
+    """What is wrong with the names of variables: one misspelt would be a setting that silently has its default."""
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields} | OF_TRAINING
+    wrong = sorted(name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known)
+    suffixes = [name.removeprefix(PREFIX) for name in known]
+    near = {name: difflib.get_close_matches(name.upper().removeprefix(PREFIX), suffixes, 1) for name in wrong}
+    return [
+        f"there is no setting {name}" + (f": is it {PREFIX}{near[name][0]}?" if near[name] else "") for name in wrong
+    ]
 
 
 def is_loopback(host: str) -> bool:

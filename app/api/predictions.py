@@ -6,10 +6,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from app.api.access import ReadingCaller, ReviewCaller
-from app.api.bodies import LoggedReply, LogPage, ReviewRequest
+from app.api.bodies import LoggedReply, LogPage, Reference, ReviewRequest
 from app.api.direct import json_only
 from app.api.problems import UnknownPrediction, documented
 from app.api.state import State, StateDep
@@ -71,26 +72,38 @@ async def review(
     return await in_thread(write)
 
 
+class LogQuery(BaseModel):
+    """What of the log is wanted.  A name that is none of these is refused: else all rows would come for it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    item_id: Name | None = None
+    decision: list[Decision] | None = Field(default=None, description="May be repeated: one of these.")
+    marked: bool | None = Field(default=None, description="By a person, or not yet.")
+    learner_hash: str | None = Field(default=None, max_length=64, description="As predictions show it.")
+    attempt_id: Reference | None = Field(default=None, description="The caller's own reference.")
+    cursor: UUID | None = Field(default=None, description="`next` of the page before.")
+    limit: int = Field(default=50, ge=1, le=500)
+
+
 @router.get("/predictions", responses=documented(401, 403, 422, 503))
-async def log(
-    _: ReviewCaller,
-    state: StateDep,
-    item_id: Annotated[Name | None, Query()] = None,
-    decision: Annotated[list[Decision] | None, Query(description="May be repeated: one of these.")] = None,
-    marked: Annotated[bool | None, Query(description="By a person, or not yet.")] = None,
-    cursor: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-) -> LogPage:
+async def log(_: ReviewCaller, state: StateDep, wanted: Annotated[LogQuery, Query()]) -> LogPage:
     """The log, newest first."""
-    before = str(cursor) if cursor else None
 
     def read() -> LogPage:
         with Session(state["engine"]) as session:
             rows = predictions.page(
-                session, before=before, limit=limit + 1, item_id=item_id, decisions=decision, marked=marked
+                session,
+                before=str(wanted.cursor) if wanted.cursor else None,
+                limit=wanted.limit + 1,
+                item_id=wanted.item_id,
+                decisions=wanted.decision,
+                marked=wanted.marked,
+                learner_hash=wanted.learner_hash,
+                attempt_id=wanted.attempt_id,
             )
-            shown = rows[:limit]
-            more = shown[-1].prediction_id if len(rows) > limit else None
+            shown = rows[: wanted.limit]
+            more = shown[-1].prediction_id if len(rows) > wanted.limit else None
             return LogPage(predictions=_replies(session, shown, state), next=more)
 
     return await in_thread(read)

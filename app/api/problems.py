@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from app.prediction import Refusal
+from app.prediction import Invalid, Refusal
 from app.scoring.errors import BadMark, ItemNotReady, NotJudged, ScoringError, UnknownItem
 from app.service import IdempotencyConflict
 
 MEDIA_TYPE = "application/problem+json"
+NOT_AS_DOCUMENTED = "the request is not as documented"
 log = logging.getLogger("scorelet")
 
 
@@ -58,13 +59,6 @@ STATUS: dict[str, int] = {
 }
 
 
-class Invalid(BaseModel):
-    """One thing wrong with a request.  The value itself is never repeated."""
-
-    where: str
-    reason: str
-
-
 class Problem(BaseModel):
     """RFC 9457 problem details."""
 
@@ -88,7 +82,7 @@ def problem(title: str, status: int, detail: str, errors: list[Invalid] | None =
 
 
 def problem_of(refusal: Refusal) -> Problem:
-    return problem(refusal.error, STATUS[refusal.error], refusal.detail)
+    return problem(refusal.error, STATUS[refusal.error], refusal.detail, refusal.errors)
 
 
 def invalid(errors: Sequence[Any]) -> list[Invalid]:
@@ -98,7 +92,8 @@ def invalid(errors: Sequence[Any]) -> list[Invalid]:
         loc = error["loc"]
         if error["type"] == "extra_forbidden":
             loc = (*loc[:-1], "(an unknown field)")  # its name is the caller's text
-        found.append(Invalid(where=".".join(map(str, loc)), reason=error["msg"]))
+        reason = "Input should be an object" if error["type"] == "model_type" else error["msg"]  # not a class of ours
+        found.append(Invalid(where=".".join(map(str, loc)), reason=reason))
     return found
 
 
@@ -121,7 +116,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
-        return reply(problem("InvalidRequest", 422, "the request is not as documented", invalid(error.errors())))
+        return reply(problem("InvalidRequest", 422, NOT_AS_DOCUMENTED, invalid(error.errors())))
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> JSONResponse:

@@ -1,6 +1,7 @@
 """POST /score and POST /score/batch."""
 
 import hashlib
+import hmac
 import json
 import re
 from collections.abc import Callable
@@ -12,8 +13,8 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from app.api.access import caller_of, take
 from app.api.bodies import BatchReply, BatchRequest, ScoreReply, ScoreRequest
 from app.api.direct import DirectRoute, documented_body, read_body, refused
-from app.api.problems import documented, invalid, problem_of, reply
-from app.api.state import state_of
+from app.api.problems import NOT_AS_DOCUMENTED, documented, invalid, problem_of, reply
+from app.api.state import State, state_of
 from app.prediction import Once, Refusal, Submission
 from app.storage.keys import Scope
 
@@ -48,7 +49,7 @@ async def score(request: Request) -> Response:
     caller = await caller_of(request, state, Scope.SCORE)
     body = await read_body(request, ScoreRequest)
     take(caller, state, 1)
-    once = _once(request, "score", body.model_dump_json)
+    once = _once(request, state, lambda left_out: body.model_dump_json(exclude=left_out))
     wait = _wait(request.headers.get("prefer"))
     [result] = await state["scorer"].score([body.submission()], caller.key_id, once, wait)
     if isinstance(result, Refusal):
@@ -69,11 +70,14 @@ async def score_batch(request: Request) -> Response:
     caller = await caller_of(request, state, Scope.SCORE)
     body = await read_body(request, BatchRequest)
     take(caller, state, len(body.responses))
-    once = _once(request, "batch", lambda: _canonical(body.responses))
+    once = _once(request, state, lambda left_out: _canonical(body.responses, left_out))
     submissions = [_submission(own) for own in body.responses]
     results = await state["scorer"].score(submissions, caller.key_id, once)
     given = ",".join(
-        (problem_of(result) if isinstance(result, Refusal) else result).model_dump_json() for result in results
+        problem_of(result).model_dump_json(exclude_none=True)
+        if isinstance(result, Refusal)
+        else result.model_dump_json()
+        for result in results
     )
     return Response(f'{{"results":[{given}]}}', media_type="application/json")
 
@@ -83,15 +87,18 @@ def _submission(body: object) -> Submission | Refusal:
     try:
         return ScoreRequest.model_validate(body).submission()
     except ValidationError as error:
-        reasons = invalid(error.errors(include_input=False, include_url=False))
-        detail = "; ".join(f"{reason.where}: {reason.reason}" for reason in reasons)
-        return Refusal(error="InvalidRequest", detail=detail)
+        found = refused("body", error.errors(include_input=False, include_url=False))
+        return Refusal(error="InvalidRequest", detail=NOT_AS_DOCUMENTED, errors=invalid(found.errors()))
 
 
-def _canonical(body: object) -> str:
-    """The same for equal bodies."""
+def _canonical(responses: list[object], left_out: set[str]) -> str:
+    """The same for equal ones."""
+    kept = [
+        {name: own for name, own in body.items() if name not in left_out} if isinstance(body, dict) else body
+        for body in responses
+    ]
     try:
-        return json.dumps(body, sort_keys=True)
+        return json.dumps(kept, sort_keys=True)
     except RecursionError:
         raise HTTPException(400, "the body is nested too deep") from None
 
@@ -102,8 +109,11 @@ def _wait(prefer: str | None) -> int:
     return min(MAX_WAIT, int(found[1][:9])) if found else 0
 
 
-def _once(request: Request, route: str, body: Callable[[], str]) -> Once | None:
-    """What is to be done once only, if the caller wants that; `body` is the same for equal ones."""
+def _once(request: Request, state: State, body: Callable[[set[str]], str]) -> Once | None:
+    """What is to be done once only, if the caller wants that; `body`, less what it is told, is the same for equal ones.
+
+    Nobody can tell from the hash who a learner was by trying names: it is keyed, or learners are left out of it.
+    """
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
@@ -111,4 +121,7 @@ def _once(request: Request, route: str, body: Callable[[], str]) -> Once | None:
         IDEMPOTENCY_KEY.validate_python(key)
     except ValidationError as error:
         raise refused("header.Idempotency-Key", error.errors(include_input=False, include_url=False)) from None
-    return Once(key, hashlib.sha256(f"{route}\n{body()}".encode()).hexdigest())
+    secret = state["settings"].learner_key
+    keyed = secret.get_secret_value() if secret else ""
+    content = body(set() if secret else {"learner_id"})
+    return Once(key, hmac.new(keyed.encode(), content.encode(), hashlib.sha256).hexdigest())

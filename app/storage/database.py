@@ -1,6 +1,7 @@
 """The engine and the state of the schema."""
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -108,7 +109,9 @@ def schema_problem(engine: Engine, head: str | None) -> str | None:
                     return "the database is read-only: no score can be recorded"
     except SQLAlchemyError as error:
         # Not the whole message: it names host and user.
-        return f"the database cannot be reached ({type(error).__name__})"
+        return f"the database cannot be reached ({_why(engine, error)})"
+    if found is not None and head is not None and found > head:  # revisions are numbers, with zeros before
+        return f"the database is of a newer scorelet (revision {found}, not {head}): install that, or restore a backup"
     if found != head:
         return f"the database is at revision {found}, this version needs {head}: run `scorelet db upgrade`"
     return None
@@ -120,8 +123,21 @@ def write_problem(engine: Engine) -> str | None:
         with engine.begin() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
     except SQLAlchemyError as error:
-        return f"the database takes no writes ({type(error).__name__}): is it locked, or its disk full?"
+        return f"the database takes no writes ({_why(engine, error)}): is it locked, or its disk full?"
     return None
+
+
+def _why(engine: Engine, error: SQLAlchemyError) -> str:
+    """Of SQLite what can be seen from outside: its own words are the same for all of it, and may name a path."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return type(error).__name__
+    file = Path(engine.url.database).absolute()
+    if not file.parent.is_dir():
+        return "its folder does not exist"
+    for path, name in ((file, "its file"), (file.parent, "its folder")):
+        if path.exists() and not os.access(path, os.W_OK):
+            return f"{name} may not be written to by this user"
+    return type(error).__name__
 
 
 def migrations_folder() -> Path:

@@ -1,16 +1,27 @@
 """Identifiers that sort by time."""
 
 import random
+import threading
 import time
 import uuid
 
+_lock = threading.Lock()
+_last = 0  # milliseconds
 
-def uuid7() -> str:
+
+def uuid7(after: str | None = None) -> str:
     """A UUIDv7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, then random bits.  Python has its own from 3.14.
 
-    Not to be taken for a secret: whoever has some may foresee others, and must be allowed to ask about any.
+    A clock that is set back makes none that sorts before those of this process, or before `after`.  Not to be taken
+    for a secret: whoever has some may foresee others, and must be allowed to ask about any.
     """
-    value = (time.time_ns() // 1_000_000) << 80 | random.getrandbits(80)
+    global _last
+    with _lock:
+        now = time.time_ns() // 1_000_000
+        _last = milliseconds = now if now >= _last else _last + 1
+    if after is not None:
+        milliseconds = max(milliseconds, (uuid.UUID(after).int >> 80) + 1)
+    value = milliseconds << 80 | random.getrandbits(80)
     value = value & ~(0xF << 76) | 7 << 76  # version
     value = value & ~(0b11 << 62) | 0b10 << 62  # variant
     return str(uuid.UUID(int=value))

@@ -33,6 +33,8 @@ def page(
     item_id: str | None,
     decisions: Sequence[str] | None,
     marked: bool | None = None,
+    learner_hash: str | None = None,
+    attempt_id: str | None = None,
 ) -> Sequence[LoggedPrediction]:
     """At most `limit` predictions, newest first, older than the prediction `before`.  `marked`: by a person, or not."""
     query = select(LoggedPrediction).order_by(LoggedPrediction.prediction_id.desc()).limit(limit)
@@ -40,12 +42,22 @@ def page(
         query = query.where(LoggedPrediction.prediction_id < before)
     if item_id is not None:
         query = query.where(LoggedPrediction.item_id == item_id)
+    if learner_hash is not None:
+        query = query.where(LoggedPrediction.learner_hash == learner_hash)
+    if attempt_id is not None:
+        query = query.where(LoggedPrediction.attempt_id == attempt_id)
     if decisions is not None:
         query = query.where(LoggedPrediction.decision.in_(decisions))
     if marked is not None:
         has_mark = exists().where(HumanMark.prediction_id == LoggedPrediction.prediction_id)
         query = query.where(has_mark if marked else ~has_mark)
     return session.scalars(query).all()
+
+
+def newest(session: Session) -> datetime | None:
+    """When the last prediction of the log was made."""
+    query = select(LoggedPrediction.created_at).order_by(LoggedPrediction.prediction_id.desc()).limit(1)
+    return session.scalar(query)
 
 
 def add_feedback(engine: Engine, row: GeneratedFeedback) -> None:

@@ -79,7 +79,7 @@ class LoggedPrediction(Base):
     feedback_withheld: Mapped[str | None] = mapped_column(String(40))
     response: Mapped[str | None] = mapped_column(Text)  # None: this installation keeps no text
     learner_hash: Mapped[str | None] = mapped_column(String(64), index=True)
-    attempt_id: Mapped[str | None] = mapped_column(String(200))
+    attempt_id: Mapped[str | None] = mapped_column(String(200), index=True)
 
     __table_args__ = (Index(None, "item_id", "prediction_id"),)
 
@@ -152,7 +152,7 @@ class IdempotencyClaim(Base):
 
     caller: Mapped[str] = mapped_column(String(36), primary_key=True)  # the key's id, or `open`
     idempotency_key: Mapped[str] = mapped_column(String(255), primary_key=True)
-    body_sha256: Mapped[str] = mapped_column(String(64))
+    body_sha256: Mapped[str] = mapped_column(String(64))  # keyed, or without the learner; empty: before that was so
     results: Mapped[list[Any]] = mapped_column(JSON)
     created_at: Mapped[datetime]
 

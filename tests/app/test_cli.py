@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from app.scoring.active import ACTIVE, activate, read_active
 from app.scoring.bundle import STUDENT
@@ -8,6 +9,7 @@ from app.scoring.gate import Policy
 from app.scoring.item import Item
 from app.scoring.rows import read_rows
 from app.settings import Settings
+from app.storage.database import connect
 from tests.programs import run
 from tests.tiny import write_tiny_bundle
 from tests.tiny_feedback import write_tiny_feedback
@@ -103,6 +105,12 @@ def test_what_cannot_be_done_is_said_and_the_exit_code_tells_why(
 
 
 def test_a_wrong_setting_is_named(settings: Set) -> None:
+    code, _, error = scorelet(settings | {"SCORELET_STORE_RESPONSE": "false", "SCORELET_X": ""}, "doctor")
+    assert (code, error) == (
+        2,
+        "scorelet: there is no setting SCORELET_STORE_RESPONSE: is it SCORELET_STORE_RESPONSES?; "
+        "there is no setting SCORELET_X\n",
+    )
     code, _, error = scorelet(settings | {"SCORELET_PORT": "eighty"}, "doctor")
 
     assert code == 2
@@ -277,6 +285,17 @@ def test_a_broken_bundle_never_goes_live(settings: Set, tmp_path: Path) -> None:
     assert "checksum" in error
     assert checked[0] == 1
     assert f"refused  heat-1/{broken.name}: student.onnx does not have the checksum" in checked[1]
+
+
+def test_a_database_of_a_newer_version_is_left_alone(settings: Set) -> None:
+    scorelet(settings, "db", "upgrade")
+    with connect(settings["SCORELET_DATABASE_URL"]).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    code, _, error = scorelet(settings, "db", "upgrade")
+
+    assert (code, error.count("\n")) == (1, 1)
+    assert error.startswith("scorelet: the database is of a newer scorelet (revision 9999, ")
 
 
 def test_a_key_is_shown_once_listed_and_revoked(settings: Set) -> None:

@@ -44,6 +44,18 @@ def test_a_power_cut_that_may_cost_scores_is_named(tmp_path: Path) -> None:
     assert "power cut" not in said(settings(tmp_path))
 
 
+def test_a_database_that_only_reads_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = settings(tmp_path)
+    monkeypatch.setattr("app.storage.database.LOCKED", 0.1)
+    outside = connect(own.database_url.get_secret_value())
+
+    with outside.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        [what] = bad(own)
+
+    assert what.startswith("sqlite: the database takes no writes")
+
+
 def test_students_that_do_not_fit_are_named(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path / "models", "heat-2")
 

@@ -1,6 +1,7 @@
 """Bounds that a socket feels: asked by hand, since no client would misbehave so."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -30,8 +31,8 @@ async def application(_: dict[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": said})
 
 
-def told(talk: Talk) -> bytes:
-    """What comes of a talk with a server on a free port."""
+def told(talk: Talk, *, leaves_open: bool = False) -> bytes:
+    """What comes of a talk with a server on a free port; the server ends before a caller that leaves its line open."""
 
     async def serve() -> bytes:
         config = uvicorn.Config(application, port=0, http=BoundedProtocol, ws="none", lifespan="off", log_config=None)
@@ -44,9 +45,11 @@ def told(talk: Talk) -> bytes:
         try:
             return await asyncio.wait_for(talk(reader, writer), 20)
         finally:
-            writer.close()
+            if not leaves_open:
+                writer.close()
             server.should_exit = True
             await serving
+            writer.close()
 
     return asyncio.run(serve())
 
@@ -131,3 +134,15 @@ def test_what_stands_behind_a_body_is_not_kept(parts: list[bytes]) -> None:
         b"HTTP/1.1 400 Bad Request",
         b"HTTP/1.1 431 Request Header Fields Too Large",
     )
+
+
+def test_a_request_that_is_not_whole_does_not_hold_up_the_end() -> None:
+    async def half(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n12")
+        await asyncio.sleep(0.1)
+        return b""
+
+    began = time.monotonic()
+    told(half, leaves_open=True)
+
+    assert time.monotonic() - began < 5

@@ -159,7 +159,7 @@ def test_a_body_too_deep_to_be_hashed_is_the_callers_error() -> None:
         body = [body]
 
     with pytest.raises(HTTPException, match="nested too deep") as raised:
-        _canonical(body)
+        _canonical(body, set())
 
     assert raised.value.status_code == 400
 

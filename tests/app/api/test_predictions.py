@@ -54,6 +54,31 @@ def test_a_prediction_that_is_none_is_not_found(client: TestClient) -> None:
 
 
 @BOTH
+def test_the_log_is_found_by_learner_and_attempt(serve: Serve) -> None:
+    client = serve(learner_key=LEARNER_KEY)
+    for learner, attempt in (("anna", "quiz-7"), ("anna", "quiz-8"), ("ben", "quiz-7")):
+        client.post("/score", json=body(learner_id=learner, attempt_id=attempt))
+    pseudonym = hmac.new(LEARNER_KEY.encode(), b"anna", hashlib.sha256).hexdigest()
+
+    def attempts(**query: str) -> list[str]:
+        [page] = pages(client, **query)
+        return [prediction["attempt_id"] for prediction in page]
+
+    assert sorted(attempts(learner_hash=pseudonym)) == ["quiz-7", "quiz-8"]
+    assert attempts(attempt_id="quiz-7") == ["quiz-7", "quiz-7"]
+    assert attempts(learner_hash=pseudonym, attempt_id="quiz-7") == ["quiz-7"]
+    assert attempts(attempt_id="quiz-9") == []
+
+
+@pytest.mark.parametrize("name", ["learner_id", "attempt", "Item_id", "markd"])
+def test_a_name_that_the_log_is_not_found_by_is_refused(client: TestClient, name: str) -> None:
+    """Else everybody's rows would come for it."""
+    fill(client, "heat-1")
+
+    assert_problem(client.get("/predictions", params={name: "x"}), 422, "invalid-request")
+
+
+@BOTH
 def test_the_log_is_newest_first(client: TestClient) -> None:
     ids = [client.post("/score", json=body()).json()["prediction_id"] for _ in range(3)]
 

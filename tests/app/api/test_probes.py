@@ -139,6 +139,31 @@ def test_without_any_item_the_service_is_not_ready(models: Path, serve: Serve, *
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_service_that_starts_where_nothing_can_be_written_is_not_ready_until_it_can(
+    serve: Serve, locked: Locked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.storage.database.LOCKED", 0.1)
+
+    with locked("predictions"):
+        client = serve(reload_seconds=0)
+        ready = client.get("/readyz")
+
+    assert ready.status_code == 503
+    assert ready.json()["database"].startswith("the database takes no writes (OperationalError)")
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_clock_behind_the_newest_score_is_told(serve: Serve, sql: Sql, caplog: pytest.LogCaptureFixture) -> None:
+    serve().post("/score", json=body())
+    assert "clock" not in caplog.text
+    sql("UPDATE predictions SET created_at = '2999-01-01 00:00:00'")
+
+    serve()
+
+    assert "the clock of this machine is behind the newest score, of 2999-01-01" in caplog.text
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_database_that_takes_no_writes_is_not_ready_until_it_does(
     serve: Serve, locked: Locked, monkeypatch: pytest.MonkeyPatch
 ) -> None:

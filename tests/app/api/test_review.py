@@ -50,6 +50,19 @@ def test_a_human_mark_wins_and_both_are_kept(client: TestClient) -> None:
 
 
 @BOTH
+def test_the_newest_mark_counts_under_a_clock_that_was_set_back(client: TestClient, sql: Sql) -> None:
+    """As by a machine whose clock was wrong before: its mark's id lies in the future."""
+    prediction = scored(client, response="warm air goes")
+    review(client, prediction, score=1)
+    sql("UPDATE human_marks SET id = 'ffffff00' || substr(id, 9)")
+
+    reply = review(client, prediction, score=2)
+
+    assert reply.json()["final"]["score"] == read(client, prediction)["final"]["score"] == 2
+    assert [mark["score"] for mark in reply.json()["human_marks"]] == [2, 1]
+
+
+@BOTH
 def test_the_newest_mark_counts_and_none_is_lost(client: TestClient) -> None:
     prediction = scored(client, response="warm air goes")
 

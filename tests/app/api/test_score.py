@@ -210,6 +210,12 @@ def test_a_bad_row_gets_its_own_problem_and_sinks_no_other(client: TestClient, l
     assert [result.get("status") for result in results] == [None, 404, 422, 422, 422, 422, None]
     assert results[1]["type"] == "urn:scorelet:problem:unknown-item"
     assert {result["type"] for result in results[2:6]} == {"urn:scorelet:problem:invalid-request"}
+    assert [results[1].get("errors"), results[5]["errors"]] == [
+        None,
+        [{"where": "body", "reason": "Input should be an object"}],
+    ]
+    alone = client.post("/score", json=rows[4]).json()
+    assert results[4] == alone
     assert "canary" not in reply.text
     assert [row.response for row in logged()] == ["warm air", "warm"]
 
@@ -252,6 +258,46 @@ def test_the_same_idempotency_key_and_body_get_the_stored_reply(client: TestClie
     assert first.status_code == again.status_code == 200
     assert again.content == first.content
     assert len(logged()) == rows == (1 if path == "/score" else 2)
+
+
+@pytest.mark.parametrize("path", ["/score", "/score/batch"])
+def test_a_learner_cannot_be_guessed_from_what_is_kept_of_a_key(serve: Serve, sql: Sql, path: str) -> None:
+    """Whoever has the database alone tries the names of a class with all else that stands there in clear."""
+
+    def send(client: TestClient, learner: str) -> Any:
+        sent = body(learner_id=learner)
+        return client.post(path, json=sent if path == "/score" else batch(sent), headers=ONCE)
+
+    without = serve()
+    first = send(without, "anna")
+    assert send(without, "ben").content == first.content  # learners are not kept at all
+    hash_of_anna = kept(sql)
+    sql("DELETE FROM idempotency_claims")
+    send(without, "ben")
+    assert kept(sql) == hash_of_anna
+
+    sql("DELETE FROM idempotency_claims")
+    keyed = serve(learner_key="a secret of this school")
+    send(keyed, "anna")
+    assert kept(sql) != hash_of_anna
+    assert_problem(send(keyed, "ben"), 409, "idempotency-conflict")
+    with_a_key = kept(sql)
+    sql("DELETE FROM idempotency_claims")
+    send(serve(learner_key="a secret of another"), "anna")
+    assert kept(sql) != with_a_key
+
+
+def kept(sql: Sql) -> str:
+    [claim] = sql("SELECT body_sha256 FROM idempotency_claims")
+    return str(claim["body_sha256"])
+
+
+def test_a_claim_whose_hash_was_taken_out_is_the_same_request(client: TestClient, sql: Sql, logged: Logged) -> None:
+    first = client.post("/score", json=body(), headers=ONCE)
+    sql("UPDATE idempotency_claims SET body_sha256 = ''")  # as migration 0009 does
+
+    assert client.post("/score", json=body(), headers=ONCE).content == first.content
+    assert len(logged()) == 1
 
 
 @BOTH

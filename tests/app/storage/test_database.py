@@ -1,6 +1,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,6 +17,7 @@ from app.storage.database import (
     migrations_folder,
     schema_problem,
     upgrade,
+    write_problem,
 )
 from app.storage.tables import Base
 
@@ -79,6 +81,34 @@ def test_a_database_at_another_revision_says_which(engine: Engine) -> None:
     assert problem is not None
     assert "9999" in problem
     assert str(head_revision()) in problem
+
+
+def test_a_newer_database_is_not_to_be_upgraded(engine: Engine) -> None:
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    problem = schema_problem(engine, head_revision())
+
+    assert problem is not None
+    assert problem.startswith("the database is of a newer scorelet (revision 9999, ")
+    assert "upgrade" not in problem
+
+
+def test_what_keeps_sqlite_from_its_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = connect(f"sqlite:///{tmp_path / 'nowhere' / 'x.db'}")
+    assert schema_problem(nowhere, None) == "the database cannot be reached (its folder does not exist)"
+
+    engine = connect(f"sqlite:///{tmp_path / 'x.db'}")
+    upgrade(engine)
+    assert write_problem(engine) is None
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")  # stays with the pool's only connection
+    assert (write_problem(engine) or "").startswith("the database takes no writes (OperationalError)")
+    monkeypatch.setattr(
+        "app.storage.database.os.access", lambda path, _: Path(path) != tmp_path / "x.db"
+    )  # not as root
+    assert (write_problem(engine) or "").startswith("the database takes no writes (its file may not be written to")
 
 
 def test_a_failing_statement_does_not_tell_its_parameters(engine: Engine) -> None:

@@ -1,6 +1,8 @@
 import time
 import uuid
 
+import pytest
+
 from app.storage.ids import uuid7
 
 
@@ -27,3 +29,22 @@ def test_ids_sort_by_time_as_text() -> None:
         time.sleep(0.002)
 
     assert found == sorted(found)
+
+
+def test_a_clock_that_is_set_back_makes_no_id_that_sorts_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [uuid7()]
+    hour = 3_600_000_000_000
+    earlier = time.time_ns() - hour
+    monkeypatch.setattr("app.storage.ids.time.time_ns", lambda: earlier)
+
+    found += [uuid7(), uuid7()]
+
+    assert found == sorted(found)
+
+
+def test_an_id_can_be_made_to_sort_after_another() -> None:
+    """As of another machine, whose clock is ahead."""
+    ahead = "ffffff00" + uuid7()[8:]
+
+    assert ahead < uuid7(after=ahead)
+    assert uuid7() < uuid7(after=ahead)

@@ -31,7 +31,7 @@ def test_the_migrations_make_these_tables(engine: Engine) -> None:
 
 def test_a_difference_would_be_seen(engine: Engine) -> None:
     with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE predictions DROP COLUMN attempt_id"))
+        connection.execute(text("ALTER TABLE predictions DROP COLUMN gradebook_max"))
 
         differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
 
