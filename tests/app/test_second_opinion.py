@@ -1,5 +1,6 @@
 """What cannot be seen through HTTP: a request that is given up, and a service that is ended while teachers work."""
 
+import asyncio
 import json
 import time
 import urllib.request
@@ -16,7 +17,7 @@ from app.scoring.registry import Registry
 from app.service import Scorer
 from app.settings import Settings
 from app.storage.log import PredictionLog
-from tests.app.conftest import Logged
+from tests.app.conftest import Logged, Sql
 from tests.programs import run, serving
 from tests.tiny import write_tiny_bundle
 from tests.tiny_teacher import POINTS, SURE, fall_back, item_of, plus_one_onnx, write_tiny_teacher
@@ -57,6 +58,31 @@ def test_a_request_that_is_given_up_gives_its_place_back_and_writes_nothing(
 
     assert anyio.run(until_answered).score == 2
     assert {row.response for row in logged()} == {UNSURE}
+
+
+def test_what_is_beyond_the_most_that_may_wait_is_not_scored_in_the_shadow(
+    models: Path, engine: Engine, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.second_opinion.MOST_SHADOWS", 2)
+    fall_back(models, policy="shadow")
+    scorer = Scorer(Registry.from_folder(models), PredictionLog(engine), engine, Settings())
+
+    async def score(responses: int) -> list[str]:
+        """Those of the predictions that may have a shadow, when all that may come has."""
+        results = await scorer.score([Submission("heat-1", UNSURE)] * responses, None)
+        while len(asyncio.all_tasks()) > 1:
+            await anyio.sleep(0.01)
+        return [own.prediction_id for own in results[:2] if isinstance(own, Prediction)]
+
+    async def run() -> list[str]:
+        ids = [*await score(5), *await score(1)]  # by then there is room again
+        await scorer.second_opinions.aclose()
+        return ids
+
+    ids = anyio.run(run)
+
+    assert len(ids) == 3
+    assert {row["prediction_id"] for row in sql("SELECT prediction_id FROM shadow_scores")} == {*ids}
 
 
 def post(address: str, path: str, body: Any) -> Any:

@@ -1,24 +1,37 @@
 """A version in the shadow of the live one: it scores, is logged, and changes nothing for anyone."""
 
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from app.comparison import Closeness, closeness, compare
+from app.prediction import Prediction, Submission
 from app.scoring.active import ACTIVE, cast_shadow, read_active
 from app.scoring.bundle import METADATA
 from app.scoring.item import Item
+from app.scoring.judgement import Judgement, ShadowItem
 from app.scoring.registry import Registry
-from app.storage.tables import LoggedPrediction
+from app.service import Scorer
+from app.settings import Settings
+from app.storage.ids import uuid7
+from app.storage.log import PredictionLog
+from app.storage.predictions import shadowed
+from app.storage.tables import LoggedPrediction, ShadowVersion
 from tests.app.conftest import Serve, Sql
 from tests.programs import run
 from tests.tiny import write_tiny_bundle
 from tests.waiting import until
 
-OLD, NEW = "20260101T000000Z-00000001", "20260202T000000Z-00000002"
+OLD, NEW, OTHER = "20260101T000000Z-00000001", "20260202T000000Z-00000002", "20260303T000000Z-00000003"
 HALF = (2, 0.5, None)
 TEXTS = ["warm air", "warm air goes up", "heat", ""]
 
@@ -69,6 +82,27 @@ def test_what_is_scored_is_scored_in_the_shadow_too_and_compared(
     assert found.shadow_with_people.distance == pytest.approx(1.5)
     assert (found.live_stands, found.shadow_stands) == (0.75, 0.75)
     assert (nothing.n, nothing.between, nothing.live_stands) == (0, Closeness(0), None)
+
+
+def test_compared_is_what_the_live_version_scored_with_this_one_in_its_shadow(engine: Engine) -> None:
+    """A version has been in several shadows, and others in the shadow of one."""
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    with Session(engine) as session:
+        for live, shadow, points in [(OLD, NEW, 1), (OLD, OTHER, 2), (OTHER, NEW, 3)]:
+            row = LoggedPrediction(
+                prediction_id=uuid7(), created_at=at, item_id="heat-1", bundle_version=live, scored_by="student",
+                decision="auto", score=0,
+            )  # fmt: skip
+            beside = ShadowVersion(
+                prediction_id=row.prediction_id, version=shadow, created_at=at, decision="auto", score=points
+            )
+            session.add(row)
+            session.flush()
+            session.add(beside)
+
+        found = [shadowed(session, "heat-1", *pair) for pair in [(OLD, NEW), (OLD, OTHER), (OTHER, NEW), (NEW, OLD)]]
+
+    assert [[own.shadow for own in rows] for rows in found] == [[(1, None)], [(2, None)], [(3, None)], []]
 
 
 def test_students_are_compared_though_a_teacher_scored_or_nothing_may_stand(
@@ -158,6 +192,88 @@ def test_closeness_on_every_scale(scale: dict[str, object], pairs: list, found: 
 
     assert (own.n, own.same) == found[:2]
     assert own.distance == (found[2] if found[2] is None else pytest.approx(found[2]))
+
+
+class Held(ShadowItem):
+    """Judges when it is let go."""
+
+    def __init__(self, other: ShadowItem) -> None:
+        super().__init__(other.bundle, other.source)
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def judge(self, responses: list[str]) -> list[Judgement]:
+        self.begun.set()
+        assert self.go.wait(20)
+        return super().judge(responses)
+
+
+@pytest.fixture
+def registry(models: Path) -> Registry:
+    return Registry.from_folder(models)
+
+
+@pytest.fixture
+def scorer(registry: Registry, engine: Engine) -> Scorer:
+    return Scorer(registry, PredictionLog(engine), engine, Settings())
+
+
+async def score_with(scorer: Scorer, texts: Sequence[str] = TEXTS) -> list[str]:
+    results = await scorer.score([Submission("heat-1", text) for text in texts], None)
+    return [own.prediction_id for own in results if isinstance(own, Prediction)]
+
+
+def test_what_waits_in_the_shadow_is_written_before_the_service_ends(scorer: Scorer, sql: Sql) -> None:
+    async def run() -> list[str]:
+        ids = await score_with(scorer)
+        await scorer.shadows.aclose()
+        return ids
+
+    ids = anyio.run(run)
+
+    assert [row["prediction_id"] for row in rows(sql)] == sorted(ids)
+
+
+def test_what_is_beyond_the_most_that_may_wait_is_not_scored_in_the_shadow(
+    scorer: Scorer, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.shadows.MOST_WAITING", 3)
+
+    async def run() -> list[str]:
+        ids = []
+        for _ in range(2):  # the second time there is room again
+            ids += (await score_with(scorer))[:3]
+            await scorer.shadows.aclose()
+        return ids
+
+    ids = anyio.run(run)
+
+    assert [row["prediction_id"] for row in rows(sql)] == sorted(ids)
+
+
+def test_a_shadow_at_work_holds_up_no_end_and_what_had_not_begun_is_not_done(
+    registry: Registry, scorer: Scorer, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.shadows.LAST", 0.1)
+    monkeypatch.setattr("app.gatherer.LAST", 0.1)
+    live = registry.live["heat-1"]
+    assert live.shadow is not None
+    live.shadow = held = Held(live.shadow)
+
+    async def run() -> tuple[list[str], float]:
+        first = await score_with(scorer, TEXTS[:1])
+        await anyio.to_thread.run_sync(held.begun.wait, 20)
+        await score_with(scorer, TEXTS[1:])
+        began = time.monotonic()
+        await scorer.shadows.aclose()
+        took = time.monotonic() - began
+        held.go.set()
+        await anyio.to_thread.run_sync(until, lambda: "shadows" not in {own.name for own in threading.enumerate()})
+        return first, took
+
+    first, took = anyio.run(run)
+
+    assert took < 10
+    assert [row["prediction_id"] for row in rows(sql)] == first
 
 
 def test_a_shadow_that_arrives_late_is_taken_up_and_named_until_then(serve: Serve, models: Path, sql: Sql) -> None:

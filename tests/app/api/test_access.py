@@ -61,6 +61,18 @@ def test_without_a_key_the_service_is_closed_to_all_others(
     assert logged() == []
 
 
+@pytest.mark.parametrize("header", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP"])
+def test_without_a_key_the_service_is_closed_to_what_a_proxy_passes_on(
+    client: TestClient, logged: Logged, header: str
+) -> None:
+    """Any value: that the header is there says that the call is another's."""
+    reply = client.post("/score", json=body(), headers={header: "127.0.0.1"})
+
+    assert_problem(reply, 401, "unauthorized")
+    assert reply.headers["WWW-Authenticate"] == "Bearer"
+    assert logged() == []
+
+
 @pytest.mark.parametrize(("method", "path"), CALLS)
 def test_after_the_first_key_every_call_needs_one(
     client: TestClient, make_key: MakeKey, method: str, path: str

@@ -300,6 +300,21 @@ def test_a_claim_whose_hash_was_taken_out_is_the_same_request(client: TestClient
     assert len(logged()) == 1
 
 
+def test_a_batch_whose_rows_have_their_keys_in_another_order_is_the_same_body(
+    client: TestClient, logged: Logged
+) -> None:
+    rows = [body(attempt_id="1"), body(response="warm air", gradebook_max=7)]
+
+    first = client.post("/score/batch", json=batch(*rows), headers=ONCE)
+    turned = batch(*(dict(reversed(row.items())) for row in rows))
+    again = client.post("/score/batch", json=turned, headers=ONCE)
+    other = client.post("/score/batch", json=batch(*reversed(rows)), headers=ONCE)  # of rows the order counts
+
+    assert (again.status_code, again.content) == (200, first.content)
+    assert_problem(other, 409, "idempotency-conflict")
+    assert len(logged()) == 2
+
+
 @BOTH
 @pytest.mark.parametrize(
     ("path", "other"),

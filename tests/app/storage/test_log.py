@@ -2,8 +2,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
+from threading import Event
+from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -168,6 +171,40 @@ def test_of_equal_claims_that_arrive_together_one_is_taken(log: PredictionLog, l
 
     assert len(refused) == 19
     assert len(logged()) == 1
+
+
+def test_claims_of_one_transaction_are_made_in_one_order_however_they_came(engine: Engine, log: PredictionLog) -> None:
+    """By caller and key: of two writers that make the same ones, each would else wait for the other."""
+    came = [("b", "quiz-2"), ("b", "quiz-1"), ("a", "quiz-2"), ("a", "quiz-1")]
+    made: list[tuple[str, str]] = []
+    at_work, all_came = Event(), Event()
+
+    def hold(_: object) -> None:
+        at_work.set()
+        all_came.wait(20)
+
+    def note(*executed: Any) -> None:
+        _, _, statement, _, context, _ = executed
+        if "INTO idempotency_claims" in statement:
+            [values] = context.compiled_parameters
+            made.append((values["caller"], values["idempotency_key"]))
+
+    event.listen(engine, "begin", hold)
+    event.listen(engine, "before_cursor_execute", note)
+
+    async def many() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(log.record, [row()])
+            await anyio.to_thread.run_sync(at_work.wait, 20)
+            for caller, key in came:
+                group.start_soon(log.record, [row()], Claim(caller, key, "0" * 64, []))
+            while log.waiting < len(came):
+                await anyio.sleep(0.001)
+            all_came.set()
+
+    anyio.run(many)
+
+    assert made == sorted(came)
 
 
 def test_a_cancelled_call_leaves_the_others_alone(log: PredictionLog, logged: Logged) -> None:
