@@ -49,6 +49,7 @@ def choices(bundle: Bundle, models: Path) -> dict[str, object]:
         "student": (folder / STUDENT).read_bytes(),
         "head": bundle.head,
         "threshold": bundle.threshold,
+        "limits": bundle.limits,
         "max_tokens": bundle.max_tokens,
         "parameters": bundle.parameters,
     }

@@ -1,9 +1,12 @@
 """Bootstrap intervals, paired differences, and figures that are undefined."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from app.scoring.agreement import quadratic_weighted_kappa
+from app.scoring.item import Scale
 from tests.training.compare.findings import found, noisy, only, result, row_of, two_items
 from training.compare import figures
 
@@ -25,6 +28,42 @@ def test_the_interval_holds_the_figure(rows: int, items: int) -> None:
     low, high = row.interval
     assert low < row.figure < high
     assert high - low > 0.05
+
+
+def test_its_width_is_that_of_95_in_a_hundred() -> None:
+    """1.96 · sd(e²) / (2 · RMSE · √n), nearly, of errors that are 0 and 2 by turns."""
+    section = only([result("shade-1", [1.0] * 400, "continuous", student=found([1.0, 3.0] * 200))])
+
+    row = row_of(section)
+
+    half = 1.96 * 2 / (2 * 2**0.5 * 400**0.5)
+    assert row.figure == pytest.approx(2**0.5)
+    assert row.interval == pytest.approx((row.figure - half, row.figure + half), abs=half / 6)
+
+
+@pytest.mark.parametrize(
+    ("scale", "figure"),
+    [
+        ("continuous", lambda wrong: 3 * (wrong / 45) ** 0.5),  # RMSE of grades that are wrong by 3
+        ("nominal", lambda wrong: (45 - wrong) / (90 - wrong)),  # macro-F1 of a label that is never right and another
+    ],
+)
+def test_so_many_rows_as_fall_to_an_item_are_drawn_of_it(scale: Scale, figure: Callable[[int], float]) -> None:
+    """Of 45 rows those of the smaller item are wrong, and only those.  A resample has 5 of them in the mean, and in
+    95 of a hundred resamples 1 to 9: these are the quantiles of the binomial distribution.
+    """
+    section = only(
+        [
+            result("small", [0] * 5, scale, student=found([3 if scale == "continuous" else 1] * 5)),
+            result("large", [0] * 40, scale, student=found([0] * 40)),
+        ]
+    )
+
+    row = row_of(section)
+
+    low, high = row.interval
+    assert row.figure == pytest.approx(figure(5))
+    assert high - low == pytest.approx(abs(figure(9) - figure(1)), rel=0.15)
 
 
 def test_more_rows_make_a_narrower_interval() -> None:
