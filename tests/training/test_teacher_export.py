@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,7 +87,10 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         [bundle] = export_teachers(data, folder / "models", config, folder / "cache")
     [group] = groups(data, config.teacher.own_from)
     taught = teach(group, config, folder / "cache")
-    yield Made(folder / "models", folder / "cache", config, data, taught, bundle)
+    with pytest.MonkeyPatch.context() as patch:  # `again` converts each of these networks once
+        for name in ("to_onnx", "dynamic_int8"):
+            patch.setattr(teacher_export, name, cache(getattr(teacher_export, name)))
+        yield Made(folder / "models", folder / "cache", config, data, taught, bundle)
     shutil.rmtree(folder, ignore_errors=True)
 
 
