@@ -91,11 +91,11 @@ def run(
     ] = False,
 ) -> None:
     """Train a teacher, distil a student, export and measure it, item by item.  Killed, it goes on when called again."""
+    settings = settings_of(config, teacher, base, seed)
+    chosen = chosen_items(data, item)
     with training_installed():
         from training.run import train
         from training.teacher_export import export_teachers
-    settings = settings_of(config, teacher, base, seed)
-    chosen = chosen_items(data, item)
     if dry_run:
         _say_need(settings, chosen[0].item)
         return

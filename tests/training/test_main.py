@@ -102,22 +102,32 @@ def test_check_summarises_grades(tmp_path: Path) -> None:
         (("run", "--data", "{data}", "--models", "m", "--item", "heat-9"), 2, "no such item in"),
         (("run", "--data", "{data}", "--models", "m", "--config", "{data}/bad.toml"), 2, "colour"),
         (("run", "--data", "{data}", "--models", "m", "--config", "{data}/broken.toml"), 2, "broken.toml"),
-        (("run", "--data", "{data}", "--models", "m", "--cache", "{data}/c", "--base", "/no/model"), 1, "/no/model"),
+        (("compare", "--data", "{data}", "--results", "r", "--item", "heat-9"), 2, "no such item in"),
+        (("compare", "--data", "{data}", "--results", "r", "--config", "{data}/bad.toml"), 2, "colour"),
+        (("compare", "--data", "{data}", "--results", "r"), 2, "has no dev rows"),
         (("evaluate", "--models", "{data}", "--responses", "{data}/train.jsonl"), 1, "no student for item 'heat-1'"),
         (("run", "--data", "{data}"), 2, "--models"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_the_exit_code_tells_why(
+def test_what_cannot_be_done_is_said_without_torch_and_the_exit_code_tells_why(
     data: Path, arguments: tuple[str, ...], code: int, error: str
 ) -> None:
     (data / "bad.toml").write_text('colour = "red"\n')
     (data / "broken.toml").write_text("seed = \n")
 
-    done = run("scorelet-train", *(argument.replace("{data}", str(data)) for argument in arguments))
+    done = run("python", "-c", WITHOUT_TORCH, *(argument.replace("{data}", str(data)) for argument in arguments))
 
     assert "Traceback" not in done.stderr
     assert error in done.stderr
     assert done.returncode == code
+
+
+def test_a_base_that_is_nowhere_is_named(data: Path, tmp_path: Path) -> None:
+    done = run("scorelet-train", "run", "--data", data, "--models", tmp_path / "models", "--base", "/no/model")
+
+    assert done.returncode == 1
+    assert done.stderr == "scorelet-train: no folder or .gguf file /no/model to take a base model from\n"
+    assert not (tmp_path / "models").exists()
 
 
 def test_a_bad_row_stops_a_run_before_it_costs_hours(data: Path, tmp_path: Path) -> None:

@@ -52,23 +52,23 @@ def compare(
 
     It takes long, for every item trains all of them; killed, it goes on when called again.
     """
+    settings = settings_of(config, teacher, base, seed)
+    if settings.distillation.soft_weight == 0:
+        raise UsageFailure("a comparison needs a teacher: distillation.soft_weight must be above 0")
+    chosen = chosen_items(data, item)
+    if not any(own.dev for own in chosen):
+        raise UsageFailure(f"{data} has no dev rows of these items to compare on")
     with training_installed():
         from training.compare.figures import STUDENT, sections
         from training.compare.report import FORMATS, write_report
         from training.compare.results import read_results
         from training.compare.run import CONTESTANTS, TITLES
         from training.compare.run import compare as compared
-    settings = settings_of(config, teacher, base, seed)
-    if settings.distillation.soft_weight == 0:
-        raise UsageFailure("a comparison needs a teacher: distillation.soft_weight must be above 0")
     for path in report or ():
         if path.suffix not in FORMATS:
             raise UsageFailure(f"{path}: a report's name ends in {', '.join(FORMATS)}")
     to_be_written(*(report or ()))
-    chosen = chosen_items(data, item)
     resolve_teacher(settings, chosen)
-    if not any(own.dev for own in chosen):
-        raise UsageFailure(f"{data} has no dev rows of these items to compare on")
     may_go = [name for name in TITLES if name != STUDENT]
     if unknown := [name for name in without or () if name not in may_go]:
         raise UsageFailure(f"--without {unknown[0]}: what may be left out is {', '.join(may_go)}")
