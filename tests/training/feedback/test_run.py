@@ -1,6 +1,7 @@
 """A whole feedback model from rows to a bundle that the service would take, on a tiny language model."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,18 @@ from training.options import UsageFailure
 LIMITS = {"question_tokens": 32, "reference_tokens": 24, "response_tokens": 32, "feedback_tokens": 48}
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Of the base, the data and the cache: the verdict reader, which takes longest, is trained once."""
+    folder = tmp_path_factory.mktemp("feedback")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE, str(folder / "cache"))
+        yield folder
 
 
-@pytest.fixture
-def config(tmp_path: Path, tiny_encoder: Path) -> FeedbackConfig:
-    base = write_tiny_gguf(tmp_path / "base.gguf")
+@pytest.fixture(scope="module")
+def config(home: Path, tiny_encoder: Path) -> FeedbackConfig:
+    base = write_tiny_gguf(home / "base.gguf")
     reader = tiny_settings(tiny_encoder)
     longer = {  # verdicts must be read well enough to tell good feedback from bad
         "teacher": reader.teacher.model_copy(update={"min_steps": 150}),
@@ -42,15 +47,17 @@ def config(tmp_path: Path, tiny_encoder: Path) -> FeedbackConfig:
     )
 
 
-def make(tmp_path: Path, config: FeedbackConfig) -> Made:
-    data = write_data(tmp_path / "data")
-    return make_feedback(data, tmp_path / "models", "school", (), config, tmp_path / "cache")
+def make(home: Path, models: Path, config: FeedbackConfig) -> Made:
+    return make_feedback(write_data(home / "data"), models, "school", (), config, home / "cache")
 
 
-def test_a_bundle_is_made_that_loads_and_writes(tmp_path: Path, config: FeedbackConfig) -> None:
-    made = make(tmp_path, config)
+@pytest.fixture(scope="module")
+def made(home: Path, config: FeedbackConfig) -> Made:
+    return make(home, home / "models", config)
 
-    [folder] = (tmp_path / "models" / "_feedback" / "school").iterdir()
+
+def test_a_bundle_is_made_that_loads_and_writes(home: Path, made: Made) -> None:
+    [folder] = (home / "models" / "_feedback" / "school").iterdir()
     files = load_feedback(folder)
     assert folder.stat().st_mode & 0o555 == 0o555  # the service may run as another user
     assert files.bundle == made.files.bundle
@@ -66,9 +73,7 @@ def test_a_bundle_is_made_that_loads_and_writes(tmp_path: Path, config: Feedback
     assert not (folder.parent / "ACTIVE").exists()  # a person decides that
 
 
-def test_the_figures_are_of_the_files_and_of_what_they_are_held_against(tmp_path: Path, config: FeedbackConfig) -> None:
-    made = make(tmp_path, config)
-
+def test_the_figures_are_of_the_files_and_of_what_they_are_held_against(made: Made) -> None:
     own, shown, common, near, raters = made.figures
     assert raters.all.rouge_l == 1
     assert min(common.agreement, near.agreement) > own.agreement
@@ -82,42 +87,39 @@ def test_the_figures_are_of_the_files_and_of_what_they_are_held_against(tmp_path
 
 
 def test_a_second_call_trains_and_writes_nothing_anew(
-    tmp_path: Path, config: FeedbackConfig, monkeypatch: pytest.MonkeyPatch
+    home: Path, made: Made, tmp_path: Path, config: FeedbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = make(tmp_path, config)
     for name in ("training.feedback.tuning._trainer", "training.feedback.run.LanguageModel"):
         monkeypatch.setattr(name, None)
 
-    again = make(tmp_path, config)
+    again = make(home, tmp_path, config)
 
-    assert again.figures == first.figures
-    assert again.files.bundle.version != first.files.bundle.version
-
-
-def test_versions_share_the_bytes_of_their_base(tmp_path: Path, config: FeedbackConfig) -> None:
-    files = make(tmp_path, config).files
-
-    assert files.base.stat().st_ino == (tmp_path / "base.gguf").stat().st_ino
+    assert again.figures == made.figures
+    assert again.files.bundle.version != made.files.bundle.version
 
 
-def test_a_base_as_it_is_has_no_adapter(tmp_path: Path, config: FeedbackConfig) -> None:
-    files = make(tmp_path, config.model_copy(update={"tuning": "none"})).files
+def test_versions_share_the_bytes_of_their_base(home: Path, made: Made) -> None:
+    assert made.files.base.stat().st_ino == (home / "base.gguf").stat().st_ino
+
+
+def test_a_base_as_it_is_has_no_adapter(home: Path, tmp_path: Path, config: FeedbackConfig) -> None:
+    files = make(home, tmp_path, config.model_copy(update={"tuning": "none"})).files
 
     assert files.adapter is None
 
 
-def test_a_base_without_a_chat_template_is_asked_plainly(tmp_path: Path, config: FeedbackConfig) -> None:
+def test_a_base_without_a_chat_template_is_asked_plainly(home: Path, tmp_path: Path, config: FeedbackConfig) -> None:
     plain = write_tiny_gguf(tmp_path / "plain.gguf", template=None)
 
-    files = make(tmp_path, config.model_copy(update={"base": str(plain), "tuning": "none"})).files
+    files = make(home, tmp_path, config.model_copy(update={"base": str(plain), "tuning": "none"})).files
 
     assert files.bundle.prompt.before.startswith("<|im_start|>Tell the learner")  # after the mark of a text's beginning
     assert files.bundle.prompt.after == "\n"
 
 
-def test_what_the_service_cannot_run_is_refused(tmp_path: Path, config: FeedbackConfig) -> None:
+def test_what_the_service_cannot_run_is_refused(home: Path, tmp_path: Path, config: FeedbackConfig) -> None:
     with pytest.raises(NoWeights, match=r"feedback needs smollm2 or a \.gguf file"):
-        make(tmp_path, config.model_copy(update={"base": "minilm"}))
+        make(home, tmp_path, config.model_copy(update={"base": "minilm"}))
 
 
 def command(tmp_path: Path, *more: object) -> Any:
@@ -126,7 +128,7 @@ def command(tmp_path: Path, *more: object) -> Any:
     return CliRunner().invoke(cli, list(map(str, given)))
 
 
-def test_the_command_prints_and_writes_the_figures(tmp_path: Path, config: FeedbackConfig) -> None:
+def test_the_command_prints_and_writes_the_figures(home: Path, tmp_path: Path, config: FeedbackConfig) -> None:
     settings = tmp_path / "settings.toml"
     reader = json.loads(config.reader.model_dump_json(exclude_none=True))
     lines = [f"base = {json.dumps(config.base)}", 'tuning = "none"', *(f"{k} = {v}" for k, v in LIMITS.items())]
@@ -136,7 +138,7 @@ def test_the_command_prints_and_writes_the_figures(tmp_path: Path, config: Feedb
     lines.insert(len(LIMITS) + 2, "[reader]\nvalidation_share = 0.3")
     settings.write_text("\n".join(lines))
 
-    done = command(tmp_path, "--config", settings, "--json", tmp_path / "found.json")
+    done = command(tmp_path, "--config", settings, "--json", tmp_path / "found.json", "--cache", home / "cache")
 
     assert done.exception is None, done.output
     assert "nearest response's" in done.output
