@@ -10,8 +10,8 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import MPNetConfig
 
-from tests.programs import run
 from tests.training.data import GRADES, ITEM, marked
+from tests.training.inside import call
 from tests.training.teaching import a_teacher
 from training.cache import CACHE
 from training.config import TeacherConfig, TrainingConfig
@@ -136,12 +136,12 @@ def test_a_dry_run_says_whether_it_fits_and_trains_nothing(
     (tmp_path / "c.toml").write_text(f"[teacher]\nbatch_size = {responses}\nmax_tokens = 32\n")
     shutil.copytree(tiny_decoder, tmp_path / "base", ignore=lambda *_: ["model.safetensors"])
 
-    done = run(
-        "scorelet-train", "run", "--data", tmp_path, "--models", tmp_path / "m", "--config", tmp_path / "c.toml",
+    done = call(
+        "run", "--data", tmp_path, "--models", tmp_path / "m", "--config", tmp_path / "c.toml",
         "--teacher", "qlora", "--base", tmp_path / "base", "--dry-run",
     )  # fmt: skip
 
-    assert done.returncode == code, done.stderr
+    assert done.code == code, done.stderr
     assert "in all" in done.stdout
     assert "2 up_proj" in done.stdout
     assert ("does not fit" in done.stderr) is (code == 1)
