@@ -80,11 +80,12 @@ def test_a_database_out_of_reach_is_not_ready_and_not_named(serve: Serve, tmp_pa
 def test_a_database_that_says_nothing_is_not_ready_and_not_waited_for(
     client: TestClient, locked: Locked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.api.probes.SILENT", 0.3)
     monkeypatch.setattr("app.storage.patience.PATIENCE", 0.3)
 
     with locked("alembic_version, idempotency_claims"):
-        ready = [client.get("/readyz") for _ in range(50)][-1]  # more than there are threads
+        with monkeypatch.context() as patch:
+            patch.setattr("app.api.probes.SILENT", 0.05)
+            ready = [client.get("/readyz") for _ in range(50)][-1]  # more than there are threads
         scored = client.post("/score", json=body(), headers={"Idempotency-Key": "once"})
         alive = client.get("/livez")
 
