@@ -99,14 +99,14 @@ def run(
     if dry_run:
         _say_need(settings, chosen[0].item)
         return
-    try:
-        models.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise UsageFailure(f"{models} is a file, not a folder for bundles") from None
     if export_teacher and (settings.teacher.kind == "api" or settings.distillation.soft_weight == 0):
         raise UsageFailure("--export-teacher needs a teacher that is fine-tuned here")
     if settings.distillation.soft_weight > 0:
         resolve_teacher(settings, chosen)
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageFailure(f"{models} is a file, not a folder for bundles") from None
     for bundle in train(chosen, models, settings, work_folder(cache)):
         print_gate(bundle)
     if export_teacher:

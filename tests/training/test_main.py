@@ -105,7 +105,7 @@ def test_check_summarises_grades(tmp_path: Path) -> None:
         (("compare", "--data", "{data}", "--results", "r", "--item", "heat-9"), 2, "no such item in"),
         (("compare", "--data", "{data}", "--results", "r", "--config", "{data}/bad.toml"), 2, "colour"),
         (("compare", "--data", "{data}", "--results", "r"), 2, "has no dev rows"),
-        (("evaluate", "--models", "{data}", "--responses", "{data}/train.jsonl"), 1, "no student for item 'heat-1'"),
+        (("evaluate", "--models", "{data}", "--responses", "{data}/train.jsonl"), 1, "no items in"),
         (("run", "--data", "{data}"), 2, "--models"),
     ],
 )
@@ -139,3 +139,11 @@ def test_a_bad_row_stops_a_run_before_it_costs_hours(data: Path, tmp_path: Path)
     assert done.returncode == 1
     assert "train.jsonl:21: 'score' must be a whole number from 0 to 3, not 9" in done.stderr
     assert not (tmp_path / "models").exists()
+
+
+def test_a_file_in_place_of_the_folder_of_bundles_is_said_before_the_work(data: Path, tmp_path: Path) -> None:
+    done = run("scorelet-train", "run", "--data", data, "--models", data / "train.jsonl", "--cache", tmp_path / "c")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"scorelet-train: {data / 'train.jsonl'} is a file, not a folder for bundles\n"
+    assert not (tmp_path / "c").exists()
