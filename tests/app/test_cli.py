@@ -289,7 +289,7 @@ def test_a_broken_bundle_never_goes_live(settings: Set, tmp_path: Path) -> None:
 
 def test_a_database_of_a_newer_version_is_left_alone(settings: Set) -> None:
     scorelet(settings, "db", "upgrade")
-    with connect(settings["SCORELET_DATABASE_URL"]).begin() as connection:
+    with connect(str(settings["SCORELET_DATABASE_URL"])).begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     code, _, error = scorelet(settings, "db", "upgrade")
