@@ -82,8 +82,8 @@ def test_few_rows_are_passed_over_more_often_though_validation_cannot_tell_yet(
     teacher = a_teacher(tiny_config.model_copy(update={"teacher": more}), tmp_path / "six", rows=20)
 
     assert len(teacher.members[0].history) == 6  # of two batches each
-    monkeypatch.setattr(fine_tuning, "_validate", lambda *_: float(next(rising)))
     rising = iter(range(6))
+    monkeypatch.setattr(fine_tuning, "_validate", lambda *_: float(next(rising)))
     last = a_teacher(tiny_config.model_copy(update={"teacher": more}), tmp_path / "last", rows=20)
     texts = [row.text for row in marked(20, seed=5)]
     assert np.abs(teacher.outputs(texts) - last.outputs(texts)).max() < 1e-5  # of equal epochs the last one's are kept
