@@ -187,6 +187,7 @@ def test_a_marker_in_every_field_of_every_failing_call_is_found_nowhere(service:
     failed(404, call("GET", f"/predictions/00000000-0000-0000-0000-000000000000?{spelt}={spelt}"))
     for name in ("item_id", "decision", "marked", "cursor", "limit"):
         failed(422, call("GET", f"/predictions?{name}={spelt}"))
+    failed(422, call("GET", f"/predictions?item_id=heat-1&{spelt}={spelt}"))
     service.raw(f"{MARKER} /{MARKER} HTTP/9\r\n{MARKER}\r\n\r\n{MARKER}".encode())
     service.raw(f"POST /score HTTP/1.1\r\nHost: {SPELT[0]}\r\nContent-Length: {MARKER}\r\n\r\n{MARKER}".encode())
     service.raw(f"POST /score HTTP/1.1\r\nHost: x\r\nUpgrade: {SPELT[0]}\r\nConnection: upgrade\r\n\r\n".encode())
@@ -199,7 +200,7 @@ def test_a_marker_in_every_field_of_every_failing_call_is_found_nowhere(service:
     failed(503, call("POST", "/score", body(), Idempotency_Key="another"))
     failed(503, call("POST", "/score/batch", {"responses": [body()]}))
     failed(503, call("POST", review, {"reviewer": MARKER, "score": 1}))
-    failed(503, call("GET", f"/predictions?item_id=heat-1&{spelt}={spelt}"))
+    failed(503, call("GET", f"/predictions?attempt_id={spelt}"))
 
     with sqlite3.connect(service.database) as database:
         assert {text for (text,) in database.execute("SELECT response FROM gone")} == {MARKER}  # where it belongs

@@ -85,7 +85,7 @@ def _carve(
         drawn.update(row for group in candidates[:wanted] for row in group)
         small += candidates if wanted == 0 else ()
     random.Random(seed).shuffle(small)
-    drawn.update(row for group in small[: round(share * len(small))] for row in group)
+    drawn.update(row for group in small[: int(share * len(small))] for row in group)
     fitted = {(number, folded(row.text)) for place, (number, row) in enumerate(every) if place not in drawn}
     drawn = {place for place in drawn if (every[place][0], folded(every[place][1].text)) not in fitted}
     carved = []

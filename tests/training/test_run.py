@@ -114,14 +114,14 @@ def test_what_was_decided_after_a_bundle_was_made_stays(trained: Trained, tmp_pa
     assert read_active(item).version == bundle.version
 
 
-@pytest.mark.parametrize("share", [0.02, None])
+@pytest.mark.parametrize("share", [0.01, None])
 def test_what_is_too_little_is_said_before_anything_is_trained(
     tiny_config: TrainingConfig, tmp_path: Path, share: float | None
 ) -> None:
     few = replace(item_data(), item=ITEM.model_copy(update={"item_id": "few-1"}), train=())
     config = tiny_config if share is None else tiny_config.model_copy(update={"learning_curve": (share,)})
 
-    with pytest.raises(TooFewRows, match="few-1 has no" if share is None else "learning_curve 0.02: "):
+    with pytest.raises(TooFewRows, match="few-1 has no" if share is None else "learning_curve 0.01: "):
         train_all([item_data(), few] if share is None else [item_data()], tmp_path, config)
 
     assert not (tmp_path / "cache").exists()

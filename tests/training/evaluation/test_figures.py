@@ -214,18 +214,18 @@ def test_on_every_scale_intervals_hold_their_figures(tmp_path: Path, item: dict[
 
 
 def test_two_raters_are_what_the_machine_is_held_against(tmp_path: Path) -> None:
-    """Where two scored, 0 1, 2 2, 3 3 and 1 1: their mean's variance is 4.75/3 less that of errors, 1/8, halved."""
+    """Where two scored, eight times 0 1, 2 2, 3 3 and 1 1: the variance of errors is 1/8."""
     pairs = [("warm", (0.0, 1.0)), ("warm air", (2.0, 2.0)), ("warm air goes", (3.0, 3.0)), ("cold", (1.0, 1.0))]
-    rows = [a_row(text, pair[1], pair) for text, pair in pairs]
+    rows = 8 * [a_row(text, pair[1], pair) for text, pair in pairs]
     found = figures_on(a_live_item(tmp_path), [a_row("cold air goes up", 0), *rows])
 
-    means, given = np.array([0.5, 2, 3, 1]), np.array([1, 2, 3, 1])
+    means, given = np.array(8 * [0.5, 2, 3, 1]), np.array(8 * [1, 2, 3, 1])
     errors = 0.5 / 4
-    variance = (((means - means.mean()) ** 2).sum() * 2 - 3 * errors) / 6
-    squared = (((means - given) ** 2).sum() * 2 - 4 * errors) / 8
+    variance = (((means - means.mean()) ** 2).sum() * 2 - 31 * errors) / 62
+    squared = (((means - given) ** 2).sum() * 2 - 32 * errors) / 64
     assert found.prmse == pytest.approx(1 - squared / variance)
     assert found.agreement is not None
-    assert (found.agreement.n, found.agreement.human_exact) == (5, 0.75)
+    assert (found.agreement.n, found.agreement.human_exact) == (33, 0.75)
     assert found.agreement.human_qwk is not None
     assert found.agreement.qwk is not None
     assert found.degradation == pytest.approx(found.agreement.human_qwk - found.agreement.qwk)

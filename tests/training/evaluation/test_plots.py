@@ -152,7 +152,7 @@ def test_of_many_scores_only_the_shades_are_shown(tmp_path: Path) -> None:
 
 def test_raters_are_marked_by_the_figure_that_is_plotted(tmp_path: Path) -> None:
     """Of two who agree by chance alone QWK is 0, and the exact agreement of a half is another figure."""
-    pairs = [(1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (2.0, 2.0)]
+    pairs = 8 * [(1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (2.0, 2.0)]
     found = figures_on(a_live_item(tmp_path), [a_row("warm " * (1 + n % 3), 1, pair) for n, pair in enumerate(pairs)])
     assert found.agreement is not None
     assert (found.agreement.human_qwk, found.agreement.human_exact) == (0, 0.5)
