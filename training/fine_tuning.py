@@ -101,9 +101,7 @@ def fine_tune(
         with _in_place(learnt, averaged):
             history.append(_validate(network, tokenizer, item, validation, config))
         console.print(f"{name}, epoch {epoch}: validation {history[-1]:.3f}")
-        if history[-1] == max(
-            history
-        ):  # of equals the last: a few rows tell a network that learnt nothing from no other
+        if history[-1] == max(history):  # of equals the last: in warm-up a few rows cannot tell epochs apart
             replace_file(folder / WEIGHTS, partial(_save, averaged))
         state = {"learnt": own.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
         state |= {"schedule": schedule.state_dict(), "history": history}

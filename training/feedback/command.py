@@ -13,7 +13,7 @@ from app.scoring.item import is_name
 from training.cache import work_folder
 from training.config import read_config
 from training.feedback.config import FeedbackConfig, Tuning
-from training.options import Cache, Data, Items, Models, UsageFailure, print_table, training_installed
+from training.options import Cache, Data, Items, Models, UsageFailure, print_table, to_be_written, training_installed
 from training.weights import resolve
 
 
@@ -43,8 +43,7 @@ def feedback(
     settings = read_config(config, FeedbackConfig) if config else FeedbackConfig()
     named = {key: value for key, value in (("tuning", tuning), ("base", base)) if value is not None}
     settings = settings.model_copy(update=named)
-    if report is not None and not report.absolute().parent.is_dir():
-        raise UsageFailure(f"{report}: there is no such folder")
+    to_be_written(report)
     resolve(settings.base)  # what is missing is said before hours are spent
     with training_installed():
         from training.feedback.figures import COLUMNS, table
