@@ -76,6 +76,7 @@ def write_tiny_bundle(
     student: bytes | None = None,
     limits: Limits = NO_LIMITS,
     policy: Policy = LENIENT,
+    config: dict[str, Any] | None = None,
 ) -> Path:
     """Write and activate it; the folder.  `item` replaces the scale, `student` the model file."""
     described = Item.model_validate(
@@ -108,7 +109,7 @@ def write_tiny_bundle(
             data_sha256="0" * 64,
             teacher=None,
             teacher_agreement=None,
-            config={},
+            config=config or {},
             seed=0,
             software={},
         ),

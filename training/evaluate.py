@@ -10,6 +10,7 @@ from app.scoring.registry import Registry
 from app.scoring.rows import read_rows
 from app.scoring.table import check_rows, judge_rows, write_table
 from training.attacks import attacks, good_responses
+from training.config import Phrases
 from training.datasets.responses import MarkedResponse, marked_from
 from training.errors import UnknownItems
 from training.evaluation.figures import ItemFigures, figures_of
@@ -64,6 +65,7 @@ def _of_item(
     rows, judged = [row for row, _ in own], [judgement for _, judgement in own]
     found = pairs_of(live, rows, judged)
     others = [text for name, written in good.items() if name != item_id for text in written]
-    tried = attacks(live.bundle.item, good[item_id], others, TRIED, SEED)
+    phrases = Phrases.kept_in(live.bundle.provenance.config)
+    tried = attacks(live.bundle.item, good[item_id], others, phrases, TRIED, SEED)
     evidence = evidence_of(live.bundle.item, found).model_copy(update={"attacks": attacked(live, tried)})
     return figures_of(live, rows, judged, found, evidence, texts)

@@ -115,7 +115,7 @@ def _make(
             continue
         parts, item = taught.parts[number], draft.item
         others = [text for name, texts in good.items() if name != item.item_id for text in texts]
-        tried = attacks(item, good[item.item_id], others, config.attacks_of_a_kind, config.seed)
+        tried = attacks(item, good[item.item_id], others, config.phrases, config.attacks_of_a_kind, config.seed)
         found = measured(student, parts.dev, tried)
         provenance = draft.provenance.model_copy(update={"teacher_agreement": of_teacher[number]})
         points = [*learning_curve(group, scored[number], config, cache)]

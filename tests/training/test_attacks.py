@@ -4,7 +4,8 @@ import pytest
 
 from app.scoring.item import Item
 from tests.training.data import GRADES, ITEM, LABELS, marked
-from training.attacks import CHANGED, JUNK, Phrases, attacks, good_responses
+from training.attacks import CHANGED, JUNK, attacks, good_responses
+from training.config import Phrases
 
 PROMPT = Item(
     item_id="heat-1",
@@ -19,28 +20,28 @@ GOOD = [
     "the density of the gas increases when it was cooled",
     "heating makes everything expand until nothing holds it",
 ]
+ENGLISH = Phrases()
 OTHERS = [f"a tadpole grows legs in week {number}" for number in range(9)]
 
 
 def made(
     item: Item = PROMPT, good: list[str] = GOOD, others: list[str] = OTHERS, count: int = 6
 ) -> dict[str, list[str]]:
-    return attacks(item, good, others, count, seed=1)
+    return attacks(item, good, others, ENGLISH, count, seed=1)
 
 
-def flipped(text: str) -> str:
-    """One response made of nothing but itself, with every word negated that can be."""
-    [only] = attacks(ITEM, [text], [], 1, seed=0)["negation"]
-    return only
+def negated(text: str, phrases: Phrases = ENGLISH) -> list[str]:
+    """One response with every word negated that can be; none, where none can."""
+    return attacks(ITEM, [text], [], phrases, 1, seed=0).get("negation", [])
 
 
 def test_the_same_seed_gives_the_same_texts() -> None:
     assert made() == made()
-    assert attacks(PROMPT, GOOD, OTHERS, 6, seed=2) != made()
+    assert attacks(PROMPT, GOOD, OTHERS, ENGLISH, 6, seed=2) != made()
 
 
 def test_every_kind_is_there_as_often_as_asked_for() -> None:
-    found = attacks(PROMPT, GOOD, OTHERS, 4, seed=1)
+    found = made(count=4)
 
     assert list(found) == [*JUNK, *CHANGED]
     assert {name: len(texts) for name, texts in found.items()} == {
@@ -128,7 +129,7 @@ def test_shuffled_responses_keep_their_words_and_no_order() -> None:
 def test_padding_stands_on_both_sides_of_a_whole_response() -> None:
     phrases = Phrases(padding="and so on")
 
-    found = attacks(PROMPT, GOOD, [], 4, 1, phrases)["padding"]
+    found = attacks(PROMPT, GOOD, [], phrases, 4, seed=1)["padding"]
 
     assert sorted(found) == sorted(f"and so on {text} and so on" for text in GOOD)
 
@@ -136,7 +137,7 @@ def test_padding_stands_on_both_sides_of_a_whole_response() -> None:
 def test_an_adverb_is_one_more_word_anywhere() -> None:
     phrases = Phrases(adverbs=("hardly",))
 
-    found = attacks(PROMPT, GOOD, [], 4, 1, phrases)["adverb"]
+    found = attacks(PROMPT, GOOD, [], phrases, 4, seed=1)["adverb"]
 
     less = [" ".join(word for word in text.split() if word != "hardly") for text in found]
     assert sorted(less) == sorted(GOOD)
@@ -146,7 +147,7 @@ def test_an_adverb_is_one_more_word_anywhere() -> None:
 def test_begging_is_one_phrase_or_two() -> None:
     phrases = Phrases(begging=("please", "kindly"))
 
-    found = attacks(PROMPT, GOOD, [], 50, 1, phrases)["begging"]
+    found = attacks(PROMPT, GOOD, [], phrases, 50, seed=1)["begging"]
 
     assert {*found} <= {"please", "kindly", "please please", "please kindly", "kindly please", "kindly kindly"}
     assert {len(text.split()) for text in found} == {1, 2}
@@ -160,22 +161,38 @@ def test_begging_is_one_phrase_or_two() -> None:
         ("pressure decreases, and more", "pressure increases, and less"),
         ("less is more", "more is not less"),
         ("IS it? It CAN be", "is not it? It cannot be"),
+        ("it cannot be, it is\nNOT", "it can be, it is"),
     ],
 )
 def test_a_negation_flips_both_ways_and_keeps_the_rest(text: str, wanted: str) -> None:
-    assert flipped(text) == wanted
+    assert negated(text) == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("text", "opposites", "wanted"),
+    [
+        ("Sie ist warm, Nicht kalt", (("ist", "ist nicht"), ("nicht", "sehr")), "Sie ist nicht warm, sehr kalt"),
+        ("空气是热的", (("是", "不是"),), "空气不是热的"),
+        ("空气不是热的", (("是", "不是"),), "空气是热的"),
+        ("a+b (c)", (("a+b", "(c)"),), "(c) a+b"),
+    ],
+)
+def test_opposites_of_any_language(text: str, opposites: tuple[tuple[str, str], ...], wanted: str) -> None:
+    assert negated(text, Phrases(opposites=opposites)) == [wanted]
+
+
+def test_without_opposites_nothing_is_negated() -> None:
+    assert negated("it is warm", Phrases(opposites=())) == []
 
 
 def test_parts_of_words_are_not_negated() -> None:
-    assert "negation" not in attacks(ITEM, ["this island moreover candied dots"], [], 1, seed=0)
+    assert negated("this island moreover candied dots") == []
 
 
 @pytest.mark.parametrize("text", ["it can't rise", "it can’t rise"])
 def test_a_contraction_is_one_word(text: str) -> None:
     """Not "cannot't", which no learner writes."""
-    found = attacks(ITEM, [text], [], 1, seed=0).get("negation", [])
-
-    assert not [own for own in found if "cannot" in own]
+    assert negated(text) == []
 
 
 def test_what_cannot_be_negated_is_left_out() -> None:

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.scoring.gate import Policy
-from training.config import TrainingConfig
+from training.config import Phrases, TrainingConfig
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,7 @@ from training.config import TrainingConfig
         ({}, True),
         ({"teacher": {"members": 2}}, True),  # settings that were not there yet
         ({"teacher": {"members": 3}}, False),
+        ({"phrases": {"padding": "und so weiter"}}, False),
         ({"seed": 1}, False),
         ({"release": {"min_responses": 40}}, False),  # its gate is another
         ({"calibration_folds": 0}, False),
@@ -31,7 +32,24 @@ def test_an_items_release_policy_is_a_setting() -> None:
     assert TrainingConfig().release == Policy()
 
 
-@pytest.mark.parametrize("wrong", [{"release": {"min_qwk": 0.6}}, {"calibration_folds": -1}, {"target_agreement": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"release": {"min_qwk": 0.6}},
+        {"calibration_folds": -1},
+        {"target_agreement": 0},
+        {"phrases": {"begging": []}},
+        {"phrases": {"adverbs": [" "]}},
+        {"phrases": {"opposites": [["more", ""]]}},
+    ],
+)
 def test_settings_that_mean_nothing_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TrainingConfig.model_validate(wrong)
+
+
+def test_a_bundles_phrases_are_read_from_the_settings_that_it_keeps() -> None:
+    german = Phrases(adverbs=("kaum",))
+
+    assert Phrases.kept_in(TrainingConfig(phrases=german).model_dump(mode="json")) == german
+    assert Phrases.kept_in({}) == Phrases.kept_in({"phrases": {"verbs": 1}}) == Phrases()

@@ -110,6 +110,18 @@ def test_attacks_are_made_of_what_the_file_has(models: Path, responses: Path) ->
     assert of_belief.evidence.attacks["other_item"].n == 1
 
 
+def test_attacks_are_written_in_the_words_that_the_bundle_keeps(models: Path, responses: Path) -> None:
+    """Here one word or two, which are too few."""
+    bitte = {"phrases": {"begging": ["bitte"]}}
+    write_tiny_bundle(models, "heat-1", version="20260105T000000Z-00000005", limits=Limits(min_pieces=5))
+    [in_english] = evaluate(models, responses, None, ["heat-1"])
+    write_tiny_bundle(models, "heat-1", version="20260106T000000Z-00000006", limits=Limits(min_pieces=5), config=bitte)
+    [in_german] = evaluate(models, responses, None, ["heat-1"])
+
+    assert in_english.evidence.attacks["begging"].accepted > 0.9
+    assert in_german.evidence.attacks["begging"].accepted == 0
+
+
 def test_attacks_are_the_same_every_time(models: Path, responses: Path) -> None:
     """How many have fifteen words is a matter of the draw."""
     write_tiny_bundle(models, "heat-1", version="20260105T000000Z-00000005", limits=Limits(min_pieces=15))

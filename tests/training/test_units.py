@@ -3,6 +3,7 @@ import pytest
 from app.scoring.item import Item
 from training.attacks import attacks
 from training.augment import augmented
+from training.config import Phrases
 from training.units import gap_of, units
 
 CHINESE = ["暖空气上升，冷空气下沉。", "因为密度小，所以往上走。"]
@@ -28,7 +29,7 @@ def test_a_space_stands_between_units_where_the_writing_has_any(texts: list[str]
 def test_what_has_no_spaces_is_cut_all_the_same() -> None:
     made = {own.text for own in augmented(CHINESE, 20, seed=0)}
     item = Item(item_id="heat-1", prompt="为什么热空气会上升？", scale="points", max_score=2)
-    tried = attacks(item, CHINESE, [], 10, seed=0)
+    tried = attacks(item, CHINESE, [], Phrases(), 10, seed=0)
 
     assert len(made - {*CHINESE, "".join(CHINESE)}) > 10
     assert not any(" " in text for kind in ("words", "shuffled", "prompt") for text in tried[kind])

@@ -24,6 +24,7 @@ from training.weights import fingerprint
 
 FORMAT = 3  # of the keys: raised when contestants, or how all are decoded, change
 SEEDS = 3  # of what is seeded, if nobody says otherwise
+UNUSED = {"phrases": True}  # settings of attacks, which nobody is tried by here
 SHARED = {"teacher": {"shared_min_steps"}, "distillation": {"shared_epochs"}}  # settings for items that share a teacher
 TIMED_ITEMS = 3  # of a group: its networks are of one size
 
@@ -70,7 +71,7 @@ class _GroupResults:
         self, group: Group, config: TrainingConfig, folder: Path, contestants: Sequence[Contestant], seeds: int
     ) -> None:
         self._folder, self.contestants, self._seeds = folder, contestants, seeds
-        unused = SHARED if len(group.members) == 1 else None
+        unused = UNUSED | (SHARED if len(group.members) == 1 else {})
         self._settings = key_of(FORMAT, config.model_dump(exclude=unused), fingerprint(config.teacher.base))
         self._keys = [
             {c.name: key_of(self._settings, c.name, group.data_sha256(data)) for c in contestants}

@@ -13,7 +13,7 @@ from training.compare.contest import Contestant
 from training.compare.figures import sections
 from training.compare.results import read_results
 from training.compare.run import SEEDS, compare
-from training.config import TrainingConfig
+from training.config import Phrases, TrainingConfig
 from training.datasets import ItemData
 
 
@@ -40,6 +40,15 @@ def test_who_cannot_take_part_is_not_asked_again(tmp_path: Path, config: Trainin
     assert fakes.making() == []
     [section] = sections([result], {contestant.name: "any" for contestant in fakes.all})
     assert [row.name for row in section.contestants] == ["once", "seeded", "last", "human"]
+
+
+def test_settings_of_attacks_change_nothing(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+    run(tmp_path, config, fakes, A)
+    fakes.making()
+
+    run(tmp_path, config.model_copy(update={"phrases": Phrases(padding="und so weiter")}), fakes, A)
+
+    assert fakes.making() == []
 
 
 def test_what_is_not_timed_is_not_missed(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
