@@ -19,7 +19,8 @@ import httpx2
 import typer
 
 from app.scoring.active import active_bytes, item_ids
-from app.scoring.bundle import METADATA, sha256
+from app.scoring.bundle import METADATA
+from app.scoring.sealed import sha256
 from benchmarks.service import quantiles, resident, served
 
 WARM = 10  # items

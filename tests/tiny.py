@@ -27,13 +27,13 @@ from app.scoring.bundle import (
     Interval,
     PredictionSet,
     Provenance,
-    sha256,
 )
 from app.scoring.conditions import Finding, Limits
 from app.scoring.evidence import AttackFigures, Evidence
 from app.scoring.featurizer import SPECIAL, START, UNKNOWN
 from app.scoring.gate import Policy
 from app.scoring.item import Item
+from app.scoring.sealed import sha256
 from app.scoring.text import is_blank
 
 WORDS = ["heat rises because warm air is lighter than cold air", "warm air goes up and cold air sinks"]

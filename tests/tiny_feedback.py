@@ -28,11 +28,11 @@ from app.scoring.feedback.bundle import (
     FeedbackBundle,
     FeedbackProvenance,
     VerdictSettings,
-    checksum,
 )
 from app.scoring.feedback.prompt import PromptSettings
 from app.scoring.feedback.screen import BETWEEN, HIGHEST, LOWEST
 from app.scoring.item import Item
+from app.scoring.sealed import checksum
 from tests.tiny import word_count_onnx, word_tokenizer
 
 UNKNOWN, BEGIN, END, GO = "<unk>", "<s>", "</s>", "<go>"

@@ -21,10 +21,10 @@ from app.scoring.bundle import (
     PredictionSet,
     Provenance,
     read_bundle,
-    sha256,
 )
 from app.scoring.featurizer import SPECIAL, START
 from app.scoring.item import Item
+from app.scoring.sealed import sha256
 from app.scoring.teacher import FOLDER, METADATA, TaughtItem, TeacherBundle, member_names
 from tests.tiny import FULL_MARKS, NINE_TENTHS, word_tokenizer
 

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from app.scoring.bundle import CARD, METADATA, STUDENT, TOKENIZER, Bundle, sha256
+from app.scoring.bundle import CARD, METADATA, STUDENT, TOKENIZER, Bundle
+from app.scoring.sealed import sha256
 from app.scoring.student import Student
 from training.students import StudentFiles
 

@@ -5,29 +5,23 @@
 This module reads the files whole or refuses them.  It knows nothing of what the model computes.
 """
 
-import hashlib
 import math
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from app.scoring.agreement import Agreement
 from app.scoring.conditions import Limits
-from app.scoring.errors import BadBundle, first_fault
 from app.scoring.evidence import Evidence
 from app.scoring.gate import Gate, Policy, gate_of
 from app.scoring.item import Item, Name
+from app.scoring.sealed import Value, check_names, read_files, read_metadata, sha256
 
 METADATA, TOKENIZER, STUDENT, CARD = "bundle.json", "tokenizer.json", "student.onnx", "card.md"
 FILES = (TOKENIZER, STUDENT, CARD)
-MAX_BYTES = 64 * 2**20  # a student has some hundred kilobytes; whatever is larger is not one
-
-
-class Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Interval(Value):
@@ -124,7 +118,11 @@ class Bundle(Value):
     evidence: Evidence = Field(default=Evidence(), description="Measured on the same rows.")
     policy: Policy = Field(default=Policy(), description="What it must show before its scores may stand.")
     provenance: Provenance
-    sha256: dict[Literal["tokenizer.json", "student.onnx", "card.md"], str]
+    sha256: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        return f"{self.item.item_id}/{self.version}"
 
     @property
     def gate(self) -> Gate:
@@ -152,37 +150,9 @@ class BundleFiles:
     metadata_bytes: int
 
 
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def read_bundle(folder: Path) -> BundleFiles:
     """Every file read and checked against bundle.json.  Raises BadBundle with the reason."""
-    try:
-        metadata = read_plain(folder, METADATA)
-        bundle = Bundle.model_validate_json(metadata)
-    except ValidationError as error:
-        raise BadBundle(f"{METADATA}: {first_fault(error)}") from None
-    if bundle.version != folder.name or bundle.item.item_id != folder.parent.name:
-        named, stands = f"{bundle.item.item_id}/{bundle.version}", f"{folder.parent.name}/{folder.name}"
-        raise BadBundle(f"{METADATA} is of {named}, not of {stands}")
-    if missing := set(FILES) - set(bundle.sha256):
-        raise BadBundle(f"{METADATA} has no checksum of {sorted(missing)}")
-    contents = {name: read_plain(folder, name) for name in FILES}
-    for name, content in contents.items():
-        if sha256(content) != bundle.sha256[name]:  # type: ignore[index]  # name is one of FILES
-            raise BadBundle(f"{name} does not have the checksum in {METADATA}")
+    bundle, metadata = read_metadata(folder, METADATA, Bundle)
+    check_names(bundle, METADATA, FILES)
+    contents = read_files(folder, bundle, METADATA)
     return BundleFiles(bundle, contents[TOKENIZER], contents[STUDENT], sha256(metadata), len(metadata))
-
-
-def read_plain(folder: Path, name: str, most: int = MAX_BYTES) -> bytes:
-    """Raises BadBundle for a link, for what is no file, and for more than `most` bytes."""
-    path = folder / name
-    try:
-        if path.is_symlink() or not path.is_file():
-            raise BadBundle(f"{name} is missing or not a plain file")
-        if path.stat().st_size > most:
-            raise BadBundle(f"{name} is larger than {most} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise BadBundle(f"{name} cannot be read: {error.strerror}") from None

@@ -153,6 +153,11 @@ class Item(BaseModel):
             raise BadMark(f"give a score, a {kind} from {bottom} to {top}, and no label")
         return whole_if_whole(score)
 
+    def asks_the_same_as(self, other: Self) -> bool:
+        """Whether a model that learnt the one knows the other: this very question on this very scale."""
+        asked = {"item_id", "prompt", "scale", "min_score", "max_score", "labels", "references"}
+        return self.model_dump(include=asked) == other.model_dump(include=asked)
+
     def label(self, value: float) -> str | None:
         return self.labels[int(value)] if self.labels is not None else None
 

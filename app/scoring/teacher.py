@@ -16,11 +16,12 @@ from pydantic import Field, ValidationError, model_validator
 from tokenizers import Tokenizer
 
 from app.scoring.agreement import Agreement
-from app.scoring.bundle import CARD, TOKENIZER, Head, Provenance, Value, read_plain, sha256
+from app.scoring.bundle import CARD, TOKENIZER, Head, Provenance
 from app.scoring.decoding import Outputs, Score, columns, decode, softmax
-from app.scoring.errors import BadBundle, first_fault, no_panic, refusing
+from app.scoring.errors import BadBundle, no_panic, refusing
 from app.scoring.item import Item, Name, is_name
 from app.scoring.network import session_of
+from app.scoring.sealed import Value, check_names, read_files, read_metadata, read_plain, sha256
 
 FOLDER, METADATA = "_teachers", "teacher.json"
 MAX_BYTES = 4 * 2**30
@@ -57,6 +58,10 @@ class TeacherBundle(Value):
     merit: dict[Literal["float32", "int8"], float] = Field(description="On validation: QWK, macro-F1, or minus RMSE.")
     provenance: Provenance
     sha256: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        return f"{self.name}/{self.version}"
 
     @model_validator(mode="after")
     def _items_share_a_scale(self) -> Self:
@@ -121,27 +126,14 @@ class ExportedTeacher:
 
     @property
     def title(self) -> str:
-        return f"{self.bundle.name}/{self.bundle.version}"
+        return self.bundle.title
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Every file read and checked against teacher.json, and probed.  Raises BadBundle with the reason."""
-        try:
-            metadata = read_plain(folder, METADATA)
-            bundle = TeacherBundle.model_validate_json(metadata)
-        except ValidationError as error:
-            raise BadBundle(f"{METADATA}: {first_fault(error)}") from None
-        if (bundle.name, bundle.version) != (folder.parent.name, folder.name):
-            raise BadBundle(
-                f"{METADATA} is of {bundle.name}/{bundle.version}, not of {folder.parent.name}/{folder.name}"
-            )
-        names = [TOKENIZER, CARD, *member_names(bundle.members)]
-        if set(names) != set(bundle.sha256):
-            raise BadBundle(f"{METADATA} has checksums of {sorted(bundle.sha256)}, not of {sorted(names)}")
-        contents = {name: read_plain(folder, name, MAX_BYTES) for name in names}
-        for name, content in contents.items():
-            if sha256(content) != bundle.sha256[name]:
-                raise BadBundle(f"{name} does not have the checksum in {METADATA}")
+        bundle, metadata = read_metadata(folder, METADATA, TeacherBundle)
+        check_names(bundle, METADATA, [TOKENIZER, CARD, *member_names(bundle.members)])
+        contents = read_files(folder, bundle, METADATA, MAX_BYTES)
         members = [contents[name] for name in member_names(bundle.members)]
         first = bundle.items[0]
         network = TeacherNetwork(contents[TOKENIZER], members, bundle.max_tokens, bundle.between, first.item)
@@ -156,8 +148,7 @@ class ExportedTeacher:
     def taught(self, item: Item) -> TaughtItem:
         """Raises BadBundle for another question, or for this one on another scale."""
         own = self._taught.get(item.item_id)
-        asked = {"prompt", "scale", "min_score", "max_score", "labels", "references"}
-        if own is None or own.item.model_dump(include=asked) != item.model_dump(include=asked):
+        if own is None or not own.item.asks_the_same_as(item):
             raise BadBundle(f"it was not taught item {item.item_id!r} as this question on this scale")
         return own
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.scoring.active import Fallback, read_active
-from app.scoring.bundle import sha256
+from app.scoring.sealed import sha256
 from app.scoring.teacher import METADATA
 from tests.programs import run
 from tests.tiny import write_tiny_bundle

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from app.scoring.bundle import STUDENT, TOKENIZER, Bundle, sha256
+from app.scoring.bundle import STUDENT, TOKENIZER, Bundle
 from app.scoring.errors import BadBundle
+from app.scoring.sealed import sha256
 from app.scoring.student import Student
 from tests.tiny import word_count_onnx, word_grade_onnx, word_tokenizer, write_tiny_bundle
 from training.export import version_of, write_bundle

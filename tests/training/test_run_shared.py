@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from app.scoring.active import versions
-from app.scoring.bundle import CARD, Bundle, sha256
+from app.scoring.bundle import CARD, Bundle
 from app.scoring.item import Item
 from app.scoring.registry import Registry
+from app.scoring.sealed import sha256
 from app.scoring.student import Student
 from tests.training.conftest import shared, tiny_settings
 from tests.training.data import GRADES, ITEM, some_items

@@ -20,9 +20,9 @@ from app.scoring.feedback.bundle import (
     TOKENIZER,
     FeedbackBundle,
     FeedbackFiles,
-    checksum,
     load_feedback,
 )
+from app.scoring.sealed import checksum
 from training.feedback.adapter_file import write_adapter
 from training.feedback.verdicts import Reader
 

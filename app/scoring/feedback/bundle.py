@@ -6,19 +6,18 @@
 One bundle serves many items.  `models/_feedback/<name>/ACTIVE` names the version that is live.
 """
 
-import hashlib
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field
 
-from app.scoring.bundle import read_plain
-from app.scoring.errors import BadBundle, UnknownItem, first_fault, refusing
+from app.scoring.errors import UnknownItem, refusing
 from app.scoring.feedback.prompt import Prompter, PromptSettings
 from app.scoring.feedback.screen import Screen
 from app.scoring.item import Item, Name, is_name
 from app.scoring.network import Network
+from app.scoring.sealed import Value, check_files, check_names, read_metadata, read_plain
 
 FOLDER, METADATA = "_feedback", "feedback.json"
 BASE, ADAPTER, TOKENIZER, READER, READER_TOKENIZER, CARD = (
@@ -30,10 +29,6 @@ BASE, ADAPTER, TOKENIZER, READER, READER_TOKENIZER, CARD = (
     "card.md",
 )
 NEEDED = (BASE, TOKENIZER, READER, READER_TOKENIZER, CARD)  # an untuned model has no adapter
-
-
-class Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _nominal(item: Item) -> Item:
@@ -71,6 +66,10 @@ class FeedbackBundle(Value):
     provenance: FeedbackProvenance
     sha256: dict[str, str]
 
+    @property
+    def title(self) -> str:
+        return f"{self.name}/{self.version}"
+
 
 class FeedbackFiles:
     """A checked bundle, ready but for the language model itself, which runs elsewhere."""
@@ -100,40 +99,17 @@ class FeedbackFiles:
         return self.folder / ADAPTER if ADAPTER in self.bundle.sha256 else None
 
     def knows(self, item: Item) -> bool:
-        """Whether it learnt this very question on this very scale."""
         own = self.items.get(item.item_id)
-        asked = {"item_id", "prompt", "scale", "min_score", "max_score", "labels", "references"}
-        return own is not None and own.model_dump(include=asked) == item.model_dump(include=asked)
+        return own is not None and own.asks_the_same_as(item)
 
 
 def load_feedback(folder: Path) -> FeedbackFiles:
     """Every file checked against feedback.json, then read.  Raises BadBundle with the reason."""
-    try:
-        bundle = FeedbackBundle.model_validate_json(read_plain(folder, METADATA))
-    except ValidationError as error:
-        raise BadBundle(f"{METADATA}: {first_fault(error)}") from None
-    if (bundle.name, bundle.version) != (folder.parent.name, folder.name):
-        raise BadBundle(f"{METADATA} is of {bundle.name}/{bundle.version}, not of {folder.parent.name}/{folder.name}")
-    if missing := set(NEEDED) - set(bundle.sha256):
-        raise BadBundle(f"{METADATA} has no checksum of {sorted(missing)}")
-    if unknown := set(bundle.sha256) - {*NEEDED, ADAPTER}:
-        raise BadBundle(f"{METADATA} names {sorted(unknown)}, which no feedback bundle has")
-    for name, wanted in bundle.sha256.items():
-        if checksum(folder / name) != wanted:
-            raise BadBundle(f"{name} does not have the checksum in {METADATA}")
+    bundle, _ = read_metadata(folder, METADATA, FeedbackBundle)
+    check_names(bundle, METADATA, NEEDED, [ADAPTER])
+    check_files(folder, bundle, METADATA)
     with refusing(f"{TOKENIZER} cannot be used"):
         return FeedbackFiles(folder, bundle)
-
-
-def checksum(path: Path) -> str:
-    """SHA-256, read in pieces: a base may have gigabytes.  Raises BadBundle."""
-    try:
-        if path.is_symlink() or not path.is_file():
-            raise BadBundle(f"{path.name} is missing or not a plain file")
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BadBundle(f"{path.name} cannot be read: {error.strerror}") from None
 
 
 def feedback_names(models: Path) -> list[str]:

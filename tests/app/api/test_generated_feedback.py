@@ -14,8 +14,9 @@ from starlette.testclient import TestClient
 
 from app.feedback import writer
 from app.scoring.active import ACTIVE
-from app.scoring.feedback.bundle import FOLDER, checksum
+from app.scoring.feedback.bundle import FOLDER
 from app.scoring.item import Item
+from app.scoring.sealed import checksum
 from tests.app.api.claims import BOTH
 from tests.app.conftest import Serve, Sql
 from tests.tiny import write_tiny_bundle

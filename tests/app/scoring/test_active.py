@@ -18,9 +18,10 @@ from app.scoring.active import (
     release,
     versions,
 )
-from app.scoring.bundle import CARD, METADATA, read_bundle, sha256
+from app.scoring.bundle import CARD, METADATA, read_bundle
 from app.scoring.errors import BadBundle, UnknownItem
 from app.scoring.gate import Policy
+from app.scoring.sealed import sha256
 from tests.tiny import LENIENT, write_tiny_bundle
 
 FIRST, SECOND = "20260101T000000Z-00000001", "20260202T000000Z-00000002"

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.scoring.bundle import METADATA, STUDENT, TOKENIZER, sha256
+from app.scoring.bundle import METADATA, STUDENT, TOKENIZER
 from app.scoring.errors import BadBundle
+from app.scoring.sealed import sha256
 from app.scoring.student import Student
 from tests.programs import run
 from tests.tiny import word_count_onnx, word_grade_onnx, write_tiny_bundle

@@ -255,6 +255,11 @@ def one_checksum_less(folder: Path) -> None:
     change_metadata(folder, sha256={name: own for name, own in files.items() if name != CARD})
 
 
+def one_checksum_more(folder: Path) -> None:
+    files = ExportedTeacher.load(folder).bundle.sha256
+    change_metadata(folder, sha256=files | {"member-2.onnx": files[FIRST]})
+
+
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "an altered member": (altered(FIRST), f"{FIRST} does not have the checksum in teacher.json"),
     "an altered tokenizer": (altered(TOKENIZER), "tokenizer.json does not have the checksum"),
@@ -264,8 +269,9 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "no such member": (removed(FIRST), f"{FIRST} is missing or not a plain file"),
     "no tokenizer": (removed(TOKENIZER), "tokenizer.json is missing"),
     "no metadata": (removed(METADATA), "teacher.json is missing"),
-    "one member of two": (metadata(members=2), r"has checksums of .*, not of .*member-2.onnx"),
-    "a file without a checksum": (one_checksum_less, r"has checksums of .*, not of .*card.md"),
+    "one member of two": (metadata(members=2), "teacher.json has no checksum of .'member-2.onnx'"),
+    "two members of one": (one_checksum_more, "teacher.json names .'member-2.onnx'.*, which no such bundle has"),
+    "a file without a checksum": (one_checksum_less, "teacher.json has no checksum of .'card.md'"),
     "no JSON": (lambda folder: (folder / METADATA).write_text("{"), "teacher.json: the file: Invalid JSON"),
     "a field of another time": (metadata(format=2), "teacher.json: format: Input should be 1"),
     "another name": (metadata(name="other"), f"is of other/{VERSION}, not of {NAME}/{VERSION}"),
