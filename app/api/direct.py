@@ -35,7 +35,7 @@ class DirectRoute(APIRoute):
 
 
 async def json_only(request: Request) -> None:
-    """A dependency, and called by what has none.  Raises UnsupportedMediaType.
+    """Raises UnsupportedMediaType.
 
     A page of another site may send a form or plain text from a reader's browser, but not JSON.
     """
@@ -66,12 +66,16 @@ def refused(where: str, found: Sequence[Any]) -> RequestValidationError:
 
 def documented_body(model: type[BaseModel], *headers: dict[str, Any]) -> dict[str, Any]:
     """For a route's `openapi_extra`: its body, the headers it reads, and that it wants a key."""
-    schema = {"$ref": REFERENCE.format(model=model.__name__)}
-    return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+    return body_of(model) | {
         "parameters": [{"in": "header", "required": False} | header for header in headers],
         "security": [{"HTTPBearer": []}],
     }
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """For the `openapi_extra` of a route that reads nothing else by itself."""
+    schema = {"$ref": REFERENCE.format(model=model.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def components(*models: type[BaseModel]) -> dict[str, Any]:

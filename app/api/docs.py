@@ -8,7 +8,7 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
-from app.api.bodies import BatchRequest, ScoreRequest
+from app.api.bodies import BatchRequest, ReviewRequest, ScoreRequest
 from app.api.direct import components
 from app.api.examples import EXAMPLES
 
@@ -30,7 +30,7 @@ def mount(app: FastAPI) -> None:
     def completed() -> dict[str, Any]:
         """With what FastAPI cannot know of direct routes, and examples: it drops every null from its document."""
         document = described()
-        document["components"]["schemas"] |= components(ScoreRequest, BatchRequest)
+        document["components"]["schemas"] |= components(ScoreRequest, BatchRequest, ReviewRequest)
         for model, example in EXAMPLES.items():
             document["components"]["schemas"][model.__name__]["examples"] = [example]
         return document

@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from app.api.access import ReadingCaller, ReviewCaller
 from app.api.bodies import LoggedReply, LogPage, Reference, ReviewRequest
-from app.api.direct import json_only
+from app.api.direct import body_of, read_body
 from app.api.problems import UnknownPrediction, documented
 from app.api.state import State, StateDep
 from app.marking import add_mark
@@ -50,22 +50,18 @@ async def prediction(prediction_id: UUID, caller: ReadingCaller, state: StateDep
     "/predictions/{prediction_id}/review",
     status_code=201,
     responses=documented(400, 401, 403, 404, 413, 415, 422, 503),
+    openapi_extra=body_of(ReviewRequest),
 )
-async def review(
-    prediction_id: UUID,
-    request: ReviewRequest,
-    caller: ReviewCaller,
-    _: Annotated[None, Depends(json_only)],
-    state: StateDep,
-) -> LoggedReply:
+async def review(prediction_id: UUID, request: Request, caller: ReviewCaller, state: StateDep) -> LoggedReply:
     """A human mark.  It always wins; the machine's score and earlier marks are kept beside it."""
+    body = await read_body(request, ReviewRequest)  # here: FastAPI would read it of callers without a key too
 
     def write() -> LoggedReply:
         with Session(state["engine"]) as session:
             row = predictions.find(session, str(prediction_id))
             if row is None:
                 raise UnknownPrediction(f"no prediction {prediction_id}")
-            add_mark(session, state["registry"], row, request.mark(), caller.key_id)
+            add_mark(session, state["registry"], row, body.mark(), caller.key_id)
             session.commit()
             return _replies(session, [row], state)[0]
 
@@ -80,7 +76,7 @@ class LogQuery(BaseModel):
     item_id: Name | None = None
     decision: list[Decision] | None = Field(default=None, description="May be repeated: one of these.")
     marked: bool | None = Field(default=None, description="By a person, or not yet.")
-    learner_hash: str | None = Field(default=None, max_length=64, description="As predictions show it.")
+    learner_hash: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="As predictions show it.")
     attempt_id: Reference | None = Field(default=None, description="The caller's own reference.")
     cursor: UUID | None = Field(default=None, description="`next` of the page before.")
     limit: int = Field(default=50, ge=1, le=500)

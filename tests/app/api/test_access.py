@@ -1,5 +1,6 @@
 import hashlib
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -179,6 +180,24 @@ def test_a_key_may_do_what_its_scope_says(
 
 
 @BOTH
+@pytest.mark.parametrize("path", ["/score", "/score/batch", f"/predictions/{uuid.UUID(int=0)}/review"])
+def test_no_body_is_read_of_whom_may_not_send_one(serve: Serve, make_key: MakeKey, path: str) -> None:
+    """Parsing megabytes costs seconds, and what a broken-off body left stayed in memory."""
+    metrics = make_key("metrics")
+    client = serve()
+    read: list[bytes] = []
+
+    def pieces() -> Iterator[bytes]:
+        read.append(b"{}")
+        yield b"{}"
+
+    for headers in ({}, metrics.headers):
+        reply = client.post(path, content=pieces(), headers={"Content-Type": "application/json"} | headers)
+        assert reply.status_code in (401, 403)
+
+    assert read == []
+
+
 def test_a_score_key_reads_its_own_predictions_and_a_review_key_all(client: TestClient, make_key: MakeKey) -> None:
     in_the_open = client.post("/score", json=body()).json()["prediction_id"]
     own, other, reviewer = make_key("score"), make_key("score"), make_key("review")

@@ -67,6 +67,8 @@ def test_the_log_is_found_by_learner_and_attempt(serve: Serve) -> None:
     assert sorted(attempts(learner_hash=pseudonym)) == ["quiz-7", "quiz-8"]
     assert attempts(attempt_id="quiz-7") == ["quiz-7", "quiz-7"]
     assert attempts(learner_hash=pseudonym, attempt_id="quiz-7") == ["quiz-7"]
+    for wrong in ("\0" * 64, pseudonym[1:], pseudonym.upper() + "0"):  # PostgreSQL takes no NUL
+        assert client.get("/predictions", params={"learner_hash": wrong}).status_code == 422
     assert attempts(attempt_id="quiz-9") == []
 
 
