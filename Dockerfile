@@ -4,7 +4,7 @@
 #   docker build --tag scorelet:0.1.0 .
 #   docker run --rm --volume scorelet:/data scorelet:0.1.0 db upgrade
 #   docker run --rm --volume scorelet:/data scorelet:0.1.0 keys create "our school" --scope score
-#   docker run --detach --read-only --tmpfs /tmp --cap-drop ALL --volume scorelet:/data \
+#   docker run --detach --restart unless-stopped --stop-timeout 60 --read-only --tmpfs /tmp --cap-drop ALL --volume scorelet:/data \
 #       --publish 127.0.0.1:8000:8000 scorelet:0.1.0
 #
 # Without --volume the tables and keys are gone with the container.

@@ -35,9 +35,9 @@ def quadratic_weighted_kappa(human: ArrayLike, machine: ArrayLike) -> float:
     NaN when both raters gave one and the same score throughout.
     """
     h, m = _pair(human, machine)
-    denominator = h.var() + m.var() + (h.mean() - m.mean()) ** 2
-    if denominator == 0:
+    if np.ptp([h, m]) == 0:  # a mean of like numbers may be another, so that their variance is not quite 0
         return float("nan")
+    denominator = h.var() + m.var() + (h.mean() - m.mean()) ** 2
     return float(2 * ((h - h.mean()) * (m - m.mean())).mean() / denominator)
 
 
@@ -64,8 +64,7 @@ def standardised_mean_difference(human: ArrayLike, machine: ArrayLike) -> float:
     NaN when the human scores do not vary.
     """
     h, m = _pair(human, machine)
-    deviation = h.std(ddof=1) if len(h) > 1 else 0.0
-    return float((m.mean() - h.mean()) / deviation) if deviation > 0 else float("nan")
+    return float((m.mean() - h.mean()) / h.std(ddof=1)) if np.ptp(h) > 0 else float("nan")
 
 
 def macro_f1(human: ArrayLike, machine: ArrayLike) -> float:
@@ -90,8 +89,9 @@ def mean_absolute_error(human: ArrayLike, machine: ArrayLike) -> float:
 def pearson_correlation(human: ArrayLike, machine: ArrayLike) -> float:
     """r = cov(H, M) / (SD(H) SD(M)); NaN when either does not vary."""
     h, m = _pair(human, machine)
-    deviations = h.std() * m.std()
-    return float(((h - h.mean()) * (m - m.mean())).mean() / deviations) if deviations > 0 else float("nan")
+    if np.ptp(h) == 0 or np.ptp(m) == 0:
+        return float("nan")
+    return float(((h - h.mean()) * (m - m.mean())).mean() / (h.std() * m.std()))
 
 
 def interval_coverage(human: ArrayLike, intervals: ArrayLike) -> float:

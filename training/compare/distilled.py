@@ -27,7 +27,7 @@ def full_recipe(contest: Contest, seed: int) -> list[Competitor]:
 
 def published_loss(contest: Contest, seed: int) -> list[Competitor]:
     """The loss of the paper on the marked responses alone."""
-    return _best_epochs(contest, seed, {})
+    return _best_epochs(contest, seed, {"temperature": 1.0})
 
 
 def human_labels(contest: Contest, seed: int) -> list[Competitor]:

@@ -9,6 +9,7 @@ from app.scoring.agreement import Agreement
 from app.scoring.gate import lines
 from training.evaluation.figures import ItemFigures
 
+EXACT = "exact agreement"
 ATTACKS = {
     "characters": "random characters",
     "words": "words of good responses, drawn at random",
@@ -64,7 +65,7 @@ def view(own: ItemFigures) -> dict[str, Any]:
 
 
 def metric_of(own: ItemFigures) -> str:
-    return "exact agreement" if own.agreement is not None and own.agreement.qwk is None else "QWK"
+    return EXACT if own.agreement is not None and own.agreement.qwk is None else "QWK"
 
 
 def summary(found: Sequence[ItemFigures]) -> list[tuple[str, ...]]:
@@ -125,8 +126,9 @@ def agreement(own: ItemFigures) -> Table:
 
 def others(own: ItemFigures) -> list[Table]:
     """Tables of which some have no rows but their heads."""
+    metric = metric_of(own)
     groups = [
-        (name, f"{g.n:,}", shown(g.dsm), f"{g.mean_difference:+.3f}", shown(_main(g.agreement)))
+        (name, f"{g.n:,}", shown(g.dsm), f"{g.mean_difference:+.3f}", _shown_of(g.agreement, metric))
         for name, g in own.evidence.groups.items()
     ]
     fair = [
@@ -134,7 +136,12 @@ def others(own: ItemFigures) -> list[Table]:
         for name, f in own.fairness.items()
     ]
     bands = [
-        (f"{b.words[0]} to {b.words[1]} words", f"{b.n:,}", f"{b.mean_difference:+.3f}", shown(_main(b.agreement)))
+        (
+            f"{b.words[0]} to {b.words[1]} words",
+            f"{b.n:,}",
+            f"{b.mean_difference:+.3f}",
+            _shown_of(b.agreement, metric),
+        )
         for b in own.bands
     ]
     tried = [
@@ -152,10 +159,10 @@ def others(own: ItemFigures) -> list[Table]:
     return [
         ("Recall of each score", [("score", "responses", "recall"), *recalled]),
         ("Held back or flagged", [("condition or flag", "responses"), *held]),
-        ("By length", [("", "responses", "machine less human", metric_of(own)), *bands]),
+        ("By length", [("", "responses", "machine less human", metric), *bands]),
         (
             "By group",
-            [("", "responses", "difference of standardised means", "machine less human", metric_of(own)), *groups],
+            [("", "responses", "difference of standardised means", "machine less human", metric), *groups],
         ),
         ("Variance explained by group", [("", "squared difference", "difference", "beyond the human score"), *fair]),
         ("Attacks", [("", "tried", "would stand", "without conditions", ""), *tried]),
@@ -169,8 +176,9 @@ def worst(own: ItemFigures) -> list[tuple[str, ...]]:
     return [head, *rows] if rows else []
 
 
-def _main(a: Agreement | None) -> float | None:
-    return None if a is None else a.exact if a.qwk is None else a.qwk
+def _shown_of(a: Agreement | None, metric: str) -> str:
+    """Nothing where nothing can be said, as of QWK where all scores are the same."""
+    return "" if a is None else shown(a.exact if metric == EXACT else a.qwk)
 
 
 def shown(value: float | None) -> str:

@@ -44,6 +44,16 @@ def test_qwk_is_undefined_when_nobody_ever_differs() -> None:
     assert np.isnan(quadratic_weighted_kappa([1, 1], [1, 1]))
 
 
+@pytest.mark.parametrize("grade", [0.1, 0.35, 0.7, 3.3])
+@pytest.mark.parametrize("count", [1, 3, 7, 30])
+def test_like_grades_tell_nothing_whatever_their_binary_mean_is(grade: float, count: int) -> None:
+    alike, better = [grade] * count, [grade + 0.2] * count
+
+    assert np.isnan(quadratic_weighted_kappa(alike, alike))
+    assert np.isnan(standardised_mean_difference(alike, better))
+    assert np.isnan(pearson_correlation(alike, better))
+
+
 def test_exact_and_adjacent_count_shares() -> None:
     assert exact_agreement([0, 1, 2, 3], [0, 1, 1, 1]) == 0.5
     assert adjacent_agreement([0, 1, 2, 3], [0, 1, 1, 1]) == 0.75

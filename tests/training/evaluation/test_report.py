@@ -279,3 +279,14 @@ def test_who_overruled_the_gate_at_release_is_said(tmp_path: Path) -> None:
     assert f"Its gate refused at release, and was overruled by {live.active.by}: {live.active.reason}." in page
     passed = a_live_item(tmp_path / "passed", mode="auto")
     assert "overruled" not in html(tmp_path, figures_on(passed, ROWS))
+
+
+def test_a_band_whose_scores_are_all_the_same_has_no_qwk(tmp_path: Path) -> None:
+    """Here all responses of so many words got the same score: their exact agreement of 1 is no QWK."""
+    tables = dict(view(figures_on(a_live_item(tmp_path), ROWS))["tables"])
+
+    head, *bands = tables["By length"]
+    assert head[-1] == "QWK"
+    alike = [qwk for name, *_, qwk in bands if name in ("1 to 1 words", "2 to 2 words", "3 to 3 words")]
+    assert alike
+    assert set(alike) == {""}
