@@ -179,7 +179,6 @@ def test_a_key_may_do_what_its_scope_says(
         assert_problem(reply, 403, "forbidden")
 
 
-@BOTH
 @pytest.mark.parametrize("path", ["/score", "/score/batch", f"/predictions/{uuid.UUID(int=0)}/review"])
 def test_no_body_is_read_of_whom_may_not_send_one(serve: Serve, make_key: MakeKey, path: str) -> None:
     """Parsing megabytes costs seconds, and what a broken-off body left stayed in memory."""
@@ -198,6 +197,7 @@ def test_no_body_is_read_of_whom_may_not_send_one(serve: Serve, make_key: MakeKe
     assert read == []
 
 
+@BOTH
 def test_a_score_key_reads_its_own_predictions_and_a_review_key_all(client: TestClient, make_key: MakeKey) -> None:
     in_the_open = client.post("/score", json=body()).json()["prediction_id"]
     own, other, reviewer = make_key("score"), make_key("score"), make_key("review")
