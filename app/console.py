@@ -13,6 +13,7 @@ from rich.table import Table
 from sqlalchemy import Engine
 
 from app.scoring.active import item_ids
+from app.scoring.errors import CodedError
 from app.scoring.gate import Gate, lines
 from app.settings import Settings, unknown_names
 from app.storage.database import BadUrl, connect, head_revision, schema_problem
@@ -20,11 +21,11 @@ from app.storage.database import BadUrl, connect, head_revision, schema_problem
 Models = Annotated[Path | None, typer.Option("--models", help="Folder of bundles. Default: SCORELET_MODELS_DIR.")]
 
 
-class WorkFailed(Exception):
+class WorkFailed(CodedError):
     """Exit code 1, with these words."""
 
 
-class BadUsage(Exception):
+class BadUsage(CodedError):
     """Exit code 2, with these words."""
 
 

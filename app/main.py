@@ -26,6 +26,7 @@ from app.metrics import Metrics
 from app.prediction import Feedback, told
 from app.reload import reloading
 from app.scoring.active import Active, Release
+from app.scoring.errors import CodedError
 from app.scoring.feedback.bundle import FOLDER
 from app.scoring.registry import Registry
 from app.service import Scorer
@@ -46,7 +47,7 @@ DESCRIPTION = """Scores learners' short written answers with one tiny neural net
 Every reply with a score stands in the log before it is sent. Errors are RFC 9457 problem details."""
 
 
-class CannotStart(Exception):
+class CannotStart(CodedError):
     """For a reason that this says."""
 
 

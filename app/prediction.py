@@ -1,9 +1,9 @@
 """What goes into scoring and what comes out: submissions, predictions, refusals, feedback."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, computed_field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, computed_field
 
 from app.feedback.writer import Failure, Outcome, Task
 from app.scoring.conditions import Condition, Flag
@@ -88,9 +88,7 @@ class Prediction(BaseModel):
     confidence: float | None
     decision: Decision
     condition: Condition | None = Field(description="Why no model was asked.")
-    flags: Annotated[list[Flag], BeforeValidator(lambda flags: flags or [])] = Field(
-        description="Why a person should look at the score."
-    )
+    flags: list[Flag] = Field(description="Why a person should look at the score.")
     feedback: Feedback | None = Field(description="Null unless it was asked for and there is any.")
     feedback_withheld: Withheld | None = Field(
         description="Why there is none although it was asked for. `pending`: it is on GET /predictions/{id} when it is "

@@ -39,7 +39,6 @@ from app.storage.ids import uuid7
 from app.storage.log import AlreadyClaimed, Claim, LogRow, PredictionLog
 from app.storage.patience import in_thread
 
-BEFORE_IT_WAS_KEYED = ""  # migration 0009 took such hashes out: any body counts as the same
 OPEN = "open"  # the caller of idempotency claims while no key is made
 
 
@@ -161,7 +160,7 @@ class Scorer:
             claim = predictions.find_claim(session, caller, once.idempotency_key)
             if claim is None:
                 return None
-            if claim.body_sha256 not in (once.body_sha256, BEFORE_IT_WAS_KEYED):
+            if claim.body_sha256 != once.body_sha256:
                 raise IdempotencyConflict("this Idempotency-Key was used before with another body")
             results = _RESULTS.validate_python(claim.results)
             ids = [result.prediction_id for result in results if isinstance(result, Prediction)]

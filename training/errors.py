@@ -12,8 +12,10 @@ TrainingError
 └── NoParity      the exported student does not compute what the trained one did
 """
 
+from app.scoring.errors import CodedError
 
-class TrainingError(Exception):
+
+class TrainingError(CodedError):
     """The base of every error that training raises on purpose."""
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from app.prediction import Invalid, Refusal
-from app.scoring.errors import BadMark, ItemNotReady, NotJudged, ScoringError, UnknownItem
+from app.scoring.errors import BadMark, CodedError, ItemNotReady, NotJudged, ScoringError, UnknownItem
 from app.service import IdempotencyConflict
 
 MEDIA_TYPE = "application/problem+json"
@@ -21,7 +21,7 @@ NOT_AS_DOCUMENTED = "the request is not as documented"
 log = logging.getLogger("scorelet")
 
 
-class ApiError(Exception):
+class ApiError(CodedError):
     """The base of what the edge itself refuses; the class name is the problem's title."""
 
     status = 400

@@ -1,6 +1,7 @@
 """What can go wrong in scoring.
 
-ScoringError
+CodedError, the base of every error that we raise on purpose
+ScoringError(CodedError)
 ├── BadText        a response that no model and no database can take
 ├── BadMark        a human mark that is none of the item's scores
 ├── BadRows        rows of a file that cannot be read, each named by file, line and reason
@@ -11,9 +12,9 @@ ScoringError
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,7 +23,19 @@ ID = re.compile(r"[\w.-]{1,128}", re.ASCII)
 SHOWN = 20  # rows named in a message; the rest are counted
 
 
-class ScoringError(Exception):
+class CodedError(Exception):
+    """An error with a stable `code` and its values as `fields`.  Its sentence is for people and may be reworded.
+
+    Without a code of its own it has its class's: UnknownItem is `unknown_item`.
+    """
+
+    def __init__(self, sentence: str = "", *, code: str = "", **fields: object) -> None:
+        super().__init__(sentence)
+        self.code = code or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
+        self.fields = fields
+
+
+class ScoringError(CodedError):
     """The base of every error that the core raises on purpose."""
 
 
@@ -36,9 +49,17 @@ class BadMark(ScoringError):
 
 @dataclass(frozen=True, slots=True)
 class RowError:
+    """One thing wrong with one row.  `code` and `fields` are those of a CodedError, `reason` is its sentence."""
+
     file: Path
     line: int
     reason: str
+    code: str = "bad_row"
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, file: Path, line: int, error: CodedError) -> "RowError":
+        return cls(file, line, str(error), error.code, error.fields)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.reason}"
@@ -48,7 +69,8 @@ class BadRows(ScoringError):
     def __init__(self, errors: list[RowError]) -> None:
         self.errors = errors
         more = [f"… and {len(errors) - SHOWN} more"] if len(errors) > SHOWN else []
-        super().__init__("\n".join([f"{len(errors)} bad row(s)", *map(str, errors[:SHOWN]), *more]))
+        sentence = "\n".join([f"{len(errors)} bad row(s)", *map(str, errors[:SHOWN]), *more])
+        super().__init__(sentence, count=len(errors))
 
 
 class BadBundle(ScoringError):
@@ -59,17 +81,17 @@ class UnknownItem(ScoringError):
     def __init__(self, item_id: str) -> None:
         # What could be an id is shown; what could be a learner's words, from a misplaced column say, is not.
         shown = f"item {item_id!r}" if ID.fullmatch(item_id) else "such an item"
-        super().__init__(f"no student for {shown}")
+        super().__init__(f"no student for {shown}", item_id=item_id)
 
 
 class ItemNotReady(ScoringError):
     def __init__(self, item_id: str, reason: str) -> None:
-        super().__init__(f"item {item_id!r} is not ready: {reason}")
+        super().__init__(f"item {item_id!r} is not ready: {reason}", item_id=item_id)
 
 
 class NotJudged(ScoringError):
     def __init__(self, item_id: str) -> None:
-        super().__init__(f"the student of item {item_id!r} failed on this response")
+        super().__init__(f"the student of item {item_id!r} failed on this response", item_id=item_id)
 
 
 class Panicked(Exception):

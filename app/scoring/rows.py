@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.scoring.errors import BadRows, BadText, RowError
+from app.scoring.errors import BadRows, BadText, CodedError, RowError
 from app.scoring.text import MAX_CHARACTERS, checked_text
 
 FORMATS = (".jsonl", ".csv")
@@ -22,8 +22,11 @@ class Row:
     line: int
     fields: dict[str, Any]
 
-    def error(self, reason: str) -> RowError:
-        return RowError(self.file, self.line, reason)
+    def error(self, reason: str, *, code: str = "bad_row", **fields: object) -> RowError:
+        return RowError(self.file, self.line, reason, code, fields)
+
+    def error_of(self, error: CodedError) -> RowError:
+        return RowError.of(self.file, self.line, error)
 
     def text(self, name: str) -> str:
         """A text field.  Raises BadText when it is missing, no text, or not to be stored."""

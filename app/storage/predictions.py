@@ -148,7 +148,7 @@ def shadowed(session: Session, item_id: str, live: str, shadow: str) -> list[Sha
                 shadow=(other.score, other.label),
                 human=newest.get(row.prediction_id, (None, None)),
                 live_confidence=by_student["confidence"],
-                live_flags=row.flags or [],
+                live_flags=row.flags,
                 shadow_decision=other.decision,
             )
         )

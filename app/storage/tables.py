@@ -72,7 +72,7 @@ class LoggedPrediction(Base):
     confidence: Mapped[float | None] = mapped_column(Float)
     decision: Mapped[str] = mapped_column(String(20))
     condition: Mapped[str | None] = mapped_column(String(40))
-    flags: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))  # None: logged before there were any
+    flags: Mapped[list[str]] = mapped_column(JSON)
     teacher: Mapped[str | None] = mapped_column(String(260))  # whose score it is, where the student was not sure enough
     first_score: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # the student's, then
     feedback: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
@@ -152,7 +152,7 @@ class IdempotencyClaim(Base):
 
     caller: Mapped[str] = mapped_column(String(36), primary_key=True)  # the key's id, or `open`
     idempotency_key: Mapped[str] = mapped_column(String(255), primary_key=True)
-    body_sha256: Mapped[str] = mapped_column(String(64))  # keyed, or without the learner; empty: before that was so
+    body_sha256: Mapped[str] = mapped_column(String(64))  # keyed, or without the learner
     results: Mapped[list[Any]] = mapped_column(JSON)
     created_at: Mapped[datetime]
 

@@ -91,7 +91,7 @@ def test_compared_is_what_the_live_version_scored_with_this_one_in_its_shadow(en
         for live, shadow, points in [(OLD, NEW, 1), (OLD, OTHER, 2), (OTHER, NEW, 3)]:
             row = LoggedPrediction(
                 prediction_id=uuid7(), created_at=at, item_id="heat-1", bundle_version=live, scored_by="student",
-                decision="auto", score=0,
+                decision="auto", flags=[], score=0,
             )  # fmt: skip
             beside = ShadowVersion(
                 prediction_id=row.prediction_id, version=shadow, created_at=at, decision="auto", score=points

@@ -292,14 +292,6 @@ def kept(sql: Sql) -> str:
     return str(claim["body_sha256"])
 
 
-def test_a_claim_whose_hash_was_taken_out_is_the_same_request(client: TestClient, sql: Sql, logged: Logged) -> None:
-    first = client.post("/score", json=body(), headers=ONCE)
-    sql("UPDATE idempotency_claims SET body_sha256 = ''")  # as migration 0009 does
-
-    assert client.post("/score", json=body(), headers=ONCE).content == first.content
-    assert len(logged()) == 1
-
-
 def test_a_batch_whose_rows_have_their_keys_in_another_order_is_the_same_body(
     client: TestClient, logged: Logged
 ) -> None:

@@ -34,6 +34,7 @@ def row(prediction_id: str | None = None) -> LogRow:
         "max_score": 3,
         "probabilities": [0.1, 0.2, 0.7],
         "decision": "auto",
+        "flags": [],
         "response": "warm air",
     }
 

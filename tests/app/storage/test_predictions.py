@@ -26,6 +26,7 @@ def session(engine: Engine) -> Iterator[Session]:
                 bundle_version="1",
                 scored_by="student",
                 decision="review" if number % 3 == 0 else "auto",
+                flags=[],
             )
             for number, prediction_id in enumerate(IDS)
         )

@@ -60,6 +60,7 @@ def test_a_prediction_of_an_unknown_key_is_refused(engine: Engine) -> None:
         "bundle_version": "1",
         "scored_by": "student",
         "decision": "auto",
+        "flags": [],
     }
 
     with pytest.raises(IntegrityError), engine.begin() as connection:
