@@ -53,7 +53,7 @@ def good_responses(item: Item, rows: Sequence[MarkedResponse]) -> list[str]:
     if not item.is_ordered:
         return [row.text for row in rows]
     best = max((row.value for row in rows), default=0)
-    return [row.text for row in rows if row.value >= best - item.tolerance and row.value > (item.bottom_score or 0)]
+    return [row.text for row in rows if row.value >= best - item.tolerance and not item.is_worst(row.value)]
 
 
 def _characters(generator: random.Random) -> str:

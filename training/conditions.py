@@ -93,7 +93,7 @@ class _Measured:
         self.refusals = tuple(dict.fromkeys(map(normalised, REFUSALS)))
         self.min_pieces = 1
         if parts.item.is_ordered:
-            lowest = [row.value == parts.item.bottom_score for row in parts.marked]
+            lowest = [parts.item.is_worst(row.value) for row in parts.marked]
             self.refusals = (*self.refusals, *_worthless([row.text for row in parts.marked], lowest))
             self.min_pieces = _too_short(list(map(len, read[: len(lowest)])), lowest)
 

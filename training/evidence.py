@@ -155,7 +155,7 @@ def is_worth(item: Item, score: Score | None) -> bool:
     """More than the lowest score; any label where none is the lowest."""
     if score is None:
         return False
-    return not item.is_ordered or score.value > (item.bottom_score or 0) + item.tolerance
+    return not item.is_worst(score.value, within=item.tolerance)
 
 
 def flagged(judged: Sequence[Judgement]) -> dict[str, float]:

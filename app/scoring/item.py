@@ -130,6 +130,10 @@ class Item(BaseModel):
         """The best score: max_score, or the last rank of ordinal labels; None for nominal."""
         return (self.max_score if self.labels is None else self.choices - 1) if self.is_ordered else None
 
+    def is_worst(self, value: float, within: float = 0.0) -> bool:
+        """Whether the value is the worst that the item has, or so near it.  Never for labels without order."""
+        return self.is_ordered and value <= (self.bottom_score or 0) + within
+
     @property
     def span(self) -> int | float:
         """From the worst score to the best; 0 for nominal."""
