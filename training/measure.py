@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.scoring.agreement import Agreement, agreement, equal_scores, grade_agreement
+from app.scoring.agreement import MIN_PAIRS, Agreement, agreement, equal_scores, grade_agreement
 from app.scoring.bundle import Calibration, Head
 from app.scoring.decoding import Outputs, Score, decode, softmax
 from app.scoring.item import Item
 from training.calibrate import choose_confidence, choose_interval, choose_set, choose_temperature
 from training.config import TrainingConfig
 from training.datasets.responses import MarkedResponse
-from training.selection import MIN_PAIRS, choose_cuts, choose_threshold, target_for
+from training.selection import choose_cuts, choose_threshold, target_for
 from training.splits import Parts
 from training.targets import targets
 

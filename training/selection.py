@@ -6,14 +6,19 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from app.scoring.agreement import exact_agreement, macro_f1, quadratic_weighted_kappa, root_mean_squared_error
+from app.scoring.agreement import (
+    MIN_PAIRS,
+    exact_agreement,
+    macro_f1,
+    quadratic_weighted_kappa,
+    root_mean_squared_error,
+)
 from app.scoring.decoding import Outputs, expected_choice, softmax
 from app.scoring.item import Item
 
 RESAMPLES = 200
 CERTAINTY = NormalDist().inv_cdf(0.95)  # standard errors
 MIN_ACCEPTED = 30  # fewer accepted responses say nothing about agreement
-MIN_PAIRS = 30  # nor do fewer that two raters scored about theirs
 LEAST_QWK = 0.2  # what expects less of itself is not taken further apart
 MOST_STEPS = 50  # of an iteration that takes some five
 

@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 Scores = NDArray[np.float64]
+MIN_PAIRS = 30  # Fewer responses with two raters say nothing about the agreement of raters: it counts as unknown.
 
 
 class Agreement(BaseModel):
@@ -39,6 +40,20 @@ def quadratic_weighted_kappa(human: ArrayLike, machine: ArrayLike) -> float:
         return float("nan")
     denominator = h.var() + m.var() + (h.mean() - m.mean()) ** 2
     return float(2 * ((h - h.mean()) * (m - m.mean())).mean() / denominator)
+
+
+def cohens_kappa(human: ArrayLike, machine: ArrayLike) -> float:
+    """Return unweighted kappa: agreement of labels beyond chance, whatever the order of the labels.
+
+    κ = (p_o - p_e) / (1 - p_e): p_o is the share of equal labels, p_e = Σ_c p_H(c) p_M(c) the share that is expected
+    by chance (Cohen 1960, "A coefficient of agreement for nominal scales", Educational and Psychological Measurement
+    20:37-46; RSMTool's `kappa`).  NaN when both raters gave one and the same label throughout.
+    """
+    h, m = _pair(human, machine)
+    if np.ptp([h, m]) == 0:
+        return float("nan")
+    by_chance = sum(float((h == label).mean() * (m == label).mean()) for label in np.union1d(h, m))
+    return (float((h == m).mean()) - by_chance) / (1 - by_chance)
 
 
 def exact_agreement(human: ArrayLike, machine: ArrayLike, tolerance: float = 0.0) -> float:

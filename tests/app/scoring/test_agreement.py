@@ -5,6 +5,7 @@ from sklearn.metrics import cohen_kappa_score
 from app.scoring.agreement import (
     adjacent_agreement,
     agreement,
+    cohens_kappa,
     exact_agreement,
     grade_agreement,
     interval_coverage,
@@ -52,6 +53,33 @@ def test_like_grades_tell_nothing_whatever_their_binary_mean_is(grade: float, co
     assert np.isnan(quadratic_weighted_kappa(alike, alike))
     assert np.isnan(standardised_mean_difference(alike, better))
     assert np.isnan(pearson_correlation(alike, better))
+
+
+@pytest.mark.parametrize(
+    ("human", "machine", "expected"),
+    [
+        ([0] * 25 + [1] * 25, [0] * 20 + [1] * 5 + [0] * 10 + [1] * 15, 0.4),  # .7 agree, .5 by chance
+        ([0, 1, 2], [0, 1, 2], 1.0),  # the same labels
+        ([0, 0, 1, 1], [0, 1, 0, 1], 0.0),  # no relation
+    ],
+)
+def test_cohens_kappa(human: list[int], machine: list[int], expected: float) -> None:
+    assert cohens_kappa(human, machine) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 0, 2)])
+def test_cohens_kappa_does_not_depend_on_the_order_of_labels(order: tuple[int, int, int]) -> None:
+    generator = np.random.default_rng(0)
+    first = generator.integers(0, 3, 60)
+    second = np.where(generator.random(60) < 0.6, first, generator.integers(0, 3, 60))
+
+    found = cohens_kappa(np.take(order, first), np.take(order, second))
+
+    assert found == pytest.approx(cohen_kappa_score(first, second))
+
+
+def test_cohens_kappa_is_undefined_when_nobody_ever_differs() -> None:
+    assert np.isnan(cohens_kappa([1, 1], [1, 1]))
 
 
 def test_exact_and_adjacent_count_shares() -> None:
