@@ -1,16 +1,27 @@
-"""The installed programs, started as a user would start them."""
+"""Run the installed programs as a user would, each in a process of its own.
 
+Commands are forked from a server that has imported them already: a start of Python costs more than most commands do.
+What is sealed, and what serves, is started anew.
+"""
+
+import importlib
+import multiprocessing
 import os
 import socket
 import subprocess
 import sys
-import time
+import tempfile
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.waiting import HANGS, until
+
 BIN = Path(sys.executable).parent
+MAINS = {"scorelet": "app.cli", "scorelet-train": "training.__main__"}  # modules with a `main`
+_forking = multiprocessing.get_context("forkserver")
+_forking.set_forkserver_preload(["tests.programs", "pytest", "alembic.command", *MAINS.values()])
 
 
 def environment(**settings: object) -> dict[str, str]:
@@ -19,10 +30,49 @@ def environment(**settings: object) -> dict[str, str]:
     return kept | {"OMP_NUM_THREADS": "1"} | {name: str(value) for name, value in settings.items()}
 
 
-def run(*command: object, prefix: Sequence[object] = (), **settings: object) -> subprocess.CompletedProcess[str]:
-    program, *arguments = command
-    full = [*map(str, prefix), str(BIN / str(program)), *map(str, arguments)]
-    return subprocess.run(full, env=environment(**settings), capture_output=True, text=True, timeout=300, check=False)
+def run(
+    *command: object, prefix: Sequence[object] = (), without: Sequence[str] = (), **settings: object
+) -> subprocess.CompletedProcess[str]:
+    """Return what the command says and its exit code; `without`: packages that cannot be imported."""
+    program, *arguments = map(str, command)
+    if program in MAINS and not prefix:
+        return _forked(program, arguments, without, environment(**settings))
+    full = [*map(str, prefix), str(BIN / program), *arguments]
+    return subprocess.run(full, env=environment(**settings), capture_output=True, text=True, timeout=HANGS, check=False)
+
+
+def _forked(
+    program: str, arguments: Sequence[str], without: Sequence[str], env: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        said = [Path(folder) / name for name in ("stdout", "stderr")]
+        process = _forking.Process(
+            target=_main, args=(program, arguments, without, dict(env), str(Path.cwd()), *map(str, said))
+        )
+        process.start()
+        process.join(HANGS)
+        if (code := process.exitcode) is None:
+            process.kill()
+            process.join()
+            raise TimeoutError(f"{program} does not end")
+        process.close()
+        return subprocess.CompletedProcess([program, *arguments], code, *(file.read_text() for file in said))
+
+
+def _main(
+    program: str, arguments: Sequence[str], without: Sequence[str], env: dict[str, str], cwd: str, out: str, err: str
+) -> None:
+    """Be the program, in a process that was forked for it."""
+    for descriptor, file in ((1, out), (2, err)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    if imported := sys.modules.keys() & set(without):
+        raise ImportError(f"{program} imports {imported} before it needs them")
+    sys.modules.update(dict.fromkeys(without))  # type: ignore[arg-type]  # None: importing it fails
+    sys.argv = [str(BIN / program), *arguments]
+    importlib.import_module(MAINS[program]).main()
 
 
 def free_port() -> int:
@@ -50,16 +100,17 @@ def serving(
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=HANGS)
 
 
 def _wait_until_alive(process: subprocess.Popen[bytes], address: str) -> None:
-    for _ in range(600):
+    def lives() -> bool:
         if process.poll() is not None:
             raise RuntimeError(f"the service ended with {process.returncode}")
         try:
-            with urllib.request.urlopen(f"{address}/livez", timeout=5):  # noqa: S310  # our own address
-                return
+            with urllib.request.urlopen(f"{address}/livez", timeout=HANGS):  # noqa: S310  # our own address
+                return True
         except OSError:
-            time.sleep(0.05)
-    raise TimeoutError("the service did not come up")
+            return False
+
+    until(lives)

@@ -1,13 +1,15 @@
-"""Waiting for what another thread or process does in its own time."""
+"""Wait for what another thread or process does in its own time."""
 
 import time
 from collections.abc import Callable
 
-LONGEST = 30.0  # seconds: a machine with other work to do is slow
+HANGS = 300.0  # seconds that only a fault reaches, however slow the machine is
+PAUSE = 0.01  # seconds between two looks
 
 
 def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LONGEST
+    """Return when it holds; look at least once after the time is over, since a slow machine may have taken it all."""
+    deadline = time.monotonic() + HANGS
     while not holds():
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(PAUSE)

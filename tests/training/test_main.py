@@ -5,6 +5,7 @@ import pytest
 
 from tests.programs import run
 from tests.tiny import write_tiny_bundle
+from tests.training.inside import call
 
 ITEM = '{"item_id": "heat-1", "prompt": "Why does heat rise?", "scale": "points", "max_score": 3}\n'
 
@@ -19,19 +20,13 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-WITHOUT_TORCH = """
-import sys
-for name in ("torch", "transformers", "onnx", "scipy", "sklearn", "matplotlib"):
-    sys.modules[name] = None
-from training.__main__ import main
-main()
-"""
+WITHOUT_TORCH = ("torch", "transformers", "onnx", "scipy", "sklearn", "matplotlib")
 
 
 def test_check_summarises_and_needs_no_torch(data: Path, tmp_path: Path) -> None:
     arguments = ["check", "--data", data, "--json", tmp_path / "s.json"]
 
-    done = run("python", "-c", WITHOUT_TORCH, *arguments)
+    done = run("scorelet-train", *arguments, without=WITHOUT_TORCH)
 
     assert done.returncode == 0, done.stderr
     assert "heat-1" in done.stdout
@@ -51,7 +46,9 @@ def test_evaluate_measures_what_is_served_and_needs_no_torch(tmp_path: Path) -> 
     with responses.open("a") as file:
         file.write('{"item_id": "heat-9", "response": "of an item that is not asked for", "score": 1}\n')
 
-    done = run("python", "-c", WITHOUT_TORCH, *arguments, "--item", "heat-1", "--json", tmp_path / "metrics.json")
+    done = run(
+        "scorelet-train", *arguments, "--item", "heat-1", "--json", tmp_path / "metrics.json", without=WITHOUT_TORCH
+    )
 
     assert done.returncode == 0, done.stderr
     [item] = json.loads((tmp_path / "metrics.json").read_text())
@@ -71,7 +68,7 @@ def test_evaluate_measures_grades(tmp_path: Path) -> None:
     )
     arguments = ["evaluate", "--models", tmp_path / "models", "--responses", responses]
 
-    done = run("python", "-c", WITHOUT_TORCH, *arguments, "--json", tmp_path / "metrics.json")
+    done = run("scorelet-train", *arguments, "--json", tmp_path / "metrics.json", without=WITHOUT_TORCH)
 
     assert done.returncode == 0, done.stderr
     [item] = json.loads((tmp_path / "metrics.json").read_text())
@@ -88,7 +85,7 @@ def test_check_summarises_grades(tmp_path: Path) -> None:
     (tmp_path / "items.jsonl").write_text(json.dumps(item) + "\n")
     (tmp_path / "train.csv").write_text("item_id,response,score\nshade-6,warm,2.75\nshade-6,warm air,6\n")
 
-    done = run("python", "-c", WITHOUT_TORCH, "check", "--data", tmp_path, "--json", tmp_path / "s.json")
+    done = run("scorelet-train", "check", "--data", tmp_path, "--json", tmp_path / "s.json", without=WITHOUT_TORCH)
 
     assert done.returncode == 0, done.stderr
     [summary] = json.loads((tmp_path / "s.json").read_text())
@@ -115,7 +112,9 @@ def test_what_cannot_be_done_is_said_without_torch_and_the_exit_code_tells_why(
     (data / "bad.toml").write_text('colour = "red"\n')
     (data / "broken.toml").write_text("seed = \n")
 
-    done = run("python", "-c", WITHOUT_TORCH, *(argument.replace("{data}", str(data)) for argument in arguments))
+    given = [argument.replace("{data}", str(data)) for argument in arguments]
+
+    done = run("scorelet-train", *given, without=WITHOUT_TORCH)
 
     assert "Traceback" not in done.stderr
     assert error in done.stderr
@@ -123,9 +122,9 @@ def test_what_cannot_be_done_is_said_without_torch_and_the_exit_code_tells_why(
 
 
 def test_a_base_that_is_nowhere_is_named(data: Path, tmp_path: Path) -> None:
-    done = run("scorelet-train", "run", "--data", data, "--models", tmp_path / "models", "--base", "/no/model")
+    done = call("run", "--data", data, "--models", tmp_path / "models", "--base", "/no/model")
 
-    assert done.returncode == 1
+    assert done.code == 1
     assert done.stderr == "scorelet-train: no folder or .gguf file /no/model to take a base model from\n"
     assert not (tmp_path / "models").exists()
 
@@ -134,16 +133,16 @@ def test_a_bad_row_stops_a_run_before_it_costs_hours(data: Path, tmp_path: Path)
     with (data / "train.jsonl").open("a") as file:
         file.write('{"item_id": "heat-1", "response": "air", "score": 9}\n')
 
-    done = run("scorelet-train", "run", "--data", data, "--models", tmp_path / "models")
+    done = call("run", "--data", data, "--models", tmp_path / "models")
 
-    assert done.returncode == 1
+    assert done.code == 1
     assert "train.jsonl:21: 'score' must be a whole number from 0 to 3, not 9" in done.stderr
     assert not (tmp_path / "models").exists()
 
 
 def test_a_file_in_place_of_the_folder_of_bundles_is_said_before_the_work(data: Path, tmp_path: Path) -> None:
-    done = run("scorelet-train", "run", "--data", data, "--models", data / "train.jsonl", "--cache", tmp_path / "c")
+    done = call("run", "--data", data, "--models", data / "train.jsonl", "--cache", tmp_path / "c")
 
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.code, done.stdout) == (2, "")
     assert done.stderr == f"scorelet-train: {data / 'train.jsonl'} is a file, not a folder for bundles\n"
     assert not (tmp_path / "c").exists()

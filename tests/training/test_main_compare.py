@@ -38,12 +38,6 @@ min_steps = 20
 batch_size = 32
 """
 REPORTS = ("report.html", "report.md", "report.json")
-WITHOUT_MATPLOTLIB = """
-import sys
-sys.modules["matplotlib"] = None
-from training.__main__ import main
-main()
-"""
 
 
 def write_data(folder: Path, data: ItemData) -> Path:
@@ -228,9 +222,8 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, arguments: tupl
 def test_what_is_not_installed_is_said(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data", DATA)
 
-    done = run(
-        "python", "-c", WITHOUT_MATPLOTLIB, "compare", "--data", data, "--results", tmp_path / "r", "--base", data
-    )
+    arguments = ("compare", "--data", data, "--results", tmp_path / "r", "--base", data)
+    done = run("scorelet-train", *arguments, without=["matplotlib"])
 
     assert done.returncode == 2
     assert done.stderr == "scorelet-train: matplotlib is not installed: run `make training` in the project's folder\n"
