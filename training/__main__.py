@@ -1,5 +1,6 @@
 """`scorelet-train …`: check data, train bundles, evaluate them.  `check` and `evaluate` need no torch."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -55,7 +56,8 @@ def check(
         "dev",
         "unlabelled",
         "train by score",
-        "human QWK",
+        "two raters",
+        "raters agree",
         "blank",
         "twice",
         "conflicts",
@@ -65,10 +67,12 @@ def check(
         table.add_column(name, overflow="fold")
     for s in summaries:
         scores = ", ".join(f"{name}: {count}" for name, count in s.distribution.items())
-        qwk = "-" if s.human_qwk is None else f"{s.human_qwk:.3f}"
         counts = (s.blank, s.duplicates, s.conflicts, s.leaks, s.seen)
-        table.add_row(s.item_id, str(s.train), str(s.dev), str(s.unlabelled), scores, qwk, *map(str, counts))
+        raters = (str(s.double_scored), s.agreement_of_raters)
+        table.add_row(s.item_id, str(s.train), str(s.dev), str(s.unlabelled), scores, *raters, *map(str, counts))
     print_table(table)
+    for warning in itertools.chain.from_iterable(s.warnings for s in summaries):
+        typer.echo(f"warning: {warning}", err=True)
     if report:
         report.write_text(json.dumps([s.as_dict() for s in summaries], indent=2) + "\n", encoding="utf-8")
 

@@ -2,13 +2,13 @@
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from app.scoring.agreement import quadratic_weighted_kappa
+from app.scoring.agreement import MIN_PAIRS, cohens_kappa, defined, exact_agreement, quadratic_weighted_kappa
 from app.scoring.item import Item
 from app.scoring.text import is_blank
 from training.datasets import DataSet, ItemData
@@ -26,7 +26,11 @@ class ItemSummary:
     dev: int
     unlabelled: int
     distribution: dict[str, int]  # marked responses in train for each score, label or quarter of the grades
-    human_qwk: float | None  # of the two raters in train, where there are two
+    double_scored: int  # rows of train that two raters scored
+    human_qwk: float | None  # of the two raters in train, from MIN_PAIRS double-scored rows; ordered scales
+    human_exact: float | None  # the same as a share of equal scores; of grades, of those within a tenth of the scale
+    human_kappa: float | None  # the same as unweighted kappa; labels without an order
+    outside_raters: int  # rows of train and dev whose score lies outside the range of its two raters
     blank: int  # in train
     duplicates: int  # rows of train whose text stands in an earlier row
     conflicts: int  # texts that stand in train with different scores
@@ -35,6 +39,27 @@ class ItemSummary:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @property
+    def agreement_of_raters(self) -> str:
+        """Return the figures that suit the scale, or why there are none, for a cell of a table."""
+        if 0 < self.double_scored < MIN_PAIRS:
+            return f"- (fewer than {MIN_PAIRS} rows)"
+        figures = {"QWK": self.human_qwk}
+        if self.scale == "nominal":
+            figures = {"exact": self.human_exact, "kappa": self.human_kappa}
+        return ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if value is not None) or "-"
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return a sentence for each fault that would make figures wrong without stopping a run."""
+        if not self.outside_raters:
+            return []
+        return [
+            f"{self.item_id}: the score of {self.outside_raters} row(s) of train and dev lies outside the range of "
+            "score_1 and score_2, as a sum of two raters does. Figures that compare the machine with both raters, such "
+            "as PRMSE, will be wrong. Write a score between the two, or leave score_1 and score_2 out."
+        ]
 
 
 def summarise(data: DataSet) -> list[ItemSummary]:
@@ -56,7 +81,8 @@ def _summary(data: ItemData) -> ItemSummary:
         dev=len(data.dev),
         unlabelled=len(data.unlabelled),
         distribution=_distribution(item, [row.value for row in train]),
-        human_qwk=_human_qwk(train),
+        **_human_agreement(item, [row.raters for row in train if row.raters is not None]),
+        outside_raters=sum(_is_outside(item, row) for row in (*train, *data.dev)),
         blank=sum(is_blank(row.text) for row in train),
         duplicates=len(train) - len(scores),
         conflicts=sum(len(values) > 1 for values in scores.values()),
@@ -74,9 +100,21 @@ def _distribution(item: Item, values: Sequence[float]) -> dict[str, int]:
     return dict(zip(names, map(int, counts), strict=True))
 
 
-def _human_qwk(rows: Iterable[MarkedResponse]) -> float | None:
-    pairs = [row.raters for row in rows if row.raters is not None]
-    if not pairs:
-        return None
-    qwk = quadratic_weighted_kappa([a for a, _ in pairs], [b for _, b in pairs])
-    return None if np.isnan(qwk) else qwk
+def _human_agreement(item: Item, pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """Return the fields of a summary that compare two raters.  MIN_PAIRS rules as in the gate and in the report."""
+    first, second = [one for one, _ in pairs], [other for _, other in pairs]
+    known = len(pairs) >= MIN_PAIRS
+    return {
+        "double_scored": len(pairs),
+        "human_qwk": defined(quadratic_weighted_kappa(first, second)) if known and item.is_ordered else None,
+        "human_exact": exact_agreement(first, second, item.tolerance) if known else None,
+        "human_kappa": defined(cohens_kappa(first, second)) if known and not item.is_ordered else None,
+    }
+
+
+def _is_outside(item: Item, row: MarkedResponse) -> bool:
+    if row.raters is None:
+        return False
+    if not item.is_ordered:
+        return row.value not in row.raters
+    return not min(row.raters) <= row.value <= max(row.raters)

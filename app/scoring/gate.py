@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.scoring.agreement import Agreement
+from app.scoring.agreement import MIN_PAIRS, Agreement
 from app.scoring.evidence import Evidence
 from app.scoring.item import Item
 
@@ -79,7 +79,9 @@ def _checks(
     yield _check("marked responses", agreement.n, least=policy.min_responses)
     yield _check(name, own, least=policy.min_agreement)
     if human is None:
-        yield Check(rule=f"{name} below raters'", measured=None, limit=None, passed=True, note="one rater")
+        alike = agreement.human_exact is not None  # Raters did score twice, but their QWK is undefined.
+        note = "all that raters gave is alike" if alike else f"fewer than {MIN_PAIRS} responses have two raters"
+        yield Check(rule=f"{name} below raters'", measured=None, limit=None, passed=True, note=note)
     else:
         below = None if own is None else human - own
         yield _check(f"{name} below raters'", below, most=policy.max_degradation)

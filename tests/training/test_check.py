@@ -3,8 +3,9 @@ from dataclasses import replace
 
 import pytest
 
+from app.scoring.agreement import MIN_PAIRS
 from app.scoring.item import Item
-from tests.training.data import GRADES, ITEM, item_data, marked
+from tests.training.data import GRADES, ITEM, LABELS, item_data, marked
 from training.check import summarise
 from training.datasets import DataSet
 
@@ -56,13 +57,31 @@ def test_grades_can_conflict_and_raters_of_grades_agree_more_or_less() -> None:
     pairs = [(1.0, 1.0), (2.0, 3.0), (6.0, 5.0)]
     train = tuple(
         replace(row, id=str(number), value=sum(pair) / 2, raters=pair)
-        for number, (row, pair) in enumerate(zip([first, first, second], pairs, strict=True))
+        for number, (row, pair) in enumerate(zip([first, first, second] * 10, pairs * 10, strict=True))
     )
 
     [summary] = summarise(DataSet({GRADES.item_id: GRADES}, train, (), ()))
 
-    assert (summary.duplicates, summary.conflicts) == (1, 1)
+    assert (summary.duplicates, summary.conflicts) == (28, 1)
     assert summary.human_qwk == pytest.approx(2 * 10 / 3 / (14 / 3 + 8 / 3))
+    assert summary.human_exact == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("labels", [("a", "b", "c"), ("b", "a", "c"), ("c", "a", "b")])
+def test_raters_of_labels_agree_alike_whatever_the_order_of_the_list(labels: tuple[str, ...]) -> None:
+    """Of 30 rows 20 have like labels: 12 a, 6 b and 2 c; the others have a and c."""
+    item = Item(item_id="heat-1", prompt="Why?", scale="nominal", labels=labels)
+    given = [("a", "a")] * 12 + [("b", "b")] * 6 + [("c", "c")] * 2 + [("a", "c")] * 10
+    pairs = [(labels.index(one), labels.index(other)) for one, other in given]
+    train = tuple(replace(row, value=pair[0], raters=pair) for row, pair in zip(marked(30), pairs, strict=True))
+
+    [summary] = summarise(DataSet({item.item_id: item}, train, (), ()))
+
+    by_chance = (22 * 12 + 6 * 6 + 2 * 12) / 30**2
+    assert (summary.double_scored, summary.human_qwk) == (30, None)
+    assert summary.human_exact == pytest.approx(2 / 3)
+    assert summary.human_kappa == pytest.approx((2 / 3 - by_chance) / (1 - by_chance))
+    assert summary.agreement_of_raters == "exact 0.667, kappa 0.479"
 
 
 def test_labels_are_counted_by_name() -> None:
@@ -74,10 +93,36 @@ def test_labels_are_counted_by_name() -> None:
     assert summary.distribution == {"a": 3, "b": 2, "c": 0}
 
 
-def test_one_rater_has_no_human_agreement() -> None:
-    data = item_data(train=8, dev=0)
-    train = tuple(replace(row, raters=None) for row in data.train)
+@pytest.mark.parametrize(("double", "known"), [(0, False), (MIN_PAIRS - 1, False), (MIN_PAIRS, True)])
+def test_human_agreement_needs_as_many_rows_as_the_gate_asks_for(double: int, known: bool) -> None:
+    rows = item_data(train=40, dev=0).train
+    train = (*rows[:double], *(replace(row, raters=None) for row in rows[double:]))
 
     [summary] = summarise(DataSet({ITEM.item_id: ITEM}, train, (), ()))
 
-    assert summary.human_qwk is None
+    assert (summary.double_scored, summary.human_kappa) == (double, None)
+    assert [summary.human_qwk, summary.human_exact] == ([1.0, 1.0] if known else [None, None])
+
+
+@pytest.mark.parametrize(
+    ("item", "raters", "value", "outside"),
+    [
+        (ITEM, (1, 2), 1, False),
+        (ITEM, (1, 2), 3, True),  # a sum
+        (ITEM, (3, 2), 1, True),
+        (ITEM, None, 3, False),
+        (GRADES, (1.5, 2.5), 2, False),
+        (GRADES, (1.5, 2.5), 4, True),
+        (LABELS, (0, 2), 2, False),
+        (LABELS, (0, 2), 1, True),  # neither of the two labels
+    ],
+)
+def test_scores_outside_the_range_of_their_raters_are_counted_and_warned_of(
+    item: Item, raters: tuple[float, float] | None, value: float, outside: bool
+) -> None:
+    data = item_data(train=8, dev=4, item=item)
+    changed = replace(data.train[0], raters=raters, value=value)
+    [summary] = summarise(DataSet({item.item_id: item}, (changed, *data.train[1:]), (*data.dev[1:], changed), ()))
+
+    assert summary.outside_raters == 2 * outside
+    assert len(summary.warnings) == outside

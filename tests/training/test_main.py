@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.programs import run
+from tests.refusals import check_golden
 from tests.tiny import write_tiny_bundle
 from tests.training.inside import call
 
@@ -32,6 +33,22 @@ def test_check_summarises_and_needs_no_torch(data: Path, tmp_path: Path) -> None
     assert "heat-1" in done.stdout
     [summary] = json.loads((tmp_path / "s.json").read_text())
     assert (summary["train"], summary["blank"], summary["duplicates"]) == (20, 5, 16)
+
+
+def test_check_warns_of_scores_that_are_sums_of_two_raters(data: Path, tmp_path: Path) -> None:
+    pairs = [(n % 2, (n + n // 2) % 2) for n in range(40)]
+    rows = [
+        {"item_id": "heat-1", "response": f"air {n}", "score_1": a, "score_2": b, "score": a + b}
+        for n, (a, b) in enumerate(pairs)
+    ]
+    (data / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    done = run("scorelet-train", "check", "--data", data, "--json", tmp_path / "s.json")
+
+    [summary] = json.loads((tmp_path / "s.json").read_text())
+    assert (done.returncode, summary["double_scored"]) == (0, 40)
+    assert summary["outside_raters"] == sum(pair == (1, 1) for pair in pairs)
+    check_golden("check_warnings.txt", done.stderr)
 
 
 def test_evaluate_measures_what_is_served_and_needs_no_torch(tmp_path: Path) -> None:

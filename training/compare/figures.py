@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from app.scoring.agreement import exact_agreement, macro_f1, quadratic_weighted_kappa, root_mean_squared_error
+from app.scoring.agreement import (
+    MIN_PAIRS,
+    exact_agreement,
+    macro_f1,
+    quadratic_weighted_kappa,
+    root_mean_squared_error,
+)
 from training.compare.results import ItemResult, Value
 
 RESAMPLES = 2000
@@ -85,7 +91,7 @@ def _kind(result: ItemResult) -> Kind:
 
 def _section(kind: Kind, items: Sequence[ItemResult], titles: dict[str, str]) -> Section:
     entries = {name: entry for name in titles if (entry := _entry(items, name)) is not None}
-    if (raters := _raters(items)) is not None and kind != "labels":
+    if (raters := _raters(kind, items)) is not None and kind != "labels":
         entries[HUMAN] = raters
     drawn = [_resampled(kind, items, seed) for seed in range(RESAMPLES)]
     resampled = {name: [_mean_figure(kind, entry, own) for own in drawn] for name, entry in entries.items()}
@@ -125,9 +131,12 @@ def _entry(items: Sequence[ItemResult], name: str) -> _Entry | None:
     return _Entry(human, [_scaled(items, values, shares) for values in machine])
 
 
-def _raters(items: Sequence[ItemResult]) -> _Entry | None:
+def _raters(kind: Kind, items: Sequence[ItemResult]) -> _Entry | None:
+    """The second rater beside the first; None unless every figure of the section rests on MIN_PAIRS rows or more."""
     pairs = [item.raters for item in items if item.raters is not None]
-    if len(pairs) < len(items):
+    counts = list(map(len, pairs))
+    enough = sum(counts) if kind == "grades" else min(counts, default=0)  # A mean over items rests on each of them.
+    if len(pairs) < len(items) or enough < MIN_PAIRS:
         return None
     first, second = ([[pair[side] for pair in own] for own in pairs] for side in (0, 1))
     shares = _as_shares(items)
@@ -197,7 +206,7 @@ def _row(
         macro_f1=None if kind == "grades" else _over_rows(entry, macro_f1),
         parameters=float(np.mean([own.parameters for own in found])) if found else None,
         minutes=float(np.mean(seconds)) / 60 if found and len(seconds) == len(found) else None,
-        items={item.item_id: _of_item(kind, entry, number) for number, item in enumerate(items)},
+        items=_of_items(kind, items, name, entry),
     )
 
 
@@ -205,6 +214,13 @@ def _over_rows(entry: _Entry, metric: Callable[[Any, Any], float]) -> float:
     """Of all items' rows together, averaged over seeds."""
     human = np.concatenate(entry.human)
     return float(np.mean([metric(human, np.concatenate(machine)) for machine in entry.seeds]))
+
+
+def _of_items(kind: Kind, items: Sequence[ItemResult], name: str, entry: _Entry) -> dict[str, float | None]:
+    """The figure of each item; of raters None where an item has fewer than MIN_PAIRS rows."""
+    found = {item.item_id: _of_item(kind, entry, number) for number, item in enumerate(items)}
+    too_few = [item.item_id for item in items if name == HUMAN and len(item.ids) < MIN_PAIRS]
+    return found | dict.fromkeys(too_few)
 
 
 def _of_item(kind: Kind, entry: _Entry, number: int) -> float | None:

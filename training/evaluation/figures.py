@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.scoring.active import Fallback, Mode
 from app.scoring.agreement import (
+    MIN_PAIRS,
     Agreement,
     defined,
     exact_agreement,
@@ -74,7 +75,7 @@ class ItemFigures(Figures):
     agreement: Agreement | None
     intervals: dict[str, tuple[float, float]] = Field(description="95 % bootstrap intervals over responses.")
     sd_ratio: float | None
-    prmse: float | None = Field(description="Where two raters scored.")
+    prmse: float | None = Field(description="Where two raters scored enough responses (MIN_PAIRS).")
     degradation: float | None = Field(description="QWK, or exact agreement of labels, below the raters' own.")
     evidence: Evidence
     gate: Gate = Field(description="Its policy, on these responses.")
@@ -108,6 +109,7 @@ def figures_of(
     agreement = agreement_of(item, found)
     raters = [pair.row.raters for pair in found if pair.row.raters is not None]
     double = np.array([pair.row.raters is not None for pair in found], bool)
+    has_prmse = item.is_ordered and len(raters) >= MIN_PAIRS
     return ItemFigures(
         item_id=item.item_id,
         title=item.title,
@@ -125,7 +127,7 @@ def figures_of(
         agreement=agreement,
         intervals=_intervals(item, human, machine) if len(found) else {},
         sd_ratio=defined(sd_ratio(human, machine)) if item.is_ordered and len(found) else None,
-        prmse=defined(prmse(machine[double], raters)) if item.is_ordered and raters else None,
+        prmse=defined(prmse(machine[double], raters)) if has_prmse else None,
         degradation=_degradation(item, agreement),
         evidence=evidence,
         gate=gate_of(item, agreement, evidence, bundle.threshold, bundle.policy),

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from app.scoring.agreement import Agreement
+from app.scoring.agreement import MIN_PAIRS, Agreement
 from app.scoring.evidence import AttackFigures, Evidence, GroupFigures, Recall
 from app.scoring.gate import Check, Gate, Policy, gate_of, lines
 from app.scoring.item import Item
@@ -144,10 +144,14 @@ def test_an_undefined_qwk_falls_short_of_raters_too() -> None:
     assert gate(agreement={"qwk": None}).failed == ["QWK", "QWK below raters'"]
 
 
-def test_one_rater_cannot_be_fallen_short_of() -> None:
-    found = check(gate(agreement={"human_qwk": None}), "QWK below raters'")
+@pytest.mark.parametrize(
+    ("human_exact", "note"),
+    [(None, f"fewer than {MIN_PAIRS} responses have two raters"), (1.0, "all that raters gave is alike")],
+)
+def test_an_unknown_agreement_of_raters_cannot_be_fallen_short_of(human_exact: float | None, note: str) -> None:
+    found = check(gate(agreement={"human_qwk": None, "human_exact": human_exact}), "QWK below raters'")
 
-    assert (found.passed, found.measured, found.limit, found.note) == (True, None, None, "one rater")
+    assert (found.passed, found.measured, found.limit, found.note) == (True, None, None, note)
 
 
 def test_being_better_than_raters_agree_is_no_fault() -> None:
@@ -234,12 +238,12 @@ def test_a_gate_survives_json_and_is_found_again(item: Item) -> None:
 
 
 def test_a_table_shows_every_rule_and_what_failed() -> None:
-    rows = lines(gate(agreement={"qwk": 0.6543, "human_qwk": None}, evidence={"ece": None}))
+    rows = lines(gate(agreement={"qwk": 0.6543, "human_qwk": None, "human_exact": None}, evidence={"ece": None}))
 
     assert [rule for rule, *_ in rows] == RULES
     assert rows[0] == ("marked responses", "100", "100", "passed")
     assert rows[1] == ("QWK", "0.6543", "0.7", "FAILED")
-    assert rows[2] == ("QWK below raters'", "-", "-", "passed: one rater")
+    assert rows[2] == ("QWK below raters'", "-", "-", f"passed: fewer than {MIN_PAIRS} responses have two raters")
     assert ("calibration error", "-", "0.1", "FAILED: not measured") in rows
 
 

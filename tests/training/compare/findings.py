@@ -57,6 +57,16 @@ def two_items() -> list[ItemResult]:
     ]
 
 
+def double_scored(times: int) -> list[ItemResult]:
+    """Two items of 4 * `times` rows, all with two raters: their QWK is 1 on the first item and 0 on the second."""
+    pairs: dict[str, list[tuple[float, float]]] = {
+        "heat-1": [(0, 0), (1, 1), (2, 2), (3, 3)] * times,
+        "heat-2": [(0, 0), (0, 2), (2, 0), (2, 2)] * times,
+    }
+    human = {item_id: [first for first, _ in own] for item_id, own in pairs.items()}
+    return [result(name, human[name], raters=own, student=found(human[name])) for name, own in pairs.items()]
+
+
 def only(results: Sequence[ItemResult]) -> Section:
     [section] = sections(results, TITLES)
     return section

@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 
 from app.scoring.agreement import quadratic_weighted_kappa
-from tests.training.compare.findings import AGREED, NO_RELATION, TITLES, found, only, result, row_of, two_items
+from tests.training.compare.findings import (
+    AGREED,
+    NO_RELATION,
+    TITLES,
+    double_scored,
+    found,
+    only,
+    result,
+    row_of,
+    two_items,
+)
 from training.compare import figures
 from training.compare.figures import HUMAN, STUDENT, sections
 
@@ -172,16 +182,30 @@ def test_items_without_dev_rows_are_in_no_section() -> None:
 
 
 def test_raters_are_compared_where_every_row_has_two() -> None:
-    items = two_items()
-    items[0].raters = [(0, 0), (1, 1), (2, 2), (3, 3)] * 5
-    assert HUMAN not in [row.name for row in only(items).contestants]
+    items = double_scored(8)
+    without = [items[0], items[1].model_copy(update={"raters": None})]
+    assert HUMAN not in [row.name for row in only(without).contestants]
 
-    items[1].raters = [(0, 0), (0, 2), (2, 0), (2, 2)] * 5
     row = row_of(only(items), HUMAN)
 
     assert row.figure == pytest.approx(0.5)
     assert row.items == pytest.approx({"heat-1": 1.0, "heat-2": 0.0})
     assert (row.parameters, row.minutes, row.costs, row.student_less_this) == (None, None, {}, None)
+
+
+def test_raters_are_not_compared_on_fewer_rows_than_a_gate_asks_for() -> None:
+    """Two items of 28 rows each: 56 together, but a mean over items rests on each of them."""
+    assert HUMAN not in [row.name for row in only(double_scored(7)).contestants]
+
+
+def test_raters_of_grades_are_compared_on_the_rows_of_all_items_together() -> None:
+    items = [own.model_copy(update={"scale": "continuous"}) for own in double_scored(5)]
+
+    row = row_of(only(items), HUMAN)
+
+    assert row.items == {"heat-1": None, "heat-2": None}  # 20 rows each
+    assert row.figure == pytest.approx((20 * 4 / 2 / 40) ** 0.5)
+    assert HUMAN not in [own.name for own in only(items[:1]).contestants]
 
 
 def test_costs_are_means_over_the_items_that_were_timed() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.scoring.agreement import MIN_PAIRS
 from app.scoring.conditions import Limits
 from app.scoring.evidence import LearningPoint
 from app.scoring.gate import Policy
@@ -229,6 +230,22 @@ def test_two_raters_are_what_the_machine_is_held_against(tmp_path: Path) -> None
     assert found.agreement.human_qwk is not None
     assert found.agreement.qwk is not None
     assert found.degradation == pytest.approx(found.agreement.human_qwk - found.agreement.qwk)
+
+
+@pytest.mark.parametrize(("double", "known"), [(MIN_PAIRS - 1, False), (MIN_PAIRS, True)])
+def test_figures_and_gate_agree_on_whether_raters_are_known(tmp_path: Path, double: int, known: bool) -> None:
+    texts = ["warm", "warm air", "warm air goes"]
+    rows = [
+        a_row(text, value, (value, value), name=f"r{number}")
+        for number in range(double)
+        for text, value in [(texts[number % 3], number % 3 + 1)]
+    ]
+    found = figures_on(a_live_item(tmp_path), [*rows, a_row("", 0, (0, 0)), a_row("cold air", 1)])
+
+    assert found.agreement is not None
+    of_raters = (found.agreement.human_qwk, found.agreement.human_exact, found.prmse, found.degradation)
+    [rule] = [own for own in found.gate.checks if own.rule == "QWK below raters'"]
+    assert [figure is not None for figure in (*of_raters, rule.measured)] == [known] * 5
 
 
 def test_labels_have_confusion_and_exact_agreement_and_nothing_that_needs_an_order(tmp_path: Path) -> None:
