@@ -30,6 +30,11 @@ def whole_if_whole(number: int | float) -> int | float:
 Number = Annotated[int | float, Field(allow_inf_nan=False), AfterValidator(whole_if_whole)]
 
 
+RefusalText = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(checked_text)
+]
+
+
 def is_name(text: str) -> bool:
     """Whether it could be an item's id or a version."""
     return _NAME.fullmatch(text) is not None
@@ -70,6 +75,10 @@ class Item(BaseModel):
     passage: Text | None = None
     subject: Text | None = None
     grade: int | Text | None = None
+    refusals: tuple[RefusalText, ...] = Field(
+        default=(),
+        description="Responses that refuse to answer, beside the built-in ones. Case and signs do not matter.",
+    )
     feedback: Bank | None = Field(
         default=None,
         description="The bank: what a learner is told, by score or label; by the lowest grade it is meant for, for "

@@ -7,7 +7,7 @@ import pytest
 from app.scoring.errors import BadRows
 from training.datasets import read_data
 
-ITEMS = [
+ITEMS: list[dict[str, Any]] = [
     {"item_id": "heat-1", "prompt": "Why does heat rise?", "scale": "points", "max_score": 2, "key_elements": ["x"]},
     {"item_id": "heat-2", "prompt": "Is air heavy?", "scale": "nominal", "labels": ["yes", "no"], "title": None},
 ]
@@ -212,6 +212,19 @@ def test_the_hash_follows_every_row(tmp_path: Path) -> None:
 
     assert read_data(a_folder(tmp_path, train=[row])).of("heat-1").sha256 == before
     assert read_data(a_folder(tmp_path, train=[row | {"score": 2}])).of("heat-1").sha256 != before
+
+
+def test_the_hash_follows_every_field_of_the_item_that_is_not_its_default(tmp_path: Path) -> None:
+    row = {"item_id": "heat-1", "response": "warm", "score": 1}
+    items: list[dict[str, Any]] = [{**ITEMS[0], "refusals": []}, {**ITEMS[0], "refusals": ["no comment"]}]
+    before = read_data(a_folder(tmp_path, train=[row])).of("heat-1").sha256
+
+    empty, given = (
+        read_data(a_folder(tmp_path, items=[own, ITEMS[1]], train=[row])).of("heat-1").sha256 for own in items
+    )
+
+    assert empty == before
+    assert given != before
 
 
 def test_a_misplaced_column_does_not_bring_a_learners_words_into_an_error(tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ class ItemData:
 
     @property
     def sha256(self) -> str:
-        """Of the item and all its rows as read: the same data, the same hash."""
-        digest = hashlib.sha256(self.item.model_dump_json(exclude_none=True).encode())
+        """Of the item, less the fields that have their defaults, and all its rows as read: equal data hash alike."""
+        digest = hashlib.sha256(self.item.model_dump_json(exclude_defaults=True).encode())
         rows: Iterable[object] = (*self.train, "dev", *self.dev, "unlabelled", *self.unlabelled)
         for row in rows:
             digest.update(repr(row).encode())

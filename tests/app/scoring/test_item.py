@@ -129,3 +129,18 @@ def test_feedback_for_a_score_that_is_not_on_the_scale_is_refused(fields: dict[s
 def test_an_item_that_cannot_be_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         an_item(**fields)
+
+
+@pytest.mark.parametrize("refusals", [["  "], [""], ["x" * 201], ["a\0b"], "none"])
+def test_a_refusal_is_a_short_text_that_can_be_seen(refusals: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        an_item(scale="points", max_score=3, refusals=refusals)
+
+    assert {error["loc"][0] for error in caught.value.errors()} == {"refusals"}
+
+
+def test_refusals_change_no_question() -> None:
+    """A model of the item has not learnt them: it still knows the item."""
+    item = an_item(scale="points", max_score=3)
+
+    assert item.asks_the_same_as(an_item(scale="points", max_score=3, refusals=["no comment"]))
