@@ -1,7 +1,7 @@
 """The limits of conditions and flags, learnt from responses themselves: few real ones may lie beyond them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,14 @@ from app.scoring.conditions import (
     surprise,
 )
 from app.scoring.featurizer import Featurizer
+from app.scoring.item import Item
+from training.datasets.responses import MarkedResponse
 from training.splits import Parts
 
 # Share of real responses that may lie beyond a limit; together they stay below two in a hundred.
 OFF_TOPIC, DISORDERED, UNREADABLE, COPIED, REPEATED = 0.005, 0.003, 0.002, 0.002, 0.002
 LEAST_COPIED, LEAST_REPEATED = 0.5, 0.5  # below these neither is worth a word, however rare
 FOLDS = 5
-SHORT_ENOUGH = 5  # responses of a length or shorter, all with the lowest score, before that length counts as too short
-LONGEST_SHORT = 4  # pieces
-OFTEN = 3  # the same words with the lowest score each time
 REFUSALS = (
     "idk", "i dont know", "dont know", "i do not know", "no idea", "i have no idea", "not sure", "im not sure", "none",
     "nothing", "no answer", "no response", "na", "n a", "weiß nicht", "ich weiß nicht", "ich weiss nicht",
@@ -57,16 +56,43 @@ def learn_limits(group: Sequence[Parts], tokenizer: bytes, max_tokens: int) -> l
     }
     return [
         Limits(
-            refusals=item.refusals,
-            min_pieces=item.min_pieces,
+            refusals=refusals_of(parts.item, parts.marked),
             log_frequency=tuple(np.round(item.log_frequency, 3).tolist()),
             usual=round(item.usual, 4),
             neighbours=packed(item.neighbours),
             usual_new=round(item.usual_new, 4),
             **common,
         )
-        for item in own
+        for parts, item in zip(group, own, strict=True)
     ]
+
+
+def refusals_of(item: Item, rows: Iterable[MarkedResponse]) -> tuple[str, ...]:
+    """Return the normalised responses that count as refusals of the item.
+
+    These are REFUSALS, less every entry that a marked row earned more than the worst score with, and the item's list.
+    No label of a nominal item is the worst, so a row with any label takes the entry out: raters gave the words a
+    label, and the student can learn it.  None is learnt from rows: a common wrong answer is an answer, and the student
+    scores it.
+    """
+    answers = _earning(item, rows)
+    known = [entry for entry in map(normalised, REFUSALS) if entry not in answers]
+    return tuple(dict.fromkeys([*known, *map(normalised, item.refusals)]))
+
+
+def contradicted(item: Item, rows: Iterable[MarkedResponse]) -> dict[str, int]:
+    """Return the item's own refusals that marked rows contradict, with the number of these rows.
+
+    A row contradicts an entry as it takes an entry out of REFUSALS.  The item's entries stay all the same: its owner
+    listed them.
+    """
+    answers = _earning(item, rows)
+    return {entry: answers[normalised(entry)] for entry in item.refusals if normalised(entry) in answers}
+
+
+def _earning(item: Item, rows: Iterable[MarkedResponse]) -> Counter[str]:
+    """Count the rows of each normalised text that have more than the worst score, or a label of a nominal item."""
+    return Counter(normalised(row.text) for row in rows if not item.is_worst(row.value))
 
 
 class _Measured:
@@ -90,12 +116,6 @@ class _Measured:
         self.density = np.array([density(own, text) for own, text in zip(read, texts, strict=True)])
         self.copied = np.array([copied(own, theirs) for own in read])
         self.repetition = np.array([repetition(own) for own in read])
-        self.refusals = tuple(dict.fromkeys(map(normalised, REFUSALS)))
-        self.min_pieces = 1
-        if parts.item.is_ordered:
-            lowest = [parts.item.is_worst(row.value) for row in parts.marked]
-            self.refusals = (*self.refusals, *_worthless([row.text for row in parts.marked], lowest))
-            self.min_pieces = _too_short(list(map(len, read[: len(lowest)])), lowest)
 
 
 def _orders(side_by_side: Sequence[Pieces]) -> tuple[float, NDArray[np.float64]]:
@@ -121,24 +141,3 @@ def log_frequency(read: Sequence[Pieces], size: int) -> NDArray[np.float64]:
     for own in read:
         counts[list(set(own))] += 1
     return np.log(counts / (len(read) + 1))
-
-
-def _worthless(texts: Sequence[str], lowest: Sequence[bool]) -> list[str]:
-    """Responses of a few words that several learners gave, and that were never worth anything."""
-    given, worth = Counter(map(normalised, texts)), set()
-    for text, is_lowest in zip(texts, lowest, strict=True):
-        if not is_lowest:
-            worth.add(normalised(text))
-    return sorted(
-        text for text, count in given.items() if count >= OFTEN and text not in worth and len(text.split()) <= 4
-    )
-
-
-def _too_short(lengths: Sequence[int], lowest: Sequence[bool]) -> int:
-    """Pieces from which a response can be worth something."""
-    worth = [length for length, is_lowest in zip(lengths, lowest, strict=True) if not is_lowest]
-    for least in range(LONGEST_SHORT, 0, -1):
-        below = [length for length in lengths if length < least]
-        if len(below) >= SHORT_ENOUGH and (not worth or min(worth) >= least):
-            return least
-    return 1

@@ -24,7 +24,7 @@ from app.scoring.featurizer import Featurizer, Ids
 from app.scoring.item import Item
 from app.scoring.text import is_blank
 
-Condition = Literal["blank", "refusal", "too_short", "unreadable", "repetition"]
+Condition = Literal["blank", "refusal", "unreadable", "repetition"]
 Flag = Literal["copied", "off_topic", "disordered", "over_long"]
 # A response is some sixty pieces: too few for numpy, whose every call costs as much as a loop over all of them.
 Pieces = Sequence[int]
@@ -34,6 +34,7 @@ COPIED_RUN = 10  # pieces in a row that count as copied: some seven words
 WINDOW = 40  # words of what was given that are read at a time
 MAX_PACKED = 8 * 2**20  # bytes
 REPEATED_RUN = 4  # pieces in a row whose return counts as repetition
+LEAST_READ = 20  # letters: fewer may be a number, a symbol or a slip that nobody wrote before, and a right answer
 
 
 class Limits(BaseModel):
@@ -42,7 +43,6 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     refusals: tuple[str, ...] = Field(default=(), description="Normalised responses that say no more than `idk`.")
-    min_pieces: int = Field(default=1, ge=1, description="Shorter ones were never given more than the lowest score.")
     log_frequency: tuple[float, ...] = Field(
         default=(), description="By piece: the logarithm of the share of responses that have it."
     )
@@ -86,12 +86,10 @@ class Examiner:
         # Each of them has a letter or digit of its own: with more it cannot be a refusal, and need not be normalised.
         if len(words) <= self._longest_refusal and normalised(response) in self._refusals:
             return Finding("refusal")
-        if len(own) < limits.min_pieces:
-            return Finding("too_short")
         surprising = surprise(own, limits.log_frequency, limits.usual) > limits.surprise
-        if surprising and density(own, response) > limits.pieces_per_character:
+        if surprising and density(own, response) > limits.pieces_per_character and letters(response) >= LEAST_READ:
             return Finding("unreadable")
-        if repetition(own) > limits.repetition:
+        if repetition(own) > limits.repetition and letters(response) >= LEAST_READ:
             return Finding("repetition")
         found: dict[Flag, bool] = {
             "copied": copied(own, self._given) > limits.copied,
@@ -175,6 +173,11 @@ def unpacked(text: str) -> Seen:
         return np.cumsum(np.frombuffer(content, "<u4").astype(np.int64))
     except (ValueError, zlib.error) as error:
         raise BadBundle(f"limits.neighbours cannot be read: {error}") from None
+
+
+def letters(text: str) -> int:
+    """Count the letters of any script."""
+    return sum(map(str.isalpha, text))
 
 
 def density(own: Pieces, text: str) -> float:

@@ -52,6 +52,6 @@ def test_it_shows_what_was_measured_and_what_it_was_made_from(tmp_path: Path) ->
 def test_it_says_what_is_held_back(tmp_path: Path) -> None:
     bundle = Student.load(write_tiny_bundle(tmp_path)).bundle
 
-    card = card_of(bundle.model_copy(update={"flagged": {"off_topic": 0.013, "too_short": 0.02}}), {})
+    card = card_of(bundle.model_copy(update={"flagged": {"off_topic": 0.013, "refusal": 0.02}}), {})
 
-    assert "of the dev responses were held back or flagged: off topic 1.3%, too short 2.0%." in card
+    assert "of the dev responses were held back or flagged: off topic 1.3%, refusal 2.0%." in card

@@ -1,13 +1,13 @@
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from app.scoring.conditions import Examiner, Finding
+from app.scoring.conditions import Examiner, Finding, normalised
 from app.scoring.featurizer import Featurizer
 from app.scoring.item import Item
-from tests.training.data import FILLERS, IDEAS, ITEM, LABELS, item_data
-from training.conditions import OFF_TOPIC, UNREADABLE, learn_limits
+from tests.training.data import FILLERS, GRADES, IDEAS, ITEM, LABELS, item_data
+from training.conditions import OFF_TOPIC, REFUSALS, UNREADABLE, contradicted, learn_limits, refusals_of
 from training.config import TrainingConfig
 from training.datasets.responses import MarkedResponse
 from training.splits import Parts, split
@@ -28,7 +28,7 @@ def examiner(own: Parts) -> Callable[[str], Finding]:
     return lambda text: looked.examine(text, featurizer.read([text])[0])
 
 
-def marked(texts: list[tuple[str, int]]) -> tuple[MarkedResponse, ...]:
+def marked(texts: Sequence[tuple[str, float]]) -> tuple[MarkedResponse, ...]:
     return tuple(
         MarkedResponse(f"m{n}", "heat-1", text, value, None, None, ()) for n, (text, value) in enumerate(texts)
     )
@@ -69,35 +69,64 @@ def test_a_response_is_not_measured_by_its_own_words() -> None:
     assert flagged <= 10
 
 
-def test_how_short_is_too_short_is_learnt_from_the_scores() -> None:
-    long = [(f"{IDEAS[n % 3]} {FILLERS[n % 6]}", 1 + n % 2) for n in range(100)]
-    never = Parts(ITEM, marked([*long, *[(f"warm {n}", 0) for n in range(9)]]), (), (), ())
-    once = Parts(ITEM, marked([*long, *[(f"warm {n}", n // 8) for n in range(9)]]), (), (), ())
-
-    assert examiner(never)("warm 3").condition == "too_short"
-    assert examiner(once)("warm 3").condition is None
-
-
-def test_words_that_were_never_worth_anything_become_refusals() -> None:
+def test_a_common_wrong_answer_is_an_answer() -> None:
+    """Three times the worst score for the same few words make no refusal, and short ones are not too short."""
     long = [(f"{IDEAS[n % 3]} {FILLERS[n % 6]} {n}", 1 + n % 2) for n in range(100)]
-    own = Parts(
-        ITEM,
-        marked([*long, *[("magic did it", 0)] * 3, *[("warm air", 0), ("warm air", 0), ("Warm air!", 1)]]),
-        (),
-        (),
-        (),
-    )
-    looked = examiner(own)
+    looked = examiner(Parts(ITEM, marked([*long, *[("magic", 0)] * 9, *[("warm", 0)] * 9]), (), (), ()))
 
-    assert looked("Magic did it!").condition == "refusal"
-    assert looked("warm air").condition is None
-    assert looked("I don't know.").condition == "refusal"  # known everywhere
+    assert looked("Magic!").condition is None
+    assert looked("warm").condition is None
+    assert looked("I don't know.").condition == "refusal"
 
 
-def test_labels_without_order_have_no_lowest_score() -> None:
-    [limits] = learn_limits([own := parts(item=LABELS)], learn_tokenizer([r.text for r in own.marked], 120), 256)
+ZERO, ONE = 0, 1
 
-    assert limits.min_pieces == 1
+
+@pytest.mark.parametrize(
+    ("item", "rows", "out"),
+    [
+        (ITEM, [("Na.", ONE), ("None!", ZERO)], {"na"}),  # as sodium is written
+        (ITEM, [("none", ZERO), ("NONE", ONE)], {"none"}),  # one row is enough
+        (ITEM, [("nothing at all", ONE), ("na na", ONE)], set()),
+        (GRADES, [("none", 1.0), ("nothing", 1.1)], {"nothing"}),  # the worst grade is 1
+        (LABELS, [("none", ZERO), ("nothing", ONE)], {"none", "nothing"}),  # no label is the worst
+    ],
+)
+def test_what_earned_something_is_no_refusal(item: Item, rows: list[tuple[str, float]], out: set[str]) -> None:
+    every = {normalised(entry) for entry in REFUSALS}
+
+    assert set(refusals_of(item, marked(rows))) == every - out
+
+
+def test_an_items_own_refusals_count_whatever_rows_say() -> None:
+    item = ITEM.model_copy(update={"refusals": ("No comment!", "none")})
+    rows = marked([("none", 1), ("NONE.", 2), ("no comment", 0)])
+
+    assert {"no comment", "none", "idk"} <= set(refusals_of(item, rows))
+    assert contradicted(item, rows) == {"none": 2}
+
+
+# Right answers, wrong ones, and what nobody wrote before: each must reach the student.
+SHORT = {
+    "sodium": (("Na", "na", "Na.", "NA", "N a"), ("So", "S", "K", "sodium"), ("N.a.", "Na+", "-> Na")),
+    "none": (("none", "None", "nothing", "zero"), ("all", "one", "some", "three of them"), ("Nothing!", "nill")),
+    "letter": (("H", "h", "H.", "(H)"), ("He", "O", "C", "A"), ("H!", '"H"', "\u0397")),
+    "number": (("2", "2.0", "two", "x = 2"), ("3", "-2", "20", "x = 3"), ("2,0", "x=2", "x = 7", "9")),
+    "third": (("1/3", "0.33", "0.333", "a third"), ("0.3", "3", "30"), ("0.33333333", "10000000000")),
+    "sign": (("<", "less", ">="), (">", "=", "more"), ("\u2264", "<!", "<<")),
+}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_short_answers_right_or_wrong_reach_the_student(name: str) -> None:
+    right, wrong, new = SHORT[name]
+    item = Item(item_id="heat-1", prompt="What is it?", scale="points", max_score=1)
+    rows = [(text, 1) for text in right] * 18 + [(text, 0) for text in wrong] * 15
+    looked = examiner(Parts(item, marked(rows), (), (), ()))
+
+    held = {text: found.condition for text in (*right, *wrong, *new) if (found := looked(text)).condition}
+
+    assert held == {}
 
 
 def test_items_with_few_responses_share_what_is_rare() -> None:

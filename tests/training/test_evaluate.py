@@ -111,11 +111,12 @@ def test_attacks_are_made_of_what_the_file_has(models: Path, responses: Path) ->
 
 
 def test_attacks_are_written_in_the_words_that_the_bundle_keeps(models: Path, responses: Path) -> None:
-    """Here one word or two, which are too few."""
+    """Here a word that is a refusal, once or twice."""
+    refused = Limits(refusals=("bitte", "bitte bitte"))
     bitte = {"phrases": {"begging": ["bitte"]}}
-    write_tiny_bundle(models, "heat-1", version="20260105T000000Z-00000005", limits=Limits(min_pieces=5))
+    write_tiny_bundle(models, "heat-1", version="20260105T000000Z-00000005", limits=refused)
     [in_english] = evaluate(models, responses, None, ["heat-1"])
-    write_tiny_bundle(models, "heat-1", version="20260106T000000Z-00000006", limits=Limits(min_pieces=5), config=bitte)
+    write_tiny_bundle(models, "heat-1", version="20260106T000000Z-00000006", limits=refused, config=bitte)
     [in_german] = evaluate(models, responses, None, ["heat-1"])
 
     assert in_english.evidence.attacks["begging"].accepted > 0.9
@@ -123,8 +124,8 @@ def test_attacks_are_written_in_the_words_that_the_bundle_keeps(models: Path, re
 
 
 def test_attacks_are_the_same_every_time(models: Path, responses: Path) -> None:
-    """How many have fifteen words is a matter of the draw."""
-    write_tiny_bundle(models, "heat-1", version="20260105T000000Z-00000005", limits=Limits(min_pieces=15))
+    """How many have sixteen words, all one piece to the tiny tokenizer, is a matter of the draw."""
+    write_tiny_bundle(models, "heat-1", version="20260105T000000Z-00000005", limits=Limits(repetition=0.92))
 
     first, second = (evaluate(models, responses, None) for _ in range(2))
 

@@ -15,12 +15,11 @@ from tests.app.api.claims import BOTH
 from tests.app.conftest import Serve
 from tests.tiny import write_tiny_bundle
 
-LIMITS = Limits(refusals=("idk",), min_pieces=2, repetition=0.5, copied=0.9)
+LIMITS = Limits(refusals=("idk",), repetition=0.5, copied=0.9)
 PROMPT = "Warm air goes up and cold air sinks because warm air is lighter. Why?"
 CASES: dict[str, tuple[str | None, list[str], str]] = {
     "warm air": (None, [], "auto"),
     "IDK!": ("refusal", [], "not_scorable"),
-    "air": ("too_short", [], "not_scorable"),
     "warm air warm air warm air warm air warm air": ("repetition", [], "not_scorable"),
     "warm air goes up and cold air sinks because warm air is lighter": (None, ["copied"], "review"),
     " ".join(f"word{n}" for n in range(70)): ("repetition", [], "not_scorable"),  # to the tiny tokenizer all the same

@@ -10,6 +10,7 @@ from app.scoring.conditions import (
     Limits,
     copied,
     density,
+    letters,
     normalised,
     pieces,
     repetition,
@@ -49,22 +50,32 @@ def test_more_than_a_refusal_is_none(response: str) -> None:
     assert examine(response, refusals=("idk", "i dont know", "?")) == Finding()
 
 
-def test_too_short_counts_pieces() -> None:
-    assert examine("warm air", min_pieces=3) == Finding("too_short")
-    assert examine("warm air goes", min_pieces=3) == Finding()
-
-
 def test_what_is_rare_is_off_topic_and_in_small_pieces_unreadable() -> None:
     limits = {"log_frequency": tuple(COMMON), "usual": -COMMON[5], "surprise": 3.0}
 
     assert examine("warm air goes up", **limits) == Finding()
     assert examine("penguins eat much fish", **limits) == Finding(flags=("off_topic",))
-    assert examine("x y z q", **limits, pieces_per_character=0.9) == Finding("unreadable")
-    assert examine("penguins eat much fish", **limits, pieces_per_character=0.9) == Finding(flags=("off_topic",))
+    assert examine("x y z " * 7, **limits, pieces_per_character=0.5) == Finding("unreadable")
+    assert examine("penguins eat much fish", **limits, pieces_per_character=0.5) == Finding(flags=("off_topic",))
 
 
 def test_small_pieces_alone_are_no_reason() -> None:
-    assert examine("x y z q", pieces_per_character=0.9) == Finding()
+    assert examine("x y z " * 7, pieces_per_character=0.5).condition is None
+
+
+def test_a_text_of_few_letters_is_flagged_and_never_unreadable() -> None:
+    """A slip, a symbol or a number that nobody wrote before may be a right answer."""
+    limits = {"log_frequency": tuple(COMMON), "usual": -COMMON[5], "surprise": 3.0, "pieces_per_character": 0.1}
+
+    assert examine("Pairs", **limits) == Finding(flags=("off_topic",))
+    assert examine("2 7 3 1 5 6 8 9 4", **limits) == Finding(flags=("off_topic",))
+    assert letters("Ελ 12 不x!") == 4
+
+
+@pytest.mark.parametrize("text", ["0.33333333", "10000000000", "9 9 9 9 9 9 9 9 9", "aaaaaaaa"])
+def test_a_text_of_few_letters_is_no_repetition(text: str) -> None:
+    """A number of equal digits may be a right answer."""
+    assert examine(text, repetition=-1) == Finding()
 
 
 def test_repetition_and_copying_have_limits() -> None:
@@ -96,7 +107,7 @@ def test_the_first_condition_counts_and_all_flags_do() -> None:
 
     both = examine(GIVEN, **limits)
     assert both.flags == ("copied", "off_topic", "over_long")
-    assert examine("idk", refusals=("idk",), min_pieces=9).condition == "refusal"
+    assert examine("idk", refusals=("idk",), repetition=-1).condition == "refusal"
 
 
 def test_a_small_difference_tells_more_of_a_long_response() -> None:

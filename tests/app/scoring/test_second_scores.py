@@ -165,9 +165,9 @@ def test_flags_never_ask(tmp_path: Path) -> None:
     assert (seen(judgement), asked) == (("student", "review", 3), [])
 
 
-@pytest.mark.parametrize("response", ["", " \n", "idk", "warm"])
+@pytest.mark.parametrize("response", ["", " \n", "idk"])
 def test_conditions_never_ask(tmp_path: Path, response: str) -> None:
-    live = live_item(tmp_path, student=None, limits=Limits(refusals=("idk",), min_pieces=2))
+    live = live_item(tmp_path, student=None, limits=Limits(refusals=("idk",)))
     asked = asked_of(live)
 
     [judgement] = live.judge_fully([response])

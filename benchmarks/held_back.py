@@ -1,0 +1,69 @@
+"""Count the dev responses of a data set that conditions hold back, with limits learnt from train and no training.
+
+    python -m benchmarks.held_back DIR
+
+A row an item and condition: responses of dev under it, and how many of them a rater gave more than the worst score.
+Tokenizer and limits are learnt as `scorelet-train run` learns them.  No response is printed.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.table import Table
+
+from app.scoring.conditions import Examiner
+from app.scoring.featurizer import Featurizer
+from training.conditions import learn_limits
+from training.config import TrainingConfig
+from training.datasets import read_data
+from training.datasets.responses import MarkedResponse
+from training.groups import Group, groups
+from training.lesson import texts_for
+from training.options import print_table
+from training.teach import parts_of, tokenizer_for
+
+
+def main(data: Annotated[Path, typer.Argument(metavar="DIR", help="items, train and dev, as for `run`.")]) -> None:
+    """Print the counts by item and condition, and their totals."""
+    config, read = TrainingConfig(), read_data(data)
+    table = Table("item", "condition", "dev", "held back", "more than the worst score", box=SIMPLE)
+    held, worth, dev = Counter[str](), Counter[str](), 0
+    for group in groups([read.of(item_id) for item_id in read.items], config.teacher.own_from):
+        for item_id, rows, found in _held_back(group, config):
+            dev += rows
+            counts = Counter(condition for condition, _ in found)
+            earned = Counter(condition for condition, row in found if _earned(group, row))
+            held += counts
+            worth += earned
+            for condition in sorted(counts):
+                table.add_row(item_id, condition, str(rows), str(counts[condition]), str(earned[condition]))
+    for condition in sorted(held):
+        table.add_row("all", condition, str(dev), str(held[condition]), str(worth[condition]))
+    table.add_row("all", "any", str(dev), str(held.total()), str(worth.total()))
+    print_table(table)
+
+
+def _held_back(group: Group, config: TrainingConfig) -> Iterator[tuple[str, int, list[tuple[str, MarkedResponse]]]]:
+    """Yield each item's id, its dev rows, and the conditions of those held back."""
+    parts = parts_of(group, config)
+    content = tokenizer_for([texts_for(own, config) for own in parts], config)
+    featurizer = Featurizer.from_bytes(content, config.student.max_tokens)
+    limits = learn_limits(parts, content, config.student.max_tokens)
+    for own, limit in zip(parts, limits, strict=True):
+        examiner = Examiner(limit, own.item, featurizer)
+        read = featurizer.read([row.text for row in own.dev])
+        found = [(examiner.examine(row.text, ids).condition, row) for row, ids in zip(own.dev, read, strict=True)]
+        yield own.item.item_id, len(own.dev), [(name, row) for name, row in found if name is not None]
+
+
+def _earned(group: Group, row: MarkedResponse) -> bool:
+    [item] = [data.item for data in group.members if data.item.item_id == row.item_id]
+    return not item.is_worst(row.value)
+
+
+if __name__ == "__main__":
+    typer.run(main)
