@@ -13,6 +13,7 @@ from training.cache import key_of
 from training.datasets import find_file, read_data
 from training.datasets.responses import MarkedResponse, row_id
 from training.errors import TooFewRows, UnknownItems
+from training.feedback.words import count_words
 
 FEW_WORDS = 6  # fewer say no more than a verdict
 
@@ -87,4 +88,4 @@ def says_more(rows: Sequence[Told], known: Sequence[Told]) -> list[bool]:
     What raters wrote under several responses to an item, word for word, says nothing of any one of them.
     """
     written = Counter((row.item.item_id, row.feedback) for row in {id(row): row for row in (*known, *rows)}.values())
-    return [written[row.item.item_id, row.feedback] == 1 and len(row.feedback.split()) >= FEW_WORDS for row in rows]
+    return [written[row.item.item_id, row.feedback] == 1 and count_words(row.feedback) >= FEW_WORDS for row in rows]

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.scoring.feedback.bundle import FeedbackBundle
+from app.scoring.feedback.bundle import FeedbackBundle, Figure
 from training.feedback.data import FeedbackData, Told
 from training.feedback.measures import Likeness, likeness
 from training.feedback.verdicts import Reader, agreement
+from training.feedback.words import bleu_tokenizer
 
-COLUMNS = ("BLEU", "ROUGE-1", "ROUGE-2", "ROUGE-L", "similarity")
+COLUMNS = ("BLEU", "chrF", "ROUGE-1", "ROUGE-2", "ROUGE-L", "similarity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,10 @@ class Figures:
     agreement: float  # share of texts whose verdict is that of the score
     objections: Mapping[str, int]  # how often the screen objected, and why
 
-    def as_dict(self) -> dict[str, float]:
-        found = {"rows": float(self.rows), "verdict_agreement": round(self.agreement, 4), **self.all.as_dict()}
+    def as_dict(self) -> dict[str, Figure]:
+        """Return the figures by name; None where one is undefined."""
+        found: dict[str, Figure] = {"rows": float(self.rows), "verdict_agreement": round(self.agreement, 4)}
+        found |= self.all.as_dict() | {"signature": self.all.signature}
         if self.telling is not None:
             found |= {f"telling_{name}": value for name, value in self.telling.as_dict().items()}
             found["telling_rows"] = float(self.telling_rows)
@@ -40,12 +43,16 @@ def figures_of(
     """texts[i] is for rows[i]; more[i]: whether its human feedback is more than a bare verdict."""
     human = [row.feedback for row in rows]
     telling = [number for number, own in enumerate(more) if own]
+    tokenizer = bleu_tokenizer(human)
+    of_telling = None
+    if telling:
+        of_telling = likeness([texts[n] for n in telling], [human[n] for n in telling], tokenizer)
     return Figures(
         title=title,
         rows=len(rows),
-        all=likeness(texts, human),
+        all=likeness(texts, human, tokenizer),
         telling_rows=len(telling),
-        telling=likeness([texts[n] for n in telling], [human[n] for n in telling]) if telling else None,
+        telling=of_telling,
         agreement=agreement(reader, rows, texts),
         objections=objections,
     )
@@ -57,11 +64,14 @@ def table(found: Sequence[Figures], telling: bool) -> list[list[str]]:
     for own in found:
         likeness = own.telling if telling else own.all
         if likeness is not None:
-            shown = [f"{likeness.bleu:.1f}"] + [
-                f"{value:.3f}" for value in (likeness.rouge_1, likeness.rouge_2, likeness.rouge_l, likeness.similarity)
-            ]
+            shares = (likeness.rouge_1, likeness.rouge_2, likeness.rouge_l, likeness.similarity)
+            shown = [*(_shown(value, 1) for value in (likeness.bleu, likeness.chrf)), *(_shown(v, 3) for v in shares)]
             rows.append([own.title, *shown, f"{own.agreement:.1%}"])
     return rows
+
+
+def _shown(value: float | None, digits: int) -> str:
+    return "undefined" if value is None else f"{value:.{digits}f}"
 
 
 def card_of(bundle: FeedbackBundle, data: FeedbackData, reader: Reader, found: Sequence[Figures]) -> str:
@@ -86,6 +96,8 @@ def card_of(bundle: FeedbackBundle, data: FeedbackData, reader: Reader, found: S
             count = found[0].telling_rows if telling else found[0].rows
             head = ["", *COLUMNS, "verdict agreement, all rows"]
             lines += [f"## {title} ({count})", "", _line(head), _line(["---"] * len(head)), *map(_line, rows), ""]
+    if found:
+        lines += [f"Measured by: {found[0].all.signature}.", ""]
     if found and found[0].objections:
         objected = ", ".join(f"{why.replace('_', ' ')} {count}" for why, count in found[0].objections.items())
         lines += [

@@ -21,7 +21,7 @@ from training.errors import TooFewRows
 from training.feedback.data import Told
 from training.groups import Group
 from training.students import StudentFiles
-from training.teach import students_of, teach
+from training.teach import parts_of, students_of, teach
 from training.teacher import Teacher
 
 PASSED = 0.05  # share of texts under a wrong score that may pass for agreeing with it
@@ -44,7 +44,12 @@ def verdict_reader(rows: Sequence[Told], config: TrainingConfig, cache: Path) ->
     """Raises TooFewRows where all responses have one verdict."""
     labels = tuple(sorted({verdict(row.item, row.marked.value) for row in rows}))
     if len(labels) < 2:
-        raise TooFewRows("all feedback belongs to one and the same verdict: there is nothing to tell apart")
+        raise TooFewRows(
+            f"all {len(rows)} rows with feedback have the same verdict ({', '.join(labels)}), so that no reader of "
+            "verdicts can learn to tell them apart: add rows with other scores",
+            code="one_verdict",
+            rows=len(rows),
+        )
     item = Item(item_id="verdict", prompt="What does this say of the response?", scale="nominal", labels=labels)
     # Each text once: what raters said a hundred times would fill the validation part, and never be learnt.
     said = dict.fromkeys((row.feedback, labels.index(verdict(row.item, row.marked.value))) for row in rows)
@@ -52,7 +57,19 @@ def verdict_reader(rows: Sequence[Told], config: TrainingConfig, cache: Path) ->
         MarkedResponse(str(number), item.item_id, text, value, None, None, ())
         for number, (text, value) in enumerate(said)
     )
-    taught = teach(Group((ItemData(item, marked, (), ()),)), config, cache)
+    group = Group((ItemData(item, marked, (), ()),))
+    try:
+        parts_of(group, config)
+    except TooFewRows:
+        raise TooFewRows(
+            f"the {len(rows)} rows with feedback hold {len(marked)} different feedback texts, too few to learn to read "
+            "verdicts from: a validation part must be carved from them. Add rows whose feedback is written for the "
+            "response",
+            code="too_few_feedback_texts",
+            rows=len(rows),
+            texts=len(marked),
+        ) from None
+    taught = teach(group, config, cache)
     [files] = students_of(taught, config, cache)
     network = files.network(item, config.student.max_tokens)
     held = taught.parts[0].validation

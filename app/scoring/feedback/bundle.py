@@ -19,6 +19,8 @@ from app.scoring.item import Item, Name, is_name
 from app.scoring.network import Network
 from app.scoring.sealed import Value, check_files, check_names, read_metadata, read_plain
 
+Figure = float | str | None
+
 FOLDER, METADATA = "_feedback", "feedback.json"
 BASE, ADAPTER, TOKENIZER, READER, READER_TOKENIZER, CARD = (
     "base.gguf",
@@ -62,7 +64,10 @@ class FeedbackBundle(Value):
     items: tuple[Item, ...] = Field(min_length=1, description="As it learnt them.")
     prompt: PromptSettings
     verdict: VerdictSettings
-    figures: dict[str, float] = Field(description="Measured on dev rows with these files; empty without any.")
+    figures: dict[str, Figure] = Field(
+        description="Measured on dev rows with these files, null where undefined, and the settings of the measures; "
+        "empty without any."
+    )
     provenance: FeedbackProvenance
     sha256: dict[str, str]
 

@@ -88,3 +88,9 @@ def test_what_is_said_of_several_responses_says_nothing_of_one() -> None:
 
     assert says_more(asked, known) == [False, True, False, True]
     assert says_more(known, known) == [True, True]
+
+
+def test_feedback_without_spaces_between_words_can_say_more_than_a_verdict() -> None:
+    rows = [replace(told(1), feedback="回答正确。"), replace(told(2), feedback="你没有说明空气为什么会上升。")]
+
+    assert says_more(rows, ()) == [False, True]

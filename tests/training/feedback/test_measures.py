@@ -1,4 +1,7 @@
+import numpy as np
 import pytest
+import sacrebleu
+from rouge_score.rouge_scorer import RougeScorer
 
 from training.feedback.measures import likeness
 
@@ -13,8 +16,101 @@ def test_the_raters_own_words_are_as_like_as_can_be() -> None:
     assert found.similarity == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("text", "tokenizer"),
+    [
+        ("Ответ верный, но неполный.", "intl"),
+        ("Η απάντηση είναι σωστή.", "intl"),
+        ("الإجابة صحيحة ولكنها ناقصة.", "intl"),
+        ("उत्तर सही है।", "intl"),
+        ("답이 맞습니다.", "intl"),
+        ("回答正确，但是不完整。", "zh"),
+        ("正しい答えです。", "char"),
+        ("คำตอบถูกต้อง", "char"),
+        ("Die Lösung ist richtig.", "13a"),
+        ("Well done.", "13a"),  # fewer than four words, in all of the corpus
+        ("对了", "zh"),
+    ],
+)
+def test_a_text_is_as_like_itself_as_can_be_in_every_script(text: str, tokenizer: str) -> None:
+    found = likeness([text], [text])
+
+    assert (found.bleu, found.chrf) == (pytest.approx(100), pytest.approx(100))
+    assert (found.rouge_1, found.rouge_2, found.rouge_l) == (1, 1, 1)
+    assert f"tok:{tokenizer}|" in found.signature
+
+
+@pytest.mark.parametrize(
+    ("text", "reference"),
+    [
+        ("Ответ верный, но неполный.", "Ответ верный и полный."),
+        ("回答正确，但是不完整。", "回答正确，也很完整。"),
+        ("正しい答えです。", "正しい答えではない。"),
+    ],
+)
+def test_texts_that_share_words_are_partly_alike_in_every_script(text: str, reference: str) -> None:
+    found = likeness([text], [reference])
+
+    assert found.bleu is not None
+    assert found.chrf is not None
+    assert found.rouge_l is not None
+    assert 0 < found.bleu < 90
+    assert 0 < found.chrf < 90
+    assert 0 < found.rouge_l < 0.9
+
+
+def test_english_figures_are_those_of_the_libraries_by_their_defaults() -> None:
+    """Published comparisons use them."""
+    references = [*HUMAN, "Correct.", "You don't name the 2nd cause: warm air is lighter (and so it rises)."]
+    texts = [*HUMAN[::-1], "Correct, well done.", "You name one cause: warm air rises, as it is lighter."]
+    scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
+    rouge = [scorer.score(reference, text) for text, reference in zip(texts, references, strict=True)]
+
+    found = likeness(texts, references)
+
+    assert found.bleu == sacrebleu.corpus_bleu(texts, [references]).score
+    assert found.chrf == sacrebleu.corpus_chrf(texts, [references]).score
+    own = (found.rouge_1, found.rouge_2, found.rouge_l)
+    assert own == tuple(np.mean([row[name].fmeasure for row in rouge]) for name in ("rouge1", "rouge2", "rougeL"))
+    assert found.signature == (
+        f"BLEU nrefs:1|case:mixed|eff:yes|tok:13a|smooth:exp|version:{sacrebleu.__version__}; "
+        f"chrF nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:{sacrebleu.__version__}; "
+        "ROUGE words:unicode|stems:porter-ascii|version:0.1.2"
+    )
+
+
+def test_a_figure_that_has_nothing_to_count_is_undefined_and_not_zero() -> None:
+    one_word = likeness(["Correct."], ["Correct."])
+    assert (one_word.rouge_1, one_word.rouge_2, one_word.rouge_l) == (1, None, 1)
+
+    no_words = likeness(["👍"], ["👍"])
+    assert (no_words.rouge_1, no_words.rouge_2, no_words.rouge_l) == (None, None, None)
+    assert no_words.bleu == pytest.approx(100)
+
+    nothing = likeness(["Correct."], [" "])
+    assert (nothing.bleu, nothing.chrf, nothing.rouge_1) == (None, None, 0)
+    assert nothing.as_dict()["bleu"] is None
+
+
+def test_pairs_without_pairs_of_words_do_not_lower_the_mean_of_rouge_2() -> None:
+    assert likeness(["Correct.", HUMAN[0]], ["Correct.", HUMAN[0]]).rouge_2 == 1
+
+
+def test_an_empty_text_is_like_nothing() -> None:
+    found = likeness(["", ""], HUMAN)
+
+    assert (found.bleu, found.chrf, found.rouge_1, found.rouge_2, found.rouge_l) == (0, 0, 0, 0, 0)
+
+
+def test_a_part_of_a_corpus_is_measured_by_the_tokenizer_of_the_whole() -> None:
+    assert "tok:zh|" in likeness(HUMAN, HUMAN, "zh").signature
+
+
 def test_each_text_is_held_against_its_own_reference() -> None:
-    assert likeness(HUMAN[::-1], HUMAN).rouge_l < 0.4
+    found = likeness(HUMAN[::-1], HUMAN)
+
+    assert found.rouge_l is not None
+    assert found.rouge_l < 0.4
 
 
 def test_rouge_is_the_mean_f_of_stemmed_words_in_order() -> None:
@@ -23,6 +119,7 @@ def test_rouge_is_the_mean_f_of_stemmed_words_in_order() -> None:
     assert found.rouge_1 == 1
     assert found.rouge_2 == pytest.approx(0.5)  # "air rise" of two pairs each
     assert found.rouge_l == pytest.approx(2 / 3)
+    assert found.bleu is not None
     assert found.bleu < 100
 
 

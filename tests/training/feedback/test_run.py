@@ -77,12 +77,14 @@ def test_the_figures_are_of_the_files_and_of_what_they_are_held_against(made: Ma
     own, shown, common, near, raters = made.figures
     assert raters.all.rouge_l == 1
     assert min(common.agreement, near.agreement) > own.agreement
-    assert common.all.rouge_l > own.all.rouge_l  # a random model says nothing
+    assert None not in (common.all.rouge_l, own.all.rouge_l)
+    assert (common.all.rouge_l or 0) > (own.all.rouge_l or 0)  # a random model says nothing
     assert shown.agreement > own.agreement
     assert sum(own.objections.values()) > 0
     assert made.files.bundle.figures == own.as_dict()
     card = (made.files.folder / "card.md").read_text()
-    assert f"| commonest of item and score | {common.all.bleu:.1f} |" in card
+    assert f"| commonest of item and score | {common.all.bleu:.1f} | {common.all.chrf:.1f} |" in card
+    assert f"Measured by: {own.all.signature}." in card
     assert "The screen objected to" in card
 
 
@@ -146,6 +148,8 @@ def test_the_command_prints_and_writes_the_figures(home: Path, tmp_path: Path, c
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["raters' own"]["rouge_l"] == 1
     assert found["generated"]["rows"] == 24
+    assert found["generated"]["chrf"] >= 0
+    assert "tok:13a" in found["generated"]["signature"]
 
 
 def test_a_name_that_is_no_folder_is_bad_usage(tmp_path: Path) -> None:

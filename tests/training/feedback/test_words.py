@@ -1,0 +1,50 @@
+import pytest
+
+from training.feedback.words import bleu_tokenizer, count_words, words
+
+ENGLISH, GERMAN = "The answer is right.", "Die Lösung ist größer."
+RUSSIAN, KOREAN = "Ответ верный.", "답이 맞습니다."
+CHINESE, JAPANESE, THAI = "回答正确。", "正しい答えです。", "คำตอบถูกต้อง"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Don't stop: 3.5_m!", ["don", "t", "stop", "3", "5", "m"]),
+        ("Größe", ["größe"]),
+        ("Gro\u0308ße", ["größe"]),  # the same, its mark a character by itself
+        ("उत्तर सही", ["उत्तर", "सही"]),  # vowel signs belong to the word
+        ("水H2O气", ["水", "h2o", "气"]),
+        ("👍 …", []),
+    ],
+)
+def test_words_are_runs_of_letters_marks_and_digits(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("corpus", "tokenizer"),
+    [
+        ([ENGLISH], "13a"),
+        ([GERMAN], "13a"),
+        ([RUSSIAN], "intl"),
+        ([KOREAN], "intl"),  # words stand apart
+        ([CHINESE], "zh"),
+        ([JAPANESE], "char"),
+        ([THAI], "char"),
+        ([ENGLISH] * 9 + [RUSSIAN], "13a"),
+        ([ENGLISH, CHINESE], "zh"),  # which treats Latin words as 13a does
+        ([ENGLISH] * 20 + [CHINESE], "13a"),
+        ([ENGLISH] * 3 + [THAI], "13a"),  # characters suit few of its letters
+        (["42 %", ""], "13a"),
+    ],
+)
+def test_the_tokenizer_suits_the_letters_of_the_corpus(corpus: list[str], tokenizer: str) -> None:
+    assert bleu_tokenizer(corpus) == tokenizer
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [(ENGLISH, 4), (RUSSIAN, 2), (CHINESE, 2), ("水是H2O。", 2), ("yes - no", 2), ("", 0)]
+)
+def test_two_letters_of_a_script_without_spaces_count_as_a_word(text: str, count: float) -> None:
+    assert count_words(text) == count
