@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import DefaultTokenizer
-from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu import BLEU, CHRF
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
