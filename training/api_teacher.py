@@ -1,7 +1,7 @@
 """A language model behind an API as teacher: asked for a score, its log-probabilities become soft labels.
 
-Any OpenAI-compatible endpoint.  Nothing is fine-tuned.  Every answer is kept when it comes, so that a run killed
-anywhere asks for no text twice.
+Any OpenAI-compatible endpoint.  Nothing is fine-tuned.  Every answer that can be used is kept when it comes, so that a
+run killed anywhere asks for no such text twice; the next run asks again for the others alone.
 """
 
 import json
@@ -36,6 +36,7 @@ LEAST_TOLD = 0.01  # of the probability must be on marks: else the model is talk
 MAX_UNUSABLE = 0.2  # of the answers to one call's texts
 RETRIES, TIMEOUT = 6, 120.0  # of dropped connections, rate limits (their Retry-After kept) and 5xx; seconds
 TRIED_BEFORE = "x-stainless-retry-count"  # header: how often the library has tried before
+MALFORMED, WITHOUT_SCORE = "malformed answers", "answers without a score"
 FORMAT = 1  # of the question: raised when its words change
 SYSTEM = "You mark learners' short answers as a fair, strict teacher does. Reply with one {code} and nothing else."
 
@@ -50,7 +51,7 @@ class Answer:
 class ApiTeacher:
     """`item` stands for all whose responses are read: they have the same scores or labels."""
 
-    def __init__(self, item: Item, config: ApiConfig, cache: Path) -> None:
+    def __init__(self, item: Item, config: ApiConfig, cache: Path, retries: int = RETRIES) -> None:
         self.columns = item.choices
         self.codes = codes(item)
         self._config = config
@@ -58,11 +59,14 @@ class ApiTeacher:
         self._answers = cache / "api" / f"{self.key}.sqlite"
         key = os.environ.get(KEY) or "none"
         if not key.isascii():
-            raise BadConfig(f"{KEY} holds a character that no key has")
+            raise BadConfig(
+                f"the environment variable {KEY} holds a character outside ASCII, which no key has: set it again",
+                code="bad_teacher_key",
+            )
         self._client = openai.OpenAI(
             base_url=config.url,
             api_key=key,
-            max_retries=RETRIES,
+            max_retries=retries,
             timeout=TIMEOUT,
             # Else these come from the environment, and go to whatever server is named.
             default_headers={"OpenAI-Organization": openai.omit, "OpenAI-Project": openai.omit},  # type: ignore[dict-item]
@@ -71,6 +75,11 @@ class ApiTeacher:
         self._pace = _Pace(config.requests_per_minute)
         self._counting = threading.Lock()
         self.counts: Counter[str] = Counter()  # calls, tokens, what was wrong with answers, and what passed by itself
+        self._unusable: dict[str, Answer] = {}  # not asked for again by this run, whose lessons must not change
+
+    @property
+    def keeps_answers(self) -> bool:
+        return True
 
     def outputs(self, texts: Sequence[str], context: str = "") -> Outputs:
         """(texts, columns): log-probabilities, in the order given; all alike where an answer could not be used.
@@ -79,14 +88,22 @@ class ApiTeacher:
         """
         wanted = {key_of(context, text): text for text in texts}
         with self._kept() as kept:
-            known = {key: json.loads(row) for key, row in kept.execute("SELECT key, row FROM answers") if key in wanted}
-            missing = {key: text for key, text in wanted.items() if key not in known}
+            known = {key: row for key in wanted if (row := _kept_row(kept, key)) is not None}
+            settled = known.keys() | self._unusable.keys()
+            missing = {key: text for key, text in wanted.items() if key not in settled}
             answers = self._ask_all(missing, context, kept) if missing else {}
         known |= {key: answer.row for key, answer in answers.items() if answer.row is not None}
+        self._unusable |= {key: answer for key, answer in answers.items() if answer.row is None}
         if (unusable := len(wanted) - len(known)) > max(1, MAX_UNUSABLE * len(wanted)):
-            wrong = Counter(answer.wrong for answer in answers.values() if answer.row is None)
+            wrong = Counter(self._unusable[key].wrong for key in wanted if key in self._unusable)
             raise TeacherFailed(
-                f"{self._config.model} gave no usable score for {unusable} of {len(wanted)} texts: {_listed(wrong)}"
+                f"{self._config.model} gave no usable score for {unusable} of {len(wanted)} texts: {_listed(wrong)}. "
+                "Call again to ask for these texts once more, or name another model",
+                code="unusable_answers",
+                model=self._config.model,
+                unusable=unusable,
+                texts=len(wanted),
+                wrong=dict(wrong),
             )
         indifferent = [-math.log(self.columns)] * self.columns
         return np.array([known.get(key_of(context, text), indifferent) for text in texts], np.float32)
@@ -107,9 +124,15 @@ class ApiTeacher:
             if not isinstance(error, openai.OpenAIError):
                 raise
             status = getattr(error, "status_code", None)
+            kept_count = sum(answer.row is not None for answer in answers.values())
             raise TeacherFailed(
                 f"{self._config.url}: {type(error).__name__}{f' (status {status})' if status else ''}; "
-                f"{len(answers)} answers of this call are kept: call again to go on"
+                f"{kept_count} answers of this call are kept: call again to go on",
+                code="teacher_unreachable",
+                url=self._config.url,
+                error=type(error).__name__,
+                status=status,
+                kept=kept_count,
             ) from None
         pool.shutdown()
         console.print(_listed(self.counts))
@@ -154,7 +177,7 @@ class ApiTeacher:
             )
             return read_reply(reply, self.codes)
         except (AttributeError, IndexError, TypeError, ValueError):  # the library passes on whatever a server sends
-            return Answer(None, "malformed answers")
+            return Answer(None, MALFORMED)
 
     @contextmanager
     def _kept(self) -> Iterator[sqlite3.Connection]:
@@ -182,9 +205,20 @@ class _Pace:
 def codes(item: Item) -> tuple[str, ...]:
     """What the model is to reply, one token a score: digits, or letters for labels and longer scales."""
     if item.is_continuous:
-        raise BadConfig(f"{item.item_id}: a model behind an API gives scores or labels, not grades")
+        raise BadConfig(
+            f"{item.item_id}: a model behind an API gives scores or labels, not grades: name another teacher.kind",
+            code="api_gives_no_grades",
+            item_id=item.item_id,
+        )
     if item.choices > MAX_CODES:
-        raise BadConfig(f"{item.item_id}: a model behind an API gives at most {MAX_CODES} scores, not {item.choices}")
+        raise BadConfig(
+            f"{item.item_id}: a model behind an API gives at most {MAX_CODES} scores, not {item.choices}: name another "
+            "teacher.kind",
+            code="too_many_scores_for_api",
+            item_id=item.item_id,
+            choices=item.choices,
+            limit=MAX_CODES,
+        )
     if item.labels is None and item.choices <= 10:
         return tuple(str(score) for score in range(item.choices))
     return tuple(chr(ord("A") + number) for number in range(item.choices))
@@ -205,21 +239,27 @@ def read_reply(reply: ChatCompletion, known: Sequence[str]) -> Answer:
     choice = reply.choices[0]
     tokens = int(reply.usage.total_tokens or 0) if reply.usage else 0
     likeliest = choice.logprobs.content[0].top_logprobs if choice.logprobs and choice.logprobs.content else []
-    seen = [(_bare(token.token), float(token.logprob)) for token in likeliest]
+    # JSON has no infinity and no NaN, yet some servers write them: such a token says nothing.
+    seen = [(_bare(token.token), float(token.logprob)) for token in likeliest if math.isfinite(token.logprob)]
     logs = {code: [log for token, log in seen if token == code] for code in known}
     if seen:
         told = np.logaddexp.reduce([log for of_code in logs.values() for log in of_code] or [-np.inf])
         if told < math.log(LEAST_TOLD):
-            return Answer(None, "answers without a score", tokens)
+            return Answer(None, WITHOUT_SCORE, tokens)
         last = min(log for _, log in seen)
         row = np.array([np.logaddexp.reduce(of_code) if of_code else last for of_code in logs.values()])
         return Answer((row - np.logaddexp.reduce(row)).tolist(), None, tokens)
     said = _bare(choice.message.content or "")
     if said not in known:
-        return Answer(None, "answers without a score", tokens)
+        return Answer(None, WITHOUT_SCORE, tokens)
     rest = (1 - CERTAIN) / (len(known) - 1)
     row = np.log([CERTAIN if code == said else rest for code in known])
     return Answer(row.tolist(), "answers without probabilities", tokens)
+
+
+def _kept_row(kept: sqlite3.Connection, key: str) -> list[float] | None:
+    found = kept.execute("SELECT row FROM answers WHERE key = ?", (key,)).fetchone()
+    return None if found is None else [float(value) for value in json.loads(found[0])]
 
 
 def _bare(text: str) -> str:

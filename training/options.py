@@ -60,7 +60,10 @@ def resolve_teacher(settings: TrainingConfig, chosen: Sequence[ItemData]) -> Non
     if settings.teacher.kind != "api":
         resolve(settings.teacher.base)
     elif settings.teacher.api is None:
-        raise BadConfig("a teacher behind an API needs teacher.api in the settings file: its url and model")
+        raise BadConfig(
+            "a teacher behind an API needs teacher.api in the settings file: its url and model",
+            code="api_not_configured",
+        )
     else:
         from training.api_teacher import codes
 

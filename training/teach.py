@@ -47,7 +47,10 @@ def teach(group: Group, config: TrainingConfig, cache: Path) -> Taught:
     teacher: Teacher | None = None
     if config.distillation.soft_weight > 0 and config.teacher.kind == "api":
         if config.teacher.api is None:
-            raise BadConfig("a teacher behind an API needs teacher.api: its url and model")
+            raise BadConfig(
+                "a teacher behind an API needs teacher.api in the settings file: its url and model",
+                code="api_not_configured",
+            )
         teacher = ApiTeacher(parts[0].item, config.teacher.api, cache)
     elif config.distillation.soft_weight > 0:
         fit = [example for own in parts for example in group.examples(own.item, own.fit)]

@@ -43,6 +43,10 @@ class Teacher(Protocol):
     @property
     def columns(self) -> int: ...
 
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether the teacher itself keeps every answer that can be used, so that nobody else may keep any."""
+
     def outputs(self, texts: Sequence[str], context: str = "") -> Outputs:
         """(texts, columns), in the order given; `context` is read before each text."""
 
@@ -57,6 +61,10 @@ class FineTuned:
     @property
     def columns(self) -> int:
         return self.members[0].network.head.out_features
+
+    @property
+    def keeps_answers(self) -> bool:
+        return False
 
     def outputs(self, texts: Sequence[str], context: str = "") -> Outputs:
         """(texts, columns), in the order given: the mixture of the members' distributions."""

@@ -19,12 +19,14 @@ from pydantic import ValidationError
 from app.scoring.item import Item
 from app.scoring.student import Student
 from tests.programs import environment, free_port, run
+from tests.refusals import refused
 from tests.training.data import GRADES, ITEM, LABELS, item_data, marked
 from training import api_teacher
 from training.api_teacher import CERTAIN, KEY, Answer, ApiTeacher, _Pace, codes, question
 from training.config import ApiConfig, TrainingConfig
 from training.errors import BadConfig, TeacherFailed
 from training.run import train
+from training.softlabels import teacher_outputs
 
 TEXTS = [row.text for row in marked(6, seed=5)]
 Fault = Callable[[BaseHTTPRequestHandler], bool]  # whether it has answered in the server's place
@@ -151,11 +153,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
 
 
-def a_teacher(between: Between, cache: Path, item: Item = ITEM, **settings: Any) -> ApiTeacher:
+def a_teacher(
+    between: Between, cache: Path, item: Item = ITEM, retries: int = api_teacher.RETRIES, **settings: Any
+) -> ApiTeacher:
     config = ApiConfig.model_validate(
         {"url": between.url, "model": "smollm2", "requests_per_minute": 60_000} | settings
     )
-    return ApiTeacher(item, config, cache)
+    return ApiTeacher(item, config, cache, retries)
 
 
 @pytest.mark.parametrize("item", [ITEM, LABELS])
@@ -207,20 +211,16 @@ def test_what_passes_is_survived_and_told(
 
 
 @pytest.mark.parametrize("fault", [dropped, too_many, unwell, unknown_key])
-def test_what_does_not_pass_ends_the_call_and_the_next_goes_on(
-    between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
-) -> None:
-    monkeypatch.setattr(api_teacher, "RETRIES", 1)
+def test_what_does_not_pass_ends_the_call_and_the_next_goes_on(between: Between, tmp_path: Path, fault: Fault) -> None:
     passed: Fault = lambda _: False  # noqa: E731
     between.faults, between.always = [passed, passed, passed], fault
 
-    with pytest.raises(TeacherFailed, match=f"{between.url}.*call again to go on") as failed:
-        a_teacher(between, tmp_path, parallel=1).outputs(TEXTS, question(ITEM))
+    with refused(TeacherFailed, "teacher_unreachable", url=between.url, kept=3) as failed:
+        a_teacher(between, tmp_path, retries=1, parallel=1).outputs(TEXTS, question(ITEM))
     between.always = None
     rest = a_teacher(between, tmp_path)
     rest.outputs(TEXTS, question(ITEM))
 
-    assert "3 answers" in str(failed.value)
     assert not [word for word in ("canary", *TEXTS) if word in str(failed.value)]
     assert rest.counts["calls"] == 3
 
@@ -275,9 +275,8 @@ def test_tokens_that_mean_the_same_score_add_up_and_a_missing_one_is_no_likelier
 def test_a_model_that_gives_no_scores_is_no_teacher(between: Between, tmp_path: Path) -> None:
     between.always = says("Well done!")
 
-    with pytest.raises(
-        TeacherFailed, match=r"smollm2 gave no usable score for 6 of 6 texts: .*6 answers without a score"
-    ):
+    wrong = {"answers without a score": 6}
+    with refused(TeacherFailed, "unusable_answers", model="smollm2", unusable=6, texts=6, wrong=wrong):
         a_teacher(between, tmp_path).outputs(TEXTS, question(ITEM))
 
 
@@ -303,20 +302,40 @@ def test_what_cannot_be_a_key_or_an_address_is_refused(
         ApiConfig(url="http://localhost:port/v1", model="m")
     monkeypatch.setenv(KEY, "ключ")
 
-    with pytest.raises(BadConfig, match=KEY):
+    with refused(BadConfig, "bad_teacher_key"):
         a_teacher(between, tmp_path)
 
 
 def test_an_answer_that_could_not_be_used_is_asked_for_again(between: Between, tmp_path: Path) -> None:
     between.always = sends(b"<html>")
     for _ in range(2):
-        with pytest.raises(TeacherFailed, match="6 malformed answers"):
+        with refused(TeacherFailed, "unusable_answers", wrong={"malformed answers": 6}):
             a_teacher(between, tmp_path).outputs(TEXTS, question(ITEM))
     between.always = None
 
     outputs = a_teacher(between, tmp_path).outputs(TEXTS, question(ITEM))
 
     assert (outputs.max(1) - outputs.min(1) > 0.1).all()
+
+
+def test_soft_labels_hold_no_answer_that_could_not_be_used_and_the_next_run_asks_for_it_alone(
+    between: Between, tmp_path: Path
+) -> None:
+    between.faults = [sends(b"<html>")]
+    first = a_teacher(between, tmp_path, parallel=1)
+
+    found = [teacher_outputs(first, question(ITEM), TEXTS, "labels", tmp_path) for _ in range(2)]
+    asked = len(between.headers)
+    second = a_teacher(between, tmp_path)
+    again = teacher_outputs(second, question(ITEM), TEXTS, "labels", tmp_path)
+
+    assert np.array_equal(found[0], found[1])  # a run's own lessons do not change
+    assert asked == len(TEXTS)
+    [unusable] = np.flatnonzero(np.exp(found[0]).max(1) < 0.26)
+    assert second.counts["calls"] == 1
+    assert between.bodies[-1]["messages"][1]["content"].count(TEXTS[unusable]) == 1
+    assert again[unusable].max() - again[unusable].min() > 0.1
+    assert np.array_equal(np.delete(again, unusable, 0), np.delete(found[0], unusable, 0))
 
 
 def test_stopped_by_hand_it_asks_no_more_and_keeps_what_it_has(
@@ -348,6 +367,8 @@ def test_stopped_by_hand_it_asks_no_more_and_keeps_what_it_has(
         (says("1", likely(("1", -0.1), (" 1.", -3.0), ("0", -9999.0))), [0, 1, 0, 0]),
         (says("0", [{"token": "0", "logprob": None}]), None),
         (says("Correct"), None),
+        (says("1", likely(("1", -0.1), ("T", -9.0), ("0", float("-inf")), ("2", float("nan")))), [0, 1, 0, 0]),
+        (says("1", likely(("1", float("nan")))), [0.0167, 0.95, 0.0167, 0.0167]),
         (says("2.\n"), [0.0167, 0.0167, 0.95, 0.0167]),
     ],
 )
@@ -389,7 +410,8 @@ def test_every_score_is_one_character_and_is_explained() -> None:
 
 @pytest.mark.parametrize("item", [GRADES, ITEM.model_copy(update={"max_score": 26})])
 def test_grades_and_very_long_scales_are_refused(item: Item) -> None:
-    with pytest.raises(BadConfig, match=item.item_id):
+    code = "api_gives_no_grades" if item.is_continuous else "too_many_scores_for_api"
+    with refused(BadConfig, code, item_id=item.item_id):
         codes(item)
 
 

@@ -5,7 +5,6 @@ import pytest
 
 from tests.training.data import marked
 from tests.training.teaching import a_teacher
-from training import softlabels
 from training.config import TrainingConfig
 from training.softlabels import teacher_outputs
 from training.teacher import FineTuned
@@ -19,12 +18,8 @@ def teacher(tiny_config: TrainingConfig, tmp_path: Path) -> FineTuned:
 
 
 @pytest.mark.parametrize("chunk", [1024, 33, 1])
-def test_soft_labels_are_in_the_texts_order(
-    teacher: FineTuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
-) -> None:
-    monkeypatch.setattr(softlabels, "CHUNK", chunk)
-
-    outputs = teacher_outputs(teacher, "", TEXTS, "test", tmp_path)
+def test_soft_labels_are_in_the_texts_order(teacher: FineTuned, tmp_path: Path, chunk: int) -> None:
+    outputs = teacher_outputs(teacher, "", TEXTS, "test", tmp_path, chunk)
 
     one_by_one = np.concatenate([teacher.outputs([text]) for text in TEXTS])
     assert np.abs(outputs - one_by_one).max() < 1e-5
@@ -59,12 +54,8 @@ def test_another_teacher_gives_its_own(teacher: FineTuned, tiny_config: Training
     assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
 
 
-def test_the_same_texts_again_have_their_rows_again(
-    teacher: FineTuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(softlabels, "CHUNK", 2)
-
-    outputs = teacher_outputs(teacher, "", TEXTS[:2] * 3, "test", tmp_path)
+def test_the_same_texts_again_have_their_rows_again(teacher: FineTuned, tmp_path: Path) -> None:
+    outputs = teacher_outputs(teacher, "", TEXTS[:2] * 3, "test", tmp_path, 2)
 
     assert outputs.shape == (6, 4)
     assert np.abs(outputs - np.tile(teacher.outputs(TEXTS[:2]), (3, 1))).max() < 1e-5
