@@ -36,15 +36,15 @@ class TeacherPool:
         return self._taken
 
     async def ask(self, second: SecondScorer, response: str) -> Score | None:
-        """None: no place was free, it took too long, or it failed."""
-        outcome, score = await self._asked(second, response)
-        self.outcomes[outcome] += 1
+        """Return the teacher's score, or None where no place was free, it took too long, or it failed."""
+        _, score = await self._counted(second, response)
         return score
 
     async def ask_all(self, asked: Sequence[tuple[SecondScorer, str]]) -> list[Score | None]:
-        """One a response, in order; a long list waits for itself and fills no queue.
+        """Return one score for each response, in order; a long list waits for itself and fills no queue.
 
-        Once one is late the rest is not asked: a list never waits longer than its teachers are at work.
+        Once a response of this list is late, the rest of the list is not asked: it never waits longer than its teachers
+        are at work.  Late responses of other calls do not matter.
         """
         turns, given_up = asyncio.Semaphore(self._workers), False
 
@@ -53,12 +53,16 @@ class TeacherPool:
             async with turns:
                 if given_up:
                     return None
-                before = self.outcomes["late"]
-                score = await self.ask(second, response)
-                given_up = given_up or (score is None and self.outcomes["late"] > before)
+                outcome, score = await self._counted(second, response)
+                given_up = given_up or outcome == "late"
                 return score
 
         return list(await asyncio.gather(*(in_turn(second, response) for second, response in asked)))
+
+    async def _counted(self, second: SecondScorer, response: str) -> tuple[Outcome, Score | None]:
+        outcome, score = await self._asked(second, response)
+        self.outcomes[outcome] += 1
+        return outcome, score
 
     async def _asked(self, second: SecondScorer, response: str) -> tuple[Outcome, Score | None]:
         if self._taken >= self._places:

@@ -287,6 +287,23 @@ def test_once_one_of_a_list_is_late_the_rest_is_not_asked(workers: int) -> None:
     asyncio.run(begin())
 
 
+def test_a_strangers_late_response_does_not_end_a_list() -> None:
+    """The stranger is counted as late while the list's first response is being scored, which then fails."""
+
+    async def test(pool: TeacherPool, teacher: Teacher) -> None:
+        class FailsAsAStrangerIsLate(Failing):
+            def score(self, response: str) -> Score:
+                pool.outcomes["late"] += 1
+                return super().score(response)
+
+        first = FailsAsAStrangerIsLate(RuntimeError(CANARY))
+        asked: list[tuple[SecondScorer, str]] = [(first, "warm"), (teacher, "warm"), (teacher, "warm air")]
+        assert [value(score) for score in await pool.ask_all(asked)] == [None, 1, 2]
+        assert pool.outcomes == {"late": 1, "failed": 1, "answered": 2}
+
+    run(test)
+
+
 def test_what_was_answered_before_one_was_late_is_kept_and_another_list_is_asked_again() -> None:
     async def begin() -> None:
         teacher, pool = Teacher(), TeacherPool(workers=1, queue=9, timeout=2.0)
