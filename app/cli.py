@@ -20,6 +20,7 @@ from app.console import (
     Models,
     WorkFailed,
     engine_of,
+    failed,
     models_or_fail,
     print_table,
     ready_engine,
@@ -32,7 +33,10 @@ from app.scoring.registry import Registry
 from app.scoring.rows import read_rows
 from app.scoring.table import check_rows, judge_rows, write_table
 from app.storage import keys
-from app.storage.database import head_revision, schema_problem, upgrade
+from app.storage.database import head_revision
+from app.storage.health import schema_problem
+from app.storage.trouble import DatabaseTrouble
+from app.storage.upgrading import upgrade_or_name_what_is_in_the_way
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 key = typer.Typer(no_args_is_help=True, help="API keys: shown once, stored as a hash.")
@@ -52,7 +56,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the REST interface; its documentation is at /docs."""
-    from app.main import OpenToTheNetwork, refuse_to_be_open
+    from app.main import CannotStart, is_open
     from app.server import run
 
     given = {"host": host, "port": port, "workers": workers}
@@ -60,12 +64,12 @@ def serve(
     engine = engine_of(settings)
     if not schema_problem(engine, head_revision()):
         try:
-            refuse_to_be_open(engine, settings.host)
-        except OpenToTheNetwork as error:
-            raise WorkFailed(str(error)) from None
+            is_open(engine, settings.host)
+        except CannotStart as error:
+            raise WorkFailed(str(error), code=error.code, **error.fields) from None
     engine.dispose()
     if not run(settings):
-        raise WorkFailed("the service did not start; what is above says why")
+        raise WorkFailed("the service did not start; the lines above say why", code="not_started")
 
 
 @cli.command()
@@ -104,7 +108,9 @@ def items(models: Models = None) -> None:
     for item_id, reason in registry.refused.items():
         say(f"refused: {item_id}: {reason}")
     if registry.refused or not registry.live:
-        raise WorkFailed(f"{len(registry.live)} items ready, {len(registry.refused)} refused in {folder}")
+        ready, refused = len(registry.live), len(registry.refused)
+        sentence = f"{ready} items ready, {refused} refused in {folder}"
+        raise WorkFailed(sentence, code="items_refused", ready=ready, refused=refused)
 
 
 @cli.command()
@@ -116,8 +122,8 @@ def doctor() -> None:
             f"{'ok  ' if finding.good else 'BAD '} {finding.what}"
             + (f"\n     → {finding.mend}" if finding.mend else "")
         )
-    if bad := sum(not finding.good for finding in findings):
-        raise WorkFailed(f"{bad} thing(s) to mend")
+    if bad := [finding.code for finding in findings if not finding.good]:
+        raise WorkFailed(f"{len(bad)} thing(s) to mend", code="things_to_mend", codes=bad)
 
 
 @key.command("create")
@@ -150,7 +156,7 @@ def keys_rotate(
     with Session(ready_engine()) as session, session.begin():
         made = keys.rotate(session, key_id, timedelta(days=overlap))
         if made is None:
-            raise WorkFailed(f"no key {key_id} that works")
+            raise WorkFailed(f"no key {key_id} that works", code="no_working_key", key_id=key_id)
         created, name, secret = made[0].id, made[0].name, made[1]
     _show_once(created, name, secret)
 
@@ -188,19 +194,16 @@ def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `ke
     """Revoke a key at once."""
     with Session(ready_engine()) as session, session.begin():
         if not keys.revoke(session, key_id):
-            raise WorkFailed(f"no key {key_id}")
+            raise WorkFailed(f"no key {key_id}", code="no_key", key_id=key_id)
 
 
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Make the tables, or bring them to this version."""
-    from alembic.util import CommandError
-
-    engine = engine_of(settings_or_fail())
     try:
-        upgrade(engine)
-    except CommandError as error:
-        raise WorkFailed(schema_problem(engine, head_revision()) or str(error)) from None
+        upgrade_or_name_what_is_in_the_way(engine_of(settings_or_fail()))
+    except DatabaseTrouble as error:
+        raise failed(error.trouble) from None
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the commands of `scorelet` have in common: settings, the folder of bundles, how they speak and fail."""
+"""Parts that all commands of `scorelet` share: settings, the folder of bundles, output and errors."""
 
 import os
 import sys
@@ -15,51 +15,69 @@ from sqlalchemy import Engine
 from app.scoring.active import item_ids
 from app.scoring.errors import CodedError
 from app.scoring.gate import Gate, lines
-from app.settings import Settings, unknown_names
-from app.storage.database import BadUrl, connect, head_revision, schema_problem
+from app.settings import PREFIX, Settings, unknown_names
+from app.storage.database import BadUrl, connect, head_revision
+from app.storage.health import schema_problem
+from app.storage.trouble import Trouble
 
 Models = Annotated[Path | None, typer.Option("--models", help="Folder of bundles. Default: SCORELET_MODELS_DIR.")]
 
 
 class WorkFailed(CodedError):
-    """Exit code 1, with these words."""
+    """The command could not do its work: exit code 1, and the sentence."""
 
 
 class BadUsage(CodedError):
-    """Exit code 2, with these words."""
+    """The command was called in a way that cannot be carried out: exit code 2, and the sentence."""
 
 
 def settings_or_fail() -> Settings:
-    if wrong := unknown_names(os.environ):
-        raise BadUsage("; ".join(wrong))
+    """Read the settings.  Raises BadUsage for a misspelt name or a bad value."""
+    check_names()
     try:
         return Settings()
     except ValidationError as error:
-        wrong = [
-            f"SCORELET_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False)
-        ]
-        raise BadUsage("; ".join(wrong)) from None
+        bad = {f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}": e["msg"] for e in error.errors(include_input=False)}
+        said = "; ".join(f"{name}: {reason}" for name, reason in bad.items())
+        raise BadUsage(said, code="bad_setting", settings=sorted(bad)) from None
+
+
+def check_names() -> None:
+    """Raise BadUsage where the environment has a SCORELET_ variable that is no setting."""
+    if wrong := unknown_names(os.environ):
+        raise BadUsage("; ".join(wrong.values()), code="unknown_setting", settings=sorted(wrong))
 
 
 def models_or_fail(given: Path | None) -> Path:
+    """Return the folder of bundles.  Raises WorkFailed where it has no item."""
+    if given is not None:
+        check_names()
     folder = given or settings_or_fail().models_dir
     if not item_ids(folder):
-        raise WorkFailed(f"no items in {folder}: name the folder of bundles by --models or SCORELET_MODELS_DIR")
+        sentence = f"no items in {folder}: name the folder of bundles by --models or SCORELET_MODELS_DIR"
+        raise WorkFailed(sentence, code="no_items", folder=folder)
     return folder
 
 
 def engine_of(settings: Settings) -> Engine:
+    """Return an engine.  Raises BadUsage for a URL that is none of ours."""
     try:
         return connect(settings.database_url.get_secret_value())
     except BadUrl as error:
-        raise BadUsage(f"SCORELET_DATABASE_URL is {error}") from None
+        raise BadUsage(f"SCORELET_DATABASE_URL is {error}", code="bad_database_url") from None
 
 
 def ready_engine() -> Engine:
+    """Return an engine of a database that this version can use.  Raises WorkFailed."""
     engine = engine_of(settings_or_fail())
     if trouble := schema_problem(engine, head_revision()):
-        raise WorkFailed(trouble)
+        raise failed(trouble)
     return engine
+
+
+def failed(trouble: Trouble) -> WorkFailed:
+    """Return the error of a command that cannot go on because of a trouble with the database."""
+    return WorkFailed(str(trouble), code=trouble.code, **trouble.fields)
 
 
 def print_gate(gate: Gate) -> None:
@@ -70,7 +88,7 @@ def print_gate(gate: Gate) -> None:
 
 
 def print_table(table: Table, width: int = 120) -> None:
-    """To a terminal at its width, else so wide.  A name in brackets is a name, not rich's markup."""
+    """Print to a terminal at its width, else at `width`.  A name in brackets is a name, not rich's markup."""
     Console(width=None if sys.stdout.isatty() else width, markup=False).print(table)
 
 

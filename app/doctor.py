@@ -1,4 +1,4 @@
-"""What is wrong with this installation, and how to mend it, in words for whoever runs it."""
+"""Examine an installation: every finding, and for a bad one the way to mend it."""
 
 import ipaddress
 import shutil
@@ -13,106 +13,142 @@ from app.feedback.desk import live_feedback
 from app.scoring.registry import Registry
 from app.settings import Settings, is_loopback
 from app.storage import keys
-from app.storage.database import BadUrl, connect, head_revision, schema_problem, write_problem
+from app.storage.database import BadUrl, connect, head_revision
+from app.storage.health import exposed_files, schema_problem, write_problem
+from app.storage.trouble import Trouble
+from app.storage.upgrading import rehearse
 
 LEAST_FREE = 256 * 2**20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
+    """One thing that was looked at.  `mend`: a command or words; a bad finding always has it."""
+
+    code: str
     good: bool
     what: str
     mend: str | None = None
 
 
-def examine(settings: Settings) -> list[Finding]:
-    """Every finding, the good ones too."""
+def examine(settings: Settings, *, least_free: int = LEAST_FREE) -> list[Finding]:
+    """Return every finding, the good ones too.  `least_free`: bytes that the disk of a SQLite file shall have free."""
     return [
         *_bundles(settings),
         *_feedback(settings),
-        *_database(settings),
+        *_database(settings, least_free),
         *_network(settings),
         *_privacy(settings),
     ]
 
 
+def _good(code: str, what: str) -> Finding:
+    return Finding(code, True, what)
+
+
+def _bad(code: str, what: str, mend: str) -> Finding:
+    return Finding(code, False, what, mend)
+
+
 def _bundles(settings: Settings) -> Iterator[Finding]:
     folder = settings.models_dir
     if not folder.is_dir():
-        yield Finding(False, f"no folder of bundles at {folder.absolute()}", "set SCORELET_MODELS_DIR")
+        yield _bad("no_models_folder", f"no folder of bundles at {folder.absolute()}", "set SCORELET_MODELS_DIR")
         return
     registry = Registry.from_folder(folder)
-    yield Finding(
-        bool(registry.live),
-        f"{len(registry.live)} items ready in {folder}",
-        None if registry.live else "train some with `scorelet-train run`, or set SCORELET_MODELS_DIR",
-    )
+    what = f"{len(registry.live)} items ready in {folder}"
+    if registry.live:
+        yield _good("items_ready", what)
+    else:
+        yield _bad("no_items_ready", what, "train some with `scorelet-train run`, or set SCORELET_MODELS_DIR")
     if (needed := registry.shelf.bytes) > settings.students_mib * 2**20:
-        what = f"students need about {needed // 2**20} MiB, and may have {settings.students_mib}: some are read again"
-        yield Finding(True, f"{what} when they are asked for (SCORELET_STUDENTS_MIB)")
+        what = f"students need about {needed // 2**20} MiB, and may have {settings.students_mib}"
+        yield _good("students_read_again", f"{what}: some are read again when asked for (SCORELET_STUDENTS_MIB)")
     for item_id, reason in registry.refused.items():
-        mend = f"see `scorelet bundle check {item_id}`; copy the bundle again, or activate it again or another"
-        yield Finding(False, f"item {item_id} is refused: {reason}", mend)
+        mend = f"copy its bundle again, or go to another version: scorelet bundle activate {item_id} VERSION --by NAME"
+        yield _bad("item_refused", f"item {item_id} is refused: {reason}", mend)
     for item_id, reason in registry.without_teacher.items():
         mend = f"scorelet bundle activate {item_id} --by NAME --fall-back unsure; until then a person looks instead"
-        yield Finding(False, f"item {item_id} falls back on no teacher: {reason}", mend)
+        yield _bad("item_without_teacher", f"item {item_id} falls back on no teacher: {reason}", mend)
     for item_id, live in sorted(registry.live.items()):
         if live.without_shadow:
             mend = f"scorelet bundle shadow {item_id} --by NAME, or --off"
-            yield Finding(False, f"item {item_id} has nothing in its shadow: {live.without_shadow}", mend)
+            yield _bad("item_without_shadow", f"item {item_id} has nothing in its shadow: {live.without_shadow}", mend)
         if live.active.mode == "auto" and live.bundle.threshold is None:
-            yield Finding(True, f"item {item_id} is in mode auto but has no threshold: every score goes to a reviewer")
+            what = f"item {item_id} is in mode auto but has no threshold: every score goes to a reviewer"
+            yield _good("item_without_threshold", what)
 
 
 def _feedback(settings: Settings) -> Iterator[Finding]:
     live, refused = live_feedback(settings.models_dir)
     for files, active in live:
-        yield Finding(True, f"feedback model {files.bundle.name} writes for {len(files.items)} items, by {active.by}")
+        what = f"feedback model {files.bundle.name} writes for {len(files.items)} items, by {active.by}"
+        yield _good("feedback_model", what)
     for name, reason in refused.items():
-        mend = f"scorelet feedback check {name}; until then the bank speaks"
-        yield Finding(False, f"feedback model {name} is refused: {reason}", mend)
+        mend = (
+            f"copy it again, or go to another version: scorelet feedback activate {name} VERSION --by NAME "
+            f"--reason TEXT, or scorelet feedback off {name}; until then the bank speaks"
+        )
+        yield _bad("feedback_model_refused", f"feedback model {name} is refused: {reason}", mend)
 
 
-def _database(settings: Settings) -> Iterator[Finding]:
+def _database(settings: Settings, least_free: int) -> Iterator[Finding]:
     try:
         engine = connect(settings.database_url.get_secret_value())
     except BadUrl as error:
-        yield Finding(False, f"SCORELET_DATABASE_URL is {error}", "say sqlite:///scorelet.db")
+        yield _bad("bad_database_url", f"SCORELET_DATABASE_URL is {error}", "say sqlite:///scorelet.db")
         return
     name = engine.dialect.name
     try:
-        if trouble := schema_problem(engine, head_revision()) or write_problem(engine):
-            file = "file and its folder" if name == "sqlite" else "server"
-            mend = "scorelet db upgrade" if "upgrade" in trouble else f"check SCORELET_DATABASE_URL and the {file}"
-            yield Finding(False, f"{name}: {trouble}", mend)
+        if trouble := _trouble(engine):
+            yield _bad(trouble.code, f"{name}: {trouble.sentence}", trouble.mend)
             return
-        yield Finding(True, f"{name} answers and its tables are up to date")
-        yield from _durability(engine, settings)
+        yield _good("database_ready", f"{name} answers and its tables are up to date")
+        yield from _durability(engine, settings, least_free)
         with Session(engine) as session:
             made = keys.any_made(session)
     finally:
         engine.dispose()
     if made:
-        yield Finding(True, "keys are made: every call needs one")
+        yield _good("keys_made", "keys are made: every call needs one")
     elif is_loopback(settings.host):
-        yield Finding(True, "no key is made: the service is open, to this machine only")
+        yield _good("service_open", "no key is made: the service is open, to this machine only")
     else:
-        mend = "scorelet keys create NAME --scope score"
-        yield Finding(False, f"no key is made, so the service will not start on {settings.host}", mend)
+        what = f"no key is made, so the service will not start on {settings.host}"
+        yield _bad("no_key_made", what, "scorelet keys create NAME --scope score")
 
 
-def _durability(engine: Engine, settings: Settings) -> Iterator[Finding]:
+def _trouble(engine: Engine) -> Trouble | None:
+    """Return what keeps the database from being used.  An upgrade is advised only where it would succeed."""
+    trouble = schema_problem(engine, head_revision())
+    if trouble is None:
+        return write_problem(engine)
+    if trouble.code in ("database_empty", "database_older"):
+        return rehearse(engine) or trouble
+    return trouble
+
+
+def _durability(engine: Engine, settings: Settings, least_free: int) -> Iterator[Finding]:
     if engine.dialect.name == "sqlite":
+        if exposed := exposed_files(engine):
+            names = " ".join(map(str, exposed))
+            what = f"any user of this machine can read what learners wrote: {names}"
+            yield _bad("database_readable_by_others", what, f"chmod 600 {names}")
         free = shutil.disk_usage(Path(engine.url.database or ".").absolute().parent).free
-        mend = "make room: without it no score is given"
-        yield Finding(free >= LEAST_FREE, f"{free // 2**20} MiB are free for it", None if free >= LEAST_FREE else mend)
+        what = f"{free // 2**20} MiB are free for it"
+        if free >= least_free:
+            yield _good("disk_free", what)
+        else:
+            yield _bad("disk_full", what, "make room: without it no score is given")
         if settings.sqlite_synchronous == "NORMAL":
-            yield Finding(True, "a power cut may lose the last scores (SCORELET_SQLITE_SYNCHRONOUS is NORMAL)")
+            what = "a power cut may lose the last scores (SCORELET_SQLITE_SYNCHRONOUS is NORMAL)"
+            yield _good("synchronous_normal", what)
         return
     with engine.connect() as connection:
         commit = connection.execute(text("SHOW synchronous_commit")).scalar()
     if commit == "off":
-        yield Finding(False, "a crash may lose acknowledged scores: synchronous_commit is off", "set it to on")
+        what = "a crash may lose acknowledged scores: synchronous_commit is off"
+        yield _bad("synchronous_commit_off", what, "set it to on")
 
 
 def _network(settings: Settings) -> Iterator[Finding]:
@@ -121,15 +157,18 @@ def _network(settings: Settings) -> Iterator[Finding]:
             ipaddress.ip_network(name)
         except ValueError:
             mend = "name addresses or networks in SCORELET_TRUSTED_PROXIES"
-            yield Finding(False, f"{name!r} is no address of a proxy", mend)
+            yield _bad("bad_proxy", f"{name!r} is no address of a proxy", mend)
     if not is_loopback(settings.host) and not settings.allowed_hosts:
-        yield Finding(True, "any name it is asked for by is answered (SCORELET_ALLOWED_HOSTS)")
+        yield _good("any_host", "any name it is asked for by is answered (SCORELET_ALLOWED_HOSTS)")
 
 
 def _privacy(settings: Settings) -> Iterator[Finding]:
     if settings.learner_key is None:
-        yield Finding(True, "SCORELET_LEARNER_KEY is not set: learner ids are not stored, not even as pseudonyms")
+        what = "SCORELET_LEARNER_KEY is not set: learner ids are not stored, not even as pseudonyms"
+        yield _good("learners_not_stored", what)
     else:
-        yield Finding(True, "learner ids are stored as pseudonyms")
-    kept = "kept for review" if settings.store_responses else "not kept"
-    yield Finding(True, f"responses are {kept} (SCORELET_STORE_RESPONSES)")
+        yield _good("learners_as_pseudonyms", "learner ids are stored as pseudonyms")
+    if settings.store_responses:
+        yield _good("responses_kept", "responses are kept for review (SCORELET_STORE_RESPONSES)")
+    else:
+        yield _good("responses_not_kept", "responses are not kept (SCORELET_STORE_RESPONSES)")

@@ -32,7 +32,8 @@ from app.scoring.registry import Registry
 from app.service import Scorer
 from app.settings import Settings, is_loopback
 from app.storage import keys
-from app.storage.database import connect, head_revision, schema_problem, write_problem
+from app.storage.database import connect, head_revision
+from app.storage.health import schema_problem, write_problem
 from app.storage.key_cache import KeyCache
 from app.storage.log import PredictionLog
 from app.storage.predictions import add_feedback, newest, note_activations
@@ -41,6 +42,7 @@ from app.storage.tables import GeneratedFeedback, SeenActivation
 log = logging.getLogger("scorelet")
 # FastAPI would send traces, with what exceptions say, wherever the environment's OTEL_… variables point.
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+SILENT = 5.0  # seconds; a load balancer seldom waits longer to hear whether a service is ready
 
 DESCRIPTION = """Scores learners' short written answers with one tiny neural network an item.
 
@@ -48,14 +50,15 @@ Every reply with a score stands in the log before it is sent. Errors are RFC 945
 
 
 class CannotStart(CodedError):
-    """For a reason that this says."""
+    """The service does not start, for the reason that the sentence says."""
 
 
 class OpenToTheNetwork(CannotStart):
     """No key is made, and the service was to listen where others can reach it."""
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, silent: float = SILENT) -> FastAPI:
+    """Build the application.  `silent`: seconds that GET /readyz waits for the database."""
     settings = settings or Settings()
     metrics = Metrics()
 
@@ -72,7 +75,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             if trouble := schema_problem(engine, head):
                 log.error("not ready: %s", trouble)
             else:
-                refuse_to_be_open(engine, settings.host)
+                if is_open(engine, settings.host):
+                    log.warning("OPEN: no key is made yet, so whoever is on this machine may do everything")
                 if unwritten := write_problem(engine):
                     log.error("not ready: %s", unwritten)
                     prediction_log.failing = True
@@ -100,10 +104,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                     "rates": Rates(),
                     "failed_tries": FailedTries(),
                     "probing": CapacityLimiter(2),  # threads of their own: how busy others are says nothing
+                    "silent": silent,
                     "schema_head": head,
                 }
         except SQLAlchemyError as error:  # uvicorn would print its words, which name host and user
-            raise CannotStart(f"the database failed: {type_and_place(error)}") from None
+            raise CannotStart(
+                f"the database failed: {type_and_place(error)}", code="database_failed", error=type(error).__name__
+            ) from None
         finally:
             engine.dispose()
 
@@ -128,17 +135,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def refuse_to_be_open(engine: Engine, host: str) -> None:
-    """Without a key the service is open, so it may listen on loopback only.  Raises OpenToTheNetwork."""
+def is_open(engine: Engine, host: str) -> bool:
+    """Return whether the service answers without a key, as it may on loopback only.  Raises OpenToTheNetwork."""
     with Session(engine) as session:
         if keys.any_made(session):
-            return
+            return False
     if not is_loopback(host):
         raise OpenToTheNetwork(
             f"no key is made yet, so the service may listen on this machine only, not on {host}: "
-            "run `scorelet keys create NAME --scope score` first"
+            "run `scorelet keys create NAME --scope score` first",
+            host=host,
         )
-    log.warning("OPEN: no key is made yet, so whoever is on this machine may do everything")
+    return True
 
 
 def tell_of_a_clock_set_back(engine: Engine) -> None:

@@ -75,19 +75,24 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Larger request bodies get 413.")
 
 
-def unknown_names(environment: Iterable[str]) -> list[str]:
-    """What is wrong with the names of variables: one misspelt would be a setting that silently has its default."""
+def unknown_names(environment: Iterable[str]) -> dict[str, str]:
+    """Return each SCORELET_ variable that is no setting, with a sentence about it.
+
+    A misspelt name would otherwise be a setting that silently keeps its default.
+    """
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields} | OF_TRAINING
-    wrong = sorted(name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known)
     suffixes = [name.removeprefix(PREFIX) for name in known]
-    near = {name: difflib.get_close_matches(name.upper().removeprefix(PREFIX), suffixes, 1) for name in wrong}
-    return [
-        f"there is no setting {name}" + (f": is it {PREFIX}{near[name][0]}?" if near[name] else "") for name in wrong
-    ]
+    unknown: dict[str, str] = {}
+    for name in sorted(environment):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), suffixes, 1)
+            question = f": is it {PREFIX}{near[0]}?" if near else ""
+            unknown[name] = f"there is no setting {name}{question}"
+    return unknown
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the address can be reached from this machine only."""
+    """Return whether the address can be reached from this machine only."""
     if host == "localhost":
         return True
     try:

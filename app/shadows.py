@@ -13,7 +13,7 @@ from app.gatherer import Gatherer
 from app.prediction import Prediction, Refusal, Result, Submission
 from app.scoring.judgement import LiveItem
 from app.second_opinion import Judged
-from app.storage.log import TROUBLE
+from app.storage.log import OF_ONE_CALL, TROUBLE
 from app.storage.tables import ShadowVersion
 
 log = logging.getLogger("scorelet")
@@ -86,6 +86,8 @@ class Shadows:
         try:
             with self._engine.begin() as connection:
                 connection.execute(insert(ShadowVersion), rows)
+        except OF_ONE_CALL:
+            raise
         except TROUBLE as error:
             return [error] * len(together)
         return [None] * len(together)

@@ -216,7 +216,8 @@ class Readiness(BaseModel):
 
     status: Literal["ready", "not ready"]
     open: bool = Field(description="No key is made yet: whoever is on this machine may do everything.")
-    database: str = Field(description="`ok`, or what is wrong with it.")
+    database: str = Field(description="`ok`, or what is wrong with it and what to do.")
+    database_code: str | None = Field(description="A stable name for what is wrong with the database; null: nothing.")
     items: list[str]
     refused: dict[str, str] = Field(description="Item → why its bundle was refused.")
     feedback_models: list[str] = Field(description="Those that write feedback, by name and version.")

@@ -1,34 +1,33 @@
 """GET /livez and /readyz: for load balancers and health checks, without a key."""
 
 from fastapi import APIRouter, Response
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.api.bodies import Liveness, Readiness
 from app.api.state import State, StateDep
 from app.settings import is_loopback
 from app.storage import keys
-from app.storage.database import schema_problem, write_problem
+from app.storage.health import database_errors, schema_problem, write_problem
 from app.storage.patience import DatabaseSilent, in_thread
+from app.storage.trouble import Trouble
 
-SILENT = 5.0  # seconds; who asks whether a service is ready seldom waits longer
 router = APIRouter(tags=["probes"])
 
 
 @router.get("/livez")
 async def livez() -> Liveness:
-    """The process answers."""
+    """Say that the process answers."""
     return Liveness()
 
 
 @router.get("/readyz", responses={503: {"model": Readiness}})
 async def readyz(state: StateDep, response: Response) -> Readiness:
-    """Whether scores can be given and recorded; which item is not ready, and why."""
+    """Say whether scores can be given and recorded, and which item is not ready, and why."""
     is_open = False
     try:
-        trouble, is_open = await in_thread(_look, state, seconds=SILENT, limiter=state["probing"])
+        trouble, is_open = await in_thread(_look, state, seconds=state["silent"], limiter=state["probing"])
     except DatabaseSilent:
-        trouble = "the database does not answer"
+        trouble = Trouble("database_silent", "the database does not answer", "see whether its machine does")
     registry, desk = state["registry"], state["scorer"].desk
     ready = trouble is None and bool(registry.live)
     if not ready:
@@ -36,7 +35,8 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
     return Readiness(
         status="ready" if ready else "not ready",
         open=is_open,
-        database=trouble or "ok",
+        database=str(trouble) if trouble else "ok",
+        database_code=trouble.code if trouble else None,
         items=sorted(registry.live),
         refused=dict(registry.refused),
         feedback_models=[writer.name for writer in desk.writers],
@@ -47,19 +47,17 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
     )
 
 
-def _look(state: State) -> tuple[str | None, bool]:
-    """What keeps the database from being used, and whether the service is open."""
-    trouble = schema_problem(state["engine"], state["schema_head"])
+def _look(state: State) -> tuple[Trouble | None, bool]:
+    """Return what keeps the database from being used, and whether the service is open."""
+    engine = state["engine"]
+    trouble = schema_problem(engine, state["schema_head"])
     if trouble is None and state["scorer"].log_is_failing:  # nothing but a write tells of a full disk
-        trouble = write_problem(state["engine"])
-    return trouble, trouble is None and _is_open(state)
-
-
-def _is_open(state: State) -> bool:
-    if not is_loopback(state["settings"].host):
-        return False
+        trouble = write_problem(engine)
+    if trouble is not None or not is_loopback(state["settings"].host):
+        return trouble, False
     try:
-        with Session(state["engine"]) as session:
-            return not keys.any_made(session)
-    except SQLAlchemyError:
-        return False
+        with Session(engine) as session:
+            return None, not keys.any_made(session)
+    except database_errors(engine) as error:  # since the look above
+        name = type(error).__name__
+        return Trouble("database_failed", f"the database failed ({name})", "run `scorelet doctor`"), False

@@ -24,6 +24,7 @@ class State(TypedDict):
     rates: Rates
     failed_tries: FailedTries
     probing: CapacityLimiter
+    silent: float  # seconds that GET /readyz waits for the database
     schema_head: str | None
 
 

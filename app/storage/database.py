@@ -1,16 +1,16 @@
-"""The engine and the state of the schema."""
+"""The engine, and the schema brought to a revision."""
 
 import importlib.util
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase
 
 LOCKED = 15  # seconds that a statement waits for another's lock
@@ -46,9 +46,19 @@ def _connected(parsed: URL, synchronous: str) -> Engine:
         engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args=waiting, **POOL)
         event.listen(engine, "connect", _prepare_postgres)
         return engine
-    engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": LOCKED}, **POOL)
+    waiting = {} if "timeout" in parsed.query else {"timeout": LOCKED}
+    engine = create_engine(parsed, hide_parameters=True, connect_args=waiting, **POOL)
+    event.listen(engine, "do_connect", _create_for_this_user_alone)
     event.listen(engine, "connect", partial(_prepare_sqlite, synchronous))
     return engine
+
+
+def _create_for_this_user_alone(_: object, __: object, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+    """Create a new database file with mode 0600, whatever the umask says.  SQLite gives `-wal` and `-shm` its mode."""
+    if options.get("uri"):  # names a file in a way of its own, perhaps one that must not be created
+        return
+    with suppress(OSError):  # it exists already, or SQLite will say why it cannot be created
+        os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _prepare_postgres(connection: Any, _: object) -> None:
@@ -69,75 +79,55 @@ def insert_if_new(engine: Engine, table: type[DeclarativeBase]) -> Any:
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the schema to a revision.  One transaction: it happens whole or not at all."""
+    with transaction(engine, altering=True) as connection:
+        upgrade_within(connection, revision)
+
+
+def upgrade_within(connection: Connection, revision: str = "head", script: Path | None = None) -> None:
+    """Bring the schema to a revision within the caller's transaction.  `script`: another folder of migrations."""
     from alembic import command
 
-    with _transaction(engine) as connection:
-        command.upgrade(_alembic(connection), revision)
+    command.upgrade(_alembic(connection, script), revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
     from alembic import command
 
-    with _transaction(engine) as connection:
+    with transaction(engine, altering=True) as connection:
         command.downgrade(_alembic(connection), revision)
 
 
 @contextmanager
-def _transaction(engine: Engine) -> Iterator[Connection]:
-    with engine.begin() as connection:
-        if engine.dialect.name == "sqlite":  # Python's driver begins none before CREATE TABLE
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        yield connection
+def transaction(engine: Engine, *, altering: bool = False) -> Iterator[Connection]:
+    """Begin a transaction that may write; commit it at the end.
+
+    `altering`: it may change tables.  SQLite changes most columns by making the table anew, and dropping the old table
+    would offend the rows that refer to it: foreign keys are checked at the end instead.
+    """
+    if engine.dialect.name != "sqlite":
+        with engine.begin() as connection:
+            yield connection
+        return
+    with engine.connect() as connection:
+        if altering:
+            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+            connection.commit()
+        try:
+            with connection.begin():
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # Python's driver begins none before CREATE TABLE
+                yield connection
+                if altering and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                    raise IntegrityError("PRAGMA foreign_key_check", None, Exception("a row refers to none"))
+        finally:
+            if altering:
+                connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+                connection.commit()
 
 
 def head_revision() -> str | None:
     from alembic.script import ScriptDirectory
 
     return ScriptDirectory.from_config(_alembic(None)).get_current_head()
-
-
-def schema_problem(engine: Engine, head: str | None) -> str | None:
-    """What keeps the database from being used, in words for an operator; None if nothing does."""
-    try:
-        with engine.connect() as connection:
-            if not inspect(connection).has_table("alembic_version"):
-                return "the database is empty: run `scorelet db upgrade`"
-            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-            if connection.dialect.name != "sqlite":  # SQLite only says so when it is written to
-                read_only = connection.execute(text("SHOW transaction_read_only")).scalar() == "on"
-                if read_only:
-                    return "the database is read-only: no score can be recorded"
-    except SQLAlchemyError as error:
-        # Not the whole message: it names host and user.
-        return f"the database cannot be reached ({_why(engine, error)})"
-    if found is not None and head is not None and found > head:  # revisions are numbers, with zeros before
-        return f"the database is of a newer scorelet (revision {found}, not {head}): install that, or restore a backup"
-    if found != head:
-        return f"the database is at revision {found}, this version needs {head}: run `scorelet db upgrade`"
-    return None
-
-
-def write_problem(engine: Engine) -> str | None:
-    """What keeps the database from taking a write, in words for an operator; found by writing what stands there."""
-    try:
-        with engine.begin() as connection:
-            connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
-    except SQLAlchemyError as error:
-        return f"the database takes no writes ({_why(engine, error)}): is it locked, or its disk full?"
-    return None
-
-
-def _why(engine: Engine, error: SQLAlchemyError) -> str:
-    """Of SQLite what can be seen from outside: its own words are the same for all of it, and may name a path."""
-    if engine.dialect.name != "sqlite" or not engine.url.database:
-        return type(error).__name__
-    file = Path(engine.url.database).absolute()
-    if not file.parent.is_dir():
-        return "its folder does not exist"
-    for path, name in ((file, "its file"), (file.parent, "its folder")):
-        if path.exists() and not os.access(path, os.W_OK):
-            return f"{name} may not be written to by this user"
-    return type(error).__name__
 
 
 def migrations_folder() -> Path:
@@ -148,10 +138,10 @@ def migrations_folder() -> Path:
     return Path(spec.origin).parent
 
 
-def _alembic(connection: object) -> Any:
+def _alembic(connection: object, script: Path | None = None) -> Any:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.set_main_option("script_location", str(script or migrations_folder()).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config

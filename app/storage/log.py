@@ -17,8 +17,11 @@ from app.storage.patience import in_time
 from app.storage.tables import IdempotencyClaim, LoggedPrediction
 
 MOST = 256  # calls in one transaction: a lock is held no longer than that takes
-# The database's own trouble: the same for each call, so none is tried again alone.  TimeoutError is the pool's.
-TROUBLE = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
+# Errors about the values of one call, which is tried again alone.
+OF_ONE_CALL = (exc.DataError, exc.IntegrityError)
+# All other errors of the database are the same for each call, so none is tried again alone: it is out of reach, full or
+# damaged, a table is gone, a right is withdrawn.  TimeoutError is the pool's.
+TROUBLE = (exc.DBAPIError, exc.TimeoutError)
 INSERT = insert(LoggedPrediction.__table__)  # type: ignore[arg-type]  # a Table; the rows are no objects of the ORM
 LogRow = dict[str, Any]  # every column of LoggedPrediction by name
 
@@ -80,6 +83,8 @@ class PredictionLog:
             self.failing = False
             self._told(len(calls), True)
             return [AlreadyClaimed() if id(call) in taken else None for call in calls]
+        except OF_ONE_CALL:
+            raise
         except TROUBLE as error:
             self.failing = True
             self._told(len(calls), False)

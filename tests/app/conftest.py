@@ -14,7 +14,7 @@ from sqlalchemy import Engine, NullPool, create_engine, select, text
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from app.main import create_app
+from app.main import SILENT, create_app
 from app.settings import Settings
 from app.storage import keys
 from app.storage.database import connect
@@ -63,7 +63,9 @@ def serve(models: Path, database_url: str) -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def start(*, caller: str = "127.0.0.1", base_url: str = "http://127.0.0.1", **settings: Any) -> TestClient:
-            app = create_app(Settings.model_validate({"models_dir": models, "database_url": database_url} | settings))
+            silent = settings.pop("silent", SILENT)
+            own = Settings.model_validate({"models_dir": models, "database_url": database_url} | settings)
+            app = create_app(own, silent=silent)
             client = TestClient(
                 app,
                 base_url=base_url,

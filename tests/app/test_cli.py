@@ -1,16 +1,21 @@
+import json
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from app.console import BadUsage, WorkFailed
 from app.scoring.active import ACTIVE, activate, read_active
 from app.scoring.bundle import STUDENT
+from app.scoring.errors import BadRows, CodedError, UnknownItem
 from app.scoring.gate import Policy
 from app.scoring.item import Item
 from app.scoring.rows import read_rows
 from app.settings import Settings
 from app.storage.database import connect
-from tests.programs import run
+from tests.app.commands import Commands
+from tests.programs import run, serving
+from tests.refusals import check_golden, refused
 from tests.tiny import write_tiny_bundle
 from tests.tiny_feedback import write_tiny_feedback
 
@@ -27,6 +32,11 @@ def settings(tmp_path: Path) -> dict[str, Path | str]:
 
 
 Set = dict[str, Path | str]
+
+
+@pytest.fixture
+def commands(settings: Set, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
+    return Commands(monkeypatch, capsys, **settings)
 
 
 def scorelet(settings: Set, *arguments: object) -> tuple[int, str, str]:
@@ -70,61 +80,82 @@ def test_a_bad_row_stops_all_before_anything_is_written(settings: Set, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "error"),
+    ("arguments", "kind", "code"),
     [
-        (("score", "absent.csv", "--out", "out.csv"), 1, "absent.csv"),
-        (("score", "in.xlsx", "--out", "out.csv"), 1, "must end in .jsonl or .csv"),
-        (("score", "in.csv"), 2, "--out"),
-        (("bundle", "check", "heat-9"), 1, "no student for item 'heat-9'"),
-        (("bundle", "check", "../heat-1"), 1, "no student for such an item"),
-        (("bundle", "gate", "heat-9"), 1, "no student for item 'heat-9'"),
-        (("bundle", "gate", "heat-1", "v9"), 1, "no version 'v9'"),
-        (("bundle", "gate", "heat-1", "../heat-1"), 1, "no version '../heat-1'"),
-        (("bundle", "activate", "heat-1", "v9", "--by", "Ana"), 1, "no version 'v9'"),
-        (("bundle", "activate", "heat-1", "--auto", "--by", "Ana", "--reason", " "), 2, "--auto needs a named person"),
-        (("bundle", "activate", "heat-1", "--auto", "--by", "Ana"), 2, "--auto needs a named person and a reason"),
-        (("bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "worse"), 1, "no version to go back to"),
-        (("bundle", "activate", "heat-1", "--by", " "), 2, "--by needs a name"),
-        (("keys", "create", "Moodle", "--scope", "all"), 2, "score"),
-        (("keys", "list"), 1, "run `scorelet db upgrade`"),
-        (("items", "--models", "/nowhere"), 1, "no items in /nowhere"),
-        (("doctor",), 1, "1 thing(s) to mend"),
-        (("serve", "--port", "0"), 2, "port"),
-        (("sing",), 2, "sing"),
+        (("score", "in.pdf", "--out", "out.csv"), BadRows, ""),
+        (("score", "in.csv", "--out", "nowhere/out.csv"), BadUsage, ""),
+        (("bundle", "check", "heat-9"), UnknownItem, "unknown_item"),
+        (("bundle", "check", "../heat-1"), UnknownItem, "unknown_item"),
+        (("bundle", "gate", "heat-9"), UnknownItem, "unknown_item"),
+        (("bundle", "gate", "heat-1", "v9"), WorkFailed, ""),
+        (("bundle", "gate", "heat-1", "../heat-1"), WorkFailed, ""),
+        (("bundle", "activate", "heat-1", "v9", "--by", "Ana"), WorkFailed, ""),
+        (("bundle", "activate", "heat-1", "--auto", "--by", "Ana", "--reason", " "), BadUsage, ""),
+        (("bundle", "activate", "heat-1", "--auto", "--by", "Ana"), BadUsage, ""),
+        (("bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "worse"), WorkFailed, ""),
+        (("bundle", "activate", "heat-1", "--by", " "), BadUsage, ""),
+        (("keys", "list"), WorkFailed, "database_empty"),
+        (("items", "--models", "/nowhere"), WorkFailed, "no_items"),
+        (("doctor",), WorkFailed, "things_to_mend"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_the_exit_code_tells_why(
-    settings: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, error: str
-) -> None:
+def test_what_cannot_be_done_is_an_error_of_its_kind(
+    commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...], kind: type[CodedError], code: str,
+) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
 
-    found = scorelet(settings, *arguments)
-
-    assert found[0] == code
-    assert error in found[2]
+    with refused(kind, code):
+        commands(*arguments)
 
 
-def test_a_wrong_setting_is_named(settings: Set) -> None:
-    code, _, error = scorelet(settings | {"SCORELET_STORE_RESPONSE": "false", "SCORELET_X": ""}, "doctor")
-    assert (code, error) == (
-        2,
-        "scorelet: there is no setting SCORELET_STORE_RESPONSE: is it SCORELET_STORE_RESPONSES?; "
-        "there is no setting SCORELET_X\n",
-    )
-    code, _, error = scorelet(settings | {"SCORELET_PORT": "eighty"}, "doctor")
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("keys", "list"), 1),  # the work failed
+        (("score", "absent.csv", "--out", "out.csv"), 1),
+        (("bundle", "activate", "heat-1", "--by", " "), 2),  # bad usage, as we see it
+        (("score", "in.csv"), 2),  # bad usage, as the parser of options sees it
+        (("keys", "create", "Moodle", "--scope", "all"), 2),
+        (("serve", "--port", "0"), 2),
+        (("sing",), 2),
+    ],
+)
+def test_the_exit_code_tells_why_in_one_message(settings: Set, arguments: tuple[str, ...], code: int) -> None:
+    found, _, error = scorelet(settings, *arguments)
 
-    assert code == 2
-    assert "SCORELET_PORT" in error
+    assert found == code
+    assert error
+
+
+@pytest.mark.parametrize("command", [("doctor",), ("items",), ("items", "--models"), ("keys", "list")])
+def test_a_misspelt_setting_is_named(commands: Commands, tmp_path: Path, command: tuple[str, ...]) -> None:
+    commands.set(SCORELET_STORE_RESPONSE="false", SCORELET_X="")
+    named = (*command, tmp_path / "models") if command[-1] == "--models" else command
+
+    with refused(BadUsage, "unknown_setting", settings=["SCORELET_STORE_RESPONSE", "SCORELET_X"]) as caught:
+        commands(*named)
+
+    check_golden("cli/misspelt_setting.txt", f"{caught.value}\n")
+
+
+def test_a_bad_value_of_a_setting_is_named(commands: Commands) -> None:
+    commands.set(SCORELET_PORT="eighty")
+
+    with refused(BadUsage, "bad_setting", settings=["SCORELET_PORT"]):
+        commands("doctor")
 
 
 @pytest.mark.parametrize("url", ["mysql://u:p@localhost/x", "postgresql+psycopg://u:p@host:abc/db", "sqlite://", "x"])
-def test_a_database_that_is_not_supported_is_said_to_be(settings: Set, url: str) -> None:
-    code, said, _ = scorelet(settings | {"SCORELET_DATABASE_URL": url}, "doctor")
-    other, _, error = scorelet(settings | {"SCORELET_DATABASE_URL": url}, "keys", "list")
+def test_a_database_that_is_not_supported_is_said_to_be(commands: Commands, url: str) -> None:
+    commands.set(SCORELET_DATABASE_URL=url)
 
-    assert (code, other) == (1, 2)
-    assert "BAD  SCORELET_DATABASE_URL is no URL of SQLite in a file or of PostgreSQL" in said
-    assert error == "scorelet: SCORELET_DATABASE_URL is no URL of SQLite in a file or of PostgreSQL\n"
+    with refused(WorkFailed, "things_to_mend", codes=["bad_database_url"]):
+        commands("doctor")
+    with refused(BadUsage, "bad_database_url") as caught:
+        commands("keys", "list")
+
+    assert url not in str(caught.value)
 
 
 def test_releasing_and_going_back(settings: Set, tmp_path: Path) -> None:
@@ -287,15 +318,14 @@ def test_a_broken_bundle_never_goes_live(settings: Set, tmp_path: Path) -> None:
     assert f"refused  heat-1/{broken.name}: student.onnx does not have the checksum" in checked[1]
 
 
-def test_a_database_of_a_newer_version_is_left_alone(settings: Set) -> None:
-    scorelet(settings, "db", "upgrade")
+def test_a_database_of_a_newer_version_is_left_alone(commands: Commands, settings: Set) -> None:
+    commands("db", "upgrade")
     with connect(str(settings["SCORELET_DATABASE_URL"])).begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
-    code, _, error = scorelet(settings, "db", "upgrade")
-
-    assert (code, error.count("\n")) == (1, 1)
-    assert error.startswith("scorelet: the database is of a newer scorelet (revision 9999, ")
+    for command in (("db", "upgrade"), ("keys", "list")):
+        with refused(WorkFailed, "database_newer", found="9999"):
+            commands(*command)
 
 
 def test_a_key_is_shown_once_listed_and_revoked(settings: Set) -> None:
@@ -325,28 +355,35 @@ def test_a_key_is_shown_once_listed_and_revoked(settings: Set) -> None:
     assert scorelet(settings, "keys", "rotate", key_id)[0] == 1
 
 
-def test_the_service_does_not_start_open_to_the_network(settings: Set) -> None:
+def test_the_service_does_not_start_open_to_the_network(commands: Commands) -> None:
+    commands("db", "upgrade")
+
+    with refused(WorkFailed, "open_to_the_network", host="192.0.2.1"):
+        commands("serve", "--host", "192.0.2.1")
+
+
+def test_every_line_that_a_service_writes_is_json(settings: Set, tmp_path: Path) -> None:
+    """The first one too, by which an open service warns of itself."""
     scorelet(settings, "db", "upgrade")
+    said = tmp_path / "said"
 
-    code, _, error = scorelet(settings, "serve", "--host", "0.0.0.0")  # noqa: S104  # it must refuse
+    with serving(said=said, **settings):  # type: ignore[arg-type]
+        pass
 
-    assert code == 1
-    assert "no key is made yet" in error
+    lines = [json.loads(line) for line in said.read_text().splitlines()]
+    assert [line["level"] for line in lines if "OPEN" in line["message"]] == ["warning"]
 
 
-def test_the_doctor_names_a_refused_bundle_and_how_to_mend_it(settings: Set, tmp_path: Path) -> None:
-    scorelet(settings, "db", "upgrade")
+def test_the_doctor_names_a_refused_bundle_and_how_to_mend_it(commands: Commands, tmp_path: Path) -> None:
+    commands("db", "upgrade")
     (write_tiny_bundle(tmp_path / "models", "heat-2") / STUDENT).write_bytes(b"x")
 
-    code, said, _ = scorelet(settings, "doctor")
-
-    assert code == 1
-    assert "BAD  item heat-2 is refused: student.onnx does not have the checksum" in said
-    assert "scorelet bundle check heat-2" in said
+    with refused(WorkFailed, "things_to_mend", codes=["item_refused"]):
+        commands("doctor")
 
 
-def test_the_doctor_names_feedback_models_good_and_bad(settings: Set, tmp_path: Path) -> None:
-    scorelet(settings, "db", "upgrade")
+def test_the_doctor_names_feedback_models_good_and_bad(settings: Set, commands: Commands, tmp_path: Path) -> None:
+    commands("db", "upgrade")
     heat = Item(item_id="heat-1", prompt="Why does heat rise?", scale="points", max_score=3)
     write_tiny_feedback(tmp_path / "models", [heat], name="good")
     (write_tiny_feedback(tmp_path / "models", [heat], name="bad") / "base.gguf").write_bytes(b"x")
@@ -354,18 +391,15 @@ def test_the_doctor_names_feedback_models_good_and_bad(settings: Set, tmp_path: 
     code, said, _ = scorelet(settings, "doctor")
 
     assert code == 1
-    assert "ok   feedback model good writes for 1 items, by a test" in said
-    assert "BAD  feedback model bad is refused: base.gguf does not have the checksum in feedback.json" in said
-    assert "scorelet feedback check bad" in said
+    [good] = [line for line in said.splitlines() if "model good" in line]
+    [bad] = [line for line in said.splitlines() if "model bad" in line]
+    assert (good[:4], bad[:4]) == ("ok  ", "BAD ")
 
 
-def test_the_doctor_is_content_with_a_good_installation(settings: Set) -> None:
-    scorelet(settings, "db", "upgrade")
+def test_the_doctor_is_content_with_a_good_installation(commands: Commands) -> None:
+    commands("db", "upgrade")
 
-    code, said, _ = scorelet(settings, "doctor")
-
-    assert code == 0
-    assert "BAD" not in said
+    assert "BAD" not in commands("doctor")
 
 
 def test_every_setting_is_documented() -> None:

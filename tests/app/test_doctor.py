@@ -1,9 +1,9 @@
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import text
 
-from app import doctor
 from app.doctor import examine
 from app.settings import Settings
 from app.storage.database import connect, upgrade
@@ -22,64 +22,79 @@ def settings(tmp_path: Path, **more: object) -> Settings:
 
 
 def bad(own: Settings) -> list[str]:
-    return [finding.what for finding in examine(own) if not finding.good]
+    return [finding.code for finding in examine(own) if not finding.good]
 
 
-def said(own: Settings) -> str:
-    return "\n".join(finding.what for finding in examine(own))
+def codes(own: Settings) -> set[str]:
+    return {finding.code for finding in examine(own)}
 
 
-def test_a_full_disk_is_seen_before_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_seen_before_it_is_full(tmp_path: Path) -> None:
     own = settings(tmp_path)
     assert bad(own) == []
 
-    monkeypatch.setattr(doctor, "LEAST_FREE", 2**62)
+    found = [finding.code for finding in examine(own, least_free=2**62) if not finding.good]
 
-    [what] = bad(own)
-    assert what.endswith("MiB are free for it")
+    assert found == ["disk_full"]
 
 
 def test_a_power_cut_that_may_cost_scores_is_named(tmp_path: Path) -> None:
-    assert "power cut" in said(settings(tmp_path, sqlite_synchronous="NORMAL"))
-    assert "power cut" not in said(settings(tmp_path))
+    assert "synchronous_normal" in codes(settings(tmp_path, sqlite_synchronous="NORMAL"))
+    assert "synchronous_normal" not in codes(settings(tmp_path))
 
 
-def test_a_database_that_only_reads_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = settings(tmp_path)
-    monkeypatch.setattr("app.storage.database.LOCKED", 0.1)
-    outside = connect(own.database_url.get_secret_value())
+def test_a_database_that_takes_no_writes_is_named(tmp_path: Path) -> None:
+    url = settings(tmp_path).database_url.get_secret_value()
+    outside = connect(url)
+
+    own = settings(tmp_path, database_url=f"{url}?timeout=0.1")
 
     with outside.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        [what] = bad(own)
+        found = bad(own)
 
-    assert what.startswith("sqlite: the database takes no writes")
+    assert found == ["database_takes_no_writes"]
 
 
 def test_students_that_do_not_fit_are_named(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path / "models", "heat-2")
 
-    assert "students need about 2 MiB, and may have 1" in said(settings(tmp_path, students_mib=1))
-    assert "students need" not in said(settings(tmp_path))
+    assert "students_read_again" in codes(settings(tmp_path, students_mib=1))
+    assert "students_read_again" not in codes(settings(tmp_path))
 
 
 def test_a_proxy_that_is_no_address_is_named(tmp_path: Path) -> None:
     assert bad(settings(tmp_path, trusted_proxies="10.0.0.0/8, 192.168.1.2,::1")) == []
-    assert bad(settings(tmp_path, trusted_proxies="the proxy,*,10.0.0.1")) == [
-        "'the proxy' is no address of a proxy",
-        "'*' is no address of a proxy",
-    ]
+
+    own = settings(tmp_path, trusted_proxies="the proxy,*,10.0.0.1")
+
+    assert bad(own) == ["bad_proxy", "bad_proxy"]
+    assert [finding.what.split("'")[1] for finding in examine(own) if finding.code == "bad_proxy"] == ["the proxy", "*"]
+
+
+def test_a_database_file_that_others_can_read_is_named(tmp_path: Path) -> None:
+    with TemporaryDirectory() as made:  # pytest's own folder is closed to other users
+        folder = Path(made)
+        folder.chmod(0o755)
+        own = settings(tmp_path, database_url=f"sqlite:///{folder / 'log.db'}")
+        upgrade(connect(own.database_url.get_secret_value()))
+        assert bad(own) == []
+        (folder / "log.db").chmod(0o644)
+
+        [found] = [finding for finding in examine(own) if not finding.good]
+
+        assert (found.code, found.mend) == ("database_readable_by_others", f"chmod 600 {folder / 'log.db'}")
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "what"),
+    ("setting", "value", "code"),
     [
-        ("synchronous_commit", "off", "a crash may lose acknowledged scores: synchronous_commit is off"),
-        ("default_transaction_read_only", "on", "postgresql: the database is read-only: no score can be recorded"),
+        ("synchronous_commit", "off", "synchronous_commit_off"),
+        ("default_transaction_read_only", "on", "database_read_only"),
     ],
 )
 def test_a_database_that_forgets_or_takes_nothing_is_named(
-    postgres: Postgres, tmp_path: Path, setting: str, value: str, what: str
+    postgres: Postgres, tmp_path: Path, setting: str, value: str, code: str
 ) -> None:
     url = postgres.create("doctored", MIGRATED)
     try:
@@ -88,6 +103,16 @@ def test_a_database_that_forgets_or_takes_nothing_is_named(
             connection.execute(text(f"ALTER DATABASE doctored SET {setting} = {value}"))
         engine.dispose()
 
-        assert bad(settings(tmp_path, database_url=url)) == [what]
+        assert bad(settings(tmp_path, database_url=url)) == [code]
     finally:
         postgres.drop("doctored")
+
+
+def test_every_bad_finding_says_how_to_mend_it(tmp_path: Path) -> None:
+    own = settings(tmp_path, trusted_proxies="the proxy", host="192.0.2.1", allowed_hosts="scores.school.example")
+    (tmp_path / "models" / "heat-1" / "ACTIVE").unlink()
+
+    found = [finding for finding in examine(own) if not finding.good]
+
+    assert [finding.code for finding in found] == ["no_items_ready", "item_refused", "no_key_made", "bad_proxy"]
+    assert all(finding.mend for finding in found)

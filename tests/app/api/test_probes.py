@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 
 from tests.app.api.claims import BOTH, assert_problem, body
 from tests.app.conftest import ITEMS, Locked, MakeKey, Serve, Sql
+from tests.waiting import until
 
 
 def test_a_live_process_says_so(client: TestClient) -> None:
@@ -24,6 +25,7 @@ def test_a_ready_service_names_its_items(client: TestClient) -> None:
         "status": "ready",
         "open": True,
         "database": "ok",
+        "database_code": None,
         "items": sorted(ITEMS),
         "refused": {},
         "not_taken_up": {},
@@ -49,7 +51,7 @@ def test_an_empty_database_is_not_ready(serve: Serve, empty_database_url: str) -
 
     assert reply.status_code == 503
     assert reply.json()["status"] == "not ready"
-    assert "scorelet db upgrade" in reply.json()["database"]
+    assert reply.json()["database_code"] == "database_empty"
     assert client.get("/livez").status_code == 200
     assert_problem(client.post("/score", json=body()), 503, "database-unavailable")
 
@@ -61,7 +63,7 @@ def test_a_database_at_another_revision_is_not_ready(client: TestClient, sql: Sq
     reply = client.get("/readyz")
 
     assert reply.status_code == 503
-    assert "0000" in reply.json()["database"]
+    assert reply.json()["database_code"] == "database_older"
 
 
 def test_a_database_out_of_reach_is_not_ready_and_not_named(serve: Serve, tmp_path: Path) -> None:
@@ -70,7 +72,7 @@ def test_a_database_out_of_reach_is_not_ready_and_not_named(serve: Serve, tmp_pa
     reply = client.get("/readyz")
 
     assert reply.status_code == 503
-    assert "cannot be reached" in reply.json()["database"]
+    assert reply.json()["database_code"] == "database_unreachable"
     assert not any(word in reply.text for word in ("anna", "hunter2", "grades", str(tmp_path)))
     assert client.get("/livez").status_code == 200
     assert_problem(client.post("/score", json=body()), 503, "database-unavailable")
@@ -78,22 +80,21 @@ def test_a_database_out_of_reach_is_not_ready_and_not_named(serve: Serve, tmp_pa
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 def test_a_database_that_says_nothing_is_not_ready_and_not_waited_for(
-    client: TestClient, locked: Locked, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, locked: Locked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.storage.patience.PATIENCE", 0.3)
+    client = serve(silent=0.05)
 
     with locked("alembic_version, idempotency_claims"):
-        with monkeypatch.context() as patch:
-            patch.setattr("app.api.probes.SILENT", 0.05)
-            ready = [client.get("/readyz") for _ in range(50)][-1]  # more than there are threads
+        ready = [client.get("/readyz") for _ in range(50)][-1]  # more than there are threads
         scored = client.post("/score", json=body(), headers={"Idempotency-Key": "once"})
         alive = client.get("/livez")
 
-    assert (ready.status_code, ready.json()["database"]) == (503, "the database does not answer")
+    assert (ready.status_code, ready.json()["database_code"]) == (503, "database_silent")
     assert_problem(scored, 503, "database-unavailable")
     assert scored.headers["Retry-After"]
     assert alive.status_code == 200
-    assert client.get("/readyz").status_code == 200
+    until(lambda: client.get("/readyz").status_code == 200)
     while client.app_state["engine"].pool.checkedout():  # by threads that were given up
         time.sleep(0.01)
 
@@ -141,16 +142,14 @@ def test_without_any_item_the_service_is_not_ready(models: Path, serve: Serve, *
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_service_that_starts_where_nothing_can_be_written_is_not_ready_until_it_can(
-    serve: Serve, locked: Locked, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, locked: Locked, database_url: str
 ) -> None:
-    monkeypatch.setattr("app.storage.database.LOCKED", 0.1)
-
     with locked("predictions"):
-        client = serve(reload_seconds=0)
+        client = serve(reload_seconds=0, database_url=f"{database_url}?timeout=0.1")
         ready = client.get("/readyz")
 
     assert ready.status_code == 503
-    assert ready.json()["database"].startswith("the database takes no writes (OperationalError)")
+    assert ready.json()["database_code"] == "database_takes_no_writes"
     assert client.get("/readyz").status_code == 200
 
 
@@ -166,10 +165,9 @@ def test_a_clock_behind_the_newest_score_is_told(serve: Serve, sql: Sql, caplog:
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_database_that_takes_no_writes_is_not_ready_until_it_does(
-    serve: Serve, locked: Locked, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, locked: Locked, database_url: str
 ) -> None:
-    monkeypatch.setattr("app.storage.database.LOCKED", 0.1)
-    client = serve()
+    client = serve(database_url=f"{database_url}?timeout=0.1")
 
     with locked("predictions"):
         assert client.get("/readyz").status_code == 200  # reading is no trouble, and nothing was to be written yet
@@ -177,5 +175,47 @@ def test_a_database_that_takes_no_writes_is_not_ready_until_it_does(
         ready = client.get("/readyz")
 
     assert ready.status_code == 503
-    assert ready.json()["database"].startswith("the database takes no writes (OperationalError)")
+    assert ready.json()["database_code"] == "database_takes_no_writes"
     assert client.get("/readyz").status_code == 200  # before another score is tried
+
+
+@BOTH
+def test_a_table_that_is_gone_is_not_ready(client: TestClient, sql: Sql) -> None:
+    sql("ALTER TABLE predictions RENAME TO gone")
+
+    ready = client.get("/readyz")
+
+    assert (ready.status_code, ready.json()["database_code"]) == (503, "tables_unreadable")
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_withdrawn_right_is_not_ready_once_a_score_was_not_taken(client: TestClient, sql: Sql) -> None:
+    client.post("/score", json=body())
+    sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE insufficient_privilege; END $$")
+    sql("CREATE TRIGGER refused BEFORE INSERT ON predictions FOR EACH ROW EXECUTE FUNCTION refuse()")
+    assert_problem(client.post("/score", json=body()), 503, "database-unavailable")
+
+    ready = client.get("/readyz")
+
+    assert (ready.status_code, ready.json()["database_code"]) == (503, "database_takes_no_writes")
+    sql("DROP TRIGGER refused ON predictions")
+    assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_damaged_database_is_not_ready_once_a_score_was_not_taken(client: TestClient, sql: Sql) -> None:
+    """`database disk image is malformed` is none of the errors by which SQLAlchemy tells that a database is down."""
+    client.post("/score", json=body())
+    [name] = sql("PRAGMA database_list")
+    sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    [root] = sql("SELECT rootpage FROM sqlite_master WHERE name = 'predictions'")
+    [size] = sql("PRAGMA page_size")
+    client.app_state["engine"].dispose()  # no page of it is in memory any more
+    with Path(name["file"]).open("r+b") as file:
+        file.seek((root["rootpage"] - 1) * size["page_size"])
+        file.write(b"\xff" * size["page_size"])
+    assert_problem(client.post("/score", json=body()), 503, "database-unavailable")
+
+    ready = client.get("/readyz")
+
+    assert (ready.status_code, ready.json()["database_code"]) == (503, "database_takes_no_writes")

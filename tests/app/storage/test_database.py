@@ -1,3 +1,4 @@
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -15,10 +16,9 @@ from app.storage.database import (
     downgrade,
     head_revision,
     migrations_folder,
-    schema_problem,
     upgrade,
-    write_problem,
 )
+from app.storage.health import schema_problem
 from app.storage.tables import Base
 
 
@@ -67,48 +67,6 @@ def test_an_upgrade_happens_whole_or_not_at_all(engine: Engine) -> None:
         upgrade(engine)
 
     assert tables(engine) == {"predictions"}
-
-
-def test_an_empty_database_says_what_to_do(engine: Engine) -> None:
-    assert "scorelet db upgrade" in (schema_problem(engine, head_revision()) or "")
-
-
-def test_a_database_at_another_revision_says_which(engine: Engine) -> None:
-    upgrade(engine)
-
-    problem = schema_problem(engine, "9999")
-
-    assert problem is not None
-    assert "9999" in problem
-    assert str(head_revision()) in problem
-
-
-def test_a_newer_database_is_not_to_be_upgraded(engine: Engine) -> None:
-    upgrade(engine)
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-
-    problem = schema_problem(engine, head_revision())
-
-    assert problem is not None
-    assert problem.startswith("the database is of a newer scorelet (revision 9999, ")
-    assert "upgrade" not in problem
-
-
-def test_what_keeps_sqlite_from_its_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nowhere = connect(f"sqlite:///{tmp_path / 'nowhere' / 'x.db'}")
-    assert schema_problem(nowhere, None) == "the database cannot be reached (its folder does not exist)"
-
-    engine = connect(f"sqlite:///{tmp_path / 'x.db'}")
-    upgrade(engine)
-    assert write_problem(engine) is None
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA query_only = ON")  # stays with the pool's only connection
-    assert (write_problem(engine) or "").startswith("the database takes no writes (OperationalError)")
-    monkeypatch.setattr(
-        "app.storage.database.os.access", lambda path, _: Path(path) != tmp_path / "x.db"
-    )  # not as root
-    assert (write_problem(engine) or "").startswith("the database takes no writes (its file may not be written to")
 
 
 def test_a_failing_statement_does_not_tell_its_parameters(engine: Engine) -> None:
@@ -163,11 +121,24 @@ def test_what_the_url_says_about_waiting_goes_before(monkeypatch: pytest.MonkeyP
     assert given["tcp_user_timeout"] == SILENT_SERVER["tcp_user_timeout"]
 
 
-@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_a_database_that_takes_no_writes_says_so(engine: Engine) -> None:
-    upgrade(engine)
-    with engine.begin() as connection:
-        connection.execute(text(f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only = on"))
-    engine.dispose()
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_a_sqlite_file_is_made_for_this_user_alone(engine: Engine, tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        upgrade(engine)
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1 FROM predictions"))
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("empty.db*")}
+    finally:
+        os.umask(before)
 
-    assert "read-only" in (schema_problem(engine, head_revision()) or "")
+    assert modes == dict.fromkeys(("empty.db", "empty.db-wal", "empty.db-shm"), 0o600)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_url_may_say_how_long_a_lock_is_waited_for(empty_database_url: str) -> None:
+    with connect(f"{empty_database_url}?timeout=0.25").connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 250
+    with connect(empty_database_url).connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == LOCKED * 1000

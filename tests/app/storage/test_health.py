@@ -1,0 +1,159 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from sqlalchemy import Engine, text
+
+from app.storage.database import connect, head_revision, upgrade
+from app.storage.health import exposed_files, schema_problem, write_problem
+from app.storage.trouble import Trouble
+from app.storage.upgrading import rehearse, upgrade_or_name_what_is_in_the_way
+from tests.app.storage.troubles import in_trouble
+from tests.conftest import Postgres
+
+NO_TROUBLE: tuple[str, dict[str, object]] = ("", {})
+
+
+@pytest.fixture
+def engine(empty_database_url: str) -> Iterator[Engine]:
+    engine = connect(empty_database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def latin1(postgres: Postgres) -> Iterator[Engine]:
+    postgres.create("latin1", "template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
+    engine = connect(postgres.url("latin1"))
+    yield engine
+    engine.dispose()
+    postgres.drop("latin1")
+
+
+def of(trouble: Trouble | None) -> tuple[str, dict[str, object]]:
+    return (trouble.code, dict(trouble.fields)) if trouble else NO_TROUBLE
+
+
+def test_an_empty_database_is_to_be_upgraded(engine: Engine) -> None:
+    trouble = schema_problem(engine, head_revision())
+
+    assert trouble is not None
+    assert (trouble.code, trouble.mend) == ("database_empty", "run `scorelet db upgrade`")
+
+
+def test_a_database_at_another_revision_says_which(engine: Engine) -> None:
+    upgrade(engine)
+
+    assert of(schema_problem(engine, "9999")) == ("database_older", {"found": head_revision(), "head": "9999"})
+
+
+def test_a_newer_database_is_not_to_be_upgraded(engine: Engine) -> None:
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    trouble = schema_problem(engine, head_revision())
+
+    assert of(trouble) == ("database_newer", {"found": "9999", "head": head_revision()})
+    assert "db upgrade" not in str(trouble)
+
+
+def test_a_database_that_cannot_hold_every_character_is_named_and_given_no_tables(latin1: Engine) -> None:
+    expected = ("database_encoding", {"encoding": "LATIN1"})
+
+    assert of(schema_problem(latin1, head_revision())) == expected
+    assert of(rehearse(latin1)) == expected
+    with in_trouble(*expected):
+        upgrade_or_name_what_is_in_the_way(latin1)
+    upgrade(latin1)  # as an earlier version would have done
+    assert of(schema_problem(latin1, head_revision())) == expected
+
+
+def test_a_sqlite_file_without_its_folder_is_out_of_reach(tmp_path: Path) -> None:
+    nowhere = connect(f"sqlite:///{tmp_path / 'nowhere' / 'x.db'}")
+
+    assert of(schema_problem(nowhere, None)) == ("database_unreachable", {"why": "no_folder"})
+
+
+def test_a_file_that_is_no_database_is_out_of_reach(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_bytes(b"no database" * 100)
+
+    found = schema_problem(connect(f"sqlite:///{tmp_path / 'x.db'}"), None)
+
+    assert of(found) == ("database_unreachable", {"why": "DatabaseError"})
+
+
+def test_what_keeps_sqlite_from_its_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = connect(f"sqlite:///{tmp_path / 'x.db'}")
+    upgrade(engine)
+    assert of(write_problem(engine)) == NO_TROUBLE
+
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")  # stays with the pool's only connection
+    assert of(write_problem(engine)) == ("database_takes_no_writes", {"why": "OperationalError"})
+
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path / "x.db")  # root may do everything
+    assert of(write_problem(engine)) == ("database_takes_no_writes", {"why": "file_not_writable"})
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_database_that_takes_no_writes_says_so(engine: Engine) -> None:
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only = on"))
+    engine.dispose()
+
+    assert of(schema_problem(engine, head_revision())) == ("database_read_only", {})
+
+
+@pytest.mark.parametrize("table", ["api_keys", "predictions", "shadow_versions"])
+def test_a_table_that_cannot_be_read_is_trouble(engine: Engine, table: str) -> None:
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER TABLE {table} RENAME TO gone"))
+
+    code, _ = of(schema_problem(engine, head_revision()))
+
+    assert code == "tables_unreadable"
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_right_to_write_that_was_withdrawn_is_trouble(engine: Engine, postgres: Postgres) -> None:
+    upgrade(engine)
+    with engine.begin() as connection:
+        for statement in (
+            "CREATE ROLE reader LOGIN",
+            "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
+            "GRANT UPDATE ON alembic_version TO reader",
+        ):
+            connection.execute(text(statement))
+    reader = connect(postgres.url(str(engine.url.database)).replace("postgres:", "reader:"))
+    try:
+        assert of(schema_problem(reader, head_revision())) == NO_TROUBLE
+        assert of(write_problem(reader)) == (
+            "database_takes_no_writes",
+            {"why": "ProgrammingError", "sqlstate": "42501"},
+        )
+    finally:
+        reader.dispose()
+        with engine.begin() as connection:
+            connection.execute(text("DROP OWNED BY reader"))
+            connection.execute(text("DROP ROLE reader"))
+
+
+def test_a_file_that_any_user_can_read_is_found() -> None:
+    with TemporaryDirectory() as made:  # pytest's own folder is closed to other users
+        folder = Path(made)
+        folder.chmod(0o755)
+        engine = connect(f"sqlite:///{folder / 'x.db'}")
+        upgrade(engine)
+        assert exposed_files(engine) == []
+
+        (folder / "x.db").chmod(0o644)
+        assert exposed_files(engine) == [folder / "x.db"]
+
+        folder.chmod(0o700)
+        assert exposed_files(engine) == []
+        engine.dispose()
