@@ -1,5 +1,6 @@
 """`scorelet bundle …`: which version of an item is live, in which mode, and why."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +11,17 @@ from sqlalchemy.orm import Session
 
 from app.comparison import compare
 from app.console import BadUsage, Models, WorkFailed, models_or_fail, print_gate, print_table, ready_engine, say
-from app.scoring.active import Fallback, Mode, activate, cast_shadow, item_folder, read_active, versions
+from app.scoring.active import (
+    Active,
+    BlankIsWorst,
+    Fallback,
+    Mode,
+    activate,
+    cast_shadow,
+    item_folder,
+    read_active,
+    versions,
+)
 from app.scoring.errors import BadBundle
 from app.scoring.item import Item
 from app.scoring.registry import fallback_on, load_item
@@ -36,9 +47,9 @@ def bundle_check(item_id: ItemId, models: Models = None) -> None:
         load_item(models_or_fail(models), item_id)
         say(f"active   {read_active(folder).version}")
     except BadBundle as error:
-        raise WorkFailed(f"what is active is refused: {error}") from None
+        raise WorkFailed(f"what is active is refused: {error}", code="active_refused", cause=error.code) from None
     if bad:
-        raise WorkFailed(f"{bad} bundle(s) refused")
+        raise WorkFailed(f"{bad} bundle(s) refused", code="bundles_refused", count=bad)
 
 
 @bundle.command("gate")
@@ -52,7 +63,7 @@ def bundle_gate(
     found = Student.load(folder / _version(folder, item_id, version)).bundle.gate
     print_gate(found)
     if not found.passed:
-        raise WorkFailed(f"the gate refuses it: {', '.join(found.failed)}")
+        raise WorkFailed(f"the gate refuses it: {', '.join(found.failed)}", code="gate_refuses", rules=found.failed)
 
 
 @bundle.command("activate")
@@ -60,7 +71,7 @@ def bundle_activate(
     item_id: ItemId,
     by: Annotated[str, typer.Option(help="Who decides this.")],
     version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Default: the newest.")] = None,
-    reason: Annotated[str, typer.Option(help="Why; needed with --auto.")] = "",
+    reason: Annotated[str, typer.Option(help="Why; needed with --auto and --blank-is-worst.")] = "",
     auto: Annotated[
         bool | None,
         typer.Option("--auto/--suggest", help="Overrule the gate, either way. Default: auto if it passes the gate."),
@@ -72,17 +83,30 @@ def bundle_activate(
             "Default: as it is."
         ),
     ] = None,
+    blank_is_worst: Annotated[
+        bool | None,
+        typer.Option(
+            "--blank-is-worst/--blank-to-person",
+            help="Give blank responses and refusals the worst score, without a person and in either mode. "
+            "Default: as it is.",
+        ),
+    ] = None,
     models: Models = None,
 ) -> None:
     """Make a version live, after loading and probing it; a running service takes it up within seconds.
 
     If it passes its gate its confident scores stand; else all are suggestions to a reviewer.
     """
-    if auto and not (by.strip() and reason.strip()):
-        raise BadUsage("--auto needs a named person and a reason: --by NAME --reason TEXT")
+    for option, wanted in (("--auto", auto), ("--blank-is-worst", blank_is_worst)):
+        if wanted and not (by.strip() and reason.strip()):
+            raise BadUsage(
+                f"{option} needs a named person and a reason: --by NAME --reason TEXT",
+                code="reason_needed",
+                option=option,
+            )
     mode: Mode | None = None if auto is None else "auto" if auto else "suggest"
     why = reason if reason else "activated by hand"
-    _activate(models, item_id, version, mode=mode, by=by, reason=why, policy=fall_back)
+    _activate(models, item_id, version, mode=mode, by=by, reason=why, policy=fall_back, blank_is_worst=blank_is_worst)
 
 
 @bundle.command("rollback")
@@ -95,7 +119,7 @@ def bundle_rollback(
     """Go back to the version that was live before, as `activate` would."""
     previous = read_active(item_folder(models_or_fail(models), item_id)).previous
     if previous is None:
-        raise WorkFailed(f"item {item_id!r} has no version to go back to")
+        raise WorkFailed(f"item {item_id!r} has no version to go back to", code="no_previous", item_id=item_id)
     _activate(models, item_id, previous, mode=None, by=by, reason=reason)
 
 
@@ -115,7 +139,7 @@ def bundle_shadow(
     try:
         active = cast_shadow(folder, chosen, by=by)
     except ValueError as error:
-        raise WorkFailed(f"{item_id}: {error}") from None
+        raise WorkFailed(f"{item_id}: {error}", code="shadow_is_live", item_id=item_id, version=chosen) from None
     say(f"{item_id}: {active.version} is live, {f'{chosen} in its shadow' if chosen else 'nothing in its shadow'}.")
 
 
@@ -130,7 +154,11 @@ def bundle_compare(
     active = read_active(folder)
     chosen = version or (active.shadow.version if active.shadow else None)
     if chosen is None:
-        raise WorkFailed(f"item {item_id!r} has no version in the shadow: `scorelet bundle shadow {item_id} --by NAME`")
+        raise WorkFailed(
+            f"item {item_id!r} has no version in the shadow: `scorelet bundle shadow {item_id} --by NAME`",
+            code="no_shadow",
+            item_id=item_id,
+        )
     live = Student.load(folder / active.version).bundle
     engine = ready_engine()
     with Session(engine) as session:
@@ -156,31 +184,65 @@ def _activate(
     by: str,
     reason: str,
     policy: Literal["never", "unsure", "shadow"] | None = None,
+    blank_is_worst: bool | None = None,
 ) -> None:
     if not by.strip():
-        raise BadUsage("--by needs a name")
+        raise BadUsage("--by needs a name", code="name_needed", option="--by")
     if not reason.strip():
-        raise BadUsage("--reason needs words")
+        raise BadUsage("--reason needs words", code="reason_needed", option="--reason")
     home = models_or_fail(models)
     folder = item_folder(home, item_id)
     chosen = _version(folder, item_id, version)
     item = Student.load(folder / chosen).bundle.item
     fallback = _fallback(home, folder, item, policy)
-    active = activate(folder, chosen, mode=mode, by=by, reason=reason, fallback=fallback)
+    rule = _rule(folder, item, blank_is_worst, by, reason)
+    active = activate(folder, chosen, mode=mode, by=by, reason=reason, fallback=fallback, blank_is_worst=rule)
     print_gate(active.gate)
     verdict = "passed its gate" if active.gate.passed else f"did not pass its gate ({', '.join(active.gate.failed)})"
     overruled = f"; it scores alone all the same, by {by}: {reason}" if active.override else ""
     say(f"{item_id}: {active.version} {verdict}{overruled}")
     behind = f", teacher {fallback.teacher}/{fallback.version} ({fallback.policy})" if fallback else ""
     say(f"It is live in mode {active.mode}{behind}; a running service takes it up within seconds.")
+    if rule is not None:
+        say(f"Blank responses and refusals are given the worst score, and it stands, by {rule.by}: {rule.reason}")
 
 
 def _version(folder: Path, item_id: str, version: str | None) -> str:
     """The one named, or the newest.  Raises WorkFailed where there is none such."""
     chosen = version or "".join(versions(folder)[-1:])
     if chosen not in versions(folder):
-        raise WorkFailed(f"item {item_id!r} has no version {chosen!r}; it has {', '.join(versions(folder)) or 'none'}")
+        raise WorkFailed(
+            f"item {item_id!r} has no version {chosen!r}; it has {', '.join(versions(folder)) or 'none'}",
+            code="no_such_version",
+            item_id=item_id,
+            version=chosen,
+        )
     return chosen
+
+
+def _live(folder: Path) -> Active | None:
+    """Return the item's ACTIVE, or None where it has none that can be read."""
+    try:
+        return read_active(folder)
+    except BadBundle:
+        return None
+
+
+def _rule(folder: Path, item: Item, wanted: bool | None, by: str, reason: str) -> BlankIsWorst | None:
+    """Return the decision on blank responses: this one, or that in ACTIVE, which every later version keeps.
+
+    Raise BadUsage for an item whose labels have no worst.
+    """
+    if wanted is None:
+        live = _live(folder)
+        return live.kept_for(item) if live else None
+    if wanted and not item.is_ordered:
+        raise BadUsage(
+            f"item {item.item_id!r} is nominal: none of its labels is the worst, so --blank-is-worst has none to give",
+            code="no_worst_label",
+            item_id=item.item_id,
+        )
+    return BlankIsWorst(by=by, at=datetime.now(UTC), reason=reason) if wanted else None
 
 
 def _fallback(
@@ -190,8 +252,6 @@ def _fallback(
     if policy == "never":
         return None
     if policy is None:
-        try:
-            return read_active(folder).fallback
-        except BadBundle:
-            return None
+        live = _live(folder)
+        return live.fallback if live else None
     return fallback_on(home, item, policy)

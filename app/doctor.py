@@ -74,6 +74,9 @@ def _bundles(settings: Settings) -> Iterator[Finding]:
         if live.without_shadow:
             mend = f"scorelet bundle shadow {item_id} --by NAME, or --off"
             yield _bad("item_without_shadow", f"item {item_id} has nothing in its shadow: {live.without_shadow}", mend)
+        if (rule := live.active.blank_is_worst) is not None:
+            what = f"item {item_id} gives blank responses and refusals the worst score, by {rule.by}: {rule.reason}"
+            yield _good("item_blank_is_worst", what)
         if live.active.mode == "auto" and live.bundle.threshold is None:
             what = f"item {item_id} is in mode auto but has no threshold: every score goes to a reviewer"
             yield _good("item_without_threshold", what)

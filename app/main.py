@@ -187,6 +187,14 @@ def _desk(settings: Settings, engine: Engine) -> Desk:
     return desk
 
 
+def _reasons(active: Release) -> str:
+    """Return why a version is live and, where a rule scores blank responses, by whom and why."""
+    rule = active.blank_is_worst if isinstance(active, Active) else None
+    if rule is None:
+        return active.reason
+    return f"{active.reason}; blank responses and refusals are given the worst score by {rule.by}: {rule.reason}"
+
+
 def _activations(registry: Registry, desk: Desk) -> list[SeenActivation]:
     """Of items, and of feedback models as `_feedback/<name>`."""
     named: dict[str, Release] = {item_id: live.active for item_id, live in dict(registry.live).items()}
@@ -198,7 +206,7 @@ def _activations(registry: Registry, desk: Desk) -> list[SeenActivation]:
             version=active.version,
             mode=active.mode,
             by=active.by,
-            reason=active.reason,
+            reason=_reasons(active),
             at=active.at,
             shadow=shadows[name].version if name in shadows else None,
             shadow_by=shadows[name].by if name in shadows else None,

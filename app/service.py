@@ -181,7 +181,7 @@ class Scorer:
         wanted: dict[str, tuple[Writer, Task]],
     ) -> LogRow:
         """What a feedback model has taken on is added to `wanted`."""
-        bundle, score, prediction_id = live.bundle, judgement.score, uuid7()
+        bundle, score, value, prediction_id = live.bundle, judgement.score, judgement.value, uuid7()
         item, first = bundle.item, judgement.first
         feedback: Feedback | Withheld | None = None
         if submission.feedback:
@@ -193,12 +193,12 @@ class Scorer:
             "item_id": item.item_id,
             "bundle_version": bundle.version,
             "scored_by": judgement.scored_by,
-            "score": item.score(score.value) if score else None,
-            "label": item.label(score.value) if score else None,
+            "score": item.score(value) if value is not None else None,
+            "label": item.label(value) if value is not None else None,
             "expected_score": score.expected if score else None,
             "max_score": item.top_score,
             "gradebook_max": submission.gradebook_max,
-            "gradebook_score": gradebook_score(item, score.value, submission.gradebook_max) if score else None,
+            "gradebook_score": gradebook_score(item, value, submission.gradebook_max) if value is not None else None,
             "probabilities": list(score.probabilities) if score and score.probabilities else None,
             "interval": list(score.interval) if score and score.interval else None,
             "prediction_set": item.named(score.prediction_set) if score and score.prediction_set is not None else None,
@@ -230,10 +230,11 @@ class Scorer:
         judgement: Judgement,
         wanted: dict[str, tuple[Writer, Task]],
     ) -> Feedback | Withheld:
-        if judgement.score is None:
+        item, value = bundle.item, judgement.value
+        if value is None:
             return "not_scored"
-        item, value = bundle.item, judgement.score.value
-        writer = self.desk.writer_for(bundle)
+        # No model writes about a response without an answer; the bank has a text for the score.
+        writer = self.desk.writer_for(bundle) if judgement.score is not None else None
         if writer is None:
             return banked(item, value, bundle.version)
         if not writer.reserve():

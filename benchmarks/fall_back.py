@@ -81,8 +81,8 @@ def falling_back(home: Path) -> list[str]:
             fallback = fallback_on(home, live.bundle.item, "unsure")
         except BadBundle:
             continue
-        reason = {"by": "a benchmark", "reason": "to measure"}
-        activate(home / item_id, live.bundle.version, **reason, mode="auto", fallback=fallback)
+        version = live.bundle.version
+        activate(home / item_id, version, by="a benchmark", reason="to measure", mode="auto", fallback=fallback)
         made.append(item_id)
     return made
 

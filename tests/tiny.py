@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordLevel
 
-from app.scoring.active import activate
+from app.scoring.active import BlankIsWorst, activate
 from app.scoring.agreement import Agreement
 from app.scoring.bundle import (
     CARD,
@@ -56,6 +56,7 @@ GOOD_EVIDENCE = Evidence(
 )  # passes a gate that asks for no more responses than there were
 LENIENT = Policy(min_responses=40)
 NO_LIMITS = Limits()
+BY_ANA = BlankIsWorst(by="Ana", at=datetime(2026, 1, 2, tzinfo=UTC), reason="an empty answer earns nothing")
 
 
 class BlanksOnly:
@@ -77,6 +78,7 @@ def write_tiny_bundle(
     limits: Limits = NO_LIMITS,
     policy: Policy = LENIENT,
     config: dict[str, Any] | None = None,
+    blank_is_worst: BlankIsWorst | None = None,
 ) -> Path:
     """Write and activate it; the folder.  `item` replaces the scale, `student` the model file."""
     described = Item.model_validate(
@@ -116,7 +118,10 @@ def write_tiny_bundle(
         sha256={name: sha256((folder / name).read_bytes()) for name in (TOKENIZER, STUDENT, CARD)},
     )
     (folder / METADATA).write_text(bundle.model_dump_json())
-    activate(models / item_id, version, mode=mode, by="a test", reason="to test")  # type: ignore[arg-type]
+    activate(
+        models / item_id, version, by="a test", reason="to test",
+        mode=mode, blank_is_worst=blank_is_worst,  # type: ignore[arg-type]
+    )  # fmt: skip
     return folder
 
 

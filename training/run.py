@@ -48,11 +48,11 @@ def train(items: Sequence[ItemData], models: Path, config: TrainingConfig, cache
         if None not in made:
             console.print(f"{group.name}: made before of the same data and settings by this version of scorelet")
         for bundle in _make(group, made, good, models, config, cache) if None in made else filter(None, made):
-            _go_live(models / bundle.item.item_id, bundle)
+            go_live(models / bundle.item.item_id, bundle)
             yield bundle
 
 
-def _go_live(folder: Path, bundle: Bundle) -> None:
+def go_live(folder: Path, bundle: Bundle) -> None:
     """In the mode that its gate gives.  What is live already keeps its own; what was decided since then stays."""
     try:
         live = read_active(folder)
@@ -64,8 +64,14 @@ def _go_live(folder: Path, bundle: Bundle) -> None:
         item_id = bundle.item.item_id
         console.print(f"{item_id}: {live.version} stays live, as {live.by} decided after {bundle.version} was made")
         return
-    fallback = live.fallback if live else None
-    activate(folder, bundle.version, by="scorelet-train", reason="newly trained", fallback=fallback)
+    activate(
+        folder,
+        bundle.version,
+        by="scorelet-train",
+        reason="newly trained",
+        fallback=live.fallback if live else None,
+        blank_is_worst=live.kept_for(bundle.item) if live else None,
+    )
 
 
 def _make(

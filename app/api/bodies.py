@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from app.api.problems import Problem
 from app.marking import Mark
 from app.prediction import Final, GradingProgress, Prediction, Submission, final, with_feedback
-from app.scoring.active import Fallback
+from app.scoring.active import BlankIsWorst, Fallback
 from app.scoring.agreement import Agreement
 from app.scoring.gate import Gate
 from app.scoring.item import Name, Number, Scale
@@ -45,8 +45,8 @@ class ScoreRequest(BaseModel):
 class ScoreReply(Prediction):
     """A scored, logged response.
 
-    `not_scorable` has no score; nominal items have a label and no score; continuous ones an `interval` about the grade
-    and no probabilities.
+    `not_scorable` has no score, a score by a rule (`scored_by`) no confidence; nominal items have a label and no score;
+    continuous ones an `interval` about the grade and no probabilities.
     """
 
 
@@ -168,6 +168,9 @@ class ItemReply(BaseModel):
     release_reason: str
     gate: Gate = Field(description="What its bundle must show before its scores may stand, and what it does show.")
     fallback: Fallback | None = Field(description="The teacher that is asked where the student is unsure; null: none.")
+    blank_is_worst: BlankIsWorst | None = Field(
+        description="Who decided that blank responses and refusals are given the worst score, and why; null: nobody."
+    )
     overridden: bool = Field(description="Mode auto though the gate refused: by whom and why is said above.")
     threshold: float | None = Field(description="Confidence from which a score may stand in mode auto.")
     agreement: Agreement | None
@@ -194,6 +197,7 @@ class ItemReply(BaseModel):
             release_reason=active.reason,
             gate=active.gate,
             fallback=active.fallback if live.second else None,
+            blank_is_worst=active.blank_is_worst,
             overridden=active.override,
             threshold=bundle.threshold,
             agreement=bundle.agreement,

@@ -109,6 +109,7 @@ ITEM_EXAMPLE: dict[str, JsonValue] = {
         ],
     },
     "fallback": None,
+    "blank_is_worst": None,
     "overridden": True,
     "threshold": 0.839,
     "agreement": {

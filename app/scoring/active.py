@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.scoring.bundle import METADATA, Bundle, read_bundle
 from app.scoring.errors import BadBundle, UnknownItem, first_fault
 from app.scoring.gate import Gate
-from app.scoring.item import Name
+from app.scoring.item import Item, Name
 
 ACTIVE = "ACTIVE"
 Mode = Literal["auto", "suggest"]
@@ -35,7 +36,7 @@ class Release(BaseModel):
     @model_validator(mode="after")
     def _auto_has_a_reason(self) -> Self:
         if self.mode == "auto" and not (self.by.strip() and self.reason.strip()):
-            raise ValueError("mode 'auto' needs a named person and a reason")
+            raise PydanticCustomError("auto_without_reason", "mode 'auto' needs a named person and a reason")
         return self
 
 
@@ -60,6 +61,16 @@ class Shadow(BaseModel):
     by: str = Field(min_length=1, description="Who put it there.")
 
 
+class BlankIsWorst(BaseModel):
+    """Blank responses and refusals are given the worst score, and it stands: a person's decision about the item."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: str = Field(pattern=r"\S")
+    at: AwareDatetime
+    reason: str = Field(pattern=r"\S")
+
+
 class Active(Release):
     """An item's release.  `auto` needs a passed gate, or a person who lets the item score alone all the same."""
 
@@ -67,20 +78,38 @@ class Active(Release):
     gate: Gate
     fallback: Fallback | None = Field(default=None, description="None: no other model is ever asked.")
     shadow: Shadow | None = Field(default=None, description="None: no other version scores beside.")
+    blank_is_worst: BlankIsWorst | None = Field(
+        default=None, description="None: a person looks at blank responses and refusals."
+    )
     override: bool = Field(default=False, description="Mode auto though the gate refused: by whom and why is above.")
 
     @model_validator(mode="after")
     def _auto_has_passed(self) -> Self:
         if self.mode == "auto" and not (self.gate.passed or self.override):
-            raise ValueError("mode 'auto' needs a passed gate, or an override by a named person")
+            raise PydanticCustomError(
+                "auto_without_gate", "mode 'auto' needs a passed gate, or an override by a named person"
+            )
         return self
 
     def check(self, bundle: Bundle, metadata_sha256: str) -> None:
         """Raises BadBundle where this is not what was decided of this bundle.json."""
         if metadata_sha256 != self.metadata_sha256:
-            raise BadBundle(f"{METADATA} is not the one that was released: activate it again")
+            raise BadBundle(f"{METADATA} is not the one that was released: activate it again", code="not_released")
         if self.gate != bundle.gate:
-            raise BadBundle(f"{ACTIVE} has a gate result that {METADATA} does not give: activate it again")
+            raise BadBundle(
+                f"{ACTIVE} has a gate result that {METADATA} does not give: activate it again", code="gate_differs"
+            )
+        if self.blank_is_worst is not None and not bundle.item.is_ordered:
+            raise BadBundle(
+                f"{ACTIVE} gives blank responses the worst score, and the labels of item {bundle.item.item_id!r} have "
+                "none: activate it again",
+                code="no_worst_label",
+                item_id=bundle.item.item_id,
+            )
+
+    def kept_for(self, item: Item) -> BlankIsWorst | None:
+        """Return the decision on blank responses for a later version of the item, whose labels may have no worst."""
+        return self.blank_is_worst if item.is_ordered else None
 
 
 ReleaseT = TypeVar("ReleaseT", bound=Release)
@@ -97,7 +126,7 @@ def item_folder(models: Path, item_id: str) -> Path:
         if not folder.is_dir():
             raise UnknownItem(item_id)
     except OSError as error:
-        raise BadBundle(f"the item's folder cannot be read: {error.strerror}") from None
+        raise BadBundle(f"the item's folder cannot be read: {error.strerror}", code="folder_unreadable") from None
     return folder
 
 
@@ -123,7 +152,8 @@ def read_release(folder: Path, kind: type[ReleaseT]) -> ReleaseT:
     try:
         return kind.model_validate_json(active_bytes(folder))
     except ValidationError as error:
-        raise BadBundle(f"{ACTIVE}: {first_fault(error)}") from None
+        fault = error.errors(include_input=False, include_url=False)[0]["type"]
+        raise BadBundle(f"{ACTIVE}: {first_fault(error)}", code="bad_active", fault=fault) from None
 
 
 def active_bytes(folder: Path) -> bytes:
@@ -131,20 +161,28 @@ def active_bytes(folder: Path) -> bytes:
     path = folder / ACTIVE
     try:
         if not path.exists():
-            raise BadBundle(f"no version is active: {ACTIVE} is missing")
+            raise BadBundle(f"no version is active: {ACTIVE} is missing", code="none_active")
         if not path.is_file():  # a pipe would be waited on for ever
-            raise BadBundle(f"{ACTIVE} is no file")
+            raise BadBundle(f"{ACTIVE} is no file", code="active_no_file")
         return path.read_bytes()
     except OSError as error:
-        raise BadBundle(f"{ACTIVE} cannot be read: {error.strerror}") from None
+        raise BadBundle(f"{ACTIVE} cannot be read: {error.strerror}", code="active_unreadable") from None
 
 
 def activate(
-    folder: Path, version: str, *, by: str, reason: str, mode: Mode | None = None, fallback: Fallback | None = None
+    folder: Path,
+    version: str,
+    *,
+    by: str,
+    reason: str,
+    mode: Mode | None = None,
+    fallback: Fallback | None = None,
+    blank_is_worst: BlankIsWorst | None = None,
 ) -> Active:
     """Make an item's version live, in the mode that its gate gives, or in another by a person's decision.
 
-    The caller has loaded the bundle once.  Raises BadBundle, and ValueError for `auto` without a reason.
+    The caller has loaded the bundle once.  `blank_is_worst` is kept from ACTIVE by callers who decide nothing about
+    it.  Raises BadBundle, and ValueError for `auto` without a reason.
     """
     files = read_bundle(folder / version)
     found = files.bundle.gate
@@ -159,8 +197,10 @@ def activate(
         metadata_sha256=files.metadata_sha256,
         gate=found,
         fallback=fallback,
+        blank_is_worst=blank_is_worst,
         override=chosen == "auto" and not found.passed,
     )
+    active.check(files.bundle, files.metadata_sha256)
     _write(folder, active)
     return active
 

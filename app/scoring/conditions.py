@@ -69,7 +69,11 @@ class Examiner:
         self._limits = limits
         self._featurizer = featurizer
         if len(limits.log_frequency) not in (0, featurizer.vocabulary):
-            raise BadBundle("limits.log_frequency has not one number for each piece of the tokenizer")
+            raise BadBundle(
+                "limits.log_frequency has not one number for each piece of the tokenizer",
+                code="bad_limits",
+                field="log_frequency",
+            )
         self._refusals = frozenset(limits.refusals)
         self._longest_refusal = max(map(len, limits.refusals), default=-1)
         self._neighbours = unpacked(limits.neighbours)
@@ -172,7 +176,7 @@ def unpacked(text: str) -> Seen:
             raise ValueError("too long, or cut")
         return np.cumsum(np.frombuffer(content, "<u4").astype(np.int64))
     except (ValueError, zlib.error) as error:
-        raise BadBundle(f"limits.neighbours cannot be read: {error}") from None
+        raise BadBundle(f"limits.neighbours cannot be read: {error}", code="bad_limits", field="neighbours") from None
 
 
 def letters(text: str) -> int:

@@ -139,6 +139,11 @@ class Item(BaseModel):
         """The best score: max_score, or the last rank of ordinal labels; None for nominal."""
         return (self.max_score if self.labels is None else self.choices - 1) if self.is_ordered else None
 
+    @property
+    def worst(self) -> int | float:
+        """The value of the worst score; of labels without order the first."""
+        return self.bottom_score or 0
+
     def is_worst(self, value: float, within: float = 0.0) -> bool:
         """Whether the value is the worst that the item has, or so near it.  Never for labels without order."""
         return self.is_ordered and value <= (self.bottom_score or 0) + within

@@ -11,6 +11,7 @@ from app.scoring.teacher import ExportedTeacher, TaughtItem
 
 Decision = Literal["auto", "review", "not_scorable"]
 ScoredBy = Literal["student", "teacher", "rule"]
+NO_ANSWER: tuple[Condition, ...] = ("blank", "refusal")  # an owner may decide that they are given the worst score
 
 
 class Scorer(Protocol):
@@ -45,7 +46,10 @@ class AtHand:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Either a score with a decision, or the condition for which no model may score the response."""
+    """A model's score with a decision, or the condition for which no model may score the response.
+
+    Where the item's owner so decided, a rule gives NO_ANSWER the worst score, and it stands.
+    """
 
     score: Score | None
     condition: Condition | None
@@ -53,6 +57,12 @@ class Judgement:
     decision: Decision
     unsure: bool = False  # the student is not sure enough, and nothing but that is against its score
     first: Score | None = None  # the student's, where a teacher was asked and answered
+    by_rule: int | float | None = None  # the value that a rule gave; no figure of a model counts it
+
+    @property
+    def value(self) -> int | float | None:
+        """The value given, by a model or by a rule."""
+        return self.by_rule if self.score is None else self.score.value
 
     @property
     def scored_by(self) -> ScoredBy:
@@ -93,7 +103,8 @@ class LiveItem:
 
     def judge(self, responses: list[str]) -> list[Judgement]:
         """One judgement a response, in order, by the student alone.  Raises BadBundle where it cannot be read again."""
-        return judge(responses, self.source.take(), self.bundle.threshold, self.active.mode)
+        worst = None if self.active.blank_is_worst is None else self.bundle.item.worst
+        return judge(responses, self.source.take(), self.bundle.threshold, self.active.mode, worst)
 
     def falls_back(self, judgement: Judgement) -> bool:
         """Whether the teacher is to be asked."""
@@ -141,22 +152,34 @@ class ShadowItem:
         self.source = source
 
     def judge(self, responses: list[str]) -> list[Judgement]:
-        """Raises BadBundle where its student cannot be read again."""
+        """Judge by the student alone: a rule of the live version would hide what this one does.
+
+        Raises BadBundle where its student cannot be read again.
+        """
         return judge(responses, self.source.take(), self.bundle.threshold, "auto")
 
 
-def judge(responses: list[str], student: Scorer, threshold: float | None, mode: Mode) -> list[Judgement]:
-    """One judgement a response, in order; the student sees all that no condition holds back in one call."""
+def judge(
+    responses: list[str], student: Scorer, threshold: float | None, mode: Mode, worst: int | float | None = None
+) -> list[Judgement]:
+    """One judgement a response, in order; the student sees all that no condition holds back in one call.
+
+    `worst`: the value that a rule gives NO_ANSWER, whatever the mode: a mode is about a model's scores.
+    """
     read = student.read(responses)
     found = [student.examine(text, ids) for text, ids in zip(responses, read, strict=True)]
     scorable = [ids for ids, own in zip(read, found, strict=True) if own.condition is None]
     scores = iter(student.score_read(scorable) if scorable else [])
     return [
-        Judgement(None, own.condition, (), "not_scorable")
-        if own.condition
-        else _decided(next(scores), own.flags, threshold, mode)
+        _held_back(own.condition, worst) if own.condition else _decided(next(scores), own.flags, threshold, mode)
         for own in found
     ]
+
+
+def _held_back(condition: Condition, worst: int | float | None) -> Judgement:
+    if worst is None or condition not in NO_ANSWER:
+        return Judgement(None, condition, (), "not_scorable")
+    return Judgement(None, condition, (), "auto", by_rule=worst)
 
 
 def _decided(score: Score, flags: tuple[Flag, ...], threshold: float | None, mode: Mode) -> Judgement:

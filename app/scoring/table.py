@@ -87,10 +87,11 @@ def _scored(item: Item, judgement: Judgement) -> Iterator[tuple[str, Any]]:
     yield "condition", judgement.condition
     yield "scored_by", judgement.scored_by
     yield "flags", " ".join(judgement.flags)
-    if score := judgement.score:
-        points = item.score(score.value)
+    if (value := judgement.value) is not None:
+        points = item.score(value)
         yield "score", None if points is None else whole_if_whole(points)
-        yield "label", item.label(score.value)
+        yield "label", item.label(value)
+    if score := judgement.score:
         yield "expected_score", score.expected
         yield "confidence", score.confidence
         if score.prediction_set is not None:

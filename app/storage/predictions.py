@@ -123,7 +123,7 @@ class Shadowed:
     live: Given
     shadow: Given
     human: Given
-    live_confidence: float | None  # None: a condition holds
+    live_confidence: float | None  # None: a condition holds, and no model scored
     live_flags: list[str]
     shadow_decision: str
 
@@ -142,6 +142,8 @@ def shadowed(session: Session, item_id: str, live: str, shadow: str) -> list[Sha
     found = []
     for row, other in session.execute(query):
         by_student = row.first_score or {"score": row.score, "label": row.label, "confidence": row.confidence}
+        if row.scored_by == "rule":
+            by_student = {"score": None, "label": None, "confidence": None}
         found.append(
             Shadowed(
                 live=(by_student["score"], by_student["label"]),

@@ -304,6 +304,40 @@ def test_a_hand_edited_release_is_found_out_whoever_looks(
     assert reason in said + error
 
 
+def test_a_decision_on_blank_responses_is_the_items_until_it_is_taken_back(settings: Set, tmp_path: Path) -> None:
+    folder = an_unready_version(tmp_path / "models").parent
+
+    def rule(*arguments: str) -> tuple[str, str] | None:
+        code, _, error = scorelet(settings, "bundle", *arguments)
+        assert code == 0, error
+        found = read_active(folder).blank_is_worst
+        return (found.by, found.reason) if found else None
+
+    by_ben = ("--by", "Ben", "--reason", "worse")
+    given = ("Ana", "an empty answer earns nothing")
+    assert rule("activate", "heat-1", "--blank-is-worst", "--by", given[0], "--reason", given[1]) == given
+    assert "worst score" in scorelet(settings, "items")[1]
+    assert f"by {given[0]}: {given[1]}" in scorelet(settings, "doctor")[1]
+    assert rule("activate", "heat-1", "20260101T000000Z-00000001", *by_ben) == given
+    assert rule("rollback", "heat-1", *by_ben) == given
+    assert rule("activate", "heat-1", "--blank-to-person", *by_ben) is None
+    assert rule("activate", "heat-1", *by_ben) is None
+
+
+@pytest.mark.parametrize(("reason", "item_id"), [("", "heat-1"), (" ", "heat-1"), ("to test", "belief-3")])
+def test_blank_is_worst_needs_a_reason_and_a_worst_score(
+    settings: Set, tmp_path: Path, reason: str, item_id: str
+) -> None:
+    write_tiny_bundle(tmp_path / "models", "belief-3", item={"scale": "nominal", "labels": ["heat", "air"]})
+    before = read_active(tmp_path / "models" / item_id)
+
+    code, _, _ = scorelet(
+        settings, "bundle", "activate", item_id, "--blank-is-worst", "--by", "Ana", "--reason", reason
+    )
+
+    assert (code, read_active(tmp_path / "models" / item_id)) == (2, before)
+
+
 def test_a_broken_bundle_never_goes_live(settings: Set, tmp_path: Path) -> None:
     broken = write_tiny_bundle(tmp_path / "models", version="20260202T000000Z-00000002")
     scorelet(settings, "bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "to test")

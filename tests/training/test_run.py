@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from app.scoring.bundle import CARD, Bundle, Calibration
 from app.scoring.gate import Policy
 from app.scoring.registry import Registry
 from app.scoring.student import Student
-from tests.tiny import write_tiny_bundle
+from tests.tiny import BY_ANA, write_tiny_bundle
 from tests.training.conftest import tiny_settings
 from tests.training.data import ITEM, item_data
 from training import run as run_module
@@ -21,7 +22,7 @@ from training.datasets import ItemData
 from training.errors import OverBudget, TooFewRows
 from training.evidence import measured
 from training.measure import Unfitted, agreement_on, pooled_threshold
-from training.run import train
+from training.run import go_live, train
 from training.splits import split
 
 Trained = tuple[Path, Bundle, TrainingConfig]
@@ -96,6 +97,21 @@ def test_what_a_person_has_decided_stays_when_the_same_is_made_again(trained: Tr
 
     active = read_active(tmp_path / "heat-1")
     assert (active.mode, active.by, active.override) == ("auto", "Ana", True)
+
+
+@pytest.mark.parametrize("scale", [{"scale": "points", "max_score": 3}, {"scale": "nominal", "labels": ["a", "b"]}])
+def test_a_decision_on_blank_responses_is_kept_by_a_new_version(tmp_path: Path, scale: dict[str, Any]) -> None:
+    write_tiny_bundle(tmp_path, version="20200101T000000Z-00000001", blank_is_worst=BY_ANA)
+    live = read_active(tmp_path / "heat-1")
+    made = Student.load(write_tiny_bundle(tmp_path, version="20260101T000000Z-00000001", item=scale)).bundle
+    early = live.model_copy(update={"at": made.provenance.created_at - timedelta(days=1)})
+    (tmp_path / "heat-1" / ACTIVE).write_text(early.model_dump_json())
+
+    go_live(tmp_path / "heat-1", made)
+
+    active = read_active(tmp_path / "heat-1")
+    assert active.version == made.version
+    assert active.blank_is_worst == (BY_ANA if scale["scale"] == "points" else None)
 
 
 def test_what_was_decided_after_a_bundle_was_made_stays(trained: Trained, tmp_path: Path) -> None:

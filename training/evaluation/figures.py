@@ -71,6 +71,7 @@ class ItemFigures(Figures):
     not_scorable: int
     automatic: int = Field(description="Scores that stood without a person, in the mode that the item is live in.")
     by_teacher: int
+    by_rule: int = Field(description="Blank responses and refusals given the worst score; no other figure counts them.")
     flagged: dict[str, float]
     agreement: Agreement | None
     intervals: dict[str, tuple[float, float]] = Field(description="95 % bootstrap intervals over responses.")
@@ -120,7 +121,8 @@ def figures_of(
         threshold=bundle.threshold,
         coverage_promised=bundle.head.coverage,
         responses=len(rows),
-        not_scorable=len(rows) - len(found),
+        not_scorable=sum(own.decision == "not_scorable" for own in judged),
+        by_rule=sum(own.by_rule is not None for own in judged),
         automatic=sum(own.decision == "auto" for own in judged),
         by_teacher=sum(own.scored_by == "teacher" for own in judged),
         flagged=flagged(judged),

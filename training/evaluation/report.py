@@ -80,7 +80,7 @@ def summary(found: Sequence[ItemFigures]) -> list[tuple[str, ...]]:
         rows.append(
             (
                 own.title or own.item_id,
-                f"{own.responses - own.not_scorable:,} of {own.responses:,}",
+                f"{own.responses - own.not_scorable - own.by_rule:,} of {own.responses:,}",
                 *(shown(getattr(a, name)) if a else "" for name in figures),
                 shown(own.evidence.ece),
                 "" if accepted is None else f"{accepted.share:.0%}",

@@ -34,6 +34,7 @@ def test_an_item_says_what_scores_it_and_how_well(client: TestClient) -> None:
         "mode": "auto",
         "released_by": "a test",
         "release_reason": "to test",
+        "blank_is_worst": None,
         "overridden": False,
         "fallback": None,
         "threshold": 0.8,

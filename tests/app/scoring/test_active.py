@@ -9,8 +9,10 @@ from pydantic import ValidationError
 from app.scoring.active import (
     ACTIVE,
     Active,
+    BlankIsWorst,
     Release,
     activate,
+    cast_shadow,
     item_folder,
     item_ids,
     read_active,
@@ -21,8 +23,10 @@ from app.scoring.active import (
 from app.scoring.bundle import CARD, METADATA, read_bundle
 from app.scoring.errors import BadBundle, UnknownItem
 from app.scoring.gate import Policy
+from app.scoring.registry import load_item
 from app.scoring.sealed import sha256
-from tests.tiny import LENIENT, write_tiny_bundle
+from tests.refusals import refused
+from tests.tiny import BY_ANA, LENIENT, write_tiny_bundle
 
 FIRST, SECOND = "20260101T000000Z-00000001", "20260202T000000Z-00000002"
 FAILING = Policy(min_responses=1000)
@@ -256,3 +260,38 @@ def test_versions_come_oldest_first_without_unfinished_ones(tmp_path: Path) -> N
         (folder / name).mkdir()
 
     assert versions(folder) == ["20260101T000000Z-a", "20260201T000000Z-b"]
+
+
+def test_a_decision_on_blank_responses_is_kept_with_its_name_and_reason(tmp_path: Path) -> None:
+    folder = an_item(tmp_path)
+
+    activate(folder, FIRST, by="Ben", reason="newly trained", blank_is_worst=BY_ANA)
+
+    active = read_active(folder)
+    assert (active.by, active.blank_is_worst) == ("Ben", BY_ANA)
+    cast_shadow(folder, SECOND, by="Ana")
+    assert read_active(folder).blank_is_worst == BY_ANA
+
+
+@pytest.mark.parametrize("name", ["by", "reason"])
+def test_a_decision_on_blank_responses_names_a_person_and_a_reason(name: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        BlankIsWorst.model_validate(BY_ANA.model_dump() | {name: "  "})
+
+    assert [error["loc"] for error in caught.value.errors()] == [(name,)]
+
+
+def test_labels_without_order_have_no_worst_for_blank_responses(tmp_path: Path) -> None:
+    labels = {"scale": "nominal", "labels": ["metal", "gas"]}
+    bundle = write_tiny_bundle(tmp_path, "kind-2", version=FIRST, item=labels)
+    before = (bundle.parent / ACTIVE).read_text()
+
+    with refused(BadBundle, "no_worst_label", item_id="kind-2"):
+        activate(bundle.parent, FIRST, by="Ana", reason="to test", blank_is_worst=BY_ANA)
+
+    assert (bundle.parent / ACTIVE).read_text() == before
+    kept = read_active(bundle.parent).model_copy(update={"blank_is_worst": BY_ANA})
+    assert kept.kept_for(read_bundle(bundle).bundle.item) is None
+    (bundle.parent / ACTIVE).write_text(kept.model_dump_json())  # by hand
+    with refused(BadBundle, "no_worst_label"):
+        load_item(tmp_path, "kind-2")

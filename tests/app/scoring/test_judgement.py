@@ -42,6 +42,18 @@ def test_blank_responses_never_reach_the_student_and_order_is_kept(tmp_path: Pat
     assert [j.scored_by for j in judgements] == ["student", "rule", "student", "rule"]
 
 
+@pytest.mark.parametrize("mode", ["auto", "suggest"])
+def test_a_rule_gives_what_is_no_answer_the_worst_score_in_either_mode(mode: Literal["auto", "suggest"]) -> None:
+    student = WordCountStudent()
+
+    blank, answer = judge(["", "warm air"], student, 0.8, mode, worst=0)
+
+    assert (blank.value, blank.score, blank.condition) == (0, None, "blank")
+    assert (blank.decision, blank.scored_by, blank.unsure) == ("auto", "rule", False)
+    assert (answer.value, answer.by_rule, answer.scored_by) == (2, None, "student")
+    assert student.calls == [["warm air"]]
+
+
 def test_a_suggestion_is_always_reviewed(tmp_path: Path) -> None:
     [judgement] = a_live_item(tmp_path, WordCountStudent(), "suggest").judge(["warm air"])
 

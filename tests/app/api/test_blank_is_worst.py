@@ -1,0 +1,156 @@
+"""Blank responses and refusals given the worst score by a person's decision, through every door."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
+
+from app.cli import cli
+from app.comparison import Closeness, compare
+from app.scoring.active import cast_shadow
+from app.scoring.bundle import read_bundle
+from app.scoring.conditions import Limits
+from tests.app.api.claims import BOTH
+from tests.app.conftest import Serve, Sql
+from tests.tiny import BY_ANA, write_tiny_bundle
+from tests.waiting import until
+from training.evaluate import evaluate
+
+LIMITS = Limits(refusals=("idk",), repetition=0.5)
+SCALES: dict[str, dict[str, Any]] = {
+    "rain-7": {"scale": "points", "max_score": 3, "feedback": {"0": "Write what you know."}},
+    "snow-8": {"scale": "ordinal", "labels": ["missing", "partial", "complete"]},
+    "wind-9": {"scale": "continuous", "min_score": 1, "max_score": 6},
+}
+WORST: dict[str, tuple[float, str | None]] = {"rain-7": (0, None), "snow-8": (0, "missing"), "wind-9": (1, None)}
+AGAIN = "warm air warm air warm air warm air warm air"
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    for item_id, item in SCALES.items():
+        write_tiny_bundle(folder, item_id, item=item, limits=LIMITS, blank_is_worst=BY_ANA)
+    return folder
+
+
+@BOTH
+@pytest.mark.parametrize("item_id", SCALES)
+def test_the_worst_score_stands_and_no_model_is_named(client: TestClient, item_id: str) -> None:
+    for response, condition in (("", "blank"), ("IDK!", "refusal")):
+        body = {"item_id": item_id, "response": response, "gradebook_max": 10}
+        reply = client.post("/score", json=body).json()
+
+        assert (reply["score"], reply["label"]) == WORST[item_id]
+        assert (reply["decision"], reply["scored_by"], reply["condition"]) == ("auto", "rule", condition)
+        assert (reply["gradebook_score"], reply["grading_progress"]) == (0, "FullyGraded")
+        for name in ("confidence", "expected_score", "probabilities", "interval", "prediction_set", "teacher"):
+            assert reply[name] is None
+        kept = client.get(f"/predictions/{reply['prediction_id']}").json()
+        assert kept["final"] == {
+            "by": "machine", "score": reply["score"], "label": reply["label"], "gradebook_score": 0,
+        }  # fmt: skip
+
+
+def test_other_conditions_wait_for_a_person(client: TestClient) -> None:
+    reply = client.post("/score", json={"item_id": "rain-7", "response": AGAIN}).json()
+
+    assert (reply["condition"], reply["decision"], reply["score"]) == ("repetition", "not_scorable", None)
+
+
+def test_it_stands_in_mode_suggest_too(models: Path, serve: Serve) -> None:
+    """A mode is about a model's scores; no model gave this one."""
+    write_tiny_bundle(models, "hail-1", mode="suggest", blank_is_worst=BY_ANA)
+    client = serve()
+
+    blank, answer = (
+        client.post("/score", json={"item_id": "hail-1", "response": text}).json() for text in (" ", "warm air")
+    )
+
+    assert (blank["decision"], blank["score"]) == ("auto", 0)
+    assert (answer["decision"], answer["score"]) == ("review", 2)
+
+
+def test_a_persons_mark_goes_before_it(client: TestClient) -> None:
+    reply = client.post("/score", json={"item_id": "rain-7", "response": ""}).json()
+
+    client.post(f"/predictions/{reply['prediction_id']}/review", json={"score": 2, "reviewer": "Ben"})
+
+    final = client.get(f"/predictions/{reply['prediction_id']}").json()["final"]
+    assert (final["by"], final["score"]) == ("human", 2)
+
+
+def test_the_bank_speaks_for_the_score(client: TestClient) -> None:
+    reply = client.post("/score", json={"item_id": "rain-7", "response": "", "feedback": True}).json()
+
+    assert reply["feedback"]["text"] == "Write what you know."
+    assert reply["feedback"]["source"] == "bank"
+
+
+def test_every_door_gives_the_same(client: TestClient, models: Path, tmp_path: Path) -> None:
+    rows = [{"item_id": item_id, "response": text} for item_id in SCALES for text in ("", "idk", "warm air", AGAIN)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    batch = client.post("/score/batch", json={"responses": rows}).json()["results"]
+    done = CliRunner().invoke(
+        cli, ["score", str(tmp_path / "rows.jsonl"), "--out", str(tmp_path / "out.csv"), "--models", str(models)]
+    )
+
+    assert done.exception is None
+    with (tmp_path / "out.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    names = ("score", "label", "decision", "condition", "scored_by")
+    shown = [tuple("" if reply[name] is None else str(reply[name]) for name in names) for reply in batch]
+    assert shown == [tuple(row[name] for name in names) for row in table]
+    assert [row["confidence"] for row in table if row["scored_by"] == "rule"] == [""] * 9
+    assert [reply["decision"] for reply in batch[:4]] == ["auto", "auto", "auto", "not_scorable"]
+
+
+def test_no_figure_of_the_model_counts_it(models: Path, tmp_path: Path) -> None:
+    """The blank responses have three points here: the model's agreement does not suffer."""
+    texts = [("warm", 1), ("warm air", 2), ("", 3), ("idk", 3), (AGAIN, 0)]
+    rows = [{"item_id": "rain-7", "response": text, "score": score} for text, score in texts]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    [found] = evaluate(models, tmp_path / "rows.jsonl", None)
+
+    assert found.agreement is not None
+    assert (found.agreement.n, found.agreement.exact) == (2, 1.0)
+    assert (found.responses, found.by_rule, found.not_scorable, found.automatic) == (5, 2, 1, 4)
+
+
+def test_a_comparison_of_versions_counts_what_their_students_said(
+    models: Path, serve: Serve, sql: Sql, engine: Any
+) -> None:
+    from sqlalchemy.orm import Session
+
+    new = "20260202T000000Z-00000002"
+    active = (models / "rain-7" / "ACTIVE").read_text()
+    write_tiny_bundle(models, "rain-7", version=new, item=SCALES["rain-7"], limits=LIMITS)
+    (models / "rain-7" / "ACTIVE").write_text(active)
+    cast_shadow(models / "rain-7", new, by="Ana")
+    client = serve()
+    for text in ("", "idk", "warm air"):
+        reply = client.post("/score", json={"item_id": "rain-7", "response": text}).json()
+        client.post(f"/predictions/{reply['prediction_id']}/review", json={"score": 2, "reviewer": "Ben"})
+    until(lambda: len(sql("SELECT * FROM shadow_versions")) == 3)
+
+    with Session(engine) as session:
+        found = compare(session, read_bundle(models / "rain-7" / "20260101T000000Z-00000001").bundle, new)
+
+    assert (found.n, found.between.n, found.shadow_with_people.n) == (3, 1, 1)
+    assert found.live_with_people == Closeness(1, 1.0, None, 0.0)
+    assert found.live_stands == found.shadow_stands
+
+
+def test_who_decided_it_is_shown_and_logged(client: TestClient, sql: Sql) -> None:
+    assert client.get("/items/rain-7").json()["blank_is_worst"] == {
+        "by": "Ana", "at": "2026-01-02T00:00:00Z", "reason": "an empty answer earns nothing",
+    }  # fmt: skip
+    [seen] = sql("SELECT reason FROM seen_activations WHERE item_id = 'rain-7'")
+    assert seen["reason"].startswith("to test; ")
+    assert seen["reason"].endswith("Ana: an empty answer earns nothing")
