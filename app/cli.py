@@ -97,15 +97,18 @@ def items(models: Models = None) -> None:
     """List the items, what is live of each, and which are refused."""
     folder = models_or_fail(models)
     registry = Registry.from_folder(folder)
-    table = Table("item", "version", "mode", "gate", "threshold", "QWK", "exact", "parameters", "blanks", box=SIMPLE)
+    columns = ("item", "scale", "version", "mode", "gate", "threshold", "QWK", "exact", "parameters", "blanks")
+    table = Table(*columns, box=SIMPLE)
     for item_id, live in sorted(registry.live.items()):
         b, a = live.bundle, live.bundle.agreement
         figures = (b.threshold, a and a.qwk, a and a.exact)
         shown = ["-" if figure is None else f"{figure:.3f}" for figure in figures]
         blanks = "worst score" if live.active.blank_is_worst else "a person"
         passed = "passed" if live.active.gate.passed else "overruled" if live.active.override else "not passed"
-        table.add_row(item_id, b.version, live.active.mode, passed, *shown, str(b.parameters), blanks)
-    print_table(table, 160)
+        scale = b.item.extent if b.item.labels is None else f"{b.item.choices} labels"
+        made = (f"{b.item.scale}, {scale}", b.version, live.active.mode, passed)
+        table.add_row(item_id, *made, *shown, str(b.parameters), blanks)
+    print_table(table, 190)
     for item_id, reason in registry.refused.items():
         say(f"refused: {item_id}: {reason}")
     if registry.refused or not registry.live:

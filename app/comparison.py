@@ -64,7 +64,7 @@ def closeness(item: Item, pairs: Sequence[tuple[Given, Given]]) -> Closeness:
 def _value(item: Item, given: Given) -> float | None:
     score, label = given
     if item.labels is None:
-        return score
+        return None if score is None or not item.has_score(score) else item.value_of(score)
     return item.labels.index(label) if label in item.labels else None
 
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.prediction import gradebook_score
 from app.scoring.errors import BadMark
 from app.scoring.registry import Registry
 from app.storage.ids import uuid7
@@ -41,7 +40,7 @@ def add_mark(session: Session, registry: Registry, row: LoggedPrediction, mark: 
         reason=mark.reason,
         score=item.score(value),
         label=item.label(value),
-        gradebook_score=gradebook_score(item, value, row.gradebook_max),
+        gradebook_score=item.gradebook_score(value, row.gradebook_max),
     )
     session.add(made)
     return made

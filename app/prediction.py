@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, computed_field
 
 from app.feedback.writer import Failure, Outcome, Task
 from app.scoring.conditions import Condition, Flag
-from app.scoring.item import Item, Number
+from app.scoring.item import Item
 from app.scoring.judgement import Decision, ScoredBy
+from app.scoring.scale import Number
 from app.storage.tables import HumanMark
 
 
@@ -169,11 +170,3 @@ def final(prediction: Prediction, mark: HumanMark | None) -> Final | None:
         return None
     by: Literal["human", "machine"] = "machine" if mark is None else "human"
     return Final(by=by, score=stands.score, label=stands.label, gradebook_score=stands.gradebook_score)
-
-
-def gradebook_score(item: Item, value: float, gradebook_max: float | None) -> float | None:
-    """The score on the gradebook's own scale, 0..gradebook_max, to two decimals; None for nominal items."""
-    score, bottom = item.score(value), item.bottom_score
-    if gradebook_max is None or score is None or bottom is None:
-        return None
-    return min(gradebook_max, max(0.0, round(gradebook_max * (score - bottom) / item.span, 2)))

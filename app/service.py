@@ -23,7 +23,6 @@ from app.prediction import (
     Submission,
     Withheld,
     banked,
-    gradebook_score,
     told,
     with_feedback,
 )
@@ -198,7 +197,7 @@ class Scorer:
             "expected_score": score.expected if score else None,
             "max_score": item.top_score,
             "gradebook_max": submission.gradebook_max,
-            "gradebook_score": gradebook_score(item, value, submission.gradebook_max) if value is not None else None,
+            "gradebook_score": None if value is None else item.gradebook_score(value, submission.gradebook_max),
             "probabilities": list(score.probabilities) if score and score.probabilities else None,
             "interval": list(score.interval) if score and score.interval else None,
             "prediction_set": item.named(score.prediction_set) if score and score.prediction_set is not None else None,

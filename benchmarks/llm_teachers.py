@@ -101,7 +101,7 @@ def measured(data: Path, title: str, precision: str) -> Found:
     for own, whole in zip(parts, (read.of(i) for i in read.items), strict=True):
         dev = split(whole, config).dev
         context = group.context(own.item)
-        human += [(row.value - (whole.item.bottom_score or 0)) / whole.item.span for row in dev]
+        human += [whole.item.share(row.value) for row in dev]
         for row in dev:
             began = time.perf_counter()
             outputs = teacher.outputs([row.text], context)
@@ -131,7 +131,7 @@ def classified(data: ItemData) -> ItemData:
     )
 
     def nearest(row: MarkedResponse) -> MarkedResponse:
-        grade = (row.value - (data.item.bottom_score or 0)) / data.item.span
+        grade = data.item.share(row.value)
         value = int(np.abs(np.subtract(CLASSES, grade)).argmin())
         return MarkedResponse(row.id, row.item_id, row.text, value, None, row.learner_id, row.groups)
 

@@ -219,8 +219,8 @@ def codes(item: Item) -> tuple[str, ...]:
             choices=item.choices,
             limit=MAX_CODES,
         )
-    if item.labels is None and item.choices <= 10:
-        return tuple(str(score) for score in range(item.choices))
+    if item.labels is None and (item.bottom_score or 0) >= 0 and (item.top_score or 0) <= 9:
+        return tuple(item.names())
     return tuple(chr(ord("A") + number) for number in range(item.choices))
 
 
@@ -229,7 +229,8 @@ def question(item: Item) -> str:
     parts = [("Text", item.passage), ("Question", item.prompt), ("Marking guide", item.rubric)]
     lines = [f"{name}:\n{text}" for name, text in parts if text]
     lines += [f"A good answer:\n{reference}" for reference in item.references]
-    meanings = item.labels or tuple(f"{score} of {item.max_score} points" for score in range(item.choices))
+    unit = " points" if item.bottom_score == 0 and item.better == "higher" else ""
+    meanings = item.labels or tuple(f"{item.in_words(value)}{unit}" for value in range(item.choices))
     lines += ["Marks:\n" + "\n".join(f"{code} = {means}" for code, means in zip(codes(item), meanings, strict=True))]
     return "\n\n".join(lines)
 

@@ -48,12 +48,12 @@ def attacks(
 
 
 def good_responses(item: Item, rows: Sequence[MarkedResponse]) -> list[str]:
-    """Those with the best score that any has; of labels without order all."""
+    """Return the texts with the best score that any row has; of labels without order all."""
     rows = [row for row in rows if not is_blank(row.text)]
     if not item.is_ordered:
         return [row.text for row in rows]
-    best = max((row.value for row in rows), default=0)
-    return [row.text for row in rows if row.value >= best - item.tolerance and not item.is_worst(row.value)]
+    best = max((item.merit(row.value) for row in rows), default=0)
+    return [row.text for row in rows if item.merit(row.value) >= best - item.tolerance and not item.is_worst(row.value)]
 
 
 def _characters(generator: random.Random) -> str:

@@ -25,11 +25,7 @@ ROWS = (
 def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
     """Markdown.  `counts` says how many texts of each kind the student learnt from and was measured on."""
     item, made, evidence = bundle.item, bundle.provenance, bundle.evidence
-    scale = (
-        f"{item.scale}: {', '.join(item.labels)}"
-        if item.labels
-        else f"{item.scale} {item.bottom_score} to {item.top_score}"
-    )
+    scale = f"{item.scale}{':' if item.labels else ''} {item.extent}"
     gate = bundle.gate
     use = "No confidence was enough for a score to stand alone: a person looks at every one."
     if bundle.threshold is not None:

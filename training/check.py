@@ -93,9 +93,8 @@ def _summary(data: ItemData) -> ItemSummary:
 
 def _distribution(item: Item, values: Sequence[float]) -> dict[str, int]:
     if not item.is_continuous:
-        names = [item.label(value) or str(value) for value in range(item.choices)]
-        return {name: sum(value == number for value in values) for number, name in enumerate(names)}
-    counts, edges = np.histogram(values, bins=4, range=(item.bottom_score or 0, item.top_score or 0))
+        return {name: sum(value == number for value in values) for number, name in enumerate(item.names())}
+    counts, edges = np.histogram(values, bins=4, range=(item.lowest, item.highest))
     names = [f"{low:g}-{high:g}" for low, high in itertools.pairwise(edges)]
     return dict(zip(names, map(int, counts), strict=True))
 

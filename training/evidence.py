@@ -103,7 +103,7 @@ def evidence_of(item: Item, found: Sequence[Pair]) -> Evidence:
         return Evidence()
     human, machine = [pair.row.value for pair in found], [pair.score.value for pair in found]
     standing = [pair for pair in found if pair.stands]
-    names = {value: item.label(value) or str(value) for value in range(item.choices)}
+    names = dict(enumerate(item.names()))
     sets = [pair.score.prediction_set for pair in found if pair.score.prediction_set is not None]
     intervals = [pair.score.interval for pair in found if pair.score.interval is not None]
     coverage = None
@@ -152,7 +152,7 @@ def _attacked_by(live: LiveItem, texts: list[str], junk: bool) -> AttackFigures:
 
 
 def is_worth(item: Item, score: Score | None) -> bool:
-    """More than the lowest score; any label where none is the lowest."""
+    """Return whether it is better than the worst score; any label is where none is the worst."""
     if score is None:
         return False
     return not item.is_worst(score.value, within=item.tolerance)

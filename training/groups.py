@@ -43,6 +43,7 @@ def groups(items: Sequence[ItemData], own_from: int) -> list[Group]:
     sharing: dict[object, list[ItemData]] = defaultdict(list)
     for data in items:
         item = data.item
-        scale = (item.scale, item.labels, item.choices)  # ranges of grades may differ: a teacher gives shares of them
+        # Ranges may differ: a teacher gives indices of scores, and shares of a range of grades.
+        scale = (item.scale, item.labels, item.choices, item.better)
         sharing[item.item_id if len(data.train) >= own_from else scale].append(data)
     return [Group(tuple(members)) for members in sharing.values()]

@@ -109,7 +109,7 @@ def folds(rows: Sequence[MarkedResponse], count: int, seed: int) -> list[set[int
 def _stratum(item: Item, value: float) -> int:
     if not item.is_continuous:
         return int(value)
-    return min(STRATA - 1, int(STRATA * (value - (item.bottom_score or 0)) / item.span))
+    return min(STRATA - 1, int(STRATA * item.share(value)))
 
 
 def folded(text: str) -> str:

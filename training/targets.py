@@ -11,6 +11,6 @@ NO_LABEL = float("nan")  # no human has scored this text
 
 
 def targets(item: Item, values: Sequence[float]) -> NDArray[np.float64]:
-    """(rows,): the index of a score or label as it is; a grade as a share of the scale, 0 the worst."""
+    """Return (rows,): the index of a score or label as it is; a grade as a share of the scale, 0 the smallest."""
     array = np.asarray(values, dtype=np.float64)
-    return (array - (item.bottom_score or 0)) / item.span if item.is_continuous else array
+    return (array - item.lowest) / item.span if item.is_continuous else array

@@ -11,8 +11,9 @@ from app.prediction import Final, GradingProgress, Prediction, Submission, final
 from app.scoring.active import BlankIsWorst, Fallback
 from app.scoring.agreement import Agreement
 from app.scoring.gate import Gate
-from app.scoring.item import Name, Number, Scale
+from app.scoring.item import Name
 from app.scoring.judgement import LiveItem
+from app.scoring.scale import Number, ScaleKind
 from app.scoring.text import MAX_CHARACTERS, checked_text
 from app.storage.predictions import Since
 from app.storage.tables import LoggedPrediction
@@ -157,10 +158,11 @@ class ItemReply(BaseModel):
     item_id: Name
     title: str | None
     prompt: str
-    scale: Scale
+    scale: ScaleKind
     min_score: Number | None
     max_score: Number | None
     labels: tuple[str, ...] | None
+    better: Literal["higher", "lower"] = Field(description="`lower`: the smallest score is the best.")
     bundle_version: str
     mode: Literal["auto", "suggest"]
     released_by: str
@@ -190,6 +192,7 @@ class ItemReply(BaseModel):
             min_score=item.min_score,
             max_score=item.max_score,
             labels=item.labels,
+            better=item.better,
             bundle_version=bundle.version,
             mode=active.mode,
             released_by=active.by,

@@ -65,13 +65,13 @@ LOGGED_EXAMPLE: dict[str, JsonValue] = REPLY_EXAMPLE | {
         {
             "score": 2,
             "label": None,
-            "gradebook_score": 6.67,
+            "gradebook_score": 6.666666666666667,
             "reviewer": "A. Teacher",
             "reason": "The third reason is not there.",
             "marked_at": "2026-11-22T10:02:41.120391Z",
         }
     ],
-    "final": {"by": "human", "score": 2, "label": None, "gradebook_score": 6.67},
+    "final": {"by": "human", "score": 2, "label": None, "gradebook_score": 6.666666666666667},
     "grading_progress": "FullyGraded",
 }
 REVIEW_EXAMPLE: dict[str, JsonValue] = {
@@ -89,6 +89,7 @@ ITEM_EXAMPLE: dict[str, JsonValue] = {
     "min_score": None,
     "max_score": 3,
     "labels": None,
+    "better": "higher",
     "bundle_version": "20261122T070951Z-06150627",
     "mode": "auto",
     "released_by": "the scorelet maintainers",

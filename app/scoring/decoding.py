@@ -1,7 +1,7 @@
 """From a model's outputs to scores.  A teacher's and a student's outputs mean the same and are decoded here alike.
 
 Outputs are (responses, columns): a logit for each score or label; or, for grades, the mean and the variance of the
-grade as a share of the scale (0 the worst, 1 the best).
+grade as a share of the scale (0 the smallest, 1 the largest).
 """
 
 import math
@@ -26,7 +26,7 @@ class Score:
     """What a model gives one response.  `value` is the points, the index of the label, or the grade."""
 
     value: int | float
-    expected: float | None  # Σ p·value, or the mean grade; None for nominal items
+    expected: float | None  # Σ p·score, or the mean grade; None for nominal items
     probabilities: tuple[float, ...] | None  # None for grades
     interval: tuple[float, float] | None  # grades only: holds a human grade as often as the head's coverage says
     confidence: float  # that a rater would give this score, or a grade within the item's tolerance
@@ -58,7 +58,7 @@ def _choice(row: tuple[float, ...], item: Item, head: Head) -> Score:
     choice = row.index(max(row)) if head.cuts is None else bisect_right(head.cuts, mean)
     return Score(
         value=choice,
-        expected=mean if item.is_ordered else None,
+        expected=item.score(mean),
         probabilities=row,
         interval=None,
         confidence=confidence(row[choice], head.calibration),
@@ -89,7 +89,7 @@ def _grade(mean: float, variance: float, item: Item, head: Head) -> Score:
     tolerance = item.tolerance / item.span
     below = _NORMAL.cdf((grade - tolerance - mean) / deviation) if grade > tolerance else 0.0
     beneath_upper = _NORMAL.cdf((grade + tolerance - mean) / deviation) if grade < 1 - tolerance else 1.0
-    bottom, top = float(item.bottom_score or 0), float(item.top_score or 0)
+    bottom, top = float(item.lowest), float(item.highest)
 
     def on_scale(share: float) -> float:
         return min(top, bottom + item.span * max(0.0, share))

@@ -39,7 +39,7 @@ class AttackFigures(Figures):
     """How much of one kind of junk, or of changed responses, would stand unseen."""
 
     n: int
-    accepted: float = Field(description="Share with decision auto and more than the lowest score.")
+    accepted: float = Field(description="Share with decision auto and better than the worst score.")
     unguarded: float = Field(description="The same, were there no conditions and flags.")
     junk: bool = Field(description="Worth nothing; else a response changed so that its worth may be lower.")
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from app.scoring.errors import BadRows, BadText, ItemNotReady, RowError, UnknownItem
-from app.scoring.item import Item, whole_if_whole
+from app.scoring.item import Item
 from app.scoring.judgement import Judgement
 from app.scoring.registry import Registry
 from app.scoring.rows import Row, require_columns
+from app.scoring.scale import whole_if_whole
 
 COLUMNS = (
     "id",

@@ -2,19 +2,15 @@ import hashlib
 import hmac
 import threading
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 from anyio import to_thread
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.prediction import Once, Prediction, Refusal, Result, Submission, gradebook_score
+from app.prediction import Once, Prediction, Refusal, Result, Submission
 from app.scoring.decoding import Score
-from app.scoring.item import Item
 from app.scoring.judgement import AtHand, LiveItem
 from app.scoring.registry import Registry, load_item
 from app.second_opinion import Judged
@@ -148,53 +144,6 @@ def test_a_learner_is_kept_as_a_pseudonym_under_the_schools_key(
 
     pseudonym = hmac.new(b"this school's own secret", b"anna", hashlib.sha256).hexdigest()
     assert [row.learner_hash for row in logged()] == [pseudonym if kept else None]
-
-
-def item(**scale: Any) -> Item:
-    return Item.model_validate({"item_id": "heat-1", "prompt": "Why does heat rise?"} | scale)
-
-
-POINTS = item(scale="points", max_score=3)
-GRADES = item(scale="continuous", min_score=1, max_score=6)
-
-
-@pytest.mark.parametrize(
-    ("scale", "value", "gradebook_max", "expected"),
-    [
-        (POINTS, 2, 10, 6.67),
-        (POINTS, 0, 10, 0.0),
-        (POINTS, 3, 6.666, 6.666),  # never above the top, where rounding would put it
-        (POINTS, 3, None, None),
-        (item(scale="ordinal", labels=["missing", "partial", "complete"]), 1, 5, 2.5),
-        (item(scale="nominal", labels=["no idea", "air moves"]), 1, 5, None),  # a label is worth no points
-        (GRADES, 1.0, 10, 0.0),  # the worst grade is worth nothing
-        (GRADES, 3.5, 10, 5.0),
-        (GRADES, 1.04, 10, 0.08),
-        (GRADES, 6.0, 6.666, 6.666),
-        (item(scale="continuous", min_score=-2, max_score=2), -1.0, 100, 25.0),
-    ],
-)
-def test_gradebook_score(scale: Item, value: float, gradebook_max: float | None, expected: float | None) -> None:
-    assert gradebook_score(scale, value, gradebook_max) == expected
-
-
-@given(
-    top=st.integers(1, 100),
-    share=st.floats(0, 1),
-    gradebook_max=st.floats(0, 1_000_000, exclude_min=True),
-)
-@settings(deadline=None, database=None)
-def test_no_gradebook_score_leaves_its_scale(top: int, share: float, gradebook_max: float) -> None:
-    points = round(share * top)
-    continuous = item(scale="continuous", min_score=-top, max_score=top)
-
-    of_points = gradebook_score(item(scale="points", max_score=top), points, gradebook_max)
-    of_grade = gradebook_score(continuous, top * (2 * share - 1), gradebook_max)
-
-    for found, wanted in ((of_points, gradebook_max * points / top), (of_grade, gradebook_max * share)):
-        assert found is not None
-        assert 0 <= found <= gradebook_max
-        assert found == pytest.approx(wanted, abs=0.0051)
 
 
 class Breaking(WordCountStudent):

@@ -404,6 +404,10 @@ def test_every_score_is_one_character_and_is_explained() -> None:
     assert codes(LABELS)[0] == "A"
     assert "3 = 3 of 3 points" in question(ITEM)
     assert f"A = {(LABELS.labels or ('',))[0]}" in question(LABELS)
+    german = ITEM.model_copy(update={"min_score": 1, "max_score": 6, "better": "lower"})
+    assert codes(german) == ("1", "2", "3", "4", "5", "6")
+    assert "2 = 2 (1 is the best, 6 the worst)" in question(german)
+    assert codes(ITEM.model_copy(update={"min_score": -1})) == ("A", "B", "C", "D", "E")
     with_guide = ITEM.model_copy(update={"rubric": "One each.", "references": ("It rises.",), "passage": "On heat."})
     assert all(text in question(with_guide) for text in ("One each.", "It rises.", "On heat.", ITEM.prompt))
 

@@ -218,6 +218,20 @@ def test_good_responses_are_those_with_the_best_score_that_any_has(item: Item) -
     ]
 
 
+def test_where_the_smallest_score_is_the_best_good_responses_have_it() -> None:
+    german = {"better": "lower"}
+    points, grades = ITEM.model_copy(update=german), GRADES.model_copy(update=german)
+    rows = {item.scale: marked(20, item=item) for item in (points, grades)}
+
+    for item in (points, grades):
+        found = good_responses(item, rows[item.scale])
+
+        assert found == [row.text for row in rows[item.scale] if row.value <= item.lowest + item.tolerance]
+        assert len(found) == 5
+    assert good_responses(points, [replace(row, value=3) for row in rows["points"]]) == []
+    assert good_responses(grades, [replace(row, value=6) for row in rows["continuous"]]) == []
+
+
 def test_where_all_have_the_lowest_score_none_is_good() -> None:
     assert good_responses(ITEM, [replace(row, value=0) for row in marked(4)]) == []
     assert good_responses(GRADES, [replace(row, value=1) for row in marked(4)]) == []

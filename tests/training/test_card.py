@@ -32,6 +32,14 @@ def test_it_says_what_an_interval_holds_and_what_confidence_means(tmp_path: Path
     assert "not yet calibrated" not in card
 
 
+def test_it_says_where_the_smallest_score_is_the_best(tmp_path: Path) -> None:
+    item = {"scale": "points", "min_score": 1, "max_score": 6, "better": "lower"}
+
+    card = card_of(Student.load(write_tiny_bundle(tmp_path, item=item)).bundle, {})
+
+    assert "scale points 1 to 6 (1 is the best)." in card
+
+
 def test_points_have_no_figures_of_grades(tmp_path: Path) -> None:
     card = a_card(tmp_path, 0.8)
 

@@ -176,7 +176,7 @@ def test_an_id_may_stand_once(tmp_path: Path) -> None:
     ("item", "reason"),
     [
         ({"prompt": "Why?", "scale": "points", "max_score": 2}, "item_id: Field required"),
-        ({"item_id": "heat-3", "prompt": "Why?", "scale": "points"}, "needs a whole max_score"),
+        ({"item_id": "heat-3", "prompt": "Why?", "scale": "points"}, "needs whole scores"),
         ({"item_id": "heat-3", "prompt": "Why?", "scale": "continuous", "max_score": 6}, "needs min_score"),
         (GRADES | {"min_score": 6}, "the first below the second"),
         ({"item_id": "heat-1", "prompt": "Why?", "scale": "points", "max_score": 2}, "stands twice"),

@@ -41,18 +41,21 @@ def test_only_those_of_one_scale_can_share() -> None:
         "four": {"scale": "points", "max_score": 4},
         "grades": {"scale": "continuous", "min_score": 0, "max_score": 3},
         "three-too": {"scale": "points", "max_score": 3},
+        "three-from-one": {"scale": "points", "min_score": 1, "max_score": 4},
+        "upside-down": {"scale": "points", "max_score": 3, "better": "lower"},
         "labels-too": {"scale": "nominal", "labels": ["a", "b", "c", "d"]},
         "other-grades": {"scale": "continuous", "min_score": 1, "max_score": 6},  # a share of either is a share
     }
     items = [ItemData(an_item(name, **scale), (), (), ()) for name, scale in scales.items()]
 
     assert ids(groups(items, own_from=40)) == [
-        ["three", "three-too"],
+        ["three", "three-too", "three-from-one"],
         ["labels", "labels-too"],
         ["ranks"],
         ["others"],
         ["four"],
         ["grades", "other-grades"],
+        ["upside-down"],
     ]
 
 

@@ -9,7 +9,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.scoring.item import Item, Number, Scale
+from app.scoring.item import Item
+from app.scoring.scale import Number, ScaleKind
 from training.cache import replace_file
 from training.errors import BadResults
 from training.splits import Parts
@@ -50,7 +51,7 @@ class Found(Value):
 
 class ItemResult(Value):
     item_id: str
-    scale: Scale
+    scale: ScaleKind
     span: Number
     group: str  # the items whose teacher this one shares
     data_sha256: str | None = None  # of all rows that decide what becomes of it; None: found before this was kept

@@ -15,7 +15,7 @@ GROUP = "group_"
 
 @dataclass(frozen=True, slots=True)
 class MarkedResponse:
-    """A response with its human score as a value: points, the index of a label, or a grade."""
+    """A response with its human score as a value: the index of a score or label, or a grade."""
 
     id: str
     item_id: str
@@ -139,7 +139,7 @@ def _raters(row: Row, item: Item) -> tuple[float, float] | None:
 
 
 def _given(row: Row, name: str, item: Item) -> int | float:
-    """Points, a grade, or the index of a label."""
+    """Return the value of a score or label."""
     if item.labels is None:
         return _number(row, name, item)
     label = row.fields.get(name)
@@ -149,17 +149,16 @@ def _given(row: Row, name: str, item: Item) -> int | float:
 
 
 def _number(row: Row, name: str, item: Item) -> int | float:
-    """Points or a grade of the item's scale."""
+    """Return the value of points or a grade of the item's scale."""
     value: Any = row.fields.get(name)
     try:
         number = float(value) if not isinstance(value, bool) else math.nan
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    bottom, top = item.bottom_score or 0, item.top_score or 0
-    if not bottom <= number <= top or not (item.is_continuous or number.is_integer()):
-        wanted = "a number" if item.is_continuous else "a whole number"
-        raise BadText(f"{name!r} must be {wanted} from {bottom} to {top}, not {kind(value)}")
-    return number if item.is_continuous else int(number)
+    if not item.has_score(number):
+        bottom, top = item.bottom_score, item.top_score
+        raise BadText(f"{name!r} must be {item.number_kind} from {bottom} to {top}, not {kind(value)}")
+    return float(number) if item.is_continuous else item.value_of(number)
 
 
 def _optional(row: Row, name: str) -> str | None:

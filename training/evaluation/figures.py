@@ -133,7 +133,7 @@ def figures_of(
         degradation=_degradation(item, agreement),
         evidence=evidence,
         gate=gate_of(item, agreement, evidence, bundle.threshold, bundle.policy),
-        scores=_scores(item),
+        scores=tuple(item.names()),
         confusion=_confusion(item, human, machine),
         calibration=reliability([pair.score.confidence for pair in found], correct(item, found)) if found else [],
         coverage_curve=_coverage_curve(item, found),
@@ -160,10 +160,6 @@ def _degradation(item: Item, agreement: Agreement | None) -> float | None:
         return None
     pair = (agreement.human_qwk, agreement.qwk) if item.is_ordered else (agreement.human_exact, agreement.exact)
     return None if pair[0] is None or pair[1] is None else pair[0] - pair[1]
-
-
-def _scores(item: Item) -> tuple[str, ...]:
-    return tuple(item.label(value) or str(value) for value in range(item.choices))
 
 
 def _confusion(item: Item, human: Values, machine: Values) -> tuple[tuple[int, ...], ...]:
@@ -247,8 +243,8 @@ def _worst(item: Item, found: Sequence[Pair], texts: bool) -> list[Disagreement]
     return [
         Disagreement(
             id=pair.row.id,
-            human=item.label(pair.row.value) or f"{pair.row.value:g}",
-            machine=item.label(pair.score.value) or f"{pair.score.value:g}",
+            human=item.name(pair.row.value),
+            machine=item.name(pair.score.value),
             confidence=pair.score.confidence,
             response=pair.row.text if texts else None,
         )

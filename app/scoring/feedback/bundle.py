@@ -83,7 +83,7 @@ class FeedbackFiles:
         self.folder, self.bundle = folder, bundle
         self.items = {item.item_id: item for item in bundle.items}
         self.prompter = Prompter(read_plain(folder, TOKENIZER), bundle.prompt)
-        self.prompter.ids(bundle.items[0], "a probe", bundle.items[0].bottom_score or 0)
+        self.prompter.ids(bundle.items[0], "a probe", bundle.items[0].worst)
         self.screen = Screen(
             Network.from_bytes(
                 read_plain(folder, READER_TOKENIZER),

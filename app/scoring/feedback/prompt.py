@@ -45,7 +45,7 @@ class Prompter:
             self._words(f"Question: {item.prompt}")[: limits.question_tokens],
             self._words(reference)[: limits.reference_tokens],
             self._words(f"\nAnswer: {response}")[: limits.response_tokens],
-            self._words(f"\nScore: {score_in_words(item, value)}\nFeedback:"),
+            self._words(f"\nScore: {item.in_words(value)}\nFeedback:"),
             self._marks(limits.after),
         ]
         return [token for part in parts for token in part]
@@ -59,11 +59,6 @@ class Prompter:
 
     def _words(self, text: str) -> list[int]:
         return list(self._content.encode(text, add_special_tokens=False).ids)
-
-
-def score_in_words(item: Item, value: float) -> str:
-    """2 of 3; 0.5 of 1; the label."""
-    return item.label(value) or f"{round(value, 2):g} of {item.top_score:g}"
 
 
 def _untruncated(content: bytes) -> Tokenizer:

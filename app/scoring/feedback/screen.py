@@ -16,13 +16,15 @@ _WORD = re.compile(r"\w+")
 
 
 def verdict(item: Item, value: float) -> str:
-    """What a score says of a response: the label of a nominal item; lowest, between or highest on ordered scales."""
+    """Return the verdict of a score: the label of a nominal item; on ordered scales the lowest (the worst), the highest
+    (the best), or between.
+    """
     if not item.is_ordered:
         return str(item.label(value))
     near = item.tolerance / 2 + 1e-9 * item.span  # the second against rounding at the very line
-    if value - (item.bottom_score or 0) <= near:
+    if item.is_worst(value, near):
         return LOWEST
-    return HIGHEST if (item.top_score or 0) - value <= near else BETWEEN
+    return HIGHEST if item.is_best(value, near) else BETWEEN
 
 
 def verdicts(item: Item, value: float) -> set[str]:

@@ -37,11 +37,11 @@ def test_a_human_mark_wins_and_both_are_kept(client: TestClient) -> None:
     assert reply.status_code == 201
     marked = reply.json()
     assert (marked["score"], marked["gradebook_score"]) == (3, 10.0)  # the machine's own
-    assert marked["final"] == {"by": "human", "score": 1, "label": None, "gradebook_score": 3.33}
+    assert marked["final"] == {"by": "human", "score": 1, "label": None, "gradebook_score": 10 / 3}
     [mark] = marked["human_marks"]
     assert mark["marked_at"] > marked["created_at"]
     assert mark | {"marked_at": None} == {
-        "score": 1, "label": None, "gradebook_score": 3.33, "reviewer": "A. Teacher", "reason": "Only one idea.",
+        "score": 1, "label": None, "gradebook_score": 10 / 3, "reviewer": "A. Teacher", "reason": "Only one idea.",
         "marked_at": None,
     }  # fmt: skip
     assert marked["grading_progress"] == "FullyGraded"

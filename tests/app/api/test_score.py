@@ -38,7 +38,7 @@ def test_points_are_replied_with_every_field(client: TestClient) -> None:
         "label": None,
         "expected_score": pytest.approx(2, abs=1e-3),
         "max_score": 3,
-        "gradebook_score": 6.67,
+        "gradebook_score": 20 / 3,
         "probabilities": [pytest.approx(p, abs=1e-4) for p in (0.0, 0.0453, 0.9094, 0.0453)],
         "interval": None,
         "prediction_set": [1, 2, 3],  # each as probable as .02
@@ -138,11 +138,11 @@ def test_mode_and_threshold_decide(client: TestClient, item_id: str, decision: s
     ("words", "gradebook_max", "gradebook_score"),
     [
         (3, 10, 10.0),
-        (1, 10, 3.33),
+        (1, 10, 10 / 3),
         (9, 3, 3.0),
-        (3, 6.666, 6.666),  # rounding up to 6.67 would leave the scale
-        (2, 0.001, 0.0),
-        (1, 1_000_000, 333333.33),
+        (3, 0.3333333, 0.3333333),  # full marks are the maximum itself
+        (1, 1, 1 / 3),
+        (1, 1_000_000, 1_000_000 / 3),
         (2, None, None),
     ],
 )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.scoring.item import Scale
+from app.scoring.scale import ScaleKind
 from training.compare.figures import STUDENT, Row, Section, sections
 from training.compare.results import Found, ItemResult, Seed, Timing
 
@@ -29,7 +29,7 @@ def found(*seeds: Values, parameters: int = 100, seconds: float | None = 120, ti
 def result(
     item_id: str,
     human: Values,
-    scale: Scale = "points",
+    scale: ScaleKind = "points",
     *,
     span: float = 3,
     raters: list[tuple[float, float]] | None = None,

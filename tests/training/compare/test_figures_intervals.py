@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.scoring.agreement import quadratic_weighted_kappa
-from app.scoring.item import Scale
+from app.scoring.scale import ScaleKind
 from tests.training.compare.findings import found, noisy, only, result, row_of, two_items
 from training.compare import figures
 
@@ -48,7 +48,7 @@ def test_its_width_is_that_of_95_in_a_hundred() -> None:
         ("nominal", lambda wrong: (45 - wrong) / (90 - wrong)),  # macro-F1 of a label that is never right and another
     ],
 )
-def test_so_many_rows_as_fall_to_an_item_are_drawn_of_it(scale: Scale, figure: Callable[[int], float]) -> None:
+def test_so_many_rows_as_fall_to_an_item_are_drawn_of_it(scale: ScaleKind, figure: Callable[[int], float]) -> None:
     """Of 45 rows those of the smaller item are wrong, and only those.  A resample has 5 of them in the mean, and in
     95 of a hundred resamples 1 to 9: these are the quantiles of the binomial distribution.
     """

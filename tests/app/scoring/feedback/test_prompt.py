@@ -4,7 +4,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 
-from app.scoring.feedback.prompt import Prompter, PromptSettings, score_in_words
+from app.scoring.feedback.prompt import Prompter, PromptSettings
 from app.scoring.item import Item
 
 ITEM = Item(
@@ -78,16 +78,8 @@ def test_feedback_ends_with_the_mark_of_its_end(tokenizer: Tokenizer) -> None:
     assert ids[-1] == 257
 
 
-@pytest.mark.parametrize(
-    ("scale", "value", "words"),
-    [
-        ({"scale": "points", "max_score": 3}, 0, "0 of 3"),
-        ({"scale": "continuous", "min_score": 0, "max_score": 1}, 0.625, "0.62 of 1"),
-        ({"scale": "nominal", "labels": ["no", "yes"]}, 1, "yes"),
-        ({"scale": "ordinal", "labels": ["bad", "good"]}, 0, "bad"),
-    ],
-)
-def test_a_score_in_words(scale: dict[str, Any], value: float, words: str) -> None:
-    item = Item.model_validate({"item_id": "a", "prompt": "Why?"} | scale)
+def test_which_end_of_the_scale_is_the_best_is_told(tokenizer: Tokenizer) -> None:
+    item = ITEM.model_copy(update={"min_score": 1, "max_score": 6, "better": "lower"})
+    prompter = Prompter(tokenizer.to_str().encode(), settings())
 
-    assert score_in_words(item, value) == words
+    assert "\nScore: 2 (1 is the best, 6 the worst)\n" in tokenizer.decode(prompter.ids(item, "warm air", 1))

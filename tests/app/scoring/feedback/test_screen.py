@@ -11,6 +11,7 @@ from tests.tiny_feedback import VERDICTS
 
 POINTS: dict[str, Any] = {"scale": "points", "max_score": 3}
 GRADE: dict[str, Any] = {"scale": "continuous", "min_score": 1, "max_score": 5}
+GERMAN: dict[str, Any] = {"scale": "points", "min_score": 1, "max_score": 6, "better": "lower"}
 LABELS: dict[str, Any] = {"scale": "nominal", "labels": ["yes", "no"]}
 RANKS: dict[str, Any] = {"scale": "ordinal", "labels": ["bad", "fair", "good"]}
 
@@ -40,6 +41,12 @@ def screen() -> Screen:
         (GRADE, 4.79, "between"),
         (GRADE, 4.8, "highest"),
         (LABELS, 1, "no"),
+        (GERMAN, 0, "highest"),
+        (GERMAN, 1, "between"),
+        (GERMAN, 5, "lowest"),
+        (GRADE | {"better": "lower"}, 1.2, "highest"),
+        (GRADE | {"better": "lower"}, 4.79, "between"),
+        (GRADE | {"better": "lower"}, 4.8, "lowest"),
     ],
 )
 def test_what_a_score_says(scale: dict[str, Any], value: float, said: str) -> None:

@@ -1,0 +1,264 @@
+"""A scale: the scores that are possible, which of them is the best, and their place in a gradebook."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.scoring.errors import BadMark
+from app.scoring.text import checked_text
+
+ScaleKind = Literal["points", "ordinal", "nominal", "continuous"]
+MAX_CHOICES = 101
+MAX_NUMBER = 10**15  # whole numbers up to it are exact in JSON, in SQL and in every language that reads either
+GRADE_TOLERANCE = 0.1
+Label = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(checked_text)
+]
+
+
+def whole_if_whole(number: int | float) -> int | float:
+    """Return 5.0 as 5, so that a number is shown alike whether a file or a database gave it."""
+    return number if isinstance(number, int) or not number.is_integer() else int(number)
+
+
+Number = Annotated[int | float, Field(allow_inf_nan=False), AfterValidator(whole_if_whole)]
+
+
+def _bounded(number: int | float) -> int | float:
+    """Return the number, if the best and the worst score may be such a one; no NaN is."""
+    if not -MAX_NUMBER <= number <= MAX_NUMBER:
+        raise PydanticCustomError("score_out_of_bounds", "scores lie between -10^15 and 10^15")
+    return whole_if_whole(number)
+
+
+Bound = Annotated[int | float, AfterValidator(_bounded)]
+
+
+class Scale(BaseModel):
+    """The scores that are possible.
+
+    `points` has whole scores min_score..max_score; `ordinal` labels run from worst to best, `nominal` ones in any
+    order; `continuous` has grades min_score..max_score.  Models compute with *values*: the index of a score or label
+    from 0, or the grade itself.  A score of points is its value plus min_score.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scale: ScaleKind
+    min_score: Bound | None = Field(
+        default=None, description="The smallest score, of points (whole; 0 if not given) and continuous."
+    )
+    max_score: Bound | None = Field(default=None, description="The largest score, of points (whole) and continuous.")
+    labels: tuple[Label, ...] | None = Field(default=None, description="Of ordinal (worst to best) and nominal.")
+    better: Literal["higher", "lower"] = Field(
+        default="higher", description="`lower` where the smallest score is the best, of points and continuous."
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.scale in ("ordinal", "nominal"):
+            self._has_labels()
+        elif self.labels is not None:
+            raise _unfit("no_labels_wanted", "scale '{scale}' takes no labels", self)
+        elif self.scale == "points":
+            self._has_points()
+        elif self.min_score is None or self.max_score is None or not self.min_score < self.max_score:
+            message = "scale 'continuous' needs min_score and max_score, the first below the second"
+            raise _unfit("grades_need_bounds", message, self)
+        return self
+
+    def _has_labels(self) -> None:
+        if self.labels is None or self.max_score is not None or self.min_score is not None:
+            message = "scale '{scale}' needs labels and takes no min_score or max_score"
+            raise _unfit("labels_wanted", message, self)
+        if not 2 <= len(self.labels) <= MAX_CHOICES or len(set(self.labels)) != len(self.labels):
+            raise _unfit("bad_labels", "labels must be 2 to {most} different names", self, most=MAX_CHOICES)
+        if self.better == "lower":
+            order = "labels run from worst to best" if self.scale == "ordinal" else "labels have no order"
+            message = "scale '{scale}' takes no `better: lower`: its {order}"
+            raise _unfit("better_needs_numbers", message, self, order=order)
+
+    def _has_points(self) -> None:
+        bottom, top = self.min_score or 0, self.max_score
+        if not isinstance(bottom, int) or not isinstance(top, int) or not 1 <= top - bottom < MAX_CHOICES:
+            message = (
+                "scale 'points' needs whole scores: a max_score from 1 to {most} above min_score, which is 0 if not "
+                "given"
+            )
+            raise _unfit("bad_points", message, self, most=MAX_CHOICES - 1)
+
+    @classmethod
+    def of(cls, scale: "Scale") -> "Scale":
+        """Return the scale alone of an item that has one."""
+        return Scale(**{name: getattr(scale, name) for name in Scale.model_fields})
+
+    @property
+    def choices(self) -> int:
+        """How many scores or labels are possible; 0 for continuous."""
+        if self.labels is not None:
+            return len(self.labels)
+        return int((self.max_score or 0) - (self.min_score or 0)) + 1 if self.scale == "points" else 0
+
+    @property
+    def is_continuous(self) -> bool:
+        return self.scale == "continuous"
+
+    @property
+    def is_ordered(self) -> bool:
+        return self.scale != "nominal"
+
+    @property
+    def lowest(self) -> int | float:
+        """The smallest value: 0, or the smallest grade."""
+        return (self.min_score or 0) if self.is_continuous else 0
+
+    @property
+    def highest(self) -> int | float:
+        """The largest value: the last index, or the largest grade."""
+        return (self.max_score or 0) if self.is_continuous else self.choices - 1
+
+    @property
+    def span(self) -> int | float:
+        """The distance between the smallest value and the largest; 0 for nominal."""
+        return self.highest - self.lowest if self.is_ordered else 0
+
+    @property
+    def bottom_score(self) -> int | float | None:
+        """The smallest score; None for nominal."""
+        return self.score(self.lowest)
+
+    @property
+    def top_score(self) -> int | float | None:
+        """The largest score; None for nominal."""
+        return self.score(self.highest)
+
+    @property
+    def tolerance(self) -> float:
+        """How far apart two scores may be and still count as equal: not at all, or a tenth of the span for grades."""
+        return GRADE_TOLERANCE * self.span if self.is_continuous else 0.0
+
+    @property
+    def worst(self) -> int | float:
+        """The value of the worst score; of labels without order the first."""
+        return self.highest if self.better == "lower" else self.lowest
+
+    @property
+    def best(self) -> int | float:
+        """The value of the best score; of labels without order the last."""
+        return self.lowest if self.better == "lower" else self.highest
+
+    def merit(self, value: float) -> float:
+        """Return the distance of a value from the worst."""
+        return abs(value - self.worst)
+
+    def is_worst(self, value: float, within: float = 0.0) -> bool:
+        """Return whether the value is the worst that the item has, or so near it.  Never for labels without order."""
+        return self.is_ordered and abs(value - self.worst) <= within
+
+    def is_best(self, value: float, within: float = 0.0) -> bool:
+        """Return whether the value is the best that the item has, or so near it.  Never for labels without order."""
+        return self.is_ordered and abs(value - self.best) <= within
+
+    def share(self, value: float) -> float:
+        """Return the place of a value between the smallest (0) and the largest (1)."""
+        return (value - self.lowest) / self.span
+
+    def value(self, score: float | None, label: str | None) -> int | float:
+        """Return the value of a human score or label, of which one is given.  Raise BadMark."""
+        if self.labels is not None:
+            if score is not None or label not in self.labels:
+                raise BadMark(
+                    f"give a label, one of {list(self.labels)}, and no score", code="not_a_label", labels=self.labels
+                )
+            return self.labels.index(label)
+        if score is None or label is not None or not self.has_score(score):
+            bottom, top, kind = self.bottom_score, self.top_score, self.number_kind
+            raise BadMark(
+                f"give a score, {kind} from {bottom} to {top}, and no label",
+                code="not_a_score", min_score=bottom, max_score=top,
+            )  # fmt: skip
+        return self.value_of(score)
+
+    def value_of(self, score: float) -> int | float:
+        """Return the value of a score that the scale has."""
+        return whole_if_whole(score) - (0 if self.is_continuous else self.min_score or 0)
+
+    def has_score(self, score: float) -> bool:
+        """Return whether a number is one of the scores."""
+        bottom, top = self.bottom_score, self.top_score
+        inside = bottom is not None and top is not None and bottom <= score <= top
+        return inside and (self.is_continuous or float(score).is_integer())
+
+    @property
+    def number_kind(self) -> str:
+        """What a score must be, in words."""
+        return "a number" if self.is_continuous else "a whole number"
+
+    def score(self, value: float) -> int | float | None:
+        """Return the points, the rank of an ordinal label from 0, or the grade; None for a nominal label.
+
+        The expected value of several scores becomes their expected score.
+        """
+        if self.scale == "points":
+            return value + (self.min_score or 0)
+        return value if self.is_ordered else None
+
+    def label(self, value: float) -> str | None:
+        return self.labels[int(value)] if self.labels is not None else None
+
+    def named(self, values: Sequence[int]) -> list[int | float] | list[str]:
+        """Return values as a caller knows them: scores, or labels."""
+        if self.labels is not None:
+            return [self.labels[value] for value in values]
+        return [value + (self.min_score or 0) for value in values]
+
+    def name(self, value: float) -> str:
+        """Return a value as a person reads it: the label, or the score."""
+        return self.label(value) or f"{whole_if_whole(round(self.score(value) or 0, 4))}"
+
+    def names(self) -> list[str]:
+        """Return every score or label as a person reads it, in the order of values; none for continuous."""
+        return [self.name(value) for value in range(self.choices)]
+
+    @property
+    def extent(self) -> str:
+        """The scores in words: 0 to 3; 1 to 6 (1 is the best); the labels."""
+        if self.labels is not None:
+            return ", ".join(self.labels)
+        best = f" ({self.score(self.best)} is the best)" if self.better == "lower" else ""
+        return f"{self.bottom_score} to {self.top_score}{best}"
+
+    def in_words(self, value: float) -> str:
+        """Return a value for a reader who does not know the scale: 2 of 3; 2 (1 is the best, 6 the worst)."""
+        if self.labels is not None:
+            return self.labels[int(value)]
+        score = whole_if_whole(round(self.score(value) or 0, 2))
+        if self.bottom_score == 0 and self.better == "higher":
+            return f"{score} of {self.top_score}"
+        return f"{score} ({self.score(self.best)} is the best, {self.score(self.worst)} the worst)"
+
+    def gradebook_score(self, value: float, gradebook_max: float | None) -> float | None:
+        """Return the place of a value in a gradebook from 0 (the worst) to gradebook_max (the best); None for nominal.
+
+        Computed exactly and rounded once: full marks equal gradebook_max, whatever it is.
+        """
+        if gradebook_max is None or not self.is_ordered:
+            return None
+        merit = abs(Fraction(value) - Fraction(self.worst)) / (Fraction(self.highest) - Fraction(self.lowest))
+        return float(merit * Fraction(gradebook_max))
+
+
+def _unfit(code: str, message: str, scale: Scale, **fields: Any) -> PydanticCustomError:
+    return PydanticCustomError(code, message, {"scale": scale.scale} | fields)
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a finite number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
