@@ -2,15 +2,16 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from anyio import CapacityLimiter, to_thread
 
 from app.gatherer import Gatherer
 from app.logs import type_and_place
-from app.prediction import Refusal, Submission
-from app.scoring.errors import BadBundle, ItemNotReady, NotJudged, ScoringError
+from app.prediction import NOT_AS_DOCUMENTED, Invalid, Refusal, Submission
+from app.scoring.errors import BadBundle, BadText, ItemNotReady, NotJudged, ScoringError
+from app.scoring.judgement import LiveItem
 from app.scoring.registry import Registry
 from app.second_opinion import Judged
 
@@ -73,10 +74,10 @@ class Judges:
             else:
                 numbers[submission.item_id].append(number)
         for item_id, own in numbers.items():
-            texts = [s.response for n in own if isinstance(s := submissions[n], Submission)]
             try:
                 live = self._registry.get(item_id)
-                judgements = live.judge(texts)
+                texts, unread = _read(live, {n: s for n in own if isinstance(s := submissions[n], Submission)})
+                judgements = live.judge(list(texts.values()))
             except BadBundle as error:  # it was let go, and cannot be read again
                 if self._looks_again:
                     self._registry.withdraw(item_id, live, str(error))
@@ -84,8 +85,22 @@ class Judges:
             except ScoringError as error:
                 judged.update(dict.fromkeys(own, _refusal(error)))
             else:
-                judged.update((number, (live, judgement)) for number, judgement in zip(own, judgements, strict=True))
+                judged |= unread
+                judged.update((n, (live, judgement)) for n, judgement in zip(texts, judgements, strict=True))
         return [judged[number] for number in range(len(submissions))]
+
+
+def _read(live: LiveItem, submissions: Mapping[int, Submission]) -> tuple[dict[int, str], dict[int, Refusal]]:
+    """Return the plain texts by number, and refusals for the responses that are too long as plain text."""
+    texts: dict[int, str] = {}
+    unread: dict[int, Refusal] = {}
+    for number, submission in submissions.items():
+        try:
+            texts[number] = live.read(submission.response, submission.format)
+        except BadText as error:
+            found = [Invalid(where="body.response", reason=str(error))]
+            unread[number] = Refusal(error="InvalidRequest", detail=NOT_AS_DOCUMENTED, errors=found)
+    return texts, unread
 
 
 def _refusal(error: ScoringError) -> Refusal:

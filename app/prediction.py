@@ -10,6 +10,7 @@ from app.scoring.conditions import Condition, Flag
 from app.scoring.item import Item
 from app.scoring.judgement import Decision, ScoredBy
 from app.scoring.scale import Number
+from app.scoring.text import Format
 from app.storage.tables import HumanMark
 
 
@@ -18,11 +19,12 @@ class Submission:
     """One response to be scored, already checked."""
 
     item_id: str
-    response: str
+    response: str  # as it was sent, mark-up included: this is what the log keeps
     learner_id: str | None = None
     attempt_id: str | None = None
     gradebook_max: float | None = None
     feedback: bool = False
+    format: Format | None = None  # None: as the item says
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,9 @@ class Invalid(BaseModel):
 
     where: str
     reason: str
+
+
+NOT_AS_DOCUMENTED = "the request is not as documented"
 
 
 class Refusal(BaseModel):

@@ -41,7 +41,7 @@ class SecondOpinions:
                 continue
             live, judgement = own
             if live.second is not None and live.falls_back(judgement):
-                unsure.append((number, live, judgement, live.second, submission.response))
+                unsure.append((number, live, judgement, live.second, judgement.text))
         if not unsure:
             return
         scores = await self.pool.ask_all([(second, response) for *_, second, response in unsure])
@@ -59,7 +59,7 @@ class SecondOpinions:
             if len(self._shadows) >= MOST_SHADOWS:
                 return
             if live.second is not None and live.second.policy == "shadow" and judgement.score is not None:
-                task = asyncio.create_task(self._shadow(live.second, live.bundle.item, submission.response, result))
+                task = asyncio.create_task(self._shadow(live.second, live.bundle.item, judgement.text, result))
                 self._shadows.add(task)
                 task.add_done_callback(self._shadows.discard)
 

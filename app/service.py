@@ -184,7 +184,7 @@ class Scorer:
         item, first = bundle.item, judgement.first
         feedback: Feedback | Withheld | None = None
         if submission.feedback:
-            feedback = self._feedback(prediction_id, submission, bundle, judgement, wanted)
+            feedback = self._feedback(prediction_id, bundle, judgement, wanted)
         return {
             "prediction_id": prediction_id,
             "created_at": datetime.now(UTC),
@@ -217,6 +217,7 @@ class Scorer:
             "feedback": feedback.model_dump() if isinstance(feedback, Feedback) else None,
             "feedback_withheld": feedback if isinstance(feedback, str) else None,
             "response": submission.response if self._settings.store_responses else None,
+            "response_format": submission.format or item.format,
             "learner_hash": self._pseudonym(submission.learner_id),
             "attempt_id": submission.attempt_id,
         }
@@ -224,7 +225,6 @@ class Scorer:
     def _feedback(
         self,
         prediction_id: str,
-        submission: Submission,
         bundle: Bundle,
         judgement: Judgement,
         wanted: dict[str, tuple[Writer, Task]],
@@ -238,7 +238,7 @@ class Scorer:
             return banked(item, value, bundle.version)
         if not writer.reserve():
             return banked(item, value, bundle.version, "queue_full")
-        wanted[prediction_id] = (writer, Task(prediction_id, item, bundle.version, submission.response, value))
+        wanted[prediction_id] = (writer, Task(prediction_id, item, bundle.version, judgement.text, value))
         return "pending"
 
     def _pseudonym(self, learner_id: str | None) -> str | None:

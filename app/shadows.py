@@ -41,10 +41,10 @@ class Shadows:
         for submission, own, result in zip(submissions, judged, results, strict=True):
             if isinstance(own, Refusal) or not isinstance(submission, Submission) or not isinstance(result, Prediction):
                 continue
-            live, _ = own
+            live, judgement = own
             if live.shadow is None or len(self._waiting) >= MOST_WAITING:
                 continue
-            task = asyncio.create_task(self._note(_Seen(live, submission.response, result.prediction_id)))
+            task = asyncio.create_task(self._note(_Seen(live, judgement.text, result.prediction_id)))
             self._waiting.add(task)
             task.add_done_callback(self._waiting.discard)
 

@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 
+from tests.editors import FORMS
 from tests.programs import run, serving
 from tests.tiny import write_tiny_bundle
 
-TEXTS = ["warm", "warm air", "", "warm air goes up", "cold air sinks, 3/4 of it", "Ω → ∞ 🙂", "so, =1+1"]
+PLAIN = "warm air. air < 3"
+TEXTS = [
+    "warm", "warm air", "", "warm air goes up", "cold air sinks, 3/4 of it", "Ω → ∞ 🙂", "so, =1+1", "<p><br></p>",
+    PLAIN, *(form(PLAIN) for form in FORMS.values()),
+]  # fmt: skip
 
 
 def post(address: str, path: str, body: Any) -> Any:
@@ -63,3 +68,8 @@ def test_every_door_gives_the_same_rows(tmp_path: Path) -> None:
         for name in ("score", "confidence", "expected_score"):
             numbers = [number(each[name]) for each in (one, other, row)]
             assert numbers == [pytest.approx(numbers[0], abs=1e-5)] * 3 if numbers[0] is not None else [None] * 3
+    for item_id in marks:
+        found = [p for p in single if p["item_id"] == item_id][TEXTS.index(PLAIN) :]
+        assert [own["score"] for own in found] == [found[0]["score"]] * (1 + len(FORMS))
+        assert [own["confidence"] for own in found] == [found[0]["confidence"]] * (1 + len(FORMS))
+    assert [row["response"] for row in scored] == [row["response"] for row in rows]  # the file's own text

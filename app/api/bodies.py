@@ -14,12 +14,13 @@ from app.scoring.gate import Gate
 from app.scoring.item import Name
 from app.scoring.judgement import LiveItem
 from app.scoring.scale import Number, ScaleKind
-from app.scoring.text import MAX_CHARACTERS, checked_text
+from app.scoring.text import MAX_CHARACTERS, MAX_SENT, Format, checked_sent, checked_text
 from app.storage.predictions import Since
 from app.storage.tables import LoggedPrediction
 
 MAX_BATCH = 1000
-Checked = Annotated[str, AfterValidator(checked_text), Field(json_schema_extra={"pattern": r"^[^\x00]*$"})]
+NO_NUL = r"^[^\x00]*$"
+Checked = Annotated[str, AfterValidator(checked_text), Field(json_schema_extra={"pattern": NO_NUL})]
 Reference = Annotated[Checked, Field(min_length=1, max_length=200)]
 
 
@@ -29,17 +30,31 @@ class ScoreRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     item_id: Annotated[str, Field(min_length=1, max_length=128)]
-    response: Annotated[Checked, Field(json_schema_extra={"maxLength": MAX_CHARACTERS})]
+    response: Annotated[str, AfterValidator(checked_sent), Field(json_schema_extra={"pattern": NO_NUL})] = Field(
+        description="The learner's text, plain or as an editor's HTML. Stored as it is sent, scored without its "
+        f"mark-up. At most {MAX_SENT:,} characters as it is sent, {MAX_CHARACTERS:,} without mark-up."
+    )
     learner_id: Reference | None = Field(default=None, description="Stored only as a keyed hash.")
     attempt_id: Reference | None = Field(default=None, description="The caller's own reference; stored as it is.")
     gradebook_max: float | None = Field(
         default=None, strict=True, gt=0, le=1_000_000, allow_inf_nan=False, description="Top of the gradebook's scale."
     )
     feedback: bool = Field(default=False, strict=True, description="Whether feedback is wanted beside the score.")
+    format: Format | None = Field(
+        default=None,
+        description="How the response is read: `html` takes mark-up off; `text` leaves all as it is, for items about "
+        "HTML. Default: as the item says.",
+    )
 
     def submission(self) -> Submission:
         return Submission(
-            self.item_id, self.response, self.learner_id, self.attempt_id, self.gradebook_max, self.feedback
+            self.item_id,
+            self.response,
+            self.learner_id,
+            self.attempt_id,
+            self.gradebook_max,
+            self.feedback,
+            self.format,
         )
 
 
@@ -113,7 +128,8 @@ class LoggedReply(ScoreReply):
     """A prediction as it stands in the log."""
 
     created_at: datetime
-    response: str | None = Field(description="None where the installation keeps no text.")
+    response: str | None = Field(description="As it was sent; null where the installation keeps no text.")
+    response_format: Format = Field(description="How it was read: `html` without its mark-up, `text` as it was sent.")
     attempt_id: str | None
     learner_hash: str | None
     gradebook_max: float | None
@@ -163,6 +179,7 @@ class ItemReply(BaseModel):
     max_score: Number | None
     labels: tuple[str, ...] | None
     better: Literal["higher", "lower"] = Field(description="`lower`: the smallest score is the best.")
+    format: Format = Field(description="How responses are read where a call does not say: see POST /score.")
     bundle_version: str
     mode: Literal["auto", "suggest"]
     released_by: str
@@ -193,6 +210,7 @@ class ItemReply(BaseModel):
             max_score=item.max_score,
             labels=item.labels,
             better=item.better,
+            format=item.format,
             bundle_version=bundle.version,
             mode=active.mode,
             released_by=active.by,

@@ -58,6 +58,7 @@ REPLY_EXAMPLE: dict[str, JsonValue] = {
 LOGGED_EXAMPLE: dict[str, JsonValue] = REPLY_EXAMPLE | {
     "created_at": "2026-11-22T09:30:12.345678Z",
     "response": REQUEST_EXAMPLE["response"],
+    "response_format": "html",
     "attempt_id": REQUEST_EXAMPLE["attempt_id"],
     "learner_hash": None,
     "gradebook_max": 10,
@@ -90,6 +91,7 @@ ITEM_EXAMPLE: dict[str, JsonValue] = {
     "max_score": 3,
     "labels": None,
     "better": "higher",
+    "format": "html",
     "bundle_version": "20261122T070951Z-06150627",
     "mode": "auto",
     "released_by": "the scorelet maintainers",

@@ -12,12 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from app.prediction import Invalid, Refusal
+from app.prediction import NOT_AS_DOCUMENTED, Invalid, Refusal
 from app.scoring.errors import BadMark, CodedError, ItemNotReady, NotJudged, ScoringError, UnknownItem
 from app.service import IdempotencyConflict
 
 MEDIA_TYPE = "application/problem+json"
-NOT_AS_DOCUMENTED = "the request is not as documented"
 log = logging.getLogger("scorelet")
 
 

@@ -13,9 +13,9 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from app.api.access import caller_of, take
 from app.api.bodies import BatchReply, BatchRequest, ScoreReply, ScoreRequest
 from app.api.direct import DirectRoute, documented_body, read_body, refused
-from app.api.problems import NOT_AS_DOCUMENTED, documented, invalid, problem_of, reply
+from app.api.problems import documented, invalid, problem_of, reply
 from app.api.state import State, state_of
-from app.prediction import Once, Refusal, Submission
+from app.prediction import NOT_AS_DOCUMENTED, Once, Refusal, Submission
 from app.storage.keys import Scope
 
 router = APIRouter(tags=["score"], route_class=DirectRoute)

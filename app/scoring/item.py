@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from pydantic_core import PydanticCustomError
 
 from app.scoring.scale import Scale, is_number
-from app.scoring.text import checked_text
+from app.scoring.text import Format, checked_text
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 """Item ids and bundle versions: safe as one folder name, yet never joined to a path unchecked."""
@@ -53,6 +53,10 @@ class Item(Scale):
         default=(),
         description="Responses that refuse to answer, beside the built-in ones. Case and signs do not matter.",
     )
+    format: Format = Field(
+        default="html",
+        description="How responses are read: `html` takes mark-up off, `text` leaves all as it was sent.",
+    )
     feedback: Bank | None = Field(
         default=None,
         description="The bank: what a learner is told, by score or label; for continuous by the worst grade that a "
@@ -80,7 +84,7 @@ class Item(Scale):
 
     def asks_the_same_as(self, other: Self) -> bool:
         """Return whether a model that learnt the one knows the other: this very question on this very scale."""
-        asked = {"item_id", "prompt", "references", *Scale.model_fields}
+        asked = {"item_id", "prompt", "references", "format", *Scale.model_fields}
         return self.model_dump(include=asked) == other.model_dump(include=asked)
 
     def banked_feedback(self, value: float) -> str | None:

@@ -8,6 +8,7 @@ from app.scoring.bundle import Bundle
 from app.scoring.conditions import Condition, Finding, Flag
 from app.scoring.decoding import Score
 from app.scoring.teacher import ExportedTeacher, TaughtItem
+from app.scoring.text import Format, read_response
 
 Decision = Literal["auto", "review", "not_scorable"]
 ScoredBy = Literal["student", "teacher", "rule"]
@@ -55,6 +56,7 @@ class Judgement:
     condition: Condition | None
     flags: tuple[Flag, ...]
     decision: Decision
+    text: str  # the response as it was read: fall-back, shadows and feedback read this text too
     unsure: bool = False  # the student is not sure enough, and nothing but that is against its score
     first: Score | None = None  # the student's, where a teacher was asked and answered
     by_rule: int | float | None = None  # the value that a rule gave; no figure of a model counts it
@@ -100,6 +102,10 @@ class LiveItem:
         self.source = source
         self.active = active
         self.second = second
+
+    def read(self, sent: str, form: Format | None) -> str:
+        """Return the plain text of a response; `form` of a call goes before the item's.  Raises BadText."""
+        return read_response(sent, form or self.bundle.item.format)
 
     def judge(self, responses: list[str]) -> list[Judgement]:
         """One judgement a response, in order, by the student alone.  Raises BadBundle where it cannot be read again."""
@@ -171,20 +177,23 @@ def judge(
     scorable = [ids for ids, own in zip(read, found, strict=True) if own.condition is None]
     scores = iter(student.score_read(scorable) if scorable else [])
     return [
-        _held_back(own.condition, worst) if own.condition else _decided(next(scores), own.flags, threshold, mode)
-        for own in found
+        _held_back(text, own.condition, worst)
+        if own.condition
+        else _decided(text, next(scores), own.flags, threshold, mode)
+        for text, own in zip(responses, found, strict=True)
     ]
 
 
-def _held_back(condition: Condition, worst: int | float | None) -> Judgement:
+def _held_back(text: str, condition: Condition, worst: int | float | None) -> Judgement:
     if worst is None or condition not in NO_ANSWER:
-        return Judgement(None, condition, (), "not_scorable")
-    return Judgement(None, condition, (), "auto", by_rule=worst)
+        return Judgement(None, condition, (), "not_scorable", text)
+    return Judgement(None, condition, (), "auto", text, by_rule=worst)
 
 
-def _decided(score: Score, flags: tuple[Flag, ...], threshold: float | None, mode: Mode) -> Judgement:
+def _decided(text: str, score: Score, flags: tuple[Flag, ...], threshold: float | None, mode: Mode) -> Judgement:
     unsure = not flags and (threshold is None or score.confidence < threshold)
-    return Judgement(score, None, flags, "review" if flags else decide(score.confidence, threshold, mode), unsure)
+    decision: Decision = "review" if flags else decide(score.confidence, threshold, mode)
+    return Judgement(score, None, flags, decision, text, unsure)
 
 
 def decide(confidence: float, threshold: float | None, mode: Mode) -> Decision:

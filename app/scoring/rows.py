@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.scoring.errors import BadRows, BadText, CodedError, RowError
-from app.scoring.text import MAX_CHARACTERS, checked_text
+from app.scoring.text import MAX_CHARACTERS, MAX_SENT, Format, checked_text, read_response
 
 FORMATS = (".jsonl", ".csv")
 AS_UTF_8 = 'save it as UTF-8 (a spreadsheet calls that "CSV UTF-8")'
@@ -28,15 +28,23 @@ class Row:
     def error_of(self, error: CodedError) -> RowError:
         return RowError.of(self.file, self.line, error)
 
-    def text(self, name: str) -> str:
+    def text(self, name: str, most: int = MAX_CHARACTERS) -> str:
         """A text field.  Raises BadText when it is missing, no text, or not to be stored."""
         value = self.fields.get(name)
         if not isinstance(value, str):
             raise BadText(f"{name!r} is missing" if value is None else f"{name!r} must be text, not {kind(value)}")
         try:
-            return checked_text(value)
+            return checked_text(value, most)
         except BadText as error:
-            raise BadText(f"{name!r}: {error}") from None
+            raise BadText(f"{name!r}: {error}", code=error.code, **error.fields) from None
+
+    def response(self, form: Format) -> str:
+        """Return the learner's words without their mark-up.  Raises BadText."""
+        sent = self.text("response", MAX_SENT)
+        try:
+            return read_response(sent, form)
+        except BadText as error:
+            raise BadText(f"'response': {error}", code=error.code, **error.fields) from None
 
 
 def kind(value: object) -> str:

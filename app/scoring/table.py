@@ -36,8 +36,7 @@ def check_rows(registry: Registry, rows: Sequence[Row]) -> None:
     errors: list[RowError] = []
     for row in rows:
         try:
-            registry.get(row.text("item_id"))
-            row.text("response")
+            row.response(registry.get(row.text("item_id")).bundle.item.format)
         except (BadText, UnknownItem, ItemNotReady) as error:
             errors.append(row.error(str(error)))
     if errors:
@@ -56,9 +55,8 @@ def judge_rows(
         live = registry.get(item_id)
         for start in range(0, len(own), CHUNK):
             chunk = own[start : start + CHUNK]
-            judged.update(
-                zip(chunk, live.judge_fully([rows[number].text("response") for number in chunk]), strict=True)
-            )
+            texts = [rows[number].response(live.bundle.item.format) for number in chunk]
+            judged.update(zip(chunk, live.judge_fully(texts), strict=True))
             advance(len(chunk))
     return [judged[number] for number in range(len(rows))]
 

@@ -77,7 +77,8 @@ class LoggedPrediction(Base):
     first_score: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # the student's, then
     feedback: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     feedback_withheld: Mapped[str | None] = mapped_column(String(40))
-    response: Mapped[str | None] = mapped_column(Text)  # None: this installation keeps no text
+    response: Mapped[str | None] = mapped_column(Text)  # as it was sent; None: this installation keeps no text
+    response_format: Mapped[str] = mapped_column(String(10), server_default="text")  # html: it was read without mark-up
     learner_hash: Mapped[str | None] = mapped_column(String(64), index=True)
     attempt_id: Mapped[str | None] = mapped_column(String(200), index=True)
 

@@ -84,6 +84,16 @@ def test_what_is_scored_is_scored_in_the_shadow_too_and_compared(
     assert (nothing.n, nothing.between, nothing.live_stands) == (0, Closeness(0), None)
 
 
+def test_the_shadow_reads_the_text_without_its_mark_up_too(serve: Serve, sql: Sql) -> None:
+    batch = {"responses": [{"item_id": "heat-1", "response": text} for text in ("<p>warm</p>", "&nbsp;", "warm")]}
+
+    ids = [own["prediction_id"] for own in serve().post("/score/batch", json=batch).json()["results"]]
+    until(lambda: len(rows(sql)) == len(ids))
+
+    written = {row["prediction_id"]: row for row in rows(sql)}
+    assert [written[own]["score"] for own in ids] == [1, None, 1]
+
+
 def test_compared_is_what_the_live_version_scored_with_this_one_in_its_shadow(engine: Engine) -> None:
     """A version has been in several shadows, and others in the shadow of one."""
     at = datetime(2026, 11, 21, tzinfo=UTC)

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 
 from app.scoring.errors import BadRows
-from training.datasets import read_data
+from app.scoring.text import MAX_CHARACTERS
+from tests.editors import FORMS
+from tests.refusals import rows_refused
+from training.datasets import ItemData, read_data
 
 ITEMS: list[dict[str, Any]] = [
     {"item_id": "heat-1", "prompt": "Why does heat rise?", "scale": "points", "max_score": 2, "key_elements": ["x"]},
@@ -241,3 +244,41 @@ def test_a_misplaced_column_does_not_bring_a_learners_words_into_an_error(tmp_pa
 
     assert len(refused.value.errors) == 4
     assert "dog" not in str(refused.value)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_training_reads_a_response_without_its_mark_up(tmp_path: Path, form: str) -> None:
+    texts = ["warm air. It rises", 'air < 3 & "cold"']
+
+    def read(sent: list[str], folder: Path) -> ItemData:
+        folder.mkdir()
+        train = [{"item_id": "heat-1", "response": text, "score": 1} for text in sent]
+        unlabelled = [{"item_id": "heat-1", "response": text} for text in sent]
+        return read_data(a_folder(folder, train=train, dev=train, unlabelled=unlabelled)).of("heat-1")
+
+    plain, marked_up = read(texts, tmp_path / "a"), read([FORMS[form](text) for text in texts], tmp_path / "b")
+
+    assert [[row.text for row in rows] for rows in (marked_up.train, marked_up.dev)] == [texts, texts]
+    assert [row.text for row in marked_up.unlabelled] == texts
+    assert marked_up.sha256 == plain.sha256  # a run on the one is a run on the other
+
+
+def test_training_reads_mark_up_as_text_where_the_item_says_so(tmp_path: Path) -> None:
+    items = [ITEMS[0] | {"format": "text"}]
+    row = {"item_id": "heat-1", "response": "<p>warm</p>", "score": 1}
+
+    data = read_data(a_folder(tmp_path, items=items, train=[row], unlabelled=[row]))
+
+    assert [data.train[0].text, data.unlabelled[0].text] == ["<p>warm</p>"] * 2
+    with pytest.raises(BadRows):
+        read_data(a_folder(tmp_path, items=[ITEMS[0] | {"format": "markdown"}], train=[row]))
+
+
+def test_the_bound_is_of_the_plain_text(tmp_path: Path) -> None:
+    texts = ["<p>" * MAX_CHARACTERS + "warm", "&amp;" * MAX_CHARACTERS, "<p>" + "x" * (MAX_CHARACTERS + 1)]
+    rows = [{"item_id": "heat-1", "response": text, "score": 1} for text in texts]
+
+    with pytest.raises(BadRows) as caught:
+        read_data(a_folder(tmp_path, train=rows))
+
+    assert [(name, line) for name, line, _ in rows_refused(caught.value.errors)] == [("train.jsonl", 3)]

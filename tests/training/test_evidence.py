@@ -294,7 +294,7 @@ def test_the_figures_are_those_of_the_head_that_the_bundle_has(tmp_path: Path) -
 
 def a_judgement(*flags: Any, condition: Any = None) -> Judgement:
     score = None if condition else a_score(1)
-    return Judgement(score, condition, flags, "not_scorable" if condition else "review")
+    return Judgement(score, condition, flags, "not_scorable" if condition else "review", "heat")
 
 
 def test_flagged_shares_are_of_all_responses() -> None:

@@ -54,7 +54,7 @@ def marked_from(rows: Sequence[Row], items: Mapping[str, Item], errors: list[Row
                 MarkedResponse(
                     id=row_id,
                     item_id=item_id,
-                    text=row.text("response"),
+                    text=row.response(item.format),
                     value=_value(row, item),
                     raters=_raters(row, item),
                     learner_id=_optional(row, "learner_id"),
@@ -78,7 +78,8 @@ def read_unlabelled(path: Path, items: Mapping[str, Item], errors: list[RowError
     unlabelled: list[UnlabelledResponse] = []
     for row, item_id, row_id in _identified(rows, items, errors):
         try:
-            unlabelled.append(UnlabelledResponse(row_id, item_id, row.text("response"), _optional(row, "learner_id")))
+            text = row.response(items[item_id].format)
+            unlabelled.append(UnlabelledResponse(row_id, item_id, text, _optional(row, "learner_id")))
         except BadText as error:
             errors.append(row.error(str(error)))
     return tuple(unlabelled)

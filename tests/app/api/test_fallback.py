@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -481,3 +482,19 @@ def test_an_item_whose_teacher_is_damaged_is_served_without_and_readyz_says_why(
 
 def test_with_a_sound_teacher_readyz_has_nothing_to_say(serve: Serve) -> None:
     assert serve().get("/readyz").json()["without_teacher"] == {}
+
+
+@pytest.mark.parametrize("policy", ["unsure", "shadow"])
+def test_a_teacher_reads_the_text_without_its_mark_up(serve: Serve, models: Path, policy: Any) -> None:
+    fall_back(models, policy=policy)
+    client = serve(**WAIT)
+
+    marked, plain = (score(client, sent) for sent in ("<p>warm</p>", "warm"))
+
+    assert (marked["score"], marked["scored_by"]) == (plain["score"], plain["scored_by"])
+    if policy == "unsure":
+        assert (marked["scored_by"], marked["score"]) == ("teacher", 2)
+        return
+    for number in (marked["prediction_id"], plain["prediction_id"]):
+        logged = until(partial(read, client, number), lambda found: found["shadow"] is not None)
+        assert logged["shadow"]["score"] == 2

@@ -138,6 +138,11 @@ def test_a_preference_that_is_kept_is_named(
         ("Quite right", "warm air", "contradicts_score"),  # two words are read as full marks
         ("...", "warm air", "empty"),
         ("warm air rises since it is so light", "warm air rises since it is so light", "repeats_response"),
+        (
+            "warm air rises since it is so light",
+            "<p>warm air <b>ris</b>es<br>since it is so light</p>",
+            "repeats_response",
+        ),
     ],
 )
 def test_a_text_that_no_learner_may_see_is_replaced_by_the_bank_and_counted(

@@ -31,6 +31,7 @@ def test_an_item_says_what_scores_it_and_how_well(client: TestClient) -> None:
         "max_score": 3,
         "labels": None,
         "better": "higher",
+        "format": "html",
         "bundle_version": "20260101T000000Z-00000001",
         "mode": "auto",
         "released_by": "a test",

@@ -1,0 +1,149 @@
+"""Turn a response as an editor sends it (HTML) into the text that the learner wrote.
+
+A plain HTML parser reads `a<b and b>c` as bold.  Here a tag is mark-up only if HTML knows it and its attributes;
+all else stays as the learner wrote it.  The standard library's parser is not used: on some texts its time grows with
+the square of their length.11), and each security fix changes its reading.  Here one pattern finds the tags, and the
+search goes on where a match ends, so no character is read twice and the time grows with the length.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+from html.entities import html5
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+BLOCKS = _words(
+    "address article aside blockquote body br caption center col colgroup dd details dialog dir div dl dt fieldset "
+    "figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html legend li main menu nav "
+    "noframes ol optgroup option p pre search section summary table tbody td tfoot th thead title tr ul"
+)
+INLINE = _words(
+    "a abbr acronym applet area audio b base basefont bdi bdo big button canvas cite code data datalist del dfn em "
+    "embed font frame i iframe img input ins kbd label link map mark meta meter nobr noscript object output param "
+    "picture progress q rp rt ruby s samp script select slot small source span strike strong style sub sup template "
+    "textarea time track tt u var video wbr xml"  # xml: what Word pastes
+)
+OFFICE = re.compile(r"(?:m|o|st\d|v|w|x):[a-z]\w*", re.ASCII)  # Word's `<o:p>`
+# One letter looks like mathematics: mark-up only where the end tag follows.
+LETTERS = frozenset("abiqsu")
+# Learners put the names of quantities and things into angle brackets, `<distance>/<time>`: mark-up only where the
+# end tag follows or an attribute has a value.
+WORDS = _words(
+    "area audio base body button canvas data details dialog embed figure footer form frame head header input label "
+    "link main map mark menu meter object output picture progress search section select source summary template time "
+    "title track video"
+)
+# No reader sees their content.
+UNSEEN = {name: re.compile(rf"</{name}\s*>", re.ASCII | re.IGNORECASE) for name in ("script", "style", "xml")}
+# Attributes that stand without a value.  Names that are words of a sentence (`for`, `is`, `low`) are not here.
+BARE_ATTRIBUTES = _words(
+    "align allowfullscreen alt async autofocus autoplay bgcolor border checked class clear colspan compact "
+    "contenteditable controls defer dir disabled draggable face height hidden href hreflang id ismap itemscope lang "
+    "loop multiple muted name nohref noresize noshade novalidate nowrap open readonly rel required reversed rowspan "
+    "scope selected spellcheck src start style tabindex target title translate type valign value width"
+)
+PREFIXED_ATTRIBUTE = re.compile(r"(?:aria|data)-\S+")
+
+ATTRIBUTE = r"""[\s/]++[^\s"'<>/=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>]++))?+"""
+# All that follows the name is optional: a match never fails after it, so the search never goes back.
+MARK = re.compile(
+    rf"<(?:(?P<hidden>!--|!\[(?:if[^\]<>]{{0,200}}|endif)\]>|!doctype\b[^<>]{{0,500}}>|\?xml\b[^<>]{{0,500}}>)"
+    rf"|(?P<end>/?)(?P<name>[a-z][a-z0-9]*+(?::[a-z]\w*+)?+)(?P<attributes>(?:{ATTRIBUTE})*+)(?P<close>[\s/]*+>)?)",
+    re.ASCII | re.IGNORECASE,
+)
+GIVEN = re.compile(r"""([^\s"'<>/=]++)(\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>]++))?+""", re.ASCII)
+ENTITY = re.compile(r"&(#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,7}|[A-Za-z][A-Za-z0-9]{1,31});")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A piece of the text that may be mark-up: a tag, or with an empty name what no reader sees, a comment say."""
+
+    start: int
+    stop: int
+    name: str = ""
+    ends: bool = False
+    has_values: bool = False
+
+
+def plain_text(sent: str) -> str:
+    """Return the text that the learner wrote.  A text without mark-up comes back unchanged.
+
+    Starts and ends of blocks become one space, other tags vanish.  Entities that end in `;` are decoded once.  With
+    any mark-up, the white space at both ends goes too.
+    """
+    if "<" not in sent and "&" not in sent:
+        return sent
+    runs = [ENTITY.sub(_character, run) for run in _runs(sent)]
+    if runs == [sent]:
+        return sent
+    return " ".join(text for run in runs if (text := run.strip())).replace("\xa0", " ")  # an editor's `&nbsp;` too
+
+
+def _runs(sent: str) -> list[str]:
+    """Return the text without its tags, divided where a block starts or ends."""
+    marks = list(find_marks(sent)) if "<" in sent else []
+    last_end = {mark.name: number for number, mark in enumerate(marks) if mark.ends}
+    started: set[str] = set()  # elements that need an end tag, and have a start tag that is mark-up
+    runs, pieces, done = [], [], 0
+    for number, mark in enumerate(marks):
+        name = mark.name
+        if name in LETTERS or name in WORDS:
+            if mark.ends and name not in started:
+                continue
+            alone = mark.has_values and name in WORDS
+            if not mark.ends and not alone and last_end.get(name, -1) < number:
+                continue
+            started.add(name)
+        pieces.append(sent[done : mark.start])
+        done = mark.stop
+        if name in BLOCKS:
+            runs.append("".join(pieces))
+            pieces = []
+    return [*runs, "".join([*pieces, sent[done:]])]
+
+
+def find_marks(sent: str) -> Iterator[Mark]:
+    """Yield every piece that may be mark-up, in order; no two overlap."""
+    place, last_comment_end = 0, sent.rfind("-->")
+    unclosed: set[str] = set()
+    while found := MARK.search(sent, place):
+        place = found.end()
+        if hidden := found["hidden"]:
+            if hidden == "!--":
+                if last_comment_end < place:
+                    continue
+                place = sent.index("-->", place) + len("-->")
+            yield Mark(found.start(), place)
+            continue
+        name, ends = found["name"].lower(), bool(found["end"])
+        if not found["close"] or not (name in BLOCKS or name in INLINE or OFFICE.fullmatch(name)):
+            continue
+        given = GIVEN.findall(found["attributes"])
+        if (ends and given) or not all(value or _stands_bare(attribute.lower()) for attribute, value in given):
+            continue
+        if name in UNSEEN and not ends:
+            end = None if name in unclosed else UNSEEN[name].search(sent, place)
+            if end is None:
+                unclosed.add(name)
+                continue
+            place = end.end()
+            yield Mark(found.start(), place)
+            continue
+        yield Mark(found.start(), place, name, ends, any(value for _, value in given))
+
+
+def _stands_bare(attribute: str) -> bool:
+    return attribute in BARE_ATTRIBUTES or PREFIXED_ATTRIBUTE.fullmatch(attribute) is not None
+
+
+def _character(entity: re.Match[str]) -> str:
+    """Return what an entity stands for; itself, if HTML has none of that name.  Spaces of any width become one."""
+    name = entity[1]
+    decoded = unescape(entity[0]) if name[0] == "#" else html5.get(f"{name};", entity[0])
+    return " " if decoded.isspace() and decoded not in "\t\n\r" else decoded

@@ -1,0 +1,188 @@
+import sys
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.scoring.markup import find_marks, plain_text
+from app.scoring.text import MAX_SENT, is_blank
+
+SIGNS = Path(__file__).with_name("signs.txt").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a<b and b>c",  # a plain parser reads bold
+        "a<b",
+        "p<q>r",
+        "3 < 5",
+        "<density>",
+        "R&D",
+        "AT&T",
+        "&x",
+        "&copy 3",  # without `;`
+        "&distance;",  # no entity of HTML
+        "&#x;",
+        "<time>/<distance>",  # an element of HTML, and a quantity
+        "the </b> tag",
+        "x<a",
+        "<p is low>",  # neither `is` nor `low` stands alone in HTML
+        "a </ b> c",
+        "a <! b > c",
+        "a<?b>c",
+        "a <- b -> c",
+        "<!-- no end",
+        "<style> no end",
+        "<math><mi>x</mi></math>",  # MathML would lose its fractions and powers
+        "<p<q>",
+        "p=<.05>",
+        '<p a="no end',
+        "  two\n\nlines \u00a0",
+    ],
+)
+def test_text_that_is_no_mark_up_stays(text: str) -> None:
+    assert plain_text(text) == text
+
+
+def test_200_texts_with_signs_of_mathematics_and_chemistry_stay() -> None:
+    assert len(SIGNS) == len(set(SIGNS)) == 200
+    assert all("<" in text or "&" in text for text in SIGNS)
+    assert [text for text in SIGNS if plain_text(text) != text] == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        ("<p>warm air</p>", "warm air"),
+        ("<p>warm</p><p>air</p>", "warm air"),
+        ("<p>warm</p>\r\n\r\n<p>air</p>\n", "warm air"),
+        ("<P CLASS=MsoNormal>warm</P>", "warm"),
+        ("warm<br>air<br/>goes<BR />up", "warm air goes up"),
+        ("warm <br> air", "warm air"),
+        ("<ul>\n  <li>warm</li>\n  <li>air</li>\n</ul>", "warm air"),
+        ("<table><tr><td>1</td><td>2</td></tr></table>", "1 2"),
+        ("<p>warm", "warm"),
+        ("warm</p>", "warm"),
+        ("</div>", ""),
+        ("H<sub>2</sub>O", "H2O"),  # no space
+        ("wa<b>rm</b> <i>air</i>", "warm air"),
+        ("<b>x<b>y</b>", "xy"),
+        ('<b class="x">y', '<b class="x">y'),  # a letter without its end tag
+        ("x<y and <b>z</b>", "x<y and z"),
+        ("p<q>r is <q>said</q>", "pr is said"),  # an end tag follows the first `<q>` too
+        ('<a href="x>y">z</a>', "z"),
+        ("<a href=http://x.example/?a=b>z</a>", "z"),
+        ("<input type=checkbox checked> warm", "warm"),
+        ("<div data-x aria-y>warm</div>", "warm"),
+        ('<time datetime="2026">May', "May"),  # a word with an attribute
+        ("<time>May</time>", "May"),
+        ('<span style="font-size:12.0pt;\nmso-fareast-language:EN-US">warm<o:p></o:p></span>', "warm"),
+        ("<!--[if gte mso 9]><xml><w:WordDocument>0</w:WordDocument></xml><![endif]-->warm", "warm"),
+        ("<![if !supportLists]>1. <![endif]>warm", "1. warm"),
+        ('<?xml:namespace prefix = o ns = "urn:schemas-microsoft-com:office:office" />warm', "warm"),
+        ("<style><!-- p {margin: 0} --></style><p>warm</p>", "warm"),
+        ("<style>p > b {}</style ><SCRIPT>if (a<b) {}</script>warm", "warm"),
+        ("<!DOCTYPE html><html><body>warm</body></html>", "warm"),
+        ('<img src="@@PLUGINFILE@@/x.png" alt="x">', ""),
+        ("&lt;b&gt; warm &lt;/b&gt;", "<b> warm </b>"),  # tags first: these are a learner's own
+        ("&amp;lt;", "&lt;"),  # once
+        ("&amp;amp;nbsp;", "&amp;nbsp;"),
+        ("3 &lt; 5 &amp;&amp; x", "3 < 5 && x"),
+        ("it&#39;s &#x2192; &rarr; &hellip;", "it's → → …"),
+        ("&nbsp;warm&nbsp; air &nbsp;", "warm  air"),
+        ("5&thinsp;kg&#160;&#xA0;&ensp;", "5 kg"),
+        ("<p>warm\u00a0air\u00a0</p>", "warm air"),  # as some editors send &nbsp;
+        ("a<b &amp; b>c", "a<b & b>c"),
+        ("&#99999999;", "\ufffd"),
+        ("&#999999999;", "&#999999999;"),
+        ("R&D &amp; AT&T &copy &notit;", "R&D & AT&T &copy &notit;"),
+    ],
+)
+def test_mark_up_goes_and_the_words_stay(sent: str, text: str) -> None:
+    assert plain_text(sent) == text
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "<p></p>",
+        "<p><br></p>",
+        "&nbsp;",
+        "<p>&nbsp;</p>",
+        "<br>",
+        "<p>&#8203;</p>",
+        "<div><p><br /></p>\n</div>",
+        "&#65279;",
+    ],
+)
+def test_mark_up_around_nothing_is_blank(sent: str) -> None:
+    assert is_blank(plain_text(sent))
+
+
+TAGS = ("<", ">", "</", "<p>", "</p>", "<b", "<b>", "</b>", "<!--", "-->", "<br/>", '="', "'", "&", "&lt;", "&#", ";")
+MARKED = st.lists(st.sampled_from(TAGS) | st.text(max_size=5)).map("".join)
+
+
+@given(st.text().filter(lambda text: "<" not in text and "&" not in text))
+def test_without_signs_of_mark_up_the_very_text_comes_back(text: str) -> None:
+    assert plain_text(text) is text
+    assert plain_text(f"<p>{text}</p>") == text.strip().replace("\u00a0", " ")
+
+
+@given(MARKED | st.text(alphabet="<>/!-&#;=\"' pbi\n"))
+def test_no_text_fails_and_the_rest_stays_in_its_order(sent: str) -> None:
+    marks = list(find_marks(sent))
+
+    text = plain_text(sent)
+
+    assert all(mark.stop <= later.start for mark, later in pairwise(marks))
+    if not marks and ";" not in sent:
+        assert text == sent
+    text.encode()  # no lone surrogate comes of an entity
+    assert "\0" not in text or "\0" in sent
+
+
+@given(MARKED)
+def test_escaped_text_comes_back_whole(text: str) -> None:
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+    assert plain_text(f"<div>{escaped}</div>") == text.strip().replace("\u00a0", " ")
+
+
+def calls_of(action: Callable[[str], Any], text: str) -> int:
+    """Return how many functions, of Python and of C, the action called."""
+    counted: Counter[str] = Counter()
+
+    def count(_frame: FrameType, event: str, _: Any) -> None:
+        counted[event] += 1
+
+    sys.setprofile(count)
+    try:
+        action(text)
+    finally:
+        sys.setprofile(None)
+    return counted["call"] + counted["c_call"]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "<", "<p ", "&", "<b>", "</b>", "<b></b>", "<p>", "<!--", "<!-- -->", "-->", "<p a", "<p a='", "<p a=' b='",
+        "<p a='' b='\"' c=\"", "<style>", "<script>x</script>", "<xml>", "<![if ", "<?xml ", "<!doctype ", "</", "&#",
+        "&amp;", "&lt", "<p\n", "<time>", "<o:p>",
+    ],
+)  # fmt: skip
+def test_the_work_grows_with_the_length_and_no_faster(unit: str) -> None:
+    few, twice, four_times = (calls_of(plain_text, unit * (units // len(unit))) for units in (5_000, 10_000, 20_000))
+
+    plain_text(unit * (MAX_SENT // len(unit)))  # calls do not count the steps of a pattern: those would take minutes
+
+    assert twice <= 2 * few + 50
+    assert four_times <= 2 * twice + 50
