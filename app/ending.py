@@ -6,21 +6,22 @@ from typing import TypeVar
 
 from anyio import to_thread
 
-LAST = 3.0  # seconds, at the end of the service, for what is still at work: every caller has had an answer by then
+from app.waits import USUAL
+
 Found = TypeVar("Found")
 
 
-async def to_its_end(work: Callable[..., Found], *args: object) -> Found:
-    """What `work` finds, in a thread.
+async def to_its_end(work: Callable[..., Found], *args: object, end: float = USUAL.end) -> Found:
+    """Return what `work` finds, in a thread.
 
-    A task that is cancelled meanwhile ends when the thread has, if that takes no longer than LAST: what it writes is
+    A task that is cancelled meanwhile ends when the thread has, if that takes no longer than `end`: what it writes is
     written, and the database is not left while a connection is in use.
     """
     working = asyncio.ensure_future(to_thread.run_sync(work, *args))
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
-        await asyncio.wait([working], timeout=LAST)
+        await asyncio.wait([working], timeout=end)
         if working.done() and not working.cancelled():
             working.exception()  # nobody is there any more to be told
         raise

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from anyio import to_thread
 
-from app.ending import LAST
+from app.waits import USUAL
 
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
@@ -27,12 +27,19 @@ class _Call(Generic[Asked, Found]):
 class Gatherer(Generic[Asked, Found]):
     """What was asked while the thread was at work is the next piece of work, whole: nobody waits for company."""
 
-    def __init__(self, work: Callable[[list[Asked]], Sequence[Found | Exception]], most: int, name: str) -> None:
-        """`work` gives one answer, or error, for each that is asked, and is never given more than `most`.
+    def __init__(
+        self,
+        work: Callable[[list[Asked]], Sequence[Found | Exception]],
+        most: int,
+        name: str,
+        end: float = USUAL.end,
+    ) -> None:
+        """Take `work`, which gives one answer, or error, for each that is asked, and is never given more than `most`.
 
-        When it raises for several, each is tried alone: one that cannot be done is not the others' trouble.
+        When it raises for several, each is tried alone: one that cannot be done is not the others' trouble.  `end` is
+        the seconds for which closing waits.
         """
-        self._work, self._most, self._name = work, most, name
+        self._work, self._most, self._name, self._end = work, most, name, end
         self._lock = Lock()
         self._open: tuple[Thread, SimpleQueue[_Call[Asked, Found] | None]] | None = None
 
@@ -51,14 +58,14 @@ class Gatherer(Generic[Asked, Found]):
         return self._open[1].qsize() if self._open else 0
 
     async def aclose(self) -> None:
-        """What was asked is done first, if that takes no longer than LAST: work that hangs holds up no end."""
+        """Do first what was asked, if that takes no longer than `end`: work that hangs holds up no end."""
         with self._lock:
             if self._open is None:
                 return
             thread, calls = self._open
             self._open = None
             calls.put(None)
-        await to_thread.run_sync(thread.join, LAST)
+        await to_thread.run_sync(thread.join, self._end)
 
     def _start(self) -> tuple[Thread, SimpleQueue[_Call[Asked, Found] | None]]:
         calls: SimpleQueue[_Call[Asked, Found] | None] = SimpleQueue()

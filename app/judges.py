@@ -14,6 +14,7 @@ from app.scoring.errors import BadBundle, BadText, ItemNotReady, NotJudged, Scor
 from app.scoring.judgement import LiveItem
 from app.scoring.registry import Registry
 from app.second_opinion import Judged
+from app.waits import USUAL
 
 log = logging.getLogger("scorelet")
 BATCHES = 4  # threads: the others that the service has are for its database
@@ -21,12 +22,12 @@ MOST = 64  # submissions in one piece of work: who comes after waits no longer t
 
 
 class Judges:
-    def __init__(self, registry: Registry, *, looks_again: bool) -> None:
+    def __init__(self, registry: Registry, *, looks_again: bool, end: float = USUAL.end) -> None:
         """`looks_again`: whether an item that is withdrawn may come back, the registry being reloaded now and then."""
         self._registry = registry
         self._looks_again = looks_again
         self._readers, self._batches = CapacityLimiter(1), CapacityLimiter(BATCHES)
-        self._one_by_one: Gatherer[Submission | Refusal, Judged] = Gatherer(self._judge, MOST, "judges")
+        self._one_by_one: Gatherer[Submission | Refusal, Judged] = Gatherer(self._judge, MOST, "judges", end)
 
     async def judge(self, submissions: Sequence[Submission | Refusal]) -> list[Judged]:
         """One judgement or refusal for each, in order; what is refused already is passed on."""

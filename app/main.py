@@ -38,11 +38,11 @@ from app.storage.key_cache import KeyCache
 from app.storage.log import PredictionLog
 from app.storage.predictions import add_feedback, newest, note_activations
 from app.storage.tables import GeneratedFeedback, SeenActivation
+from app.waits import USUAL, Waits
 
 log = logging.getLogger("scorelet")
 # FastAPI would send traces, with what exceptions say, wherever the environment's OTEL_… variables point.
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-SILENT = 5.0  # seconds; a load balancer seldom waits longer to hear whether a service is ready
 
 DESCRIPTION = """Scores learners' short written answers with one tiny neural network an item.
 
@@ -57,21 +57,21 @@ class OpenToTheNetwork(CannotStart):
     """No key is made, and the service was to listen where others can reach it."""
 
 
-def create_app(settings: Settings | None = None, *, silent: float = SILENT) -> FastAPI:
-    """Build the application.  `silent`: seconds that GET /readyz waits for the database."""
+def create_app(settings: Settings | None = None, waits: Waits = USUAL) -> FastAPI:
+    """Build the application."""
     settings = settings or Settings()
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        engine = connect(settings.database_url.get_secret_value(), settings.sqlite_synchronous)
+        engine = connect(settings.database_url.get_secret_value(), settings.sqlite_synchronous, waits.lock)
         head = head_revision()
         try:
             registry = Registry.from_folder(settings.models_dir, settings.students_mib * 2**20)
             for item_id, reason in registry.refused.items():
                 log.error("item %s is refused: %s", item_id, reason)
             desk = _desk(settings, engine)
-            prediction_log = PredictionLog(engine, metrics.committed)
+            prediction_log = PredictionLog(engine, metrics.committed, waits)
             if trouble := schema_problem(engine, head):
                 log.error("not ready: %s", trouble)
             else:
@@ -81,7 +81,7 @@ def create_app(settings: Settings | None = None, *, silent: float = SILENT) -> F
                     log.error("not ready: %s", unwritten)
                     prediction_log.failing = True
                 tell_of_a_clock_set_back(engine)
-            scorer = Scorer(registry, prediction_log, engine, settings, desk, metrics)
+            scorer = Scorer(registry, prediction_log, engine, settings, desk, metrics, waits)
             for item_id, reason in registry.without_teacher.items():
                 log.error("item %s falls back on no teacher: %s", item_id, reason)
             watching = reloading(
@@ -90,21 +90,22 @@ def create_app(settings: Settings | None = None, *, silent: float = SILENT) -> F
                 settings.reload_seconds,
                 lambda: note_activations(engine, _activations(registry, desk)),
                 metrics.reloaded,
+                waits.end,
             )
             queues = {"judging": lambda: scorer.waiting, "log": lambda: prediction_log.waiting}
             counting = metrics.watching(registry, scorer.second_opinions.pool, desk, queues)
-            async with aclosing(prediction_log), desk.at_work(), aclosing(scorer), watching, counting:
+            async with aclosing(prediction_log), desk.at_work(waits.end), aclosing(scorer), watching, counting:
                 yield {
                     "settings": settings,
+                    "waits": waits,
                     "engine": engine,
                     "registry": registry,
                     "scorer": scorer,
-                    "keys": KeyCache(engine),
+                    "keys": KeyCache(engine, patience=waits.database),
                     "metrics": metrics,
                     "rates": Rates(),
                     "failed_tries": FailedTries(),
                     "probing": CapacityLimiter(2),  # threads of their own: how busy others are says nothing
-                    "silent": silent,
                     "schema_head": head,
                 }
         except SQLAlchemyError as error:  # uvicorn would print its words, which name host and user

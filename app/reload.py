@@ -9,6 +9,7 @@ from pathlib import Path
 from app.ending import to_its_end
 from app.logs import type_and_place
 from app.scoring.registry import Registry
+from app.waits import USUAL
 
 log = logging.getLogger("scorelet")
 
@@ -20,16 +21,17 @@ async def reloading(
     seconds: float,
     note: Callable[[], None],
     reloaded: Callable[[int, int], None] = lambda *_: None,
+    end: float = USUAL.end,
 ) -> AsyncIterator[None]:
     """While it lasts.  0 seconds: never look.
 
     `note` writes down what is live, now and when anything has changed; what the database did not take it is offered
     again.  `reloaded` is told of each look how many items were taken up, and how many newly refused.
     """
-    noted = await to_its_end(_noted, note)
+    noted = await to_its_end(_noted, note, end=end)
     task = None
     if seconds > 0:
-        task = asyncio.create_task(_look(registry, models, seconds, note, reloaded, noted=noted))
+        task = asyncio.create_task(_look(registry, models, seconds, note, reloaded, end, noted=noted))
     try:
         yield
     finally:
@@ -45,6 +47,7 @@ async def _look(
     seconds: float,
     note: Callable[[], None],
     reloaded: Callable[[int, int], None],
+    end: float,
     *,
     noted: bool,
 ) -> None:
@@ -52,7 +55,7 @@ async def _look(
     while True:
         await asyncio.sleep(seconds)
         try:
-            changed = await to_its_end(registry.refresh, models)
+            changed = await to_its_end(registry.refresh, models, end=end)
         except OSError as error:  # the folder itself cannot be read: what is live goes on
             log.error("the folder of bundles cannot be read: %s", error.strerror)
             continue
@@ -69,7 +72,7 @@ async def _look(
         reloaded(len(changed), len(new))
         told = wrong
         if changed or not noted:
-            noted = await to_its_end(_noted, note)
+            noted = await to_its_end(_noted, note, end=end)
 
 
 def _noted(note: Callable[[], None]) -> bool:

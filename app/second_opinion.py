@@ -16,6 +16,7 @@ from app.scoring.judgement import Judgement, LiveItem, SecondScorer
 from app.settings import Settings
 from app.storage import predictions
 from app.storage.tables import ShadowScore
+from app.waits import USUAL
 
 log = logging.getLogger("scorelet")
 MOST_SHADOWS = 10_000  # that wait; what is beyond is not scored
@@ -25,11 +26,13 @@ Judged = tuple[LiveItem, Judgement] | Refusal
 class SecondOpinions:
     """All teachers of an installation."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, *, end: float = USUAL.end, most_shadows: int = MOST_SHADOWS
+    ) -> None:
         self.pool = TeacherPool(
             workers=settings.fallback_workers, queue=settings.fallback_queue, timeout=settings.fallback_timeout
         )
-        self._engine = engine
+        self._engine, self._end, self._most_shadows = engine, end, most_shadows
         self._shadows: set[asyncio.Task[None]] = set()
         self._shadow_turn = asyncio.Semaphore(1)  # shadows take one place of the pool, whoever needs it goes before
 
@@ -56,7 +59,7 @@ class SecondOpinions:
             if isinstance(own, Refusal) or isinstance(submission, Refusal) or isinstance(result, Refusal):
                 continue
             live, judgement = own
-            if len(self._shadows) >= MOST_SHADOWS:
+            if len(self._shadows) >= self._most_shadows:
                 return
             if live.second is not None and live.second.policy == "shadow" and judgement.score is not None:
                 task = asyncio.create_task(self._shadow(live.second, live.bundle.item, judgement.text, result))
@@ -78,7 +81,7 @@ class SecondOpinions:
             confidence=score.confidence,
         )
         try:
-            await to_its_end(predictions.add_shadow, self._engine, row)
+            await to_its_end(predictions.add_shadow, self._engine, row, end=self._end)
         except SQLAlchemyError as error:
             log.error("a shadow score was not kept: %s", type(error).__name__)
 

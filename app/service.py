@@ -37,6 +37,7 @@ from app.storage import predictions
 from app.storage.ids import uuid7
 from app.storage.log import AlreadyClaimed, Claim, LogRow, PredictionLog
 from app.storage.patience import in_thread
+from app.waits import USUAL, Waits
 
 OPEN = "open"  # the caller of idempotency claims while no key is made
 
@@ -59,15 +60,17 @@ class Scorer:
         settings: Settings,
         desk: Desk | None = None,
         metrics: Metrics | None = None,
+        waits: Waits = USUAL,
     ) -> None:
         self.desk = desk or Desk([], {}, {})
-        self.second_opinions = SecondOpinions(engine, settings)
-        self.shadows = Shadows(engine)
+        self.second_opinions = SecondOpinions(engine, settings, end=waits.end)
+        self.shadows = Shadows(engine, end=waits.end)
         self._metrics = metrics or Metrics()
-        self._judges = Judges(registry, looks_again=settings.reload_seconds > 0)
+        self._judges = Judges(registry, looks_again=settings.reload_seconds > 0, end=waits.end)
         self._log = log
         self._engine = engine
         self._settings = settings
+        self._patience = waits.database
 
     async def score(
         self,
@@ -83,7 +86,7 @@ class Scorer:
         and SQLAlchemyError when the log cannot be kept.
         """
         caller = key_id or OPEN
-        if once and (stored := await in_thread(self._stored, caller, once)):
+        if once and (stored := await in_thread(self._stored, caller, once, seconds=self._patience)):
             return stored
         judged = await self._judges.judge(submissions)
         await self.second_opinions.fall_back(submissions, judged)
@@ -94,7 +97,7 @@ class Scorer:
             for writer, _ in wanted.values():
                 writer.release()
             repeated = isinstance(error, AlreadyClaimed) and once
-            if repeated and (stored := await in_thread(self._stored, caller, repeated)):
+            if repeated and (stored := await in_thread(self._stored, caller, repeated, seconds=self._patience)):
                 return stored
             raise
         self._metrics.scored(results)

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, insert
 
-from app.ending import LAST
 from app.gatherer import Gatherer
 from app.prediction import Prediction, Refusal, Result, Submission
 from app.scoring.judgement import LiveItem
 from app.second_opinion import Judged
 from app.storage.log import OF_ONE_CALL, TROUBLE
 from app.storage.tables import ShadowVersion
+from app.waits import USUAL
 
 log = logging.getLogger("scorelet")
 MOST_WAITING = 10_000  # that wait; what is beyond is not scored
@@ -29,9 +29,9 @@ class _Seen:
 
 
 class Shadows:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._writer: Gatherer[_Seen, None] = Gatherer(self._write, MOST, "shadows")
+    def __init__(self, engine: Engine, *, end: float = USUAL.end, most_waiting: int = MOST_WAITING) -> None:
+        self._engine, self._end, self._most_waiting = engine, end, most_waiting
+        self._writer: Gatherer[_Seen, None] = Gatherer(self._write, MOST, "shadows", end)
         self._waiting: set[asyncio.Task[None]] = set()
 
     def watch(
@@ -42,16 +42,16 @@ class Shadows:
             if isinstance(own, Refusal) or not isinstance(submission, Submission) or not isinstance(result, Prediction):
                 continue
             live, judgement = own
-            if live.shadow is None or len(self._waiting) >= MOST_WAITING:
+            if live.shadow is None or len(self._waiting) >= self._most_waiting:
                 continue
             task = asyncio.create_task(self._note(_Seen(live, judgement.text, result.prediction_id)))
             self._waiting.add(task)
             task.add_done_callback(self._waiting.discard)
 
     async def aclose(self) -> None:
-        """What waits is written first, if that takes no longer than LAST seconds."""
+        """Write first what waits, if that takes no longer than `end` seconds."""
         if self._waiting:
-            _, late = await asyncio.wait(self._waiting, timeout=LAST)
+            _, late = await asyncio.wait(self._waiting, timeout=self._end)
             for task in late:
                 task.cancel()
         await self._writer.aclose()

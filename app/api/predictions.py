@@ -14,6 +14,7 @@ from app.api.bodies import LoggedReply, LogPage, Reference, ReviewRequest
 from app.api.direct import body_of, read_body
 from app.api.problems import UnknownPrediction, documented
 from app.api.state import State, StateDep
+from app.feedback.writer import START
 from app.marking import add_mark
 from app.scoring.item import Name
 from app.scoring.judgement import Decision
@@ -23,13 +24,12 @@ from app.storage.patience import in_thread
 from app.storage.tables import LoggedPrediction
 
 router = APIRouter(tags=["predictions"])
-STARTING = 30  # seconds that a process may take to start, or a database to answer
 
 
 def _overdue(state: State) -> timedelta:
     """After which a text that is still pending was lost with a process that ended."""
     settings = state["settings"]
-    return timedelta(seconds=(settings.feedback_timeout + STARTING) * (settings.feedback_queue + 1))
+    return timedelta(seconds=(settings.feedback_timeout + START) * (settings.feedback_queue + 1))
 
 
 @router.get("/predictions/{prediction_id}", responses=documented(401, 403, 404, 422, 503))
@@ -43,7 +43,7 @@ async def prediction(prediction_id: UUID, caller: ReadingCaller, state: StateDep
                 raise UnknownPrediction(f"no prediction {prediction_id}")  # another key's is not told from none
             return _replies(session, [row], state)[0]
 
-    return await in_thread(read)
+    return await in_thread(read, seconds=state["waits"].database)
 
 
 @router.post(
@@ -65,7 +65,7 @@ async def review(prediction_id: UUID, request: Request, caller: ReviewCaller, st
             session.commit()
             return _replies(session, [row], state)[0]
 
-    return await in_thread(write)
+    return await in_thread(write, seconds=state["waits"].database)
 
 
 class LogQuery(BaseModel):
@@ -102,7 +102,7 @@ async def log(_: ReviewCaller, state: StateDep, wanted: Annotated[LogQuery, Quer
             more = shown[-1].prediction_id if len(rows) > wanted.limit else None
             return LogPage(predictions=_replies(session, shown, state), next=more)
 
-    return await in_thread(read)
+    return await in_thread(read, seconds=state["waits"].database)
 
 
 def _replies(session: Session, rows: Sequence[LoggedPrediction], state: State) -> list[LoggedReply]:

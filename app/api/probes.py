@@ -25,7 +25,7 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
     """Say whether scores can be given and recorded, and which item is not ready, and why."""
     is_open = False
     try:
-        trouble, is_open = await in_thread(_look, state, seconds=state["silent"], limiter=state["probing"])
+        trouble, is_open = await in_thread(_look, state, seconds=state["waits"].probe, limiter=state["probing"])
     except DatabaseSilent:
         trouble = Trouble("database_silent", "the database does not answer", "see whether its machine does")
     registry, desk = state["registry"], state["scorer"].desk

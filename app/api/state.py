@@ -12,10 +12,12 @@ from app.scoring.registry import Registry
 from app.service import Scorer
 from app.settings import Settings
 from app.storage.key_cache import KeyCache
+from app.waits import Waits
 
 
 class State(TypedDict):
     settings: Settings
+    waits: Waits
     engine: Engine
     registry: Registry
     scorer: Scorer
@@ -24,7 +26,6 @@ class State(TypedDict):
     rates: Rates
     failed_tries: FailedTries
     probing: CapacityLimiter
-    silent: float  # seconds that GET /readyz waits for the database
     schema_head: str | None
 
 

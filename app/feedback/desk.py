@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from app.ending import LAST
 from app.feedback.writer import Deliver, Writer
 from app.scoring.active import ACTIVE, Release, read_release
 from app.scoring.bundle import Bundle
 from app.scoring.errors import BadBundle
 from app.scoring.feedback.bundle import FeedbackFiles, feedback_folder, feedback_names, load_feedback
+from app.waits import USUAL
 
 
 class Desk:
@@ -38,9 +38,9 @@ class Desk:
         return self._found[key]
 
     @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
-        """While it lasts the queues are worked off.  Then what waits is delivered as failed, if that takes no longer
-        than LAST; the rest is at the next start.
+    async def at_work(self, end: float = USUAL.end) -> AsyncIterator[None]:
+        """Work the queues off while it lasts.  Then deliver what waits as failed, if that takes no longer than `end`
+        seconds; the rest is at the next start.
         """
         tasks = [asyncio.create_task(writer.run()) for writer in self.writers]
         try:
@@ -49,7 +49,7 @@ class Desk:
             for task in tasks:
                 task.cancel()
             if tasks:
-                await asyncio.wait(tasks, timeout=LAST)
+                await asyncio.wait(tasks, timeout=end)
 
 
 def live_feedback(models: Path) -> tuple[list[tuple[FeedbackFiles, Release]], dict[str, str]]:

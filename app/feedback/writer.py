@@ -1,4 +1,7 @@
-"""One feedback model at work: a bounded queue, a time limit, a process that is started anew when it fails."""
+"""One feedback model at work: a bounded queue, time limits, a process that is started anew when it fails.
+
+A start has a limit apart from a text's, so that no learner goes without a text because the machine was busy then.
+"""
 
 import asyncio
 import contextlib
@@ -7,7 +10,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -21,6 +24,8 @@ from app.scoring.item import Item
 
 log = logging.getLogger("scorelet")
 PACKAGES = Path(app.__file__ or "").resolve().parents[1]
+PROGRAM = (sys.executable, "-P", "-m", "app.feedback.worker")  # -P: nothing is imported from the current folder
+START = 120.0  # seconds for a worker to start: it reads gigabytes, perhaps from a slow disk
 Failure = Objection | Literal["failed", "queue_full"]
 """Why a learner may not see, or cannot get, a generated text."""
 
@@ -75,8 +80,10 @@ class Writer:
     """Writes one text after another.  To be used from one event loop."""
 
     def __init__(self, files: FeedbackFiles, deliver: Deliver, *, limit: int, timeout: float, threads: int) -> None:
-        """limit: texts waiting or being written; timeout: seconds for one."""
+        """Take `limit` texts waiting or being written, and `timeout` seconds for one."""
         self.files = files
+        self.program: Sequence[str] = PROGRAM  # starts the worker, whose arguments follow
+        self.deadline: asyncio.Timeout | None = None  # until which the worker is waited for just now
         self._deliver = deliver
         self._limit, self._timeout, self._threads = limit, timeout, threads
         self._taken = 0
@@ -140,10 +147,13 @@ class Writer:
 
     async def _outcome(self, task: Task) -> Outcome:
         """Whatever goes wrong here costs this one text, never the queue."""
-        began = time.monotonic()
         try:
-            async with asyncio.timeout(self._timeout):
-                written = await self._ask(task)
+            prompt = await asyncio.to_thread(self.files.prompter.ids, task.item, task.response, task.value)
+            async with self._within(START):
+                process = await self._ready()
+            began = time.monotonic()
+            async with self._within(self._timeout):
+                written = await self._ask(process, prompt)
             seconds = time.monotonic() - began
             if written.text is None:
                 return Outcome(None, "failed", self.name, written.tokens, seconds)
@@ -157,12 +167,21 @@ class Writer:
         await self._end()
         return Outcome(None, "failed", self.name)
 
-    async def _ask(self, task: Task) -> Reply:
-        """Raises whatever a process that is gone or talks nonsense makes pipes and parsers raise."""
-        prompt = await asyncio.to_thread(self.files.prompter.ids, task.item, task.response, task.value)
+    @contextlib.asynccontextmanager
+    async def _within(self, seconds: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(seconds) as self.deadline:
+                yield
+        finally:
+            self.deadline = None
+
+    async def _ready(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is not None:
             await self._end()  # it died since; this text need not
-        process = self._process or await self._start()
+        return self._process or await self._start()
+
+    async def _ask(self, process: asyncio.subprocess.Process, prompt: Sequence[int]) -> Reply:
+        """Raise whatever a process that is gone or talks nonsense makes pipes and parsers raise."""
         assert process.stdin is not None  # noqa: S101  # made with pipes
         self._asked += 1
         process.stdin.write(json.dumps({"job": self._asked, "prompt": prompt}).encode() + b"\n")
@@ -181,10 +200,7 @@ class Writer:
         """Raises Unusable when the process says why it cannot."""
         files = self.files
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # nothing is imported from the folder that the service happens to stand in
-            "-m",
-            "app.feedback.worker",
+            *self.program,
             str(files.base),
             str(files.adapter or ""),
             files.bundle.prompt.model_dump_json(),

@@ -13,7 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase
 
-LOCKED = 15  # seconds that a statement waits for another's lock
+from app.waits import USUAL
+
 SILENT_SERVER = {  # libpq's own: seconds to connect, milliseconds that what was sent may stay unacknowledged, and so on
     "connect_timeout": 10,
     "tcp_user_timeout": 15_000,
@@ -28,25 +29,27 @@ class BadUrl(ValueError):
     """No URL of SQLite in a file or of PostgreSQL.  The message does not repeat it: it may hold a password."""
 
 
-def connect(url: str, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> Engine:
-    """An engine.  SQLite gets WAL, and, with synchronous=FULL, a commit that returned survives a power cut.
+def connect(url: str, synchronous: Literal["FULL", "NORMAL"] = "FULL", locked: float = USUAL.lock) -> Engine:
+    """Return an engine whose statements wait `locked` seconds for another's lock.
+
+    SQLite gets WAL, and, with synchronous=FULL, a commit that returned survives a power cut.
 
     No database is waited for without end: not for a lock, and not for a server that went without a word.
     Parameters are hidden from SQLAlchemy's own log and errors: a response is one of them.  Raises BadUrl.
     """
     try:
-        return _connected(make_url(url), synchronous)
+        return _connected(make_url(url), synchronous, locked)
     except (ArgumentError, ImportError, TypeError, ValueError):  # no such driver; a port that is no number; no file
         raise BadUrl("no URL of SQLite in a file or of PostgreSQL") from None
 
 
-def _connected(parsed: URL, synchronous: str) -> Engine:
+def _connected(parsed: URL, synchronous: str, locked: float) -> Engine:
     if parsed.get_backend_name() != "sqlite":
-        waiting = {name: value for name, value in SILENT_SERVER.items() if name not in parsed.query}
-        engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args=waiting, **POOL)
-        event.listen(engine, "connect", _prepare_postgres)
+        silent = {name: value for name, value in SILENT_SERVER.items() if name not in parsed.query}
+        engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args=silent, **POOL)
+        event.listen(engine, "connect", partial(_prepare_postgres, locked))
         return engine
-    waiting = {} if "timeout" in parsed.query else {"timeout": LOCKED}
+    waiting = {} if "timeout" in parsed.query else {"timeout": locked}
     engine = create_engine(parsed, hide_parameters=True, connect_args=waiting, **POOL)
     event.listen(engine, "do_connect", _create_for_this_user_alone)
     event.listen(engine, "connect", partial(_prepare_sqlite, synchronous))
@@ -61,8 +64,8 @@ def _create_for_this_user_alone(_: object, __: object, arguments: Sequence[Any],
         os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
-def _prepare_postgres(connection: Any, _: object) -> None:
-    connection.execute(f"SET lock_timeout = '{LOCKED}s'")
+def _prepare_postgres(locked: float, connection: Any, _: object) -> None:
+    connection.execute(f"SET lock_timeout = '{1000 * locked:.0f}ms'")
     connection.commit()
 
 

@@ -4,6 +4,7 @@ A key revoked elsewhere is known here for twice FRESH at most.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.storage import keys
 from app.storage.patience import in_thread
+from app.waits import USUAL
 
 FRESH = 0.5  # seconds
 MOST = 1024  # keys
@@ -36,15 +38,23 @@ class _Kept:
 
 
 class KeyCache:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        patience: float = USUAL.database,
+        most: int = MOST,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Keep `most` keys; wait `patience` seconds for the database; `now` is the clock by which answers grow old."""
+        self._engine, self._patience, self._most, self._now = engine, patience, most, now
         self._known: dict[str, _Kept] = {}
         self._readers = CapacityLimiter(READERS)
         self._closed = False  # a key was made: that never changes back
 
     async def find(self, secret: str) -> KnownKey | None:
         """None for a key that never was; those are asked for each time, and not kept."""
-        hashed, now = keys.hashed(secret), time.monotonic()
+        hashed, now = keys.hashed(secret), self._now()
         kept = self._known.get(hashed)
         if kept is not None:
             age = now - kept.at
@@ -52,14 +62,16 @@ class KeyCache:
                 return kept.key
             kept.asking = True
         try:
-            found = await in_thread(self._query, hashed, limiter=self._readers if kept is None else None)
+            found = await in_thread(
+                self._query, hashed, seconds=self._patience, limiter=self._readers if kept is None else None
+            )
         finally:
             if kept is not None:
                 kept.asking = False
         if found is None:
             self._known.pop(hashed, None)
             return None
-        if len(self._known) >= MOST:
+        if len(self._known) >= self._most:
             self._known.clear()
         self._known[hashed] = _Kept(found, now)
         return found
@@ -67,7 +79,7 @@ class KeyCache:
     async def any_made(self) -> bool:
         """Whether a key was ever made: from then on the service is closed."""
         if not self._closed:
-            self._closed = await in_thread(self._any_made, limiter=self._readers)
+            self._closed = await in_thread(self._any_made, seconds=self._patience, limiter=self._readers)
         return self._closed
 
     def _query(self, hashed: str) -> KnownKey | None:

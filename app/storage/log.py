@@ -15,6 +15,7 @@ from app.gatherer import Gatherer
 from app.storage.database import insert_if_new
 from app.storage.patience import in_time
 from app.storage.tables import IdempotencyClaim, LoggedPrediction
+from app.waits import USUAL, Waits
 
 MOST = 256  # calls in one transaction: a lock is held no longer than that takes
 # Errors about the values of one call, which is tried again alone.
@@ -47,12 +48,15 @@ class _Call:
 
 
 class PredictionLog:
-    def __init__(self, engine: Engine, told: Callable[[int, bool], None] = lambda *_: None) -> None:
+    def __init__(
+        self, engine: Engine, told: Callable[[int, bool], None] = lambda *_: None, waits: Waits = USUAL
+    ) -> None:
         """`told` is how many calls each transaction had, and whether it was committed."""
         self._engine = engine
         self._told = told
+        self._patience = waits.database
         self.failing = False  # the database did not take the last transaction
-        self._writer: Gatherer[_Call, None] = Gatherer(self._commit, MOST, "prediction log")
+        self._writer: Gatherer[_Call, None] = Gatherer(self._commit, MOST, "prediction log", waits.end)
 
     async def record(self, rows: Sequence[LogRow], claim: Claim | None = None) -> None:
         """Returns when rows and claim are committed, together.
@@ -61,7 +65,7 @@ class PredictionLog:
         is written, unless it failed, or fell silent, in the very commit.
         """
         if rows or claim is not None:
-            await in_time(self._writer.ask(_Call(rows, claim)))
+            await in_time(self._writer.ask(_Call(rows, claim)), self._patience)
 
     @property
     def waiting(self) -> int:

@@ -12,7 +12,8 @@ from typing import TypeVar
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
-PATIENCE = 30.0  # seconds: longer than the database waits for its own locks, which it says something about
+from app.waits import USUAL
+
 Found = TypeVar("Found")
 
 
@@ -20,17 +21,20 @@ class DatabaseSilent(SQLAlchemyError):
     """No answer in time.  What the database was asked for it may yet do."""
 
 
-async def in_time(answer: Awaitable[Found], seconds: float | None = None) -> Found:
+async def in_time(answer: Awaitable[Found], seconds: float = USUAL.database) -> Found:
     """Raises DatabaseSilent; the answer is then given up."""
     try:
-        async with asyncio.timeout(PATIENCE if seconds is None else seconds):
+        async with asyncio.timeout(seconds):
             return await answer
     except TimeoutError:
         raise DatabaseSilent("no answer in time") from None
 
 
 async def in_thread(
-    work: Callable[..., Found], *args: object, seconds: float | None = None, limiter: CapacityLimiter | None = None
+    work: Callable[..., Found],
+    *args: object,
+    seconds: float = USUAL.database,
+    limiter: CapacityLimiter | None = None,
 ) -> Found:
     """What `work` finds.  A thread that is given up ends when the database speaks; nobody waits for it."""
     found = to_thread.run_sync(partial(work, *args), abandon_on_cancel=True, limiter=limiter)

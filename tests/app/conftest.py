@@ -14,13 +14,16 @@ from sqlalchemy import Engine, NullPool, create_engine, select, text
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from app.main import SILENT, create_app
+from app.main import create_app
 from app.settings import Settings
 from app.storage import keys
 from app.storage.database import connect
 from app.storage.tables import LoggedPrediction
+from app.waits import Waits
 from tests.tiny import write_tiny_bundle
+from tests.waiting import HANGS
 
+PATIENT = Waits(lock=HANGS, database=HANGS, probe=HANGS, end=HANGS)  # waits end with what is waited for
 ITEMS: dict[str, dict[str, Any]] = {
     "heat-1": {},  # 0..3 points by the number of words, confidence .91 for 1 and 2
     "plants-2": {"item": {"scale": "ordinal", "labels": ["missing", "partial", "complete"]}},
@@ -53,7 +56,12 @@ def models(tiny_models: Path, tmp_path: Path) -> Path:
 
 class Serve(Protocol):
     def __call__(
-        self, *, caller: str = "127.0.0.1", base_url: str = "http://127.0.0.1", **settings: Any
+        self,
+        *,
+        caller: str = "127.0.0.1",
+        base_url: str = "http://127.0.0.1",
+        waits: Waits = PATIENT,
+        **settings: Any,
     ) -> TestClient: ...
 
 
@@ -62,10 +70,15 @@ def serve(models: Path, database_url: str) -> Iterator[Serve]:
     """Starts the service as often as a test likes, each time from what then lies in `models` and the database."""
     with ExitStack() as stack:
 
-        def start(*, caller: str = "127.0.0.1", base_url: str = "http://127.0.0.1", **settings: Any) -> TestClient:
-            silent = settings.pop("silent", SILENT)
-            own = Settings.model_validate({"models_dir": models, "database_url": database_url} | settings)
-            app = create_app(own, silent=silent)
+        def start(
+            *,
+            caller: str = "127.0.0.1",
+            base_url: str = "http://127.0.0.1",
+            waits: Waits = PATIENT,
+            **settings: Any,
+        ) -> TestClient:
+            given = {"models_dir": models, "database_url": database_url, "feedback_timeout": HANGS} | settings
+            app = create_app(Settings.model_validate(given), waits)
             client = TestClient(
                 app,
                 base_url=base_url,

@@ -1,41 +1,48 @@
 """Bounds that a socket feels: asked by hand, since no client would misbehave so."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 import uvicorn
 
-from app import protocol
-from app.protocol import MAX_HEAD, BoundedProtocol
+from app.protocol import MAX_HEAD, SECONDS, BoundedProtocol
+from tests.waiting import HANGS, Clock
 
-Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter, "Bodies"], Awaitable[bytes]]
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 
 
-async def application(_: dict[str, Any], receive: Any, send: Any) -> None:
-    """Says how long the body was."""
-    length = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        length += len(message["body"])
-        if not message["more_body"]:
-            break
-    said = str(length).encode()
-    headers = [(b"content-length", str(len(said)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": said})
+class Bodies:
+    """Answer with the length of the body; `begun` when a part of one has come."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+
+    async def __call__(self, _: dict[str, Any], receive: Any, send: Any) -> None:
+        length = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            length += len(message["body"])
+            if length:
+                self.begun.set()
+            if not message["more_body"]:
+                break
+        said = str(length).encode()
+        headers = [(b"content-length", str(len(said)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": said})
 
 
 def told(talk: Talk, *, leaves_open: bool = False) -> bytes:
     """What comes of a talk with a server on a free port; the server ends before a caller that leaves its line open."""
 
     async def serve() -> bytes:
-        config = uvicorn.Config(application, port=0, http=BoundedProtocol, ws="none", lifespan="off", log_config=None)
+        bodies = Bodies()
+        config = uvicorn.Config(bodies, port=0, http=BoundedProtocol, ws="none", lifespan="off", log_config=None)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server._serve())
         while not server.started:
@@ -43,21 +50,22 @@ def told(talk: Talk, *, leaves_open: bool = False) -> bytes:
         [port] = [listening.getsockname()[1] for own in server.servers for listening in own.sockets]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
-            return await asyncio.wait_for(talk(reader, writer), 20)
+            return await asyncio.wait_for(talk(reader, writer, bodies), 2 * HANGS)
         finally:
             if not leaves_open:
                 writer.close()
             server.should_exit = True
-            await serving
+            await asyncio.wait_for(serving, HANGS)
             writer.close()
 
     return asyncio.run(serve())
 
 
-def saying(*parts: bytes, end: bool = True) -> Talk:
-    """Each part on its way before the next; then all that is answered."""
+def saying(*parts: bytes, end: bool = True, never_whole: bool = False) -> Talk:
+    """Send each part before the next, and return the answer; if `never_whole`, when the time of a request is over."""
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, bodies: Bodies) -> bytes:
+        clock = Clock()
         for part in parts:
             writer.write(part)
             try:
@@ -65,6 +73,10 @@ def saying(*parts: bytes, end: bool = True) -> Talk:
             except ConnectionError:
                 break
             await asyncio.sleep(0.02)
+        if never_whole:
+            if b"content-length" in b"".join(parts):
+                await bodies.begun.wait()
+            await clock.put_forward(SECONDS)
         try:
             return await reader.read() if end else await reader.read(1000)
         except ConnectionError:  # closed while more was on its way; what was said before has come
@@ -74,11 +86,11 @@ def saying(*parts: bytes, end: bool = True) -> Talk:
 
 
 def test_ordinary_requests_are_answered_one_after_another() -> None:
-    async def twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        first = await saying(GET, end=False)(reader, writer)
+    async def twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, bodies: Bodies) -> bytes:
+        first = await saying(GET, end=False)(reader, writer, bodies)
         second = await saying(
             b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n", b"x" * 60000, b"y" * 40000, end=False
-        )(reader, writer)
+        )(reader, writer, bodies)
         return first + second
 
     said = told(twice)
@@ -107,16 +119,14 @@ def test_a_large_head_that_is_not_too_large_is_read() -> None:
 
 
 @pytest.mark.parametrize("parts", [[], [b"GET / HT"], [GET.removesuffix(b"\r\n")]])
-def test_a_request_that_is_never_whole_ends(parts: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "SECONDS", 0.3)
-
-    assert told(saying(*parts)).startswith(b"HTTP/1.1 408 ")
+def test_a_request_that_is_never_whole_ends(parts: list[bytes]) -> None:
+    assert told(saying(*parts, never_whole=True)).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_body_that_never_ends_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "SECONDS", 0.3)
+def test_a_body_that_never_ends_ends() -> None:
+    parts = (b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n", b"12")
 
-    assert told(saying(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n", b"12")) == b""
+    assert told(saying(*parts, never_whole=True)) == b""
 
 
 CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"
@@ -137,12 +147,11 @@ def test_what_stands_behind_a_body_is_not_kept(parts: list[bytes]) -> None:
 
 
 def test_a_request_that_is_not_whole_does_not_hold_up_the_end() -> None:
-    async def half(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """Else the server would wait for the rest for ever."""
+
+    async def half(_: asyncio.StreamReader, writer: asyncio.StreamWriter, bodies: Bodies) -> bytes:
         writer.write(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n12")
-        await asyncio.sleep(0.1)
-        return b""
+        await bodies.begun.wait()
+        return b"left"
 
-    began = time.monotonic()
-    told(half, leaves_open=True)
-
-    assert time.monotonic() - began < 5
+    assert told(half, leaves_open=True) == b"left"

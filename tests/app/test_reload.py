@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,10 @@ from app.reload import reloading
 from app.scoring.active import ACTIVE, activate, read_active
 from app.scoring.bundle import STUDENT
 from app.scoring.registry import Registry
-from tests.app.conftest import Locked, Serve, Sql
+from tests.app.conftest import PATIENT, Locked, Serve, Sql
 from tests.tiny import write_tiny_bundle
 from tests.tiny_teacher import fall_back, item_of, write_tiny_teacher
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 OLD, NEW = "20260101T000000Z-00000001", "20260202T000000Z-00000002"
 
@@ -97,19 +99,21 @@ def test_a_folder_that_is_gone_or_empty_for_a_while_takes_nothing_away(
 
 
 def test_what_is_being_written_down_when_the_service_ends_is_written(models: Path) -> None:
-    begun: list[float] = []
-    ended: list[float] = []
+    begun: list[int] = []
+    ended: list[int] = []
+    go = threading.Event()
 
     def note() -> None:
-        begun.append(time.monotonic())
-        time.sleep(0.2)
-        ended.append(time.monotonic())
+        begun.append(1)
+        if len(begun) == 2:  # the first is of the start
+            assert go.wait(HANGS)
+        ended.append(1)
 
     async def service() -> None:
-        async with reloading(Registry.from_folder(models), models, 0.01, note):
+        async with reloading(Registry.from_folder(models), models, 0.01, note, end=HANGS):
             write_tiny_bundle(models, version=NEW)
-            while len(begun) < 2:  # the first is of the start
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(until, lambda: len(begun) == 2)
+            asyncio.get_running_loop().call_later(0.1, go.set)  # while the end waits for it
         assert len(ended) == len(begun) == 2
 
     asyncio.run(service())
@@ -227,12 +231,10 @@ def test_a_student_that_was_let_go_and_cannot_be_read_again_is_not_ready_until_i
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"], indirect=True)
 def test_a_service_starts_while_its_database_takes_nothing_and_writes_down_later_what_is_live(
-    serve: Serve, locked: Locked, sql: Sql, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, locked: Locked, sql: Sql
 ) -> None:
-    monkeypatch.setattr("app.storage.database.LOCKED", 1)
-
     with locked("seen_activations"):
-        client = serve(reload_seconds=0.05)
+        client = serve(reload_seconds=0.05, waits=replace(PATIENT, lock=0.05))
 
     until(lambda: sql("SELECT * FROM seen_activations"))
     assert version(client) == OLD

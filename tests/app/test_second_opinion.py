@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from app.prediction import Prediction, Submission
 from app.scoring.registry import Registry
+from app.second_opinion import SecondOpinions
 from app.service import Scorer
 from app.settings import Settings
 from app.storage.log import PredictionLog
@@ -61,11 +62,12 @@ def test_a_request_that_is_given_up_gives_its_place_back_and_writes_nothing(
 
 
 def test_what_is_beyond_the_most_that_may_wait_is_not_scored_in_the_shadow(
-    models: Path, engine: Engine, sql: Sql, monkeypatch: pytest.MonkeyPatch
+    models: Path, engine: Engine, sql: Sql
 ) -> None:
-    monkeypatch.setattr("app.second_opinion.MOST_SHADOWS", 2)
     fall_back(models, policy="shadow")
-    scorer = Scorer(Registry.from_folder(models), PredictionLog(engine), engine, Settings())
+    settings = Settings(fallback_timeout=60)
+    scorer = Scorer(Registry.from_folder(models), PredictionLog(engine), engine, settings)
+    scorer.second_opinions = SecondOpinions(engine, settings, most_shadows=2)
 
     async def score(responses: int) -> list[str]:
         """Those of the predictions that may have a shadow, when all that may come has."""

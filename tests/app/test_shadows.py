@@ -1,7 +1,6 @@
 """A version in the shadow of the live one: it scores, is logged, and changes nothing for anyone."""
 
 import threading
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,14 +21,15 @@ from app.scoring.judgement import Judgement, ShadowItem
 from app.scoring.registry import Registry
 from app.service import Scorer
 from app.settings import Settings
+from app.shadows import Shadows
 from app.storage.ids import uuid7
 from app.storage.log import PredictionLog
 from app.storage.predictions import shadowed
 from app.storage.tables import LoggedPrediction, ShadowVersion
-from tests.app.conftest import Serve, Sql
+from tests.app.conftest import PATIENT, Serve, Sql
 from tests.programs import run
 from tests.tiny import write_tiny_bundle
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 OLD, NEW, OTHER = "20260101T000000Z-00000001", "20260202T000000Z-00000002", "20260303T000000Z-00000003"
 HALF = (2, 0.5, None)
@@ -213,7 +213,7 @@ class Held(ShadowItem):
 
     def judge(self, responses: list[str]) -> list[Judgement]:
         self.begun.set()
-        assert self.go.wait(20)
+        assert self.go.wait(HANGS)
         return super().judge(responses)
 
 
@@ -224,7 +224,7 @@ def registry(models: Path) -> Registry:
 
 @pytest.fixture
 def scorer(registry: Registry, engine: Engine) -> Scorer:
-    return Scorer(registry, PredictionLog(engine), engine, Settings())
+    return Scorer(registry, PredictionLog(engine), engine, Settings(), waits=PATIENT)
 
 
 async def score_with(scorer: Scorer, texts: Sequence[str] = TEXTS) -> list[str]:
@@ -244,9 +244,9 @@ def test_what_waits_in_the_shadow_is_written_before_the_service_ends(scorer: Sco
 
 
 def test_what_is_beyond_the_most_that_may_wait_is_not_scored_in_the_shadow(
-    scorer: Scorer, sql: Sql, monkeypatch: pytest.MonkeyPatch
+    scorer: Scorer, engine: Engine, sql: Sql
 ) -> None:
-    monkeypatch.setattr("app.shadows.MOST_WAITING", 3)
+    scorer.shadows = Shadows(engine, end=HANGS, most_waiting=3)
 
     async def run() -> list[str]:
         ids = []
@@ -261,28 +261,25 @@ def test_what_is_beyond_the_most_that_may_wait_is_not_scored_in_the_shadow(
 
 
 def test_a_shadow_at_work_holds_up_no_end_and_what_had_not_begun_is_not_done(
-    registry: Registry, scorer: Scorer, sql: Sql, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, scorer: Scorer, engine: Engine, sql: Sql
 ) -> None:
-    monkeypatch.setattr("app.shadows.LAST", 0.1)
-    monkeypatch.setattr("app.gatherer.LAST", 0.1)
+    scorer.shadows = Shadows(engine, end=0.01)
     live = registry.live["heat-1"]
     assert live.shadow is not None
     live.shadow = held = Held(live.shadow)
 
-    async def run() -> tuple[list[str], float]:
+    async def run() -> list[str]:
         first = await score_with(scorer, TEXTS[:1])
-        await anyio.to_thread.run_sync(held.begun.wait, 20)
+        await anyio.to_thread.run_sync(held.begun.wait, HANGS)
         await score_with(scorer, TEXTS[1:])
-        began = time.monotonic()
-        await scorer.shadows.aclose()
-        took = time.monotonic() - began
+        await scorer.shadows.aclose()  # the shadow is at work still
+        assert not held.go.is_set()
         held.go.set()
         await anyio.to_thread.run_sync(until, lambda: "shadows" not in {own.name for own in threading.enumerate()})
-        return first, took
+        return first
 
-    first, took = anyio.run(run)
+    first = anyio.run(run)
 
-    assert took < 10
     assert [row["prediction_id"] for row in rows(sql)] == first
 
 

@@ -1,18 +1,18 @@
 """Feedback by a language model: a real llama.cpp in a real process, saying one thing (tests/tiny_feedback.py)."""
 
+import asyncio
 import json
 import os
 import signal
-import time
-from collections.abc import Callable
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from app.feedback import writer
+from app.feedback.writer import START, Writer
 from app.scoring.active import ACTIVE
 from app.scoring.feedback.bundle import FOLDER
 from app.scoring.item import Item
@@ -21,6 +21,7 @@ from tests.app.api.claims import BOTH
 from tests.app.conftest import Serve, Sql
 from tests.tiny import write_tiny_bundle
 from tests.tiny_feedback import VERSION, write_tiny_feedback
+from tests.waiting import until
 
 RAIN: dict[str, Any] = {"scale": "points", "max_score": 3, "feedback": {"1": "Say where it rises.", "2": "Nearly so."}}
 MODEL = f"tiny/{VERSION}"
@@ -43,13 +44,20 @@ def both() -> tuple[Item, Item]:
     return item("heat-1"), item("rain-7", **RAIN)
 
 
-def ask(client: TestClient, item_id: str, response: str, prefer: str | None = "wait=20", **more: Any) -> dict[str, Any]:
+def ask(client: TestClient, item_id: str, response: str, prefer: str | None = None) -> dict[str, Any]:
+    """Return the reply at once, or as `prefer` says."""
     headers = {"Prefer": prefer} if prefer else {}
-    body = {"item_id": item_id, "response": response, "feedback": True} | more
+    body = {"item_id": item_id, "response": response, "feedback": True}
     reply = client.post("/score", json=body, headers=headers)
     assert reply.status_code == 200, reply.text
     scored: dict[str, Any] = reply.json()
     return scored
+
+
+def settled(client: TestClient, item_id: str, response: str) -> dict[str, Any]:
+    """Return the prediction with what came of its feedback, however long a busy machine takes."""
+    reply = ask(client, item_id, response)
+    return until_settled(client, reply["prediction_id"]) if reply["feedback_withheld"] == "pending" else reply
 
 
 def read(client: TestClient, prediction_id: str) -> dict[str, Any]:
@@ -59,16 +67,30 @@ def read(client: TestClient, prediction_id: str) -> dict[str, Any]:
     return found
 
 
-def until(client: TestClient, prediction_id: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    deadline = time.monotonic() + 20
-    while not wanted(found := read(client, prediction_id)):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.02)
-    return found
+def until_settled(client: TestClient, prediction_id: str) -> dict[str, Any]:
+    until(lambda: read(client, prediction_id)["feedback_withheld"] != "pending")
+    return read(client, prediction_id)
 
 
-def is_settled(prediction: dict[str, Any]) -> bool:
-    return bool(prediction["feedback_withheld"] != "pending")
+def the_writer(client: TestClient) -> Writer:
+    [writer] = client.app_state["scorer"].desk.writers
+    return cast("Writer", writer)
+
+
+def end_its_time(client: TestClient, *, starting: bool = False) -> None:
+    """Let the limit be reached now of the text being written, or of the worker that is starting."""
+    assert client.portal is not None
+    writer = the_writer(client)
+
+    async def reached() -> bool:
+        deadline = writer.deadline
+        seconds = deadline.when() if deadline else None
+        if deadline is None or seconds is None or (seconds - asyncio.get_running_loop().time() <= START) != starting:
+            return False
+        deadline.reschedule(0)
+        return True
+
+    until(lambda: client.portal and client.portal.call(reached))
 
 
 def workers() -> list[int]:
@@ -88,8 +110,9 @@ def workers() -> list[int]:
 def test_who_waits_gets_the_text_with_the_score(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     write_tiny_feedback(models, both, text="Nearly")
     client = serve()
+    settled(client, "rain-7", "warm air")  # the worker has started
 
-    reply = ask(client, "heat-1", "warm air")
+    reply = ask(client, "heat-1", "warm air", prefer="wait=30")
 
     assert reply["score"] == 2
     assert reply["feedback"] == {"text": "Nearly", "source": "model", "version": MODEL, "instead_because": None}
@@ -102,10 +125,10 @@ def test_who_does_not_wait_finds_it_in_the_log(serve: Serve, models: Path, both:
     write_tiny_feedback(models, both, text="Nearly")
     client = serve()
 
-    reply = ask(client, "heat-1", "warm air", prefer=None)
+    reply = ask(client, "heat-1", "warm air")
 
     assert (reply["score"], reply["feedback"], reply["feedback_withheld"]) == (2, None, "pending")
-    later = until(client, reply["prediction_id"], is_settled)
+    later = until_settled(client, reply["prediction_id"])
     assert later["feedback"] == {"text": "Nearly", "source": "model", "version": MODEL, "instead_because": None}
     assert client.get("/predictions").json()["predictions"] == [later]
 
@@ -113,10 +136,10 @@ def test_who_does_not_wait_finds_it_in_the_log(serve: Serve, models: Path, both:
 @pytest.mark.parametrize(
     ("prefer", "applied"),
     [
-        ("wait=3", "wait=3"),
-        ("respond-async, Wait = 4", "wait=4"),
+        ("wait=29", "wait=29"),
+        ("respond-async, Wait = 28", "wait=28"),
         ("wait=99999999999", "wait=30"),
-        ("waiting=3", None),
+        ("waiting=29", None),
         ("x" * 5000, None),
     ],
 )
@@ -125,8 +148,10 @@ def test_a_preference_that_is_kept_is_named(
 ) -> None:
     write_tiny_feedback(models, both, text="Nearly")
     body = {"item_id": "heat-1", "response": "warm air", "feedback": True}
+    client = serve()
+    settled(client, "rain-7", "warm air")  # the worker has started
 
-    reply = serve().post("/score", json=body, headers={"Prefer": prefer})
+    reply = client.post("/score", json=body, headers={"Prefer": prefer})
 
     assert reply.headers.get("Preference-Applied") == applied
     assert (reply.json()["feedback"] is None) == (applied is None)
@@ -151,7 +176,7 @@ def test_a_text_that_no_learner_may_see_is_replaced_by_the_bank_and_counted(
     write_tiny_feedback(models, both, text=text)
     client = serve()
 
-    replaced, withheld = ask(client, "rain-7", response), ask(client, "heat-1", response)
+    replaced, withheld = settled(client, "rain-7", response), settled(client, "heat-1", response)
 
     if objection == "repeats_response":  # three points, for which the bank has nothing
         assert (replaced["feedback"], replaced["feedback_withheld"]) == (None, objection)
@@ -168,13 +193,13 @@ def test_a_text_that_no_learner_may_see_is_replaced_by_the_bank_and_counted(
 def test_a_text_under_its_own_score_is_shown(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     write_tiny_feedback(models, both, text="Quite right")
 
-    assert ask(serve(), "rain-7", "warm air rises")["feedback"]["text"] == "Quite right"
+    assert settled(serve(), "rain-7", "warm air rises")["feedback"]["text"] == "Quite right"
 
 
 def test_what_is_cut_off_ends_with_a_whole_sentence(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     write_tiny_feedback(models, both, text="Good. And so on", endless=True)
 
-    text = ask(serve(), "rain-7", "warm air rises")["feedback"]["text"]
+    text = settled(serve(), "rain-7", "warm air rises")["feedback"]["text"]
 
     assert text.startswith("Good. And so on Good. And so on")
     assert text.endswith("on Good.")
@@ -184,22 +209,22 @@ def test_a_model_that_hangs_delays_no_score_and_is_started_anew(
     serve: Serve, models: Path, both: tuple[Item, Item]
 ) -> None:
     write_tiny_feedback(models, both, text="Nearly")
-    client = serve(feedback_timeout=2, feedback_queue=2)
-    ask(client, "heat-1", "warm air")
+    client = serve(feedback_queue=2)
+    settled(client, "heat-1", "warm air")
     [worker] = workers()
     os.kill(worker, signal.SIGSTOP)
 
-    began = time.monotonic()
-    held = [ask(client, "rain-7", "warm air", prefer=None) for _ in range(2)]
+    held = [ask(client, "rain-7", "warm air") for _ in range(2)]
     refused, without_bank = ask(client, "rain-7", "warm air"), ask(client, "heat-1", "warm air")
-    took = time.monotonic() - began
+    waiting = [read(client, reply["prediction_id"])["feedback_withheld"] for reply in held]
+    end_its_time(client)
 
-    assert took < 2
+    assert waiting == ["pending", "pending"]  # every reply came before the first text's time was over
     assert [reply["feedback_withheld"] for reply in held] == ["pending", "pending"]
     assert refused["feedback"]["text"] == "Nearly so."
     assert refused["feedback"]["instead_because"] == "queue_full"
     assert (without_bank["feedback"], without_bank["feedback_withheld"]) == (None, "queue_full")
-    first, second = (until(client, reply["prediction_id"], is_settled)["feedback"] for reply in held)
+    first, second = (until_settled(client, reply["prediction_id"])["feedback"] for reply in held)
     assert (first["source"], first["instead_because"]) == ("bank", "failed")
     assert (second["source"], second["text"]) == ("model", "Nearly")  # by the process started in its place
     assert worker not in workers()
@@ -208,57 +233,49 @@ def test_a_model_that_hangs_delays_no_score_and_is_started_anew(
 def test_a_model_that_dies_is_started_anew(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     write_tiny_feedback(models, both, text="Nearly")
     client = serve()
-    ask(client, "heat-1", "warm air")
+    settled(client, "heat-1", "warm air")
     for worker in workers():
         os.kill(worker, signal.SIGKILL)
 
-    died, after = ask(client, "heat-1", "warm air"), ask(client, "heat-1", "warm air")
+    died, after = settled(client, "heat-1", "warm air"), settled(client, "heat-1", "warm air")
 
     assert (died["score"], died["feedback_withheld"]) in ((2, None), (2, "failed"))  # its death may not be known yet
     assert after["feedback"]["text"] == "Nearly"
 
 
-def a_worker_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
-    """A real process in place of the real worker."""
-    folder = tmp_path / "packages" / "app" / "feedback"
-    folder.mkdir(parents=True)
-    for package in (folder, folder.parent):
-        (package / "__init__.py").touch()
-    (folder / "worker.py").write_text("\n".join(["import sys, time, os", *lines]))
-    monkeypatch.setattr(writer, "PACKAGES", tmp_path / "packages")
-
-
 READY = "print('{}', flush=True)"
+ASKED = "sys.stdin.readline()"
+HANG = "signal.pause()"
 
 
 @pytest.mark.parametrize(
-    "lines",
+    ("lines", "at_its_end"),
     [
-        ["sys.exit(3)"],
-        [READY, "sys.exit(3)"],
-        [READY, "os.close(0); time.sleep(60)"],
-        [READY, 'sys.stdin.readline(); print(\'{"job": 1, "text": 5, "tokens": 1}\', flush=True); time.sleep(60)'],
-        [READY, "sys.stdin.readline(); print('null', flush=True); time.sleep(60)"],
-        [READY, 'sys.stdin.readline(); print(\'{"job": 9, "text": "Nearly"}\', flush=True); time.sleep(60)'],
-        [READY, "sys.stdin.readline()", "while True: print('x' * 1000)"],
-        ["time.sleep(60)"],
+        (["sys.exit(3)"], None),
+        ([READY, "sys.exit(3)"], None),
+        (["os.close(0)", READY, HANG], "text"),
+        ([READY, ASKED, 'print(\'{"job": 1, "text": 5, "tokens": 1}\', flush=True)', HANG], None),
+        ([READY, ASKED, "print('null', flush=True)", HANG], None),
+        ([READY, ASKED, 'print(\'{"job": 9, "text": "Nearly"}\', flush=True)', HANG], None),
+        ([READY, ASKED, "while True: print('x' * 1000)"], None),
+        ([HANG], "start"),
     ],
 )
 def test_whatever_a_worker_does_costs_its_text_and_not_the_queue(
-    serve: Serve,
-    models: Path,
-    both: tuple[Item, Item],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    lines: list[str],
+    serve: Serve, models: Path, both: tuple[Item, Item], lines: list[str], at_its_end: str | None
 ) -> None:
+    """`at_its_end`: the limit that a worker which says nothing reaches."""
     write_tiny_feedback(models, both)
-    client = serve(feedback_timeout=3, feedback_queue=1)
-    a_worker_that(tmp_path, monkeypatch, *lines)
+    client = serve(feedback_queue=1)
+    sound = the_writer(client).program
+    the_writer(client).program = (sys.executable, "-c", "\n".join(["import os, signal, sys", *lines]))
 
-    failed = ask(client, "heat-1", "warm air")
-    monkeypatch.undo()
-    mended = ask(client, "heat-1", "warm air")
+    asked = ask(client, "heat-1", "warm air")
+    if at_its_end:
+        end_its_time(client, starting=at_its_end == "start")
+    failed = until_settled(client, asked["prediction_id"])
+    the_writer(client).program = sound
+    mended = settled(client, "heat-1", "warm air")
 
     assert (failed["score"], failed["feedback_withheld"]) == (2, "failed")
     assert mended["feedback"]["text"] == "Nearly"
@@ -273,13 +290,13 @@ def test_a_model_that_llama_cpp_cannot_take_is_named_in_the_log(
     metadata["sha256"]["base.gguf"] = checksum(folder / "base.gguf")
     (folder / "feedback.json").write_text(json.dumps(metadata))
 
-    assert ask(serve(), "rain-7", "warm air")["feedback"]["instead_because"] == "failed"
+    assert settled(serve(), "rain-7", "warm air")["feedback"]["instead_because"] == "failed"
     assert f"feedback model {MODEL} cannot be used: llama.cpp cannot load base.gguf" in caplog.text
 
 
 def test_the_model_gives_way_to_scores(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     write_tiny_feedback(models, both)
-    ask(serve(feedback_threads=2), "heat-1", "warm air")
+    settled(serve(feedback_threads=2), "heat-1", "warm air")
 
     [worker] = workers()
 
@@ -290,7 +307,7 @@ def test_the_model_gives_way_to_scores(serve: Serve, models: Path, both: tuple[I
 def test_no_one_else_can_talk_to_the_model(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     """llama.cpp opens a port of its own on this machine: it is locked."""
     write_tiny_feedback(models, both)
-    ask(serve(), "heat-1", "a secret response")
+    settled(serve(), "heat-1", "a secret response")
     [worker] = workers()
     inodes = {str(file.readlink()) for file in Path(f"/proc/{worker}/fd").iterdir()}
     listening = [
@@ -313,10 +330,10 @@ def test_the_end_of_the_service_ends_the_model_and_settles_what_waits(
 ) -> None:
     write_tiny_feedback(models, both, text="Nearly")
     client = serve()
-    ask(client, "heat-1", "warm air")
+    settled(client, "heat-1", "warm air")
     for worker in workers():
         os.kill(worker, signal.SIGSTOP)
-    waiting = [ask(client, item_id, "warm air", prefer=None) for item_id in ("rain-7", "heat-1")]
+    waiting = [ask(client, item_id, "warm air") for item_id in ("rain-7", "heat-1")]
 
     client.__exit__()
 
@@ -333,7 +350,7 @@ def test_what_was_lost_with_a_killed_service_is_not_pending_for_ever(
 ) -> None:
     write_tiny_feedback(models, both, text="Nearly")
     client = serve()
-    reply = ask(client, "heat-1", "warm air")
+    reply = settled(client, "heat-1", "warm air")
     sql("DELETE FROM generated_feedback")
     assert read(client, reply["prediction_id"])["feedback_withheld"] == "pending"
 
@@ -350,7 +367,7 @@ def test_a_batch_is_written_for_one_after_another(serve: Serve, models: Path, bo
     results = client.post("/score/batch", json={"responses": rows}).json()["results"]
 
     assert [row["feedback_withheld"] for row in results] == ["pending", "not_scored", "pending", "pending"]
-    told = [until(client, row["prediction_id"], is_settled)["feedback"] for row in results]
+    told = [until_settled(client, row["prediction_id"])["feedback"] for row in results]
     assert [text and text["text"] for text in told] == ["Nearly", None, "Nearly", "Nearly"]
 
 
@@ -412,7 +429,7 @@ def test_no_score_fails_because_its_feedback_cannot_be_kept(
     reply = ask(client, "heat-1", "warm secret air")
 
     assert reply["score"] == 3
-    assert "is lost (OperationalError)" in caplog.text
+    until(lambda: "is lost (OperationalError)" in caplog.text)
     assert "secret" not in caplog.text
 
 
@@ -425,7 +442,7 @@ def test_a_repeated_call_is_not_written_for_again(
 
     replies = [client.post("/score", json=body, headers={"Idempotency-Key": "a"}).json() for _ in range(2)]
 
-    told = until(client, replies[0]["prediction_id"], is_settled)
+    told = until_settled(client, replies[0]["prediction_id"])
     assert replies[0] | {"feedback": None, "feedback_withheld": "pending"} == replies[0]
     again = client.post("/score", json=body, headers={"Idempotency-Key": "a"}).json()
     assert (again["feedback"], again["feedback_withheld"]) == (told["feedback"], None)  # what has come of it since
@@ -443,4 +460,4 @@ def test_no_place_in_the_queue_is_lost_by_scores_that_could_not_be_kept(
 
     sql("ALTER TABLE gone RENAME TO predictions")
 
-    assert ask(client, "heat-1", "warm air")["feedback"]["text"] == "Nearly"
+    assert settled(client, "heat-1", "warm air")["feedback"]["text"] == "Nearly"

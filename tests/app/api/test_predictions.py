@@ -1,7 +1,7 @@
 import hashlib
 import hmac
-import time
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +9,8 @@ from starlette.testclient import TestClient
 
 from app.storage.tables import Base
 from tests.app.api.claims import BOTH, CANARY, assert_problem, body
-from tests.app.conftest import Locked, Logged, Serve, Sql
+from tests.app.conftest import PATIENT, Locked, Logged, Serve, Sql
+from tests.waiting import until
 
 LEARNER, LEARNER_KEY = "anna.schmidt@school.example", "this school's own secret"
 
@@ -210,20 +211,18 @@ def test_without_store_responses_no_text_is_kept(serve: Serve, sql: Sql) -> None
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_a_log_that_does_not_answer_is_not_waited_for(
-    client: TestClient, locked: Locked, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_log_that_does_not_answer_is_not_waited_for(serve: Serve, locked: Locked) -> None:
+    client = serve()
+    hasty = serve(waits=replace(PATIENT, database=0.01))
     number = client.post("/score", json=body()).json()["prediction_id"]
-    monkeypatch.setattr("app.storage.patience.PATIENCE", 0.3)
 
     with locked("predictions"):
         replies = [
-            client.get("/predictions"),
-            client.get(f"/predictions/{number}"),
-            client.post(f"/predictions/{number}/review", json={"score": 1, "reviewer": "Ana"}),
+            hasty.get("/predictions"),
+            hasty.get(f"/predictions/{number}"),
+            hasty.post(f"/predictions/{number}/review", json={"score": 1, "reviewer": "Ana"}),
         ]
 
     for reply in replies:
         assert_problem(reply, 503, "database-unavailable")
-    while client.app_state["engine"].pool.checkedout():  # by threads that were given up
-        time.sleep(0.01)
+    until(lambda: not hasty.app_state["engine"].pool.checkedout())  # by threads that were given up

@@ -1,4 +1,4 @@
-import time
+from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
 
@@ -6,8 +6,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.app.api.claims import BOTH, assert_problem, body
-from tests.app.conftest import ITEMS, Locked, MakeKey, Serve, Sql
-from tests.waiting import until
+from tests.app.conftest import ITEMS, PATIENT, Locked, MakeKey, Serve, Sql
+from tests.waiting import HANGS, until
 
 
 def test_a_live_process_says_so(client: TestClient) -> None:
@@ -79,14 +79,11 @@ def test_a_database_out_of_reach_is_not_ready_and_not_named(serve: Serve, tmp_pa
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_a_database_that_says_nothing_is_not_ready_and_not_waited_for(
-    serve: Serve, locked: Locked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.storage.patience.PATIENCE", 0.3)
-    client = serve(silent=0.05)
+def test_a_database_that_says_nothing_is_not_ready_and_not_waited_for(serve: Serve, locked: Locked) -> None:
+    hasty, client = (serve(waits=replace(PATIENT, database=0.1, probe=probe)) for probe in (0.01, HANGS))
 
     with locked("alembic_version, idempotency_claims"):
-        ready = [client.get("/readyz") for _ in range(50)][-1]  # more than there are threads
+        ready = [hasty.get("/readyz") for _ in range(50)][-1]  # more than there are threads
         scored = client.post("/score", json=body(), headers={"Idempotency-Key": "once"})
         alive = client.get("/livez")
 
@@ -95,8 +92,8 @@ def test_a_database_that_says_nothing_is_not_ready_and_not_waited_for(
     assert scored.headers["Retry-After"]
     assert alive.status_code == 200
     until(lambda: client.get("/readyz").status_code == 200)
-    while client.app_state["engine"].pool.checkedout():  # by threads that were given up
-        time.sleep(0.01)
+    pools = [one.app_state["engine"].pool for one in (hasty, client)]
+    until(lambda: not any(pool.checkedout() for pool in pools))  # by threads that were given up
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "tokenizer.json", "student.onnx", "card.md"])
@@ -142,10 +139,10 @@ def test_without_any_item_the_service_is_not_ready(models: Path, serve: Serve, *
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_service_that_starts_where_nothing_can_be_written_is_not_ready_until_it_can(
-    serve: Serve, locked: Locked, database_url: str
+    serve: Serve, locked: Locked
 ) -> None:
     with locked("predictions"):
-        client = serve(reload_seconds=0, database_url=f"{database_url}?timeout=0.1")
+        client = serve(reload_seconds=0, waits=replace(PATIENT, lock=0.01))
         ready = client.get("/readyz")
 
     assert ready.status_code == 503
@@ -164,10 +161,8 @@ def test_a_clock_behind_the_newest_score_is_told(serve: Serve, sql: Sql, caplog:
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_a_database_that_takes_no_writes_is_not_ready_until_it_does(
-    serve: Serve, locked: Locked, database_url: str
-) -> None:
-    client = serve(database_url=f"{database_url}?timeout=0.1")
+def test_a_database_that_takes_no_writes_is_not_ready_until_it_does(serve: Serve, locked: Locked) -> None:
+    client = serve(waits=replace(PATIENT, lock=0.01))
 
     with locked("predictions"):
         assert client.get("/readyz").status_code == 200  # reading is no trouble, and nothing was to be written yet

@@ -1,4 +1,3 @@
-import time
 from datetime import UTC, datetime
 
 import anyio
@@ -24,9 +23,19 @@ def made(engine: Engine, *scopes: Scope) -> tuple[str, str]:
         return key.id, secret
 
 
+class Clock:
+    """Stands still unless a test moves it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
 def test_a_key_is_asked_for_once_in_a_moment(engine: Engine, queries: list[str]) -> None:
     key_id, secret = made(engine, Scope.SCORE, Scope.REVIEW)
-    cache = KeyCache(engine)
+    cache = KeyCache(engine, now=Clock())
     queries.clear()
 
     async def ask() -> list[object]:
@@ -41,16 +50,19 @@ def test_a_key_is_asked_for_once_in_a_moment(engine: Engine, queries: list[str])
 
 def test_a_revoked_key_is_known_to_be_after_a_moment(engine: Engine) -> None:
     key_id, secret = made(engine)
-    cache = KeyCache(engine)
+    clock = Clock()
+    cache = KeyCache(engine, now=clock)
     anyio.run(cache.find, secret)
     with Session(engine) as session, session.begin():
         keys.revoke(session, key_id)
 
-    deadline = time.monotonic() + FRESH + 2
-    while (found := anyio.run(cache.find, secret)) is not None and found.revoked_at is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    clock.seconds += 0.9 * FRESH
+    kept = anyio.run(cache.find, secret)
+    clock.seconds += 0.2 * FRESH
+    found = anyio.run(cache.find, secret)
 
+    assert kept is not None
+    assert kept.revoked_at is None
     assert found is not None
     assert found.revoked_at is not None
     assert found.revoked_at <= datetime.now(UTC)
@@ -68,9 +80,8 @@ def test_a_key_that_never_was_is_asked_for_each_time_and_not_kept(engine: Engine
     assert cache._known == {}
 
 
-def test_memory_is_bounded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.storage.key_cache.MOST", 2)
-    cache = KeyCache(engine)
+def test_memory_is_bounded(engine: Engine) -> None:
+    cache = KeyCache(engine, most=2)
     for _ in range(5):
         anyio.run(cache.find, made(engine)[1])
 
@@ -92,12 +103,12 @@ def test_the_service_closes_when_the_first_key_is_made_and_is_not_asked_again(
 
 def test_who_comes_after_a_pause_gets_no_old_answer_also_when_many_come_at_once(engine: Engine) -> None:
     key_id, secret = made(engine)
-    cache = KeyCache(engine)
+    clock = Clock()
+    cache = KeyCache(engine, now=clock)
     anyio.run(cache.find, secret)
     with Session(engine) as session, session.begin():
         keys.revoke(session, key_id)
-    for kept in cache._known.values():
-        kept.at -= 2 * FRESH
+    clock.seconds += 2 * FRESH
 
     async def at_once() -> list[bool]:
         found: list[bool] = []
@@ -116,10 +127,10 @@ def test_who_comes_after_a_pause_gets_no_old_answer_also_when_many_come_at_once(
 
 def test_one_asks_again_and_the_others_go_on_meanwhile(engine: Engine, queries: list[str]) -> None:
     _, secret = made(engine)
-    cache = KeyCache(engine)
+    clock = Clock()
+    cache = KeyCache(engine, now=clock)
     anyio.run(cache.find, secret)
-    for kept in cache._known.values():
-        kept.at -= FRESH
+    clock.seconds += FRESH
     queries.clear()
 
     async def at_once() -> None:

@@ -1,6 +1,6 @@
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Event
 from typing import Any
@@ -15,7 +15,9 @@ from app.storage.ids import uuid7
 from app.storage.log import TROUBLE, AlreadyClaimed, Claim, LogRow, PredictionLog
 from app.storage.patience import DatabaseSilent
 from app.storage.tables import LoggedPrediction
+from app.waits import USUAL
 from tests.app.conftest import Locked, Logged, Sql
+from tests.waiting import HANGS, Clock, until
 
 
 @pytest.fixture
@@ -182,7 +184,7 @@ def test_claims_of_one_transaction_are_made_in_one_order_however_they_came(engin
 
     def hold(_: object) -> None:
         at_work.set()
-        all_came.wait(20)
+        all_came.wait(HANGS)
 
     def note(*executed: Any) -> None:
         _, _, statement, _, context, _ = executed
@@ -196,7 +198,7 @@ def test_claims_of_one_transaction_are_made_in_one_order_however_they_came(engin
     async def many() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(log.record, [row()])
-            await anyio.to_thread.run_sync(at_work.wait, 20)
+            await anyio.to_thread.run_sync(at_work.wait, HANGS)
             for caller, key in came:
                 group.start_soon(log.record, [row()], Claim(caller, key, "0" * 64, []))
             while log.waiting < len(came):
@@ -242,17 +244,19 @@ def test_the_databases_own_trouble_is_met_once_for_all_who_wait(
 ) -> None:
     met: list[SQLAlchemyError] = []
     told: list[SQLAlchemyError] = []
+    asked: list[LogRow] = []
 
     def fail(_: object) -> None:
-        time.sleep(0.05)  # the others come meanwhile
+        until(lambda: len(asked) == 40)  # the others come meanwhile
         met.append(kind("INSERT", {}, Exception()) if issubclass(kind, DBAPIError) else kind())
         raise met[-1]
 
     event.listen(engine, "begin", fail)
 
     async def one() -> None:
+        asked.append(row())
         with suppress(*TROUBLE):
-            await log.record([row()])
+            await log.record(asked[-1:])
             return
         told.append(met[-1])
 
@@ -269,9 +273,11 @@ def test_the_databases_own_trouble_is_met_once_for_all_who_wait(
 
 
 def test_who_waits_for_a_silent_database_is_told_and_what_had_not_begun_is_not_done(
-    log: PredictionLog, logged: Logged, locked: Locked, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, logged: Logged, locked: Locked
 ) -> None:
-    monkeypatch.setattr("app.storage.patience.PATIENCE", 0.3)
+    log = PredictionLog(engine, waits=replace(USUAL, end=HANGS))
+    writing = Event()
+    event.listen(engine, "before_cursor_execute", lambda *_: writing.set())
     began, waits = row(), row()
     silent: list[str] = []
 
@@ -282,11 +288,14 @@ def test_who_waits_for_a_silent_database_is_told_and_what_had_not_begun_is_not_d
             silent.append(own["prediction_id"])
 
     async def both() -> None:
+        clock = Clock()
         with locked("predictions"):
             async with anyio.create_task_group() as group:
                 group.start_soon(one, began)
-                await anyio.sleep(0.1)
+                await anyio.to_thread.run_sync(writing.wait, HANGS)
                 group.start_soon(one, waits)
+                await anyio.to_thread.run_sync(until, lambda: log.waiting == 1)
+                await clock.put_forward(USUAL.database)
         await log.aclose()
 
     anyio.run(both)
