@@ -26,6 +26,7 @@ from training.compare.figures import sections
 from training.compare.report import write_report
 from training.compare.results import read_results
 from training.compare.run import SEEDS, compare
+from training.compare.settings import EVERY_PART
 from training.config import TrainingConfig
 from training.datasets import read_data
 from training.lesson import Lesson
@@ -134,8 +135,10 @@ def _variants() -> list[Contestant]:
         "the most probable score": most_probable_decoding,
         "the rounded expected score": rounded_decoding,
     }
-    variants = [Contestant(name.replace(" ", "_"), name, True, make, timed=False) for name, make in made.items()]
-    return [Contestant("student", "full recipe", True, full_recipe, timed=False), *variants]
+    variants = [
+        Contestant(name.replace(" ", "_"), name, True, make, EVERY_PART, timed=False) for name, make in made.items()
+    ]
+    return [Contestant("student", "full recipe", True, full_recipe, EVERY_PART, timed=False), *variants]
 
 
 def main(

@@ -87,11 +87,7 @@ def fine_tuned(
     on from the last epoch, a finished member is only read.
     """
     rows = [[(row.context, row.text, row.target) for row in part] for part in (fit, validation)]
-    adaptation = {"kind", "adapter_rank", "adapter_learning_rate"}
-    settings = config.model_dump(exclude={*NOT_LEARNT_BY, *adaptation})
-    settings |= {"base": fingerprint(config.base)}
-    settings |= config.model_dump(include=adaptation) if config.has_adapters else {}
-    settings |= {"precision": config.precision} if config.precision != "float32" else {}
+    settings = learnt_by(config)
     members, keys = [], []
     for number in range(config.members):
         member_seed = 1000 * seed + number
@@ -107,6 +103,15 @@ def fine_tuned(
         history = tuple(json.loads((folder / HISTORY).read_text()))
         members.append(Member(network, history, seconds_of([folder / WEIGHTS])))
     return FineTuned(key_of(keys), tuple(members), tokenizer, config.max_tokens)
+
+
+def learnt_by(config: TeacherConfig) -> dict[str, object]:
+    """Return the settings that a member's weights depend on, the base by its content."""
+    adaptation = {"kind", "adapter_rank", "adapter_learning_rate"}
+    settings = config.model_dump(exclude={*NOT_LEARNT_BY, *adaptation})
+    settings |= {"base": fingerprint(config.base)}
+    settings |= config.model_dump(include=adaptation) if config.has_adapters else {}
+    return settings | ({"precision": config.precision} if config.precision != "float32" else {})
 
 
 def _network(item: Item, config: TeacherConfig, seed: int) -> tuple[PreTrainedTokenizerBase, ScoringEncoder]:

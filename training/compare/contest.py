@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.scoring.bundle import Head
 from app.scoring.decoding import Outputs
+from training.compare.settings import Part
 from training.config import TrainingConfig
 from training.measure import Unfitted, pooled_head, unfitted
 from training.teach import Taught
@@ -49,6 +50,7 @@ class Contestant:
     title: str
     seeded: bool  # whether it is made with several seeds
     make: Callable[[Contest, int], list[Competitor]]
+    reads: tuple[Part, ...]  # settings that decide what it comes to; a change of others does not make it anew
     timed: bool = True
 
 

@@ -4,6 +4,7 @@ Ordered scales: the mean over items of QWK.  Labels and grades: macro-F1 and RMS
 since few responses an item say little.  Seeds are averaged as figures, not as scores.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -113,11 +114,16 @@ def _section(kind: Kind, items: Sequence[ItemResult], titles: dict[str, str]) ->
 
 
 def _settings(items: Sequence[ItemResult]) -> int:
-    """Settings that items with a teacher of their own do not use are left out of the hash of theirs."""
-    found: dict[bool, set[str]] = {True: set(), False: set()}
+    """Return how many different settings of one part there are, at most.
+
+    Items that share a teacher read other settings than the rest: each are counted by themselves.
+    """
+    found: dict[tuple[bool, str], set[str]] = defaultdict(set)
     for item in items:
-        found[item.group == item.item_id].update(own.settings for own in item.found.values())
-    return max(map(len, found.values()))
+        for own in item.found.values():
+            for part, settings in own.settings.items():
+                found[item.group == item.item_id, part].add(settings)
+    return max(map(len, found.values()), default=1)
 
 
 def _entry(items: Sequence[ItemResult], name: str) -> _Entry | None:

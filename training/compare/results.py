@@ -41,8 +41,8 @@ class Timing(Value):
 class Found(Value):
     """One contestant on one item."""
 
-    key: str  # a hash of data, settings and contestant
-    settings: str  # a hash of the settings alone
+    key: str  # a hash of data, contestant and the settings that it reads
+    settings: dict[str, str]  # hashes of the settings that it reads, by their part
     parameters: int
     seconds: float | None
     seeds: dict[int, Seed]

@@ -14,30 +14,32 @@ from training.compare.contest import Competitor, Contest, Contestant, head_of
 from training.compare.figures import CONSTANT, STUDENT
 from training.compare.latency import milliseconds
 from training.compare.results import Found, ItemResult, Seed, Timing, read_result, write_result
+from training.compare.settings import EVERY_PART, Part, hashes
 from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.groups import Group, groups
 from training.progress import console
 from training.splits import split
 from training.teach import teach
-from training.weights import fingerprint
 
-FORMAT = 3  # of the keys: raised when contestants, or how all are decoded, change
+FORMAT = 4  # of the keys: raised when contestants, or how all are decoded, change
 SEEDS = 3  # of what is seeded, if nobody says otherwise
-UNUSED = {"phrases": True}  # settings of attacks, which nobody is tried by here
-SHARED = {"teacher": {"shared_min_steps"}, "distillation": {"shared_epochs"}}  # settings for items that share a teacher
 TIMED_ITEMS = 3  # of a group: its networks are of one size
 
 TEACHER, TINY_BERT = "teacher", "tiny_bert"
+SPLIT: tuple[Part, ...] = ("split",)
+TAUGHT: tuple[Part, ...] = ("split", "unlabelled", "teacher")
+LABELS_ALONE: tuple[Part, ...] = ("split", "unlabelled", "student", "distillation")
+PUBLISHED: tuple[Part, ...] = (*LABELS_ALONE, "teacher", "soft_weight")
 CONTESTANTS = (
-    Contestant(CONSTANT, "the commonest score", False, baselines.constant, timed=False),
-    Contestant("tf_idf", "TF-IDF, linear", False, baselines.linear),
-    Contestant("tf_idf_small", "TF-IDF, linear, at most 30,000 weights", False, baselines.linear_within_budget),
-    Contestant("human_labels", "student, human labels alone", True, distilled.human_labels),
-    Contestant("published_loss", "student, published loss alone", True, distilled.published_loss),
-    Contestant(STUDENT, "student, full recipe", True, distilled.full_recipe),
-    Contestant(TINY_BERT, "TinyBERT-class, distilled", False, tinybert.tiny_berts),
-    Contestant(TEACHER, "teacher", False, encoders.teachers),
+    Contestant(CONSTANT, "the commonest score", False, baselines.constant, SPLIT, timed=False),
+    Contestant("tf_idf", "TF-IDF, linear", False, baselines.linear, SPLIT),
+    Contestant("tf_idf_small", "TF-IDF, linear, at most 30,000 weights", False, baselines.linear_within_budget, SPLIT),
+    Contestant("human_labels", "student, human labels alone", True, distilled.human_labels, LABELS_ALONE),
+    Contestant("published_loss", "student, published loss alone", True, distilled.published_loss, PUBLISHED),
+    Contestant(STUDENT, "student, full recipe", True, distilled.full_recipe, EVERY_PART),
+    Contestant(TINY_BERT, "TinyBERT-class, distilled", False, tinybert.tiny_berts, (*TAUGHT, "augmented")),
+    Contestant(TEACHER, "teacher", False, encoders.teachers, TAUGHT),
 )
 TITLES = {contestant.name: contestant.title for contestant in CONTESTANTS}
 
@@ -71,10 +73,10 @@ class _GroupResults:
         self, group: Group, config: TrainingConfig, folder: Path, contestants: Sequence[Contestant], seeds: int
     ) -> None:
         self._folder, self.contestants, self._seeds = folder, contestants, seeds
-        unused = UNUSED | (SHARED if len(group.members) == 1 else {})
-        self._settings = key_of(FORMAT, config.model_dump(exclude=unused), fingerprint(config.teacher.base))
+        several = len(group.members) > 1
+        self._settings = {own.name: hashes(own.reads, config, several=several) for own in contestants}
         self._keys = [
-            {c.name: key_of(self._settings, c.name, group.data_sha256(data)) for c in contestants}
+            {name: key_of(FORMAT, name, read, group.data_sha256(data)) for name, read in self._settings.items()}
             for data in group.members
         ]
         self.results = [
@@ -117,9 +119,12 @@ class _GroupResults:
         if not made:
             for number, result in enumerate(self.results):
                 absent = Seed(values=[], predictions=[])
-                key = self._keys[number][contestant.name]
                 result.found[contestant.name] = Found(
-                    key=key, settings=self._settings, parameters=0, seconds=None, seeds={seed: absent}
+                    key=self._keys[number][contestant.name],
+                    settings=self._settings[contestant.name],
+                    parameters=0,
+                    seconds=None,
+                    seeds={seed: absent},
                 )
             return
         head = head_of(contest, made)
@@ -127,7 +132,8 @@ class _GroupResults:
             parts, result = contest.taught.parts[number], self.results[number]
             outputs = own.outputs([row.text for row in parts.dev])
             key, before = self._keys[number][contestant.name], result.found.get(contestant.name)
-            found = Found(key=key, settings=self._settings, parameters=own.parameters, seconds=own.seconds, seeds={})
+            read = self._settings[contestant.name]
+            found = Found(key=key, settings=read, parameters=own.parameters, seconds=own.seconds, seeds={})
             if before is not None and before.key == key:
                 found.seeds, found.timings = before.seeds, before.timings
             found.seeds[seed] = Seed(

@@ -10,6 +10,7 @@ from tests.training.data import ITEM, item_data
 from training.compare.contest import Competitor, Contest, Contestant, Runtime
 from training.compare.results import ItemResult, read_results
 from training.compare.run import compare
+from training.compare.settings import EVERY_PART
 from training.config import TrainingConfig
 from training.datasets import ItemData
 
@@ -34,7 +35,7 @@ class Fakes:
             made = Competitor(outputs, 7, 1.5, lambda: [Runtime("float32", 99, outputs)])
             return [] if absent else [made for _ in contest.taught.parts]
 
-        return Contestant(name, f"the {name}", seeded, make)
+        return Contestant(name, f"the {name}", seeded, make, EVERY_PART)
 
     def making(self) -> list[tuple[str, int, str]]:
         """What was made since the last call."""

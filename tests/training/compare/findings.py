@@ -18,7 +18,7 @@ def found(*seeds: Values, parameters: int = 100, seconds: float | None = 120, ti
     timing = Timing(bytes=1000, alone_ms=0.5, batched_ms=0.25, values=list(timed))
     return Found(
         key="any",
-        settings="any",
+        settings={"split": "any"},
         parameters=parameters,
         seconds=seconds,
         seeds={number: Seed(values=list(values), predictions=[]) for number, values in enumerate(seeds)},

@@ -174,6 +174,25 @@ def test_contestants_stand_in_the_order_of_the_titles() -> None:
     assert [row.title for row in only(items).contestants] == ["the student", "its teacher"]
 
 
+@pytest.mark.parametrize(
+    ("student", "teacher", "settings"),
+    [
+        ({"split": "1", "student": "1"}, {"split": "1"}, 1),  # each reads others
+        ({"split": "1", "student": "1"}, {"split": "2"}, 2),
+        ({"split": "1", "student": "2"}, {"split": "1"}, 2),  # another student than that of the other item
+    ],
+)
+def test_settings_differ_where_a_part_of_them_does(
+    student: dict[str, str], teacher: dict[str, str], settings: int
+) -> None:
+    first, second = two_items()
+    first.found[STUDENT].settings = {"split": "1", "student": "1"}
+    second.found[STUDENT].settings = student
+    second.found["teacher"] = found([0, 1, 2]).model_copy(update={"settings": teacher})
+
+    assert only([first, second]).settings == settings
+
+
 def test_items_without_dev_rows_are_in_no_section() -> None:
     empty = result("heat-9", [], student=found([]))
 

@@ -39,7 +39,7 @@ def test_who_cannot_take_part_is_not_asked_again(tmp_path: Path, config: Trainin
 
     assert fakes.making() == []
     [section] = sections([result], {contestant.name: "any" for contestant in fakes.all})
-    assert [row.name for row in section.contestants] == ["once", "seeded", "last", "human"]
+    assert [row.name for row in section.contestants] == ["once", "seeded", "last"]
 
 
 def test_settings_of_attacks_change_nothing(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
@@ -51,8 +51,21 @@ def test_settings_of_attacks_change_nothing(tmp_path: Path, config: TrainingConf
     assert fakes.making() == []
 
 
+def test_who_does_not_read_a_setting_is_not_made_anew_by_it(
+    tmp_path: Path, config: TrainingConfig, fakes: Fakes
+) -> None:
+    fakes.all = [replace(fakes.of("linear"), reads=("split",), timed=False), replace(fakes.of("student"), timed=False)]
+    run(tmp_path, config, fakes, A)
+    fakes.making()
+
+    wider = config.student.model_copy(update={"hidden": 2 * config.student.hidden})
+    run(tmp_path, config.model_copy(update={"student": wider}), fakes, A)
+
+    assert fakes.making() == [("student", 0, "a")]
+
+
 def test_what_is_not_timed_is_not_missed(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
-    fakes.all = [Contestant("constant", "the commonest score", False, constant, timed=False), fakes.of("once")]
+    fakes.all = [Contestant("constant", "the commonest score", False, constant, (), timed=False), fakes.of("once")]
     result = run(tmp_path, config, fakes, A)["a"]
     fakes.making()
 
