@@ -63,11 +63,12 @@ def check(
         "conflicts",
         "leaks",
         "seen",
+        "over-long",
     ):
         table.add_column(name, overflow="fold")
     for s in summaries:
         scores = ", ".join(f"{name}: {count}" for name, count in s.distribution.items())
-        counts = (s.blank, s.duplicates, s.conflicts, s.leaks, s.seen)
+        counts = (s.blank, s.duplicates, s.conflicts, s.leaks, s.seen, f"{s.over_long:.1%}")
         raters = (str(s.double_scored), s.agreement_of_raters)
         table.add_row(s.item_id, str(s.train), str(s.dev), str(s.unlabelled), scores, *raters, *map(str, counts))
     print_table(table)

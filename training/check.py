@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 
 from app.scoring.agreement import MIN_PAIRS, cohens_kappa, defined, exact_agreement, quadratic_weighted_kappa
+from app.scoring.gate import Policy
 from app.scoring.item import Item
 from app.scoring.text import is_blank
+from training.conditions import contradicted, contradiction_warning
+from training.config import StudentConfig
 from training.datasets import DataSet, ItemData
 from training.datasets.responses import MarkedResponse
+from training.lengths import enough_tokens, expected_counts, over_long_share, over_long_warning
 from training.splits import folded
 
 
@@ -35,6 +39,11 @@ class ItemSummary:
     duplicates: int  # rows of train whose text stands in an earlier row
     conflicts: int  # texts that stand in train with different scores
     leaks: int  # rows of dev whose text or learner stands in train
+    over_long: float  # share of train and dev that student.max_tokens would cut, by default
+    enough_tokens: int | None  # student.max_tokens that the gate asks for, where the default is too little
+    refusals_contradicted: dict[
+        str, int
+    ]  # the item's refusals that earned something; in how many rows of train and dev
     seen: int  # rows of dev whose text stands in unlabelled: a student sees it, though no human score
 
     def as_dict(self) -> dict[str, Any]:
@@ -53,13 +62,23 @@ class ItemSummary:
     @property
     def warnings(self) -> list[str]:
         """Return a sentence for each fault that would make figures wrong without stopping a run."""
-        if not self.outside_raters:
-            return []
-        return [
+        found = []
+        if self.outside_raters:
+            found.append(self._of_raters)
+        if self.enough_tokens is not None:
+            shares = {"train and dev": self.over_long}
+            found.append(over_long_warning(self.item_id, shares, StudentConfig().max_tokens, self.enough_tokens))
+        for entry, count in self.refusals_contradicted.items():
+            found.append(contradiction_warning(self.item_id, entry, count))
+        return found
+
+    @property
+    def _of_raters(self) -> str:
+        return (
             f"{self.item_id}: the score of {self.outside_raters} row(s) of train and dev lies outside the range of "
             "score_1 and score_2, as a sum of two raters does. Figures that compare the machine with both raters, such "
             "as PRMSE, will be wrong. Write a score between the two, or leave score_1 and score_2 out."
-        ]
+        )
 
 
 def summarise(data: DataSet) -> list[ItemSummary]:
@@ -74,6 +93,8 @@ def _summary(data: ItemData) -> ItemSummary:
         scores[folded(row.text)].add(row.value)
     unlabelled = {folded(row.text) for row in data.unlabelled}
     learners = {row.learner_id for row in train} - {None}
+    counts, limit = _token_counts(data), Policy().max_over_long
+    over_long = over_long_share(counts, StudentConfig().max_tokens)
     return ItemSummary(
         item_id=item.item_id,
         scale=item.scale,
@@ -86,9 +107,19 @@ def _summary(data: ItemData) -> ItemSummary:
         blank=sum(is_blank(row.text) for row in train),
         duplicates=len(train) - len(scores),
         conflicts=sum(len(values) > 1 for values in scores.values()),
+        over_long=over_long,
+        enough_tokens=enough_tokens(counts, limit) if over_long > limit else None,
+        refusals_contradicted=contradicted(item, (*train, *data.dev)),
         seen=sum(folded(row.text) in unlabelled for row in data.dev),
         leaks=sum(folded(row.text) in scores or row.learner_id in learners for row in data.dev),
     )
+
+
+def _token_counts(data: ItemData) -> list[int]:
+    """Return the tokens of each row of train and dev, by a tokenizer learnt from train and unlabelled."""
+    marked = [row.text for row in (*data.train, *data.dev) if not is_blank(row.text)]
+    written = [row.text for row in (*data.train, *data.unlabelled) if not is_blank(row.text)]
+    return expected_counts(marked, written, StudentConfig())
 
 
 def _distribution(item: Item, values: Sequence[float]) -> dict[str, int]:

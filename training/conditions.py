@@ -90,6 +90,15 @@ def contradicted(item: Item, rows: Iterable[MarkedResponse]) -> dict[str, int]:
     return {entry: answers[normalised(entry)] for entry in item.refusals if normalised(entry) in answers}
 
 
+def contradiction_warning(item_id: str, entry: str, count: int) -> str:
+    """Return what marked rows say of an item's refusal, and what to do."""
+    return (
+        f"{item_id}: `refusals` lists {entry!r}, and {count} marked response(s) with this text earned more than the "
+        "worst score, or have a label without order. None of them reaches a student. Take the entry out of `refusals` "
+        "if it can be an answer."
+    )
+
+
 def _earning(item: Item, rows: Iterable[MarkedResponse]) -> Counter[str]:
     """Count the rows of each normalised text that have more than the worst score, or a label of a nominal item."""
     return Counter(normalised(row.text) for row in rows if not item.is_worst(row.value))

@@ -19,6 +19,7 @@ from pydantic import (
 from app.scoring.gate import Policy
 from training.errors import BadConfig
 
+MOST_TOKENS = 4096  # of a response that a student may be made to read
 PARAMETER_BUDGET = 30_000  # learned weights a student may have, embeddings included
 
 NotBlank = Annotated[str, StringConstraints(pattern=r"\S")]
@@ -125,7 +126,7 @@ class StudentConfig(Config):
     vocabulary: int = Field(default=1000, ge=8, description="Word pieces.")
     embedding: int = Field(default=16, ge=1)
     hidden: int = Field(default=32, ge=1, description="Units of the GRU, each way.")
-    max_tokens: int = Field(default=256, ge=2, le=4096)
+    max_tokens: int = Field(default=256, ge=2, le=MOST_TOKENS, description="Longer responses are cut, the start kept.")
     dropout: float = Field(default=0.2, ge=0, lt=1)
 
 

@@ -17,7 +17,7 @@ from app.scoring.evidence import LearningPoint
 from app.scoring.student import Student
 from training.attacks import attacks, good_responses
 from training.card import card_of
-from training.conditions import learn_limits
+from training.conditions import contradicted, contradiction_warning, learn_limits
 from training.config import TrainingConfig
 from training.curve import enough_rows, learning_curve
 from training.datasets import ItemData
@@ -43,6 +43,9 @@ def train(items: Sequence[ItemData], models: Path, config: TrainingConfig, cache
     good = {data.item.item_id: good_responses(data.item, data.dev or data.train) for data in items}
     together = groups(items, config.teacher.own_from)
     enough_rows(together, config)
+    for data in items:
+        for entry, count in contradicted(data.item, (*data.train, *data.dev)).items():
+            console.print(f"warning: {contradiction_warning(data.item.item_id, entry, count)}")
     for group in together:
         made = [_made_before(data, group, models, config) for data in group.members]
         if None not in made:

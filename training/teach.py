@@ -9,7 +9,9 @@ from training.api_teacher import ApiTeacher, question
 from training.config import TrainingConfig
 from training.errors import BadConfig, TooFewRows
 from training.groups import Group
+from training.lengths import enough_tokens, over_long_share, over_long_warning, token_counts
 from training.lesson import Lesson, Texts, lesson_for, texts_for
+from training.progress import console
 from training.splits import Parts, split_together
 from training.students import StudentFiles, check_budget, make_students
 from training.teacher import Teacher, fine_tuned
@@ -44,6 +46,8 @@ def teach(group: Group, config: TrainingConfig, cache: Path) -> Taught:
     texts = tuple(texts_for(own, config) for own in parts)
     tokenizer = tokenizer_for(texts, config)
     check_budget(parts[0].item, tokenizer, config.student)  # said before the teacher's hours
+    for own in parts:
+        warn_of_length(own, tokenizer, config)
     teacher: Teacher | None = None
     if config.distillation.soft_weight > 0 and config.teacher.kind == "api":
         if config.teacher.api is None:
@@ -70,6 +74,17 @@ def parts_of(group: Group, config: TrainingConfig) -> tuple[Parts, ...]:
         rows = sum(len(own.marked) for own in parts)
         raise TooFewRows(f"{group.name}: {rows} marked responses are too few to carve a validation part from")
     return parts
+
+
+def warn_of_length(parts: Parts, tokenizer: bytes, config: TrainingConfig) -> None:
+    """Print which share of an item's responses its student will not read to the end, if that is too many."""
+    by_part = {"train": parts.marked, "dev": parts.dev}
+    counts = {name: token_counts(tokenizer, [row.text for row in rows]) for name, rows in by_part.items() if rows}
+    limit, most = config.release.max_over_long, config.student.max_tokens
+    shares = {name: over_long_share(own, most) for name, own in counts.items()}
+    if max(shares.values()) > limit:
+        enough = max(enough_tokens(own, limit) for own in counts.values())
+        console.print(f"warning: {over_long_warning(parts.item.item_id, shares, most, enough)}")
 
 
 def tokenizer_for(texts: Sequence[Texts], config: TrainingConfig) -> bytes:

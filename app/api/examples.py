@@ -108,6 +108,7 @@ ITEM_EXAMPLE: dict[str, JsonValue] = {
             {"rule": "worst recall", "measured": 0.675, "limit": 0.3, "passed": True, "note": ""},
             {"rule": "calibration error", "measured": 0.09, "limit": 0.1, "passed": True, "note": ""},
             {"rule": "junk accepted", "measured": 0.0, "limit": 0.05, "passed": True, "note": ""},
+            {"rule": "over-long responses", "measured": 0.0, "limit": 0.05, "passed": True, "note": ""},
             {"rule": "threshold", "measured": 0.8392, "limit": None, "passed": True, "note": ""},
         ],
     },

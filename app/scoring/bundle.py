@@ -127,7 +127,7 @@ class Bundle(Value):
     @property
     def gate(self) -> Gate:
         """Whether its scores may stand without a person, rule by rule."""
-        return gate_of(self.item, self.agreement, self.evidence, self.threshold, self.policy)
+        return gate_of(self.item, self.agreement, self.evidence, self.flagged, self.threshold, self.policy)
 
     def without_limits(self) -> Self:
         """What is kept of every item: the limits are most of a bundle, and only a student that is loaded needs them."""

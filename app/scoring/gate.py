@@ -4,7 +4,7 @@ Defaults follow Williamson, Xi & Breyer (2012), "A Framework for Evaluation and 
 rules are ours.  The gate is computed from bundle.json alone, so that whoever reads ACTIVE can compute it again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,6 +35,9 @@ class Policy(BaseModel):
     min_recall: float = Field(default=0.3, ge=0, le=1, description="Of every score that 20 responses or more have.")
     max_ece: float = Field(default=0.1, ge=0, le=1, description="Expected calibration error.")
     max_junk: float = Field(default=0.05, ge=0, le=1, description="Share of junk that would stand with a score.")
+    max_over_long: float = Field(
+        default=0.05, ge=0, le=1, description="Share of responses whose end the student does not read."
+    )
 
 
 class Check(BaseModel):
@@ -61,18 +64,28 @@ class Gate(BaseModel):
 
 
 def gate_of(
-    item: Item, agreement: Agreement | None, evidence: Evidence, threshold: float | None, policy: Policy
+    item: Item,
+    agreement: Agreement | None,
+    evidence: Evidence,
+    flagged: Mapping[str, float],
+    threshold: float | None,
+    policy: Policy,
 ) -> Gate:
-    """Every rule, the passed ones too."""
+    """Return every rule, the passed ones too.  `flagged`: share of responses under each flag that held for any."""
     if agreement is None:
         checks = [_check("marked responses", 0, least=policy.min_responses)]
     else:
-        checks = list(_checks(item.is_ordered, agreement, evidence, threshold, policy))
+        checks = list(_checks(item.is_ordered, agreement, evidence, flagged, threshold, policy))
     return Gate(passed=all(check.passed for check in checks), checks=tuple(checks))
 
 
 def _checks(
-    ordered: bool, agreement: Agreement, evidence: Evidence, threshold: float | None, policy: Policy
+    ordered: bool,
+    agreement: Agreement,
+    evidence: Evidence,
+    flagged: Mapping[str, float],
+    threshold: float | None,
+    policy: Policy,
 ) -> Iterator[Check]:
     name = "QWK" if ordered else "exact agreement"
     own, human = (agreement.qwk, agreement.human_qwk) if ordered else (agreement.exact, agreement.human_exact)
@@ -104,6 +117,8 @@ def _checks(
             yield _check("worst recall", recall, least=policy.min_recall)
     yield _check("calibration error", evidence.ece, most=policy.max_ece)
     yield _check("junk accepted", evidence.junk_accepted, most=policy.max_junk)
+    over_long = _check("over-long responses", flagged.get("over_long", 0.0), most=policy.max_over_long)
+    yield over_long if over_long.passed else over_long.model_copy(update={"note": "raise student.max_tokens"})
     found = threshold is not None
     note = "" if found else "no confidence reaches the agreement asked for"
     yield Check(rule="threshold", measured=_rounded(threshold), limit=None, passed=found, note=note)

@@ -5,8 +5,9 @@ import pytest
 
 from app.scoring.agreement import MIN_PAIRS
 from app.scoring.item import Item
-from tests.training.data import GRADES, ITEM, LABELS, item_data, marked
+from tests.training.data import FILLERS, GRADES, IDEAS, ITEM, LABELS, item_data, marked
 from training.check import summarise
+from training.config import StudentConfig
 from training.datasets import DataSet
 
 
@@ -126,3 +127,26 @@ def test_scores_outside_the_range_of_their_raters_are_counted_and_warned_of(
 
     assert summary.outside_raters == 2 * outside
     assert len(summary.warnings) == outside
+
+
+def test_it_warns_of_responses_that_would_be_cut_and_of_refusals_that_are_answers() -> None:
+    item = ITEM.model_copy(update={"refusals": ("none", "no comment")})
+    long = " ".join(f"{IDEAS[n % 3]} {FILLERS[n % 6]}" for n in range(80))
+    first, *others = (replace(row, text=f"{row.text} {long}", raters=None) for row in marked(40))
+    train = (*others, replace(first, text="None!", value=1), replace(first, id="again", text="no comment", value=0))
+
+    [summary] = summarise(DataSet({item.item_id: item}, train, (replace(first, id="d", text="none", value=3),), ()))
+
+    assert summary.over_long == pytest.approx(39 / 42)
+    assert summary.enough_tokens is not None
+    assert summary.enough_tokens > StudentConfig().max_tokens
+    assert summary.refusals_contradicted == {"none": 2}
+    cut, answered = summary.warnings
+    assert "student.max_tokens" in cut
+    assert "'none', and 2 marked" in answered
+
+
+def test_it_says_nothing_of_responses_of_a_usual_length() -> None:
+    [summary] = summarise(DataSet({ITEM.item_id: ITEM}, marked(40), (), ()))
+
+    assert (summary.over_long, summary.enough_tokens, summary.warnings) == (0, None, [])

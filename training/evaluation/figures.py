@@ -132,7 +132,7 @@ def figures_of(
         prmse=defined(prmse(machine[double], raters)) if has_prmse else None,
         degradation=_degradation(item, agreement),
         evidence=evidence,
-        gate=gate_of(item, agreement, evidence, bundle.threshold, bundle.policy),
+        gate=gate_of(item, agreement, evidence, flagged(judged), bundle.threshold, bundle.policy),
         scores=tuple(item.names()),
         confusion=_confusion(item, human, machine),
         calibration=reliability([pair.score.confidence for pair in found], correct(item, found)) if found else [],

@@ -117,6 +117,7 @@ def test_a_passed_gate_is_shown_rule_by_rule(client: TestClient) -> None:
         "difference of groups": (None, None, True),
         "calibration error": (0.02, 0.1, True),
         "junk accepted": (0, 0.05, True),
+        "over-long responses": (0, 0.05, True),
         "threshold": (0.8, None, True),
     }
     assert [own["note"] for own in gate["checks"] if own["note"]] == ["no group of 100 responses or more"]

@@ -23,6 +23,7 @@ RULES = [
     "worst recall",
     "calibration error",
     "junk accepted",
+    "over-long responses",
     "threshold",
 ]
 
@@ -46,12 +47,14 @@ def gate(
     evidence: dict[str, Any] | None = None,
     threshold: float | None = 0.8,
     policy: Policy | None = None,
+    over_long: float = 0.05,
 ) -> Gate:
     """Of what is just good enough, but for the changes."""
     return gate_of(
         item,
         AT_ITS_LIMITS.model_copy(update=agreement or {}),
         JUST_ENOUGH.model_copy(update=evidence or {}),
+        {"over_long": over_long},
         threshold,
         policy or Policy(),
     )
@@ -105,6 +108,7 @@ def test_one_figure_beyond_its_limit_fails_its_own_rule_and_the_whole(
         (Policy(min_recall=0.31), "worst recall"),
         (Policy(max_ece=0.09), "calibration error"),
         (Policy(max_junk=0.04), "junk accepted"),
+        (Policy(max_over_long=0.04), "over-long responses"),
     ],
 )
 def test_each_limit_is_an_items_own(policy: Policy, rule: str) -> None:
@@ -128,14 +132,25 @@ def test_what_was_not_measured_is_not_passed(agreement: dict[str, Any], evidence
 
 
 def test_where_nothing_was_measured_the_number_of_responses_says_so() -> None:
-    found = gate_of(POINTS, None, Evidence(), 0.8, Policy())
+    found = gate_of(POINTS, None, Evidence(), {}, 0.8, Policy())
 
     assert found.checks == (Check(rule="marked responses", measured=0, limit=100, passed=False),)
     assert not found.passed
 
 
+@pytest.mark.parametrize("over_long", [0.0501, 1.0])
+def test_responses_that_are_cut_name_the_setting_to_raise(over_long: float) -> None:
+    found = gate(over_long=over_long)
+
+    assert found.failed == ["over-long responses"]
+    own = check(found, "over-long responses")
+    assert (own.measured, own.limit) == (over_long, 0.05)
+    assert "student.max_tokens" in own.note
+    assert check(gate(), "over-long responses").note == ""
+
+
 def test_without_evidence_nothing_passes_by_silence() -> None:
-    found = gate_of(POINTS, AT_ITS_LIMITS, Evidence(), 0.8, Policy())
+    found = gate_of(POINTS, AT_ITS_LIMITS, Evidence(), {}, 0.8, Policy())
 
     assert found.failed == ["calibration error", "junk accepted"]
 

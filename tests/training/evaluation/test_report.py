@@ -163,7 +163,7 @@ def test_every_rule_of_the_gate_stands_with_what_was_measured(tmp_path: Path) ->
 
     cells = Page(html(tmp_path, found)).cells
 
-    assert len(found.gate.checks) == 9
+    assert len(found.gate.checks) == 10
     for check in found.gate.checks:
         place = cells.index(check.rule, cells.index("rule"))
         numbers = ["-" if number is None else f"{number:g}" for number in (check.measured, check.limit)]
