@@ -118,8 +118,8 @@ def _summary(data: ItemData) -> ItemSummary:
 def _token_counts(data: ItemData) -> list[int]:
     """Return the tokens of each row of train and dev, by a tokenizer learnt from train and unlabelled."""
     marked = [row.text for row in (*data.train, *data.dev) if not is_blank(row.text)]
-    written = [row.text for row in (*data.train, *data.unlabelled) if not is_blank(row.text)]
-    return expected_counts(marked, written, StudentConfig())
+    written = [*(row.text for row in data.train), *(row.text for row in data.unlabelled)]
+    return expected_counts(marked, [text for text in written if not is_blank(text)], StudentConfig())
 
 
 def _distribution(item: Item, values: Sequence[float]) -> dict[str, int]:

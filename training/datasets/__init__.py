@@ -1,6 +1,7 @@
 """A folder of items and responses, as the user brings it, to typed values.  Bad rows are named, none is dropped."""
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +39,12 @@ class ItemData:
 
     @property
     def sha256(self) -> str:
-        """Of the item, less the fields that have their defaults, and all its rows as read: equal data hash alike."""
-        digest = hashlib.sha256(self.item.model_dump_json(exclude_defaults=True).encode())
+        """A hash of the item and all its rows as read: equal data hash alike.
+
+        Neither the order of the item's fields nor a field with its default changes it.
+        """
+        item = json.dumps(self.item.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
+        digest = hashlib.sha256(item.encode())
         rows: Iterable[object] = (*self.train, "dev", *self.dev, "unlabelled", *self.unlabelled)
         for row in rows:
             digest.update(repr(row).encode())
