@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.cli_bundle import bundle
 from app.cli_feedback import feedback
+from app.cli_learner import learner
 from app.console import (
     BadUsage,
     Models,
@@ -43,6 +44,7 @@ key = typer.Typer(no_args_is_help=True, help="API keys: shown once, stored as a 
 db = typer.Typer(no_args_is_help=True, help="The database.")
 cli.add_typer(bundle, name="bundle")
 cli.add_typer(feedback, name="feedback")
+cli.add_typer(learner, name="learner")
 cli.add_typer(key, name="keys")
 cli.add_typer(db, name="db")
 

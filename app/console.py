@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +20,7 @@ from app.scoring.gate import Gate, lines
 from app.settings import PREFIX, Settings, unknown_names
 from app.storage.database import BadUrl, connect, head_revision
 from app.storage.health import schema_problem
-from app.storage.trouble import Trouble
+from app.storage.trouble import DatabaseTrouble, Trouble
 
 Models = Annotated[Path | None, typer.Option("--models", help="Folder of bundles. Default: SCORELET_MODELS_DIR.")]
 
@@ -75,9 +77,33 @@ def ready_engine() -> Engine:
     return engine
 
 
+@contextmanager
+def ready_database() -> Iterator[Engine]:
+    """Give an engine as `ready_engine` does, and close its connections at the end.  A DatabaseTrouble is WorkFailed."""
+    engine = ready_engine()
+    try:
+        yield engine
+    except DatabaseTrouble as error:
+        raise failed(error.trouble) from None
+    finally:
+        engine.dispose()
+
+
 def failed(trouble: Trouble) -> WorkFailed:
     """Return the error of a command that cannot go on because of a trouble with the database."""
     return WorkFailed(str(trouble), code=trouble.code, **trouble.fields)
+
+
+def write_privately(path: Path, content: str) -> None:
+    """Write a new file that this user alone can read.  Raises WorkFailed where there is one already, or no folder."""
+    try:
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+            file.write(content)
+    except FileExistsError:
+        sentence = f"{path} is there already: name another file, or delete it first"
+        raise WorkFailed(sentence, code="file_exists", path=path) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise WorkFailed(f"{path}: there is no such folder", code="no_folder", path=path) from None
 
 
 def print_gate(gate: Gate) -> None:

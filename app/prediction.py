@@ -36,7 +36,7 @@ class Once:
 
 
 GradingProgress = Literal["FullyGraded", "PendingManual"]
-Withheld = Failure | Literal["not_scored", "no_text", "pending"]
+Withheld = Failure | Literal["not_scored", "no_text", "pending", "erased"]
 
 
 class Feedback(BaseModel):

@@ -1,8 +1,6 @@
 """The use case: score responses, record every score, answer only when the record is kept."""
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -35,6 +33,7 @@ from app.settings import Settings
 from app.shadows import Shadows
 from app.storage import predictions
 from app.storage.ids import uuid7
+from app.storage.learners import pseudonym
 from app.storage.log import AlreadyClaimed, Claim, LogRow, PredictionLog
 from app.storage.patience import in_thread
 from app.waits import USUAL, Waits
@@ -245,8 +244,7 @@ class Scorer:
         return "pending"
 
     def _pseudonym(self, learner_id: str | None) -> str | None:
-        """HMAC-SHA256 under the installation's key.  Without a key nothing is kept: a plain hash can be guessed."""
+        """Return the pseudonym of a learner.  Without a key in the settings nothing is kept."""
         if learner_id is None or self._settings.learner_key is None:
             return None
-        secret = self._settings.learner_key.get_secret_value().encode()
-        return hmac.new(secret, learner_id.encode(), hashlib.sha256).hexdigest()
+        return pseudonym(self._settings.learner_key.get_secret_value(), learner_id)

@@ -151,6 +151,7 @@ EXAMPLES: dict[type[BaseModel], JsonValue] = {
         "status": "ready",
         "open": False,
         "database": "ok",
+        "database_code": None,
         "items": ["demo-drying-towel"],
         "refused": {},
         "not_taken_up": {},

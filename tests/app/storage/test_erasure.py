@@ -1,65 +1,269 @@
-"""The statements of docs/operations.md, as an operator would run them."""
+"""A learner's words and pseudonym are planted wherever the service keeps any, then looked for in every table and file.
 
+The service runs beside, with its own connections to the database.
+"""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
 
-from tests.app.api.claims import CANARY, body
+from app.console import BadUsage, WorkFailed
+from app.storage.learners import DELETED, ERASED, erase, pseudonym, rows_of
+from app.storage.predictions import add_feedback
+from app.storage.tables import Base, GeneratedFeedback
+from tests.app.commands import Commands
 from tests.app.conftest import Serve, Sql
+from tests.programs import run, serving
+from tests.refusals import refused
 
-PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
+KEY = "this school's own secret"
+ANNA, BEN = "anna@school.example", "ben@school.example"
+CALLS = 12
+MARKERS = {ANNA: "zyzzyva", BEN: "quokkas"}
+# Columns that erasing leaves: none holds a word of a learner or tells whose row it is.
+KEPT = {
+    "predictions": {
+        "prediction_id", "created_at", "key_id", "item_id", "bundle_version", "scored_by", "score", "label",
+        "expected_score", "max_score", "gradebook_max", "gradebook_score", "probabilities", "interval",
+        "prediction_set", "confidence", "decision", "condition", "flags", "teacher", "first_score", "feedback",
+        "feedback_withheld", "response_format",
+    },
+    "human_marks": {"id", "prediction_id", "marked_at", "key_id", "reviewer", "score", "label", "gradebook_score"},
+    "generated_feedback": {"prediction_id", "created_at", "feedback_withheld", "model", "tokens", "seconds"},
+    "shadow_scores": {
+        "prediction_id", "created_at", "teacher", "score", "label", "expected_score", "confidence",
+    },
+    "shadow_versions": {
+        "prediction_id", "version", "created_at", "score", "label", "expected_score", "confidence", "decision",
+    },
+}  # fmt: skip
+OF_NO_LEARNER = {"api_keys", "seen_activations"}
 
 
-def erase(sql: Sql, where: str) -> None:
-    block = PAGE.read_text(encoding="utf-8").split("```sql\n")[1].split("```")[0]
-    statements = [statement for statement in block.split(";") if statement.strip()]
-    assert len(statements) == 4
-    for statement in statements:
-        sql(statement.replace("learner_hash = 'HASH'", where).replace("'2026-11-28'", "'2999-01-01'"))
+@pytest.fixture(params=["sqlite", "postgresql"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-def send(client: TestClient, learner: str) -> str:
-    sent = body(learner_id=learner, response=f"{CANARY} {learner}", attempt_id=f"{CANARY} of {learner}")
-    reply = client.post("/score", json=sent, headers={"Idempotency-Key": learner})
-    mark = {"score": 1, "reviewer": "A. Teacher", "reason": f"{CANARY} {learner}"}
-    client.post(f"/predictions/{reply.json()['prediction_id']}/review", json=mark)
-    return str(reply.json()["prediction_id"])
+@pytest.fixture
+def settings(models: Path, database_url: str) -> dict[str, Any]:
+    return {
+        "SCORELET_MODELS_DIR": models,
+        "SCORELET_DATABASE_URL": database_url,
+        "SCORELET_LEARNER_KEY": KEY,
+    }
 
 
-def written(sql: Sql) -> str:
-    tables = ("predictions", "human_marks", "generated_feedback", "idempotency_claims")
-    return str([sql(f"SELECT * FROM {table}") for table in tables])  # noqa: S608  # names of ours
+@pytest.fixture
+def commands(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
+    return Commands(monkeypatch, capsys, **settings)
 
 
-def test_what_a_learner_wrote_is_erased_and_nobody_elses(serve: Serve, sql: Sql) -> None:
-    client = serve(learner_key="this school's own secret")
-    of_anna, of_ben = send(client, "anna"), send(client, "ben")
-    pseudonym = client.get(f"/predictions/{of_anna}").json()["learner_hash"]
-    sql(
-        "INSERT INTO generated_feedback (prediction_id, created_at, feedback, model, tokens, seconds) VALUES "  # noqa: S608
-        f"('{of_anna}', '2026-11-28 00:00:00', '{{\"text\": \"{CANARY} anna\"}}', 'm/1', 1, 1)"
+@pytest.fixture
+def address(settings: dict[str, Any], tmp_path: Path) -> Iterator[str]:
+    """A service in a process of its own."""
+    with serving(said=tmp_path / "said.log", **settings) as (_, address):
+        yield address
+
+
+def post(address: str, path: str, body: object, key: str | None = None) -> Any:
+    headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
+    request = urllib.request.Request(f"{address}{path}", json.dumps(body).encode(), headers)  # noqa: S310  # our own
+    with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
+        return json.load(reply)
+
+
+def response(learner: str, number: int) -> dict[str, Any]:
+    marker = MARKERS[learner]
+    words = f"{marker} {number} warm air" + f" and {marker}" * (600 if number % 5 == 0 else 0)  # some fill pages
+    return {"item_id": "heat-1", "response": words, "learner_id": learner, "attempt_id": f"{marker}-{number}"}
+
+
+def plant(address: str, sql: Sql) -> list[str]:
+    """Everything that the service keeps of both learners, row by row in turn; the ids of Anna's predictions."""
+    of_anna: list[str] = []
+    for number in range(CALLS):
+        for learner in (ANNA, BEN):
+            sent = post(address, "/score", response(learner, number), f"{MARKERS[learner]}-call-{number}")
+            prediction_id = sent["prediction_id"]
+            mark = {"score": 1, "reviewer": "A. Teacher", "reason": f"{MARKERS[learner]} is right"}
+            post(address, f"/predictions/{prediction_id}/review", mark)
+            told = json.dumps({"text": MARKERS[learner], "source": "model", "version": "m/1"}).replace(":", "\\:")
+            sql(
+                "INSERT INTO generated_feedback (prediction_id, created_at, feedback, model, tokens, seconds) VALUES "  # noqa: S608
+                f"('{prediction_id}', '2026-11-28 00:00:00', '{told}', 'm/1', 1, 1)"
+            )
+            if learner == ANNA:
+                of_anna.append(prediction_id)
+    both = {"responses": [response(ANNA, 98), response(BEN, 99)]}
+    of_anna.append(post(address, "/score/batch", both, "both")["results"][0]["prediction_id"])
+    return of_anna
+
+
+def in_tables(sql: Sql, marker: str) -> int:
+    return sum(str(sql(f"SELECT * FROM {name}")).count(marker) for name in Base.metadata.tables)  # noqa: S608
+
+
+def in_files(sql: Sql, dialect: str, tmp_path: Path, *markers: str) -> list[str]:
+    """Names of the database's files, but for PostgreSQL's log of changes, that hold one of the markers."""
+    if dialect == "sqlite":
+        files = sorted(tmp_path.glob("scorelet.db*"))
+        assert [path.name for path in files] == ["scorelet.db", "scorelet.db-shm", "scorelet.db-wal"]
+    else:
+        sql("CHECKPOINT")
+        [found] = sql("SHOW data_directory")
+        [own] = sql("SELECT oid FROM pg_database WHERE datname = current_database()")
+        folder = Path(found["data_directory"])
+        files = [path for path in folder.rglob("*") if path.is_file() and "pg_wal" not in path.parts]
+        files = [path for path in files if "base" not in path.parts or str(own["oid"]) in path.parts]
+    return [path.name for path in files if any(marker.encode() in path.read_bytes() for marker in markers)]
+
+
+def test_nothing_of_a_learner_is_left_in_any_table_or_file_while_the_service_runs(
+    address: str, settings: dict[str, Any], sql: Sql, dialect: str, tmp_path: Path
+) -> None:
+    of_anna, learner_hash = plant(address, sql), pseudonym(KEY, ANNA)
+    if dialect == "postgresql":
+        sql("ANALYZE")  # samples values into a table of its own
+        assert MARKERS[ANNA] in str(sql("SELECT stavalues1::text, stavalues2::text FROM pg_statistic"))
+    assert in_tables(sql, MARKERS[ANNA]) > 40
+    assert in_files(sql, dialect, tmp_path, MARKERS[ANNA], learner_hash)
+
+    first, again = (run("scorelet", "learner", "erase", own, **settings) for own in (ANNA, learner_hash))
+
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    receipt, second = json.loads(first.stdout), json.loads(again.stdout)
+    assert receipt["erased"] == {
+        "generated_feedback": CALLS, "human_marks": CALLS, "idempotency_claims": CALLS + 1, "predictions": CALLS + 1,
+    }  # fmt: skip
+    assert set(second["erased"].values()) == {0}
+    assert receipt["pseudonym"] == learner_hash
+    assert receipt["remains"]
+    assert MARKERS[ANNA] not in first.stdout
+    assert in_tables(sql, MARKERS[ANNA]) == in_tables(sql, learner_hash) == 0
+    assert in_files(sql, dialect, tmp_path, MARKERS[ANNA], learner_hash, ANNA) == []
+    if dialect == "postgresql":
+        assert MARKERS[ANNA] not in str(sql("SELECT stavalues1::text, stavalues2::text FROM pg_statistic"))
+
+    assert in_tables(sql, MARKERS[BEN]) > 40  # nobody else's
+    again_sent = post(address, "/score", response(BEN, 7), f"{MARKERS[BEN]}-call-7")
+    assert sql(f"SELECT count(*) AS n FROM predictions WHERE prediction_id = '{again_sent['prediction_id']}'")  # noqa: S608
+    with urllib.request.urlopen(f"{address}/predictions/{of_anna[0]}") as reply:  # noqa: S310
+        anna = json.load(reply)
+    assert (anna["response"], anna["learner_hash"], anna["attempt_id"]) == (None, None, None)
+    assert (anna["score"], anna["final"]["score"], anna["human_marks"][0]["reason"]) == (3, 1, None)
+
+
+def test_every_column_is_erased_or_named_as_harmless() -> None:
+    """Whoever adds a column decides what becomes of it."""
+    undecided = {
+        f"{table.name}.{column.name}"
+        for table in Base.metadata.sorted_tables
+        for column in table.columns
+        if table.name not in OF_NO_LEARNER | {own.__tablename__ for own in DELETED}
+        and column.name not in KEPT[table.name]
+        and column.name
+        not in {name for own, names in ERASED.items() if own.__tablename__ == table.name for name in names}
+    }
+
+    assert undecided == set()
+
+
+def test_feedback_that_is_written_after_the_erasure_is_not_kept(serve: Serve, engine: Engine, sql: Sql) -> None:
+    client = serve(learner_key=KEY)
+    sent = client.post("/score", json=response(ANNA, 1)).json()
+    sql("UPDATE predictions SET feedback_withheld = 'pending'")
+
+    erase(engine, pseudonym(KEY, ANNA))
+    late = GeneratedFeedback(
+        prediction_id=sent["prediction_id"],
+        created_at=datetime.now(UTC),
+        feedback={"text": MARKERS[ANNA]},
+        model="m/1",
+        tokens=1,
+        seconds=1.0,
     )
-    before = written(sql)
-    assert before.count(f"{CANARY} anna") == 3
-    assert before.count(f"{CANARY} of anna") == before.count(pseudonym) == 1
+    with pytest.raises(IntegrityError):
+        add_feedback(engine, late)
 
-    erase(sql, f"learner_hash = '{pseudonym}'")
-
-    after = written(sql)
-    assert "anna" not in after
-    assert pseudonym not in after
-    assert (after.count(f"{CANARY} ben"), after.count(f"{CANARY} of ben")) == (2, 1)
-    anna, ben = (client.get(f"/predictions/{own}").json() for own in (of_anna, of_ben))
-    assert (anna["response"], anna["final"]["score"], ben["final"]["score"]) == (None, 1, 1)
+    assert in_tables(sql, MARKERS[ANNA]) == 0
+    assert client.get(f"/predictions/{sent['prediction_id']}").json()["feedback_withheld"] == "erased"
 
 
-@pytest.mark.parametrize(("day", "left"), [("2000-01-01", 2), ("2999-01-01", 0)])
-def test_what_is_older_than_a_day_is_erased_by_the_same(serve: Serve, sql: Sql, day: str, left: int) -> None:
-    client = serve(learner_key="this school's own secret")
-    for learner in ("anna", "ben"):
-        send(client, learner)
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_who_still_reads_the_file_as_it_was_is_told_of_and_the_command_is_repeated(
+    address: str, commands: Commands, outside: Engine, sql: Sql, database_url: str, tmp_path: Path
+) -> None:
+    post(address, "/score", response(ANNA, 1))
+    commands.set(SCORELET_DATABASE_URL=f"{database_url}?timeout=0.1")
 
-    erase(sql, f"created_at < '{day}'")
+    with outside.connect() as reader:
+        reader.execute(text("BEGIN"))
+        reader.execute(text("SELECT * FROM predictions"))
+        with refused(WorkFailed, "erasure_unfinished", why="checkpoint_busy"):
+            commands("learner", "erase", ANNA)
+        assert in_tables(sql, MARKERS[ANNA]) == 0
+        assert in_files(sql, "sqlite", tmp_path, MARKERS[ANNA])
 
-    assert sum(row["response"] is not None for row in sql("SELECT response FROM predictions")) == left
+    assert set(json.loads(commands("learner", "erase", ANNA))["erased"].values()) == {0}
+    assert in_files(sql, "sqlite", tmp_path, MARKERS[ANNA]) == []
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_rows_that_another_transaction_still_sees_are_told_of_and_the_command_is_repeated(
+    address: str, commands: Commands, outside: Engine
+) -> None:
+    post(address, "/score", response(ANNA, 1))
+
+    with outside.connect() as reader:
+        reader.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        reader.execute(text("SELECT 1"))  # holds no lock, and sees the rows as they are now
+        with refused(WorkFailed, "erasure_unfinished", why="dead_rows"):
+            commands("learner", "erase", ANNA)
+
+    assert set(json.loads(commands("learner", "erase", ANNA))["erased"].values()) == {0}
+
+
+def test_an_export_has_all_of_a_learner_and_nothing_of_others(
+    address: str, commands: Commands, sql: Sql, tmp_path: Path
+) -> None:
+    of_anna = plant(address, sql)
+    out = tmp_path / "anna.json"
+
+    commands("learner", "export", ANNA, "--out", out)
+
+    exported = json.loads(out.read_text(encoding="utf-8"))
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert [row["prediction_id"] for row in exported["tables"]["predictions"]] == of_anna
+    assert {name: len(rows) for name, rows in exported["tables"].items()} == {
+        "predictions": CALLS + 1, "human_marks": CALLS, "generated_feedback": CALLS, "shadow_scores": 0,
+        "shadow_versions": 0, "idempotency_claims": CALLS + 1,
+    }  # fmt: skip
+    assert all(MARKERS[ANNA] in row["response"] for row in exported["tables"]["predictions"])
+    assert MARKERS[BEN] not in out.read_text(encoding="utf-8")
+    assert sum(len(row["results"]) for row in exported["tables"]["idempotency_claims"]) == CALLS + 1
+    with refused(WorkFailed, "file_exists"):
+        commands("learner", "export", ANNA, "--out", out)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_an_id_needs_the_key_and_a_hash_does_not(commands: Commands, engine: Engine, tmp_path: Path) -> None:
+    looks_like_one = "0123456789abcdef" * 4
+    commands("learner", "export", looks_like_one, "--id", "--out", tmp_path / "id.json")
+    commands("learner", "export", looks_like_one, "--out", tmp_path / "hash.json")
+    of_id, of_hash = (json.loads((tmp_path / f"{name}.json").read_text())["pseudonym"] for name in ("id", "hash"))
+    assert (of_id, of_hash) == (pseudonym(KEY, looks_like_one), looks_like_one)
+
+    commands.clear("SCORELET_LEARNER_KEY")
+
+    with refused(BadUsage, "no_learner_key"):
+        commands("learner", "erase", ANNA)
+    assert json.loads(commands("learner", "erase", looks_like_one))["pseudonym"] == looks_like_one
+    assert rows_of(engine, looks_like_one)["predictions"] == []

@@ -1,0 +1,90 @@
+"""`scorelet learner …`: the rows of one learner, exported or erased."""
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.console import BadUsage, ready_database, say, settings_or_fail, write_privately
+from app.storage.erasure import rewrite
+from app.storage.learners import erase, pseudonym, rows_of
+
+HASH = re.compile("[0-9a-f]{64}")
+KEPT = (
+    "scores, confidences, decisions and marks, with their times and prediction ids, for agreement to be measured on; "
+    "a caller that noted a prediction id beside the learner must erase its own note"
+)
+
+learner = typer.Typer(no_args_is_help=True, help="One learner's rows: export or erase them.")
+Learner = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID|HASH",
+        help="The id that callers send as learner_id (needs SCORELET_LEARNER_KEY), or the pseudonym, 64 hex digits.",
+    ),
+]
+IsId = Annotated[bool, typer.Option("--id", help="It is an id, although it looks like a pseudonym.")]
+
+
+@learner.command("erase")
+def learner_erase(learner: Learner, is_id: IsId = False) -> None:
+    """Erase a learner's words and pseudonym from every table and file of the database; print a receipt.
+
+    Scores and marks stay, as nobody's. A running service waits while the tables are written anew. Erasing again does no
+    harm.
+    """
+    learner_hash = _pseudonym(learner, is_id)
+    with ready_database() as engine:
+        counts = erase(engine, learner_hash)
+        remains = rewrite(engine, sorted(counts))
+    receipt = {
+        "receipt": "scorelet learner erase",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "pseudonym": learner_hash,
+        "database": engine.dialect.name,
+        "erased": counts,
+        "kept": KEPT,
+        "remains": remains,
+    }
+    say(json.dumps(receipt, indent=2))
+
+
+@learner.command("export")
+def learner_export(
+    learner: Learner,
+    out: Annotated[Path, typer.Option(help="Where to write the rows, JSON; you alone can read the file.")],
+    is_id: IsId = False,
+) -> None:
+    """Write every row of a learner to one JSON document, with the texts."""
+    learner_hash = _pseudonym(learner, is_id)
+    with ready_database() as engine:
+        tables = rows_of(engine, learner_hash)
+    exported = {
+        "export": "scorelet learner export",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "pseudonym": learner_hash,
+        "tables": tables,
+    }
+    write_privately(out, json.dumps(exported, indent=2, ensure_ascii=False, default=datetime.isoformat) + "\n")
+    counts = ", ".join(f"{len(rows)} {name}" for name, rows in tables.items())
+    say(f"{counts} written to {out}")
+
+
+def _pseudonym(learner: str, is_id: bool) -> str:
+    """Return the pseudonym that is meant.  Raises BadUsage for an id without the key that pseudonyms are made with."""
+    if HASH.fullmatch(learner) and not is_id:
+        return learner
+    try:
+        learner.encode()
+    except UnicodeEncodeError:
+        raise BadUsage("the learner's id is not UTF-8: send it as the callers do", code="bad_learner_id") from None
+    key = settings_or_fail().learner_key
+    if key is None:
+        sentence = (
+            "a learner's id needs SCORELET_LEARNER_KEY, with which its pseudonym was made: set it, or say the HASH"
+        )
+        raise BadUsage(sentence, code="no_learner_key")
+    return pseudonym(key.get_secret_value(), learner)
