@@ -9,9 +9,9 @@ from app.feedback.writer import Failure, Outcome, Task
 from app.scoring.conditions import Condition, Flag
 from app.scoring.item import Item
 from app.scoring.judgement import Decision, ScoredBy
-from app.scoring.scale import Number
+from app.scoring.scale import Number, Scale
 from app.scoring.text import Format
-from app.storage.tables import HumanMark
+from app.storage.attempts import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,10 @@ class Prediction(BaseModel):
     confidence: float | None
     decision: Decision
     condition: Condition | None = Field(description="Why no model was asked.")
-    flags: list[Flag] = Field(description="Why a person should look at the score.")
+    flags: list[Flag | Literal["marked_before"]] = Field(
+        description="Why a person should look at the score. `marked_before`: a person has marked this attempt, and the "
+        "mark stands: see `final` on GET /predictions/{id}."
+    )
     feedback: Feedback | None = Field(description="Null unless it was asked for and there is any.")
     feedback_withheld: Withheld | None = Field(
         description="Why there is none although it was asked for. `pending`: it is on GET /predictions/{id} when it is "
@@ -158,20 +161,31 @@ def with_feedback(prediction: PredictionT, since: Feedback | dict[str, Any] | st
 
 
 class Final(BaseModel):
-    """What stands: the newest human mark, else a score that may stand alone."""
+    """The score that stands: the newest human mark on the attempt, else a score that may stand alone."""
 
     model_config = ConfigDict(frozen=True)
 
     by: Literal["human", "machine"]
-    score: Number | None
+    score: Number | None = Field(description="On the scale of the prediction that `prediction_id` names.")
     label: str | None
     gradebook_score: float | None
+    prediction_id: str = Field(
+        description="The prediction that the mark was given on: this one, or another of the same attempt."
+    )
 
 
-def final(prediction: Prediction, mark: HumanMark | None) -> Final | None:
-    """A human mark always wins; without one only a score with decision `auto` stands."""
-    stands = mark or (prediction if prediction.decision == "auto" else None)
-    if stands is None:
-        return None
-    by: Literal["human", "machine"] = "machine" if mark is None else "human"
-    return Final(by=by, score=stands.score, label=stands.label, gradebook_score=stands.gradebook_score)
+def final(prediction: Prediction, gradebook_max: float | None, standing: Standing | None) -> Final | None:
+    """Return the score that stands: a human mark always wins; without one only a score with decision `auto` does.
+
+    A mark on another prediction of the attempt has its place in the gradebook of this one.
+    """
+    if standing is None:
+        if prediction.decision != "auto":
+            return None
+        machine = {name: getattr(prediction, name) for name in ("score", "label", "gradebook_score", "prediction_id")}
+        return Final(by="machine", **machine)
+    mark, on = standing
+    place = mark.gradebook_score
+    if on.prediction_id != prediction.prediction_id:
+        place = None if on.scale is None else Scale(**on.scale).place(mark.score, mark.label, gradebook_max)
+    return Final(by="human", score=mark.score, label=mark.label, gradebook_score=place, prediction_id=on.prediction_id)

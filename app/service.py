@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import Engine
@@ -32,9 +33,10 @@ from app.second_opinion import Judged, SecondOpinions
 from app.settings import Settings
 from app.shadows import Shadows
 from app.storage import predictions
+from app.storage.attempts import LogRow
 from app.storage.ids import uuid7
 from app.storage.learners import pseudonym
-from app.storage.log import AlreadyClaimed, Claim, LogRow, PredictionLog
+from app.storage.log import AlreadyClaimed, Claim, PredictionLog
 from app.storage.patience import in_thread
 from app.waits import USUAL, Waits
 
@@ -124,21 +126,28 @@ class Scorer:
     ) -> list[Result]:
         """The results, when their rows are committed; what feedback models have taken on is added to `wanted`."""
         rows: list[LogRow] = []
-        results: list[Result] = []
+        refusals: list[Refusal | None] = []
         for submission, judgement in zip(submissions, judged, strict=True):
             if isinstance(submission, Refusal):
-                results.append(submission)
+                refusals.append(submission)
             elif isinstance(judgement, Refusal):
-                results.append(judgement)
+                refusals.append(judgement)
             else:
                 rows.append(self._row(submission, *judgement, key_id, wanted))
-                results.append(Prediction.model_validate(rows[-1]))
+                refusals.append(None)
+
+        def results(written: Sequence[LogRow]) -> list[Result]:
+            predictions = map(Prediction.model_validate, written)
+            return [next(predictions) if refusal is None else refusal for refusal in refusals]
+
         claim = None
-        if once and rows:  # what was all refused may be tried again
-            kept = _RESULTS.dump_python(results, mode="json")
+        if once and rows:  # a request that was refused whole may be tried again
+
+            def kept(written: Sequence[LogRow]) -> list[Any]:
+                return list(_RESULTS.dump_python(results(written), mode="json"))
+
             claim = Claim(key_id or OPEN, once.idempotency_key, once.body_sha256, kept)
-        await self._log.record(rows, claim)
-        return results
+        return results(await self._log.record(rows, claim))
 
     @property
     def log_is_failing(self) -> bool:
@@ -198,6 +207,7 @@ class Scorer:
             "label": item.label(value) if value is not None else None,
             "expected_score": score.expected if score else None,
             "max_score": item.top_score,
+            "scale": item.scale_as_json(),
             "gradebook_max": submission.gradebook_max,
             "gradebook_score": None if value is None else item.gradebook_score(value, submission.gradebook_max),
             "probabilities": list(score.probabilities) if score and score.probabilities else None,

@@ -13,7 +13,7 @@ from app.scoring.agreement import Agreement
 from app.scoring.gate import Gate
 from app.scoring.item import Name
 from app.scoring.judgement import LiveItem
-from app.scoring.scale import Number, ScaleKind
+from app.scoring.scale import Number, Scale, ScaleKind
 from app.scoring.text import MAX_CHARACTERS, MAX_SENT, Format, checked_sent, checked_text
 from app.storage.predictions import Since
 from app.storage.tables import LoggedPrediction
@@ -133,10 +133,12 @@ class LoggedReply(ScoreReply):
     attempt_id: str | None
     learner_hash: str | None
     gradebook_max: float | None
-    human_marks: list[HumanMarkReply] = Field(default=[], description="Newest first; the newest counts.")
+    scale: Scale | None = Field(description="The item's when the response was scored: marks are checked against it.")
+    human_marks: list[HumanMarkReply] = Field(default=[], description="On this prediction, newest first.")
     shadow: ShadowReply | None = Field(default=None, description="What a teacher in the shadow would have given.")
     final: Final | None = Field(
-        default=None, description="What stands: the newest human mark, else a score with decision `auto`; else null."
+        default=None,
+        description="What stands: the newest human mark on the attempt, else a score with decision `auto`; else null.",
     )
 
     @computed_field  # type: ignore[prop-decorator]
@@ -158,7 +160,7 @@ class LoggedReply(ScoreReply):
             update={
                 "shadow": since.shadow and ShadowReply.model_validate(since.shadow),
                 "human_marks": marks,
-                "final": final(reply, since.marks[0] if since.marks else None),
+                "final": final(reply, row.gradebook_max, since.standing),
             }
         )
 

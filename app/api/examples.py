@@ -62,6 +62,7 @@ LOGGED_EXAMPLE: dict[str, JsonValue] = REPLY_EXAMPLE | {
     "attempt_id": REQUEST_EXAMPLE["attempt_id"],
     "learner_hash": None,
     "gradebook_max": 10,
+    "scale": {"scale": "points", "min_score": None, "max_score": 3, "labels": None, "better": "higher"},
     "human_marks": [
         {
             "score": 2,
@@ -72,7 +73,13 @@ LOGGED_EXAMPLE: dict[str, JsonValue] = REPLY_EXAMPLE | {
             "marked_at": "2026-11-22T10:02:41.120391Z",
         }
     ],
-    "final": {"by": "human", "score": 2, "label": None, "gradebook_score": 6.666666666666667},
+    "final": {
+        "by": "human",
+        "score": 2,
+        "label": None,
+        "gradebook_score": 6.666666666666667,
+        "prediction_id": "0197a3c2-5e1b-7c44-9a57-3d1f6f0f2b11",
+    },
     "grading_progress": "FullyGraded",
 }
 REVIEW_EXAMPLE: dict[str, JsonValue] = {

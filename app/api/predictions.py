@@ -61,7 +61,7 @@ async def review(prediction_id: UUID, request: Request, caller: ReviewCaller, st
             row = predictions.find(session, str(prediction_id))
             if row is None:
                 raise UnknownPrediction(f"no prediction {prediction_id}")
-            add_mark(session, state["registry"], row, body.mark(), caller.key_id)
+            add_mark(session, row, body.mark(), caller.key_id)
             session.commit()
             return _replies(session, [row], state)[0]
 

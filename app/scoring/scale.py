@@ -91,10 +91,9 @@ class Scale(BaseModel):
             )
             raise _unfit("bad_points", message, self, most=MAX_CHOICES - 1)
 
-    @classmethod
-    def of(cls, scale: "Scale") -> "Scale":
-        """Return the scale alone of an item that has one."""
-        return Scale(**{name: getattr(scale, name) for name in Scale.model_fields})
+    def scale_as_json(self) -> dict[str, Any]:
+        """Return the scale alone, of an item too, as a scale is read again from."""
+        return self.model_dump(mode="json", include=set(Scale.model_fields), exclude_defaults=True)
 
     @property
     def choices(self) -> int:
@@ -250,6 +249,11 @@ class Scale(BaseModel):
             return None
         merit = abs(Fraction(value) - Fraction(self.worst)) / (Fraction(self.highest) - Fraction(self.lowest))
         return float(merit * Fraction(gradebook_max))
+
+    def place(self, score: float | None, label: str | None, gradebook_max: float | None) -> float | None:
+        """Return the place of a human mark in a gradebook.  Raise BadMark."""
+        value = self.value(None if self.labels is not None else score, label)
+        return self.gradebook_score(value, gradebook_max)
 
 
 def _unfit(code: str, message: str, scale: Scale, **fields: Any) -> PydanticCustomError:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, exc, insert
 
 from app.gatherer import Gatherer
+from app.storage.attempts import LogRow, as_marked
 from app.storage.database import insert_if_new
 from app.storage.patience import in_time
 from app.storage.tables import IdempotencyClaim, LoggedPrediction
@@ -24,7 +25,6 @@ OF_ONE_CALL = (exc.DataError, exc.IntegrityError)
 # damaged, a table is gone, a right is withdrawn.  TimeoutError is the pool's.
 TROUBLE = (exc.DBAPIError, exc.TimeoutError)
 INSERT = insert(LoggedPrediction.__table__)  # type: ignore[arg-type]  # a Table; the rows are no objects of the ORM
-LogRow = dict[str, Any]  # every column of LoggedPrediction by name
 
 
 class AlreadyClaimed(Exception):
@@ -33,12 +33,12 @@ class AlreadyClaimed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An Idempotency-Key with the hash of the body it stands for, and the results to repeat."""
+    """An Idempotency-Key with the hash of the body it stands for, and the results to repeat, of rows as written."""
 
     caller: str
     idempotency_key: str
     body_sha256: str
-    results: list[Any]
+    results: Callable[[Sequence[LogRow]], list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +56,18 @@ class PredictionLog:
         self._told = told
         self._patience = waits.database
         self.failing = False  # the database did not take the last transaction
-        self._writer: Gatherer[_Call, None] = Gatherer(self._commit, MOST, "prediction log", waits.end)
+        self._writer: Gatherer[_Call, Sequence[LogRow]] = Gatherer(self._commit, MOST, "prediction log", waits.end)
 
-    async def record(self, rows: Sequence[LogRow], claim: Claim | None = None) -> None:
-        """Returns when rows and claim are committed, together.
+    async def record(self, rows: Sequence[LogRow], claim: Claim | None = None) -> Sequence[LogRow]:
+        """Return the rows as written, when they and the claim are committed, together.
 
-        Raises AlreadyClaimed when the claim's key is taken, and SQLAlchemyError when the database fails; then nothing
+        A row of an attempt that a person has marked is written for a person: see app/storage/attempts.py.
+        Raise AlreadyClaimed when the claim's key is taken, and SQLAlchemyError when the database fails; then nothing
         is written, unless it failed, or fell silent, in the very commit.
         """
-        if rows or claim is not None:
-            await in_time(self._writer.ask(_Call(rows, claim)), self._patience)
+        if not rows and claim is None:
+            return ()
+        return await in_time(self._writer.ask(_Call(rows, claim)), self._patience)
 
     @property
     def waiting(self) -> int:
@@ -76,17 +78,18 @@ class PredictionLog:
         """What was put in is committed first."""
         await self._writer.aclose()
 
-    def _commit(self, calls: Sequence[_Call]) -> list[Exception | None]:
-        """What becomes of each call; all are one transaction.  Raises where it failed for the sake of one of them."""
+    def _commit(self, calls: Sequence[_Call]) -> Sequence[Exception | Sequence[LogRow]]:
+        """Return what becomes of each call; all are one transaction.  Raise where it failed for one of them alone."""
         try:
             with self._engine.begin() as connection:
-                taken = self._take(connection, calls)
-                rows = [row for call in calls if id(call) not in taken for row in call.rows]
-                if rows:
+                written = as_marked(connection, [call.rows for call in calls])
+                taken = self._take(connection, calls, written)
+                kept = zip(calls, written, strict=True)
+                if rows := [row for call, own in kept if id(call) not in taken for row in own]:
                     connection.execute(INSERT, rows)
             self.failing = False
             self._told(len(calls), True)
-            return [AlreadyClaimed() if id(call) in taken else None for call in calls]
+            return [AlreadyClaimed() if id(call) in taken else own for call, own in zip(calls, written, strict=True)]
         except OF_ONE_CALL:
             raise
         except TROUBLE as error:
@@ -94,18 +97,20 @@ class PredictionLog:
             self._told(len(calls), False)
             return [error] * len(calls)
 
-    def _take(self, connection: Connection, calls: Sequence[_Call]) -> set[int]:
-        """Make the claims; the ids of calls whose key was taken before.  In one order everywhere, so that two writers
-        on one database never wait for each other.
+    def _take(self, connection: Connection, calls: Sequence[_Call], written: Sequence[Sequence[LogRow]]) -> set[int]:
+        """Make the claims; return the ids of calls whose key was taken before.
+
+        In one order everywhere, so that two writers on one database never wait for each other.
         """
         taken = set()
-        claiming = [(call.claim, call) for call in calls if call.claim is not None]
-        for claim, call in sorted(claiming, key=lambda own: (own[0].caller, own[0].idempotency_key)):
+        both = zip(calls, written, strict=True)
+        claiming = [(call.claim, call, rows) for call, rows in both if call.claim is not None]
+        for claim, call, rows in sorted(claiming, key=lambda own: (own[0].caller, own[0].idempotency_key)):
             values = {
                 "caller": claim.caller,
                 "idempotency_key": claim.idempotency_key,
                 "body_sha256": claim.body_sha256,
-                "results": claim.results,
+                "results": claim.results(rows),
                 "created_at": datetime.now(UTC),
             }
             statement = insert_if_new(self._engine, IdempotencyClaim).values(values)

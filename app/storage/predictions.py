@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session
 
+from app.storage.attempts import MARKED_BEFORE, Standing, attempt_of, standing
 from app.storage.database import insert_if_new
 from app.storage.tables import (
     GeneratedFeedback,
@@ -72,15 +73,16 @@ def add_shadow(engine: Engine, row: ShadowScore) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What came after a prediction was logged."""
+    """All that came after a prediction was logged."""
 
     feedback: dict[str, Any] | str | None  # the text and where it is from, or why there is none
-    marks: tuple[HumanMark, ...]  # newest first
+    marks: tuple[HumanMark, ...]  # on this prediction, newest first
+    standing: Standing | None  # the newest mark on the attempt
     shadow: ShadowScore | None = None
 
 
 def since(session: Session, rows: Sequence[LoggedPrediction]) -> list[Since]:
-    """One a row, in order."""
+    """Return one a row, in order."""
     ids = [row.prediction_id for row in rows]
     feedback = generated(session, [row.prediction_id for row in rows if row.feedback_withheld == "pending"])
     marks: dict[str, list[HumanMark]] = defaultdict(list)
@@ -89,7 +91,14 @@ def since(session: Session, rows: Sequence[LoggedPrediction]) -> list[Since]:
         marks[mark.prediction_id].append(mark)
     query = select(ShadowScore).where(ShadowScore.prediction_id.in_(ids))
     shadows = {row.prediction_id: row for row in session.scalars(query)}
-    return [Since(feedback.get(own), tuple(marks[own]), shadows.get(own)) for own in ids]
+    attempts = standing(session, rows)
+    found = []
+    for row in rows:
+        own, attempt = row.prediction_id, attempt_of(row)
+        alone = Standing(marks[own][0], row) if marks[own] else None
+        stands = alone if attempt is None else attempts.get(attempt)
+        found.append(Since(feedback.get(own), tuple(marks[own]), stands, shadows.get(own)))
+    return found
 
 
 def generated(session: Session, prediction_ids: Sequence[str]) -> dict[str, Any]:
@@ -150,7 +159,7 @@ def shadowed(session: Session, item_id: str, live: str, shadow: str) -> list[Sha
                 shadow=(other.score, other.label),
                 human=newest.get(row.prediction_id, (None, None)),
                 live_confidence=by_student["confidence"],
-                live_flags=row.flags,
+                live_flags=[flag for flag in row.flags if flag != MARKED_BEFORE],  # says nothing of the student
                 shadow_decision=other.decision,
             )
         )

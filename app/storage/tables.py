@@ -3,10 +3,23 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)  # fmt: skip
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+NAMED = text("attempt_id IS NOT NULL")
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -64,6 +77,7 @@ class LoggedPrediction(Base):
     label: Mapped[str | None] = mapped_column(String(200))
     expected_score: Mapped[float | None] = mapped_column(Float)
     max_score: Mapped[float | None] = mapped_column(Float)
+    scale: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # None: logged before it was kept
     gradebook_max: Mapped[float | None] = mapped_column(Float)
     gradebook_score: Mapped[float | None] = mapped_column(Float)
     probabilities: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
@@ -80,9 +94,12 @@ class LoggedPrediction(Base):
     response: Mapped[str | None] = mapped_column(Text)  # as it was sent; None: this installation keeps no text
     response_format: Mapped[str] = mapped_column(String(10), server_default="text")  # html: it was read without mark-up
     learner_hash: Mapped[str | None] = mapped_column(String(64), index=True)
-    attempt_id: Mapped[str | None] = mapped_column(String(200), index=True)
+    attempt_id: Mapped[str | None] = mapped_column(String(200))
 
-    __table_args__ = (Index(None, "item_id", "prediction_id"),)
+    __table_args__ = (
+        Index(None, "item_id", "prediction_id"),
+        Index(None, "attempt_id", "item_id", "key_id", sqlite_where=NAMED, postgresql_where=NAMED),
+    )
 
 
 class GeneratedFeedback(Base):

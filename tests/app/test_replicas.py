@@ -100,6 +100,16 @@ def test_a_human_mark_given_at_one_is_seen_at_all(replicas: Replicas) -> None:
     assert [(final["by"], final["score"]) for final in finals] == [("human", 1)] * TRIES
 
 
+def test_an_attempt_marked_at_one_is_for_a_person_at_all(replicas: Replicas) -> None:
+    attempt = BODY | {"attempt_id": "quiz-8"}
+    scored = replicas.ask(0, "POST", "/score", json=attempt).json()
+    replicas.ask(1, "POST", f"/predictions/{scored['prediction_id']}/review", json={"score": 1, "reviewer": "Ana"})
+
+    newer = [reply.json() for reply in replicas.all("POST", "/score", json=attempt)]
+
+    assert {(own["decision"], *own["flags"]) for own in newer} == {("review", "marked_before")}
+
+
 def test_a_new_version_goes_live_everywhere_and_is_noted_once(replicas: Replicas) -> None:
     def versions() -> set[str]:
         return {reply.json()["bundle_version"] for reply in replicas.all("POST", "/score", json=BODY)}

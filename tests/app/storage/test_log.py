@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from app.storage.attempts import LogRow
 from app.storage.ids import uuid7
-from app.storage.log import TROUBLE, AlreadyClaimed, Claim, LogRow, PredictionLog
+from app.storage.log import TROUBLE, AlreadyClaimed, Claim, PredictionLog
 from app.storage.patience import DatabaseSilent
 from app.storage.tables import LoggedPrediction
 from app.waits import USUAL
@@ -42,7 +43,7 @@ def row(prediction_id: str | None = None) -> LogRow:
 
 
 def claim(caller: str = "open", body_sha256: str = "0" * 64) -> Claim:
-    return Claim(caller, "quiz-7/attempt-2", body_sha256, [{"score": 2}])
+    return Claim(caller, "quiz-7/attempt-2", body_sha256, lambda rows: [{"score": own["score"]} for own in rows])
 
 
 def test_what_is_recorded_is_committed_when_the_call_returns(log: PredictionLog, logged: Logged, sql: Sql) -> None:
@@ -52,6 +53,48 @@ def test_what_is_recorded_is_committed_when_the_call_returns(log: PredictionLog,
     assert sql("SELECT caller, idempotency_key FROM idempotency_claims") == [
         {"caller": "open", "idempotency_key": "quiz-7/attempt-2"}
     ]
+
+
+def statements(engine: Engine, log: PredictionLog, rows: list[LogRow]) -> list[str]:
+    """All that is asked of the database to write the rows."""
+    made: list[str] = []
+
+    def note(*executed: Any) -> None:
+        made.append(executed[2])
+
+    event.listen(engine, "before_cursor_execute", note)
+    anyio.run(log.record, rows)
+    event.remove(engine, "before_cursor_execute", note)
+    return [statement.split()[0] for statement in made]
+
+
+def test_only_a_call_that_names_an_attempt_pays_for_it(engine: Engine, log: PredictionLog) -> None:
+    statements(engine, log, [row()])  # the first opens a connection
+
+    assert statements(engine, log, [row(), row()]) == ["INSERT"]
+    assert statements(engine, log, [row() | {"attempt_id": f"quiz-{n}"} for n in range(400)]) == ["SELECT", "INSERT"]
+
+
+def test_an_attempt_is_found_by_its_index(engine: Engine, log: PredictionLog) -> None:
+    anyio.run(log.record, [row() | {"attempt_id": f"quiz-{n}"} for n in range(400)])
+    asked: list[tuple[str, Any]] = []
+
+    def note(*executed: Any) -> None:
+        asked.append((executed[2], executed[3]))
+
+    event.listen(engine, "before_cursor_execute", note)
+    anyio.run(log.record, [row() | {"attempt_id": "quiz-7"}])
+    event.remove(engine, "before_cursor_execute", note)
+
+    [(statement, parameters)] = [own for own in asked if own[0].startswith("SELECT")]
+    with engine.connect() as connection:
+        plan = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+        if engine.dialect.name != "sqlite":
+            connection.exec_driver_sql("SET enable_seqscan = off")  # of a few rows it reads all
+            connection.exec_driver_sql("ANALYZE predictions")
+        found = str(connection.exec_driver_sql(f"{plan} {statement}", parameters).all())
+    assert "ix_predictions_attempt_id_item_id_key_id" in found
+    assert "SCAN human_marks" not in found
 
 
 def test_nothing_to_record_is_no_error(log: PredictionLog, logged: Logged) -> None:
@@ -200,7 +243,7 @@ def test_claims_of_one_transaction_are_made_in_one_order_however_they_came(engin
             group.start_soon(log.record, [row()])
             await anyio.to_thread.run_sync(at_work.wait, HANGS)
             for caller, key in came:
-                group.start_soon(log.record, [row()], Claim(caller, key, "0" * 64, []))
+                group.start_soon(log.record, [row()], Claim(caller, key, "0" * 64, lambda _: []))
             while log.waiting < len(came):
                 await anyio.sleep(0.001)
             all_came.set()

@@ -1,0 +1,167 @@
+"""The newest human mark on an attempt stands, whichever of its predictions it was given on."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+from starlette.testclient import TestClient
+
+from app.scoring.scale import Scale
+from app.storage.keys import rotate
+from tests.app.api.claims import BOTH, body
+from tests.app.conftest import MakeKey, Serve, Sql
+from tests.tiny import write_tiny_bundle
+
+WORDS = "warm air goes"  # full marks
+ATTEMPT = {"response": WORDS, "attempt_id": "quiz-7/attempt-2", "gradebook_max": 10}
+
+
+def scored(client: TestClient, headers: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
+    reply: dict[str, Any] = client.post("/score", json=body(**ATTEMPT | fields), headers=headers).json()
+    return reply
+
+
+def mark(client: TestClient, prediction: dict[str, Any], score: float, headers: dict[str, str] | None = None) -> None:
+    path = f"/predictions/{prediction['prediction_id']}/review"
+    reply = client.post(path, json={"score": score, "reviewer": "A. Teacher"}, headers=headers)
+    assert reply.status_code == 201, reply.text
+
+
+def final(client: TestClient, prediction: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = client.get(f"/predictions/{prediction['prediction_id']}").json()["final"]
+    return found
+
+
+@BOTH
+def test_no_newer_machine_score_goes_above_a_mark(client: TestClient) -> None:
+    first = scored(client)
+    again = scored(client)
+    mark(client, first, 1)
+
+    newer = scored(client, gradebook_max=100)
+
+    assert (first["decision"], again["decision"], again["flags"]) == ("auto", "auto", [])
+    assert (newer["decision"], newer["flags"]) == ("review", ["marked_before"])
+    assert newer["grading_progress"] == "PendingManual"
+    assert (newer["score"], newer["gradebook_score"]) == (3, 100)  # the machine's stay its own
+    read = client.get(f"/predictions/{newer['prediction_id']}").json()
+    assert read["final"] == {
+        "by": "human", "score": 1, "label": None, "gradebook_score": 100 / 3, "prediction_id": first["prediction_id"],
+    }  # fmt: skip
+    assert (read["human_marks"], read["grading_progress"]) == ([], "FullyGraded")
+    assert client.get("/predictions", params={"limit": 1}).json()["predictions"] == [read]
+    assert final(client, again)["gradebook_score"] == 10 / 3
+
+
+@BOTH
+def test_the_newest_mark_of_all_predictions_of_an_attempt_stands(client: TestClient, sql: Sql) -> None:
+    first, second = scored(client), scored(client)
+    mark(client, second, 1)
+    sql("UPDATE human_marks SET id = 'ffffff00' || substr(id, 9)")  # a clock that was wrong then
+
+    for prediction, score in ((first, 2), (second, 0), (first, 3)):
+        mark(client, prediction, score)
+        wanted = ("human", score, prediction["prediction_id"])
+        for own in (first, second):
+            found = final(client, own)
+            assert (found["by"], found["score"], found["prediction_id"]) == wanted
+
+    assert len(client.get(f"/predictions/{first['prediction_id']}").json()["human_marks"]) == 2
+
+
+@BOTH
+def test_a_batch_is_decided_row_by_row(client: TestClient) -> None:
+    mark(client, scored(client), 1)
+    others: list[dict[str, Any]] = [
+        {"attempt_id": "quiz-7/attempt-3"},
+        {"attempt_id": None},
+        {"item_id": "plants-2"},
+        {},
+        {"response": " "},
+        {"item_id": "gone"},
+    ]
+
+    batch = {"responses": [body(**ATTEMPT | differs) for differs in others]}
+    results = client.post("/score/batch", json=batch).json()["results"]
+
+    assert [(own.get("decision"), own.get("flags")) for own in results] == [
+        ("auto", []),
+        ("auto", []),
+        ("auto", []),
+        ("review", ["marked_before"]),
+        ("not_scorable", ["marked_before"]),  # nothing was scored, and the mark stands all the same
+        (None, None),
+    ]
+    assert final(client, results[4])["score"] == 1
+
+
+@BOTH
+def test_another_callers_attempt_is_another(serve: Serve, make_key: MakeKey, engine: Engine) -> None:
+    from datetime import timedelta
+
+    from sqlalchemy.orm import Session
+
+    school, other, reviewer = make_key("score"), make_key("score"), make_key("review")
+    client = serve()
+    mark(client, scored(client, school.headers), 1, reviewer.headers)
+    with Session(engine) as session, session.begin():
+        made = rotate(session, school.id, timedelta(days=1))
+    assert made is not None
+
+    assert scored(client, other.headers)["decision"] == "auto"
+    assert scored(client, school.headers)["decision"] == "review"
+    assert scored(client, {"Authorization": f"Bearer {made[1]}"})["decision"] == "review"  # one line, one caller
+
+
+@BOTH
+def test_a_repeated_call_gets_the_reply_of_the_first(client: TestClient) -> None:
+    mark(client, scored(client), 1)
+    headers = {"Idempotency-Key": "quiz-7"}
+
+    first, again = scored(client, headers), scored(client, headers)
+
+    assert (first["decision"], first["flags"]) == ("review", ["marked_before"])
+    assert again == first
+
+
+@BOTH
+def test_a_mark_that_comes_while_a_score_is_written_stands(client: TestClient) -> None:
+    """The reply cannot know of it; whoever reads the prediction gets the mark."""
+    first = scored(client)
+    late: list[bool] = []
+
+    def give(*executed: Any) -> None:
+        if "INSERT INTO predictions" in executed[2] and not late:
+            late.append(True)
+            mark(client, first, 1)
+
+    event.listen(Engine, "before_cursor_execute", give)
+    try:
+        newer = scored(client)
+    finally:
+        event.remove(Engine, "before_cursor_execute", give)
+
+    assert late
+    assert newer["decision"] == "auto"
+    assert final(client, newer)["score"] == 1
+
+
+def test_a_mark_has_its_place_in_the_gradebook_by_the_scale_it_was_given_on(serve: Serve, models: Any) -> None:
+    first = scored(serve())
+    client = serve()
+    mark(client, first, 1)
+    write_tiny_bundle(models, item={"scale": "points", "max_score": 9}, version="20260303T000000Z-00000003")
+
+    client = serve()
+    newer = scored(client)
+
+    assert newer["max_score"] == 9
+    assert (final(client, newer)["score"], final(client, newer)["gradebook_score"]) == (1, 10 / 3)
+    mark(client, newer, 6)
+    assert final(client, first)["gradebook_score"] == pytest.approx(20 / 3)
+
+
+def test_a_prediction_shows_its_scale(client: TestClient) -> None:
+    read = client.get(f"/predictions/{scored(client, item_id='shade-6')['prediction_id']}").json()
+
+    assert Scale(**read["scale"]) == Scale(scale="continuous", min_score=1, max_score=6)
