@@ -1,4 +1,5 @@
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from app.scoring.errors import BadRows, BadText
 from app.scoring.rows import read_rows, require_columns
+from tests.refusals import refused
 
 
 def a_file(tmp_path: Path, name: str, content: str | bytes) -> Path:
@@ -117,3 +119,28 @@ def test_no_bytes_crash_the_reader(tmp_path_factory: pytest.TempPathFactory, con
 
     with contextlib.suppress(BadRows):
         assert all(row.line > 0 for row in read_rows(path))
+
+
+def test_a_row_gives_its_response_without_mark_up_or_as_it_stands(tmp_path: Path) -> None:
+    [row] = read_rows(a_file(tmp_path, "a.csv", 'item_id,response\nheat-1,"<p>a &lt; b</p>"\n'))
+
+    assert (row.response("html"), row.response("text")) == ("a < b", "<p>a &lt; b</p>")
+    assert row.fields["response"] == "<p>a &lt; b</p>"
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "fields"),
+    [
+        (f"<p>{'x' * 20_001}</p>", "too_long", {"characters": 20_001, "most": 20_000}),
+        ("<br>" * 50_001, "too_long", {"characters": 200_004, "most": 200_000}),
+        ("warm\0", "nul", {"position": 4}),
+    ],
+    ids=["plain", "sent", "nul"],
+)
+def test_a_response_that_cannot_be_read_is_named_by_code(
+    tmp_path: Path, sent: str, code: str, fields: dict[str, int]
+) -> None:
+    [row] = read_rows(a_file(tmp_path, "a.jsonl", json.dumps({"response": sent})))
+
+    with refused(BadText, code, **fields):
+        row.response("html")
