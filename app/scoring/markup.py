@@ -9,6 +9,7 @@ search goes on where a match ends, so no character is read twice and the time gr
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from html import unescape
 from html.entities import html5
 
@@ -42,14 +43,15 @@ WORDS = _words(
 UNSEEN = {name: re.compile(rf"</{name}\s*>", re.ASCII | re.IGNORECASE) for name in ("script", "style", "xml")}
 # Attributes that stand without a value.  Names that are words of a sentence (`for`, `is`, `low`) are not here.
 BARE_ATTRIBUTES = _words(
-    "align allowfullscreen alt async autofocus autoplay bgcolor border checked class clear colspan compact "
-    "contenteditable controls defer dir disabled draggable face height hidden href hreflang id ismap itemscope lang "
-    "loop multiple muted name nohref noresize noshade novalidate nowrap open readonly rel required reversed rowspan "
-    "scope selected spellcheck src start style tabindex target title translate type valign value width"
+    "accesskey align allowfullscreen alt async autofocus autoplay bgcolor border cellpadding cellspacing checked "
+    "class clear colspan compact contenteditable controls defer dir disabled download draggable face height "
+    "hidden href hreflang hspace id ismap itemprop itemscope lang loop multiple muted name nohref noresize "
+    "noshade novalidate nowrap open readonly rel required reversed rowspan scope selected spellcheck src srcset "
+    "start style tabindex target title translate type usemap valign value vspace width xmlns"
 )
 PREFIXED_ATTRIBUTE = re.compile(r"(?:aria|data)-\S+")
 
-ATTRIBUTE = r"""[\s/]++[^\s"'<>/=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>]++))?+"""
+ATTRIBUTE = r"""(?:[\s/]++|(?<=["']))[^\s"'<>/=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>]++))?+"""
 # All that follows the name is optional: a match never fails after it, so the search never goes back.
 MARK = re.compile(
     rf"<(?:(?P<hidden>!--|!\[(?:if[^\]<>]{{0,200}}|endif)\]>|!doctype\b[^<>]{{0,500}}>|\?xml\b[^<>]{{0,500}}>)"
@@ -79,7 +81,7 @@ def plain_text(sent: str) -> str:
     """
     if "<" not in sent and "&" not in sent:
         return sent
-    runs = [ENTITY.sub(_character, run) for run in _runs(sent)]
+    runs = [ENTITY.sub(lambda entity: _character(entity[0], entity[1]), run) for run in _runs(sent)]
     if runs == [sent]:
         return sent
     return " ".join(text for run in runs if (text := run.strip())).replace("\xa0", " ")  # an editor's `&nbsp;` too
@@ -142,8 +144,8 @@ def _stands_bare(attribute: str) -> bool:
     return attribute in BARE_ATTRIBUTES or PREFIXED_ATTRIBUTE.fullmatch(attribute) is not None
 
 
-def _character(entity: re.Match[str]) -> str:
-    """Return what an entity stands for; itself, if HTML has none of that name.  Spaces of any width become one."""
-    name = entity[1]
-    decoded = unescape(entity[0]) if name[0] == "#" else html5.get(f"{name};", entity[0])
+@lru_cache(maxsize=1024)  # some platforms send every letter that is not ASCII as an entity
+def _character(entity: str, name: str) -> str:
+    """Return the character of an entity; the entity itself, if HTML has none of that name.  Spaces become ` `."""
+    decoded = unescape(entity) if name[0] == "#" else html5.get(f"{name};", entity)
     return " " if decoded.isspace() and decoded not in "\t\n\r" else decoded

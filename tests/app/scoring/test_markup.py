@@ -80,6 +80,7 @@ def test_200_texts_with_signs_of_mathematics_and_chemistry_stay() -> None:
         ('<a href="x>y">z</a>', "z"),
         ("<a href=http://x.example/?a=b>z</a>", "z"),
         ("<input type=checkbox checked> warm", "warm"),
+        ('<p id="x"class="y"/>warm', "warm"),
         ("<div data-x aria-y>warm</div>", "warm"),
         ('<time datetime="2026">May', "May"),  # a word with an attribute
         ("<time>May</time>", "May"),
