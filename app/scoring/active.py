@@ -152,8 +152,10 @@ def read_release(folder: Path, kind: type[ReleaseT]) -> ReleaseT:
     try:
         return kind.model_validate_json(active_bytes(folder))
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]["type"]
-        raise BadBundle(f"{ACTIVE}: {first_fault(error)}", code="bad_active", fault=fault) from None
+        fault = error.errors(include_input=False, include_url=False)[0]
+        raise BadBundle(
+            f"{ACTIVE}: {first_fault(error)}", code="bad_active", fault=fault["type"], where=fault["loc"]
+        ) from None
 
 
 def active_bytes(folder: Path) -> bytes:

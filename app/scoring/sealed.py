@@ -38,18 +38,25 @@ def read_metadata(folder: Path, name: str, kind: type[MetadataT]) -> tuple[Metad
     try:
         bundle = kind.model_validate_json(content)
     except ValidationError as error:
-        raise BadBundle(f"{name}: {first_fault(error)}") from None
+        fault = error.errors(include_input=False, include_url=False)[0]
+        raise BadBundle(
+            f"{name}: {first_fault(error)}", code="bad_metadata", file=name, fault=fault["type"], where=fault["loc"]
+        ) from None
     if bundle.title != (place := f"{folder.parent.name}/{folder.name}"):
-        raise BadBundle(f"{name} is of {bundle.title}, not of {place}")
+        raise BadBundle(
+            f"{name} is of {bundle.title}, not of {place}", code="wrong_place", file=name, of=bundle.title, place=place
+        )
     return bundle, content
 
 
 def check_names(bundle: Metadata, name: str, needed: Collection[str], optional: Collection[str] = ()) -> None:
     """Raises BadBundle unless the metadata, in the file of this name, has checksums of these files and no others."""
     if missing := set(needed) - set(bundle.sha256):
-        raise BadBundle(f"{name} has no checksum of {sorted(missing)}")
+        raise BadBundle(f"{name} has no checksum of {sorted(missing)}", code="no_checksum", files=sorted(missing))
     if unknown := set(bundle.sha256) - {*needed, *optional}:
-        raise BadBundle(f"{name} names {sorted(unknown)}, which no such bundle has")
+        raise BadBundle(
+            f"{name} names {sorted(unknown)}, which no such bundle has", code="unknown_files", files=sorted(unknown)
+        )
 
 
 def read_files(folder: Path, bundle: Metadata, name: str, most: int = MAX_BYTES) -> dict[str, bytes]:
@@ -68,7 +75,7 @@ def check_files(folder: Path, bundle: Metadata, name: str) -> None:
 
 def _check(file: str, found: str, bundle: Metadata, name: str) -> None:
     if found != bundle.sha256[file]:
-        raise BadBundle(f"{file} does not have the checksum in {name}")
+        raise BadBundle(f"{file} does not have the checksum in {name}", code="wrong_checksum", file=file)
 
 
 def sha256(content: bytes) -> str:
@@ -82,7 +89,7 @@ def checksum(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise BadBundle(f"{path.name} cannot be read: {error.strerror}") from None
+        raise BadBundle(f"{path.name} cannot be read: {error.strerror}", code="unreadable", file=path.name) from None
 
 
 def read_plain(folder: Path, name: str, most: int = MAX_BYTES) -> bytes:
@@ -91,12 +98,12 @@ def read_plain(folder: Path, name: str, most: int = MAX_BYTES) -> bytes:
     try:
         _check_plain(path)
         if path.stat().st_size > most:
-            raise BadBundle(f"{name} is larger than {most} bytes")
+            raise BadBundle(f"{name} is larger than {most} bytes", code="too_large", file=name, most=most)
         return path.read_bytes()
     except OSError as error:
-        raise BadBundle(f"{name} cannot be read: {error.strerror}") from None
+        raise BadBundle(f"{name} cannot be read: {error.strerror}", code="unreadable", file=name) from None
 
 
 def _check_plain(path: Path) -> None:
     if path.is_symlink() or not path.is_file():
-        raise BadBundle(f"{path.name} is missing or not a plain file")
+        raise BadBundle(f"{path.name} is missing or not a plain file", code="no_plain_file", file=path.name)

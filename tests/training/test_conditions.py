@@ -80,6 +80,7 @@ def test_a_common_wrong_answer_is_an_answer() -> None:
 
 
 ZERO, ONE = 0, 1
+GERMAN = Item(item_id="heat-1", prompt="Why?", scale="points", min_score=1, max_score=6, better="lower")
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,7 @@ ZERO, ONE = 0, 1
         (ITEM, [("none", ZERO), ("NONE", ONE)], {"none"}),  # one row is enough
         (ITEM, [("nothing at all", ONE), ("na na", ONE)], set()),
         (GRADES, [("none", 1.0), ("nothing", 1.1)], {"nothing"}),  # the worst grade is 1
+        (GERMAN, [("none", 0), ("nothing", 5)], {"none"}),  # of six marks the last is the worst
         (LABELS, [("none", ZERO), ("nothing", ONE)], {"none", "nothing"}),  # no label is the worst
     ],
 )

@@ -25,8 +25,14 @@ SCALES: dict[str, dict[str, Any]] = {
     "rain-7": {"scale": "points", "max_score": 3, "feedback": {"0": "Write what you know."}},
     "snow-8": {"scale": "ordinal", "labels": ["missing", "partial", "complete"]},
     "wind-9": {"scale": "continuous", "min_score": 1, "max_score": 6},
+    "note-6": {"scale": "points", "min_score": 1, "max_score": 4, "better": "lower"},
 }
-WORST: dict[str, tuple[float, str | None]] = {"rain-7": (0, None), "snow-8": (0, "missing"), "wind-9": (1, None)}
+WORST: dict[str, tuple[float, str | None]] = {
+    "rain-7": (0, None),
+    "snow-8": (0, "missing"),
+    "wind-9": (1, None),
+    "note-6": (4, None),
+}
 AGAIN = "warm air warm air warm air warm air warm air"
 
 
@@ -106,7 +112,7 @@ def test_every_door_gives_the_same(client: TestClient, models: Path, tmp_path: P
     names = ("score", "label", "decision", "condition", "scored_by")
     shown = [tuple("" if reply[name] is None else str(reply[name]) for name in names) for reply in batch]
     assert shown == [tuple(row[name] for name in names) for row in table]
-    assert [row["confidence"] for row in table if row["scored_by"] == "rule"] == [""] * 9
+    assert [row["confidence"] for row in table if row["scored_by"] == "rule"] == [""] * 3 * len(SCALES)
     assert [reply["decision"] for reply in batch[:4]] == ["auto", "auto", "auto", "not_scorable"]
 
 
