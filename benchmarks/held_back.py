@@ -2,7 +2,8 @@
 
     python -m benchmarks.held_back DIR
 
-A row an item and condition: responses of dev under it, and how many of them a rater gave more than the worst score.
+A row an item and condition: responses of dev under it, and how many of them earned more than the worst score (none of
+a nominal item: its labels have no worst).
 Tokenizer and limits are learnt as `scorelet-train run` learns them.  No response is printed.
 """
 
@@ -62,7 +63,7 @@ def _held_back(group: Group, config: TrainingConfig) -> Iterator[tuple[str, int,
 
 def _earned(group: Group, row: MarkedResponse) -> bool:
     [item] = [data.item for data in group.members if data.item.item_id == row.item_id]
-    return not item.is_worst(row.value)
+    return item.is_ordered and not item.is_worst(row.value)
 
 
 if __name__ == "__main__":
