@@ -18,6 +18,7 @@ from app.cli_feedback import feedback
 from app.cli_learner import learner
 from app.console import (
     BadUsage,
+    Force,
     Models,
     WorkFailed,
     engine_of,
@@ -26,12 +27,15 @@ from app.console import (
     print_table,
     ready_engine,
     say,
+    say_beside,
     settings_or_fail,
 )
 from app.doctor import examine
 from app.scoring.errors import ScoringError
+from app.scoring.files.ours import CannotWrite, refuse_to_lose
+from app.scoring.files.reading import Delimiter, Reading
 from app.scoring.registry import Registry
-from app.scoring.rows import read_rows
+from app.scoring.rows import FORMATS, read_file
 from app.scoring.table import check_rows, judge_rows, write_table
 from app.storage import keys
 from app.storage.database import head_revision
@@ -76,22 +80,33 @@ def serve(
 
 @cli.command()
 def score(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Responses: .csv or .jsonl with item_id and response.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help=f"Responses, with item_id and response: {', '.join(FORMATS)}."),
+    ],
     out: Annotated[Path, typer.Option(help="Where to write the scored rows, CSV.")],
     models: Models = None,
+    delimiter: Annotated[
+        Delimiter | None, typer.Option(help="Between the columns of a .csv or .tsv file. Default: found out.")
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Write texts as they are, also those that a spreadsheet would run.")
+    ] = False,
+    force: Force = False,
 ) -> None:
     """Score a file of responses.  Writes nothing to the database; a bad row stops all before anything is written."""
-    if not out.absolute().parent.is_dir():
-        raise BadUsage(f"{out}: there is no such folder")
+    refuse_to_lose([out], [file], force=force)
     registry = Registry.from_folder(models_or_fail(models))
-    rows = read_rows(file)
-    check_rows(registry, rows)
+    read = read_file(file, Reading(delimiter=delimiter))
+    for note in read.notes:
+        say_beside(note)
+    check_rows(registry, read.rows)
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=len(rows))
-        judgements = judge_rows(registry, rows, lambda done: progress.advance(task, done))
-    write_table(out, registry, rows, judgements)
-    say(f"{len(rows)} responses scored to {out}")
+        task = progress.add_task("", total=len(read.rows))
+        judgements = judge_rows(registry, read.rows, lambda done: progress.advance(task, done))
+    write_table(out, registry, read.rows, judgements, raw=raw)
+    say(f"{len(read.rows)} responses scored to {out}")
 
 
 @cli.command()
@@ -216,7 +231,7 @@ def main() -> None:
     """Exit code 0, 1 (the work failed) or 2 (bad usage); what went wrong in one message, no traceback."""
     try:
         cli()
-    except BadUsage as error:
+    except (BadUsage, CannotWrite) as error:
         _exit(2, str(error))
     except SQLAlchemyError as error:
         _exit(1, f"the database failed ({type(error).__name__}): see `scorelet doctor`")

@@ -25,6 +25,9 @@ from app.storage.trouble import DatabaseTrouble, Trouble
 Models = Annotated[Path | None, typer.Option("--models", help="Folder of bundles. Default: SCORELET_MODELS_DIR.")]
 
 
+Force = Annotated[bool, typer.Option("--force", help="Write over a file that scorelet did not write.")]
+
+
 class WorkFailed(CodedError):
     """The command could not do its work: exit code 1, and the sentence."""
 
@@ -120,3 +123,8 @@ def print_table(table: Table, width: int = 120) -> None:
 
 def say(line: str) -> None:
     typer.echo(line)
+
+
+def say_beside(note: str) -> None:
+    """Write a note to stderr, so that it is in no result."""
+    typer.echo(f"scorelet: {note}", err=True)

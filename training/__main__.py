@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.scoring.errors import ScoringError
+from app.scoring.files.ours import MARK, CannotWrite
 from app.scoring.item import Item
 from training.cache import work_folder
 from training.compare.command import compare
@@ -24,31 +25,46 @@ from training.options import (
     Cache,
     Config,
     Data,
+    Decimals,
+    Force,
     Items,
+    KeepNa,
     Models,
+    ScoreColumn,
     Seed,
+    Separated,
     Teacher,
     UsageFailure,
     chosen_items,
+    noted,
     print_gate,
     print_table,
+    reading_of,
     resolve_teacher,
     settings_of,
     to_be_written,
     training_installed,
 )
+from training.progress import note
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 
 @cli.command()
 def check(
-    data: Data, report: Annotated[Path | None, typer.Option("--json", help="Write the summary here too.")] = None
+    data: Data,
+    report: Annotated[Path | None, typer.Option("--json", help="Write the summary here too.")] = None,
+    delimiter: Separated = None,
+    decimal: Decimals = None,
+    keep_na: KeepNa = False,
+    score_column: ScoreColumn = "",
+    force: Force = False,
 ) -> None:
     """Summarise a data set: counts, scores, human agreement, duplicates, conflicting scores, leaks into dev."""
     from training.check import summarise
 
-    summaries = summarise(read_data(data))
+    to_be_written([report], data, force=force)
+    summaries = summarise(noted(read_data(data, reading_of(delimiter, decimal, keep_na, score_column))))
     table = Table(box=SIMPLE)
     for name in (
         "item",
@@ -64,18 +80,23 @@ def check(
         "leaks",
         "seen",
         "over-long",
+        "learners",
     ):
         table.add_column(name, overflow="fold")
     for s in summaries:
         scores = ", ".join(f"{name}: {count}" for name, count in s.distribution.items())
-        counts = (s.blank, s.duplicates, s.conflicts, s.leaks, s.seen, f"{s.over_long:.1%}")
+        counts = (s.blank, s.duplicates, s.conflicts, s.leaks, s.seen, f"{s.over_long:.1%}", s.learners)
         raters = (str(s.double_scored), s.agreement_of_raters)
-        table.add_row(s.item_id, str(s.train), str(s.dev), str(s.unlabelled), scores, *raters, *map(str, counts))
+        rows = (str(s.train), str(s.dev), str(s.unlabelled))
+        table.add_row(s.item_id, *rows, scores, *raters, *map(str, counts))
     print_table(table)
+    note(f"{s.item_id}: rows of train and dev that hold nothing: {s.said_missing}" for s in summaries if s.missing)
     for warning in itertools.chain.from_iterable(s.warnings for s in summaries):
         typer.echo(f"warning: {warning}", err=True)
     if report:
-        report.write_text(json.dumps([s.as_dict() for s in summaries], indent=2) + "\n", encoding="utf-8")
+        report.write_text(
+            json.dumps([{MARK: "check"} | s.as_dict() for s in summaries], indent=2) + "\n", encoding="utf-8"
+        )
 
 
 @cli.command()
@@ -94,10 +115,14 @@ def run(
     export_teacher: Annotated[
         bool, typer.Option("--export-teacher", help="Write the teachers too, for the service to fall back on.")
     ] = False,
+    delimiter: Separated = None,
+    decimal: Decimals = None,
+    keep_na: KeepNa = False,
+    score_column: ScoreColumn = "",
 ) -> None:
     """Train a teacher, distil a student, export and measure it, item by item.  Killed, it goes on when called again."""
     settings = settings_of(config, teacher, base, seed)
-    chosen = chosen_items(data, item)
+    chosen = chosen_items(data, item, reading_of(delimiter, decimal, keep_na, score_column))
     with training_installed():
         from training.run import train
         from training.teacher_export import export_teachers
@@ -126,7 +151,7 @@ cli.command()(compare)
 def evaluate(
     models: Models,
     responses: Annotated[
-        Path, typer.Option(help="Marked responses, .jsonl or .csv; none that the models were trained on.")
+        Path, typer.Option(help="Marked responses (docs/data.md); none that the models were trained on.")
     ],
     item: Items = None,
     report: Annotated[
@@ -138,6 +163,15 @@ def evaluate(
         bool,
         typer.Option("--texts", help="Show in the report what learners wrote where machine and rater differ."),
     ] = False,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="Write texts as they are, also those that a spreadsheet would run."),
+    ] = False,
+    delimiter: Separated = None,
+    decimal: Decimals = None,
+    keep_na: KeepNa = False,
+    score_column: ScoreColumn = "",
+    force: Force = False,
 ) -> None:
     """Measure live bundles against human scores, through the code that serves."""
     from training.evaluate import evaluate as evaluated
@@ -145,8 +179,9 @@ def evaluate(
 
     if report is not None and report.suffix != ".html":
         raise UsageFailure(f"{report}: a report's name ends in .html")
-    to_be_written(report, figures, predictions)
-    found = evaluated(models, responses, predictions, item or (), texts=texts)
+    to_be_written([report, figures, predictions], responses, force=force)
+    reading = reading_of(delimiter, decimal, keep_na, score_column)
+    found = evaluated(models, responses, predictions, item or (), texts=texts, raw=raw, reading=reading)
     head, *rows = summary(found)
     table = Table(*head, box=SIMPLE)
     for row in rows:
@@ -187,7 +222,7 @@ def main() -> None:
     """Exit code 0, 1 (the work failed) or 2 (bad usage); what went wrong in one message, no traceback."""
     try:
         cli()
-    except (UsageFailure, BadConfig) as error:
+    except (UsageFailure, BadConfig, CannotWrite) as error:
         sys.stderr.write(f"scorelet-train: {error}\n")
         sys.exit(2)
     except (ScoringError, TrainingError, OSError) as error:

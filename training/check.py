@@ -1,7 +1,7 @@
 """What is in a data set, and what is suspicious about it, before hours are spent on it."""
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -45,9 +45,15 @@ class ItemSummary:
         str, int
     ]  # the item's refusals that earned something; in how many rows of train and dev
     seen: int  # rows of dev whose text stands in unlabelled: a student sees it, though no human score
+    learners: int  # in train, as far as they are known
+    missing: dict[str, int]  # rows of train and dev in which an optional column holds nothing, by its name
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @property
+    def said_missing(self) -> str:
+        return ", ".join(f"{count} in {name}" for name, count in self.missing.items())
 
     @property
     def agreement_of_raters(self) -> str:
@@ -112,6 +118,8 @@ def _summary(data: ItemData) -> ItemSummary:
         refusals_contradicted=contradicted(item, (*train, *data.dev)),
         seen=sum(folded(row.text) in unlabelled for row in data.dev),
         leaks=sum(folded(row.text) in scores or row.learner_id in learners for row in data.dev),
+        learners=len(learners),
+        missing=dict(Counter(name for row in (*train, *data.dev) for name in row.missing)),
     )
 
 

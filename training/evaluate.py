@@ -4,46 +4,49 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.scoring.active import item_ids
-from app.scoring.errors import BadRows, RowError
+from app.scoring.errors import BadRows, BadText, RowError
+from app.scoring.files.reading import USUAL, Reading
 from app.scoring.judgement import Judgement
 from app.scoring.registry import Registry
-from app.scoring.rows import read_rows
+from app.scoring.rows import Row, read_file
 from app.scoring.table import check_rows, judge_rows, write_table
 from training.attacks import attacks, good_responses
 from training.config import Phrases
-from training.datasets.responses import MarkedResponse, marked_from
+from training.datasets.responses import MarkedResponse, marked_from, refuse_machine_scores
 from training.errors import UnknownItems
 from training.evaluation.figures import ItemFigures, figures_of
 from training.evidence import attacked, evidence_of, pairs_of
+from training.progress import note
 
 TRIED, SEED = 50, 0  # attacks of a kind
 
 
 def evaluate(
-    models: Path, responses: Path, predictions: Path | None, items: Sequence[str] = (), *, texts: bool = False
+    models: Path,
+    responses: Path,
+    predictions: Path | None,
+    items: Sequence[str] = (),
+    *,
+    texts: bool = False,
+    raw: bool = False,
+    reading: Reading = USUAL,
 ) -> list[ItemFigures]:
     """One an item in the file, or of those named; rows as scored go to `predictions`.  Raises BadRows.
 
     `texts`: whether the worst disagreements show what learners wrote.
     """
     if not item_ids(models):
-        raise UnknownItems(f"no items in {models}, the folder of bundles")
+        raise UnknownItems(f"no items in {models}, the folder of bundles", code="no_bundles")
     registry = Registry.from_folder(models)
-    read = read_rows(responses)
-    if not read:
-        raise UnknownItems(f"{responses} has no responses")
-    named = {own for row in read if isinstance(own := row.fields.get("item_id"), str)}
-    if missing := sorted(set(items) - named):
-        raise UnknownItems(f"{responses} has no response to {', '.join(missing)}")
-    rows = [row for row in read if not items or row.fields.get("item_id") in items]
+    rows = _rows_of(responses, items, reading)
     check_rows(registry, rows)
     errors: list[RowError] = []
-    marked = marked_from(rows, {name: live.bundle.item for name, live in registry.live.items()}, errors)
+    marked = marked_from(rows, {name: live.bundle.item for name, live in registry.live.items()}, errors, reading)
     if errors:
         raise BadRows(errors)
     judgements = judge_rows(registry, rows)
     if predictions:
-        write_table(predictions, registry, rows, judgements)
+        write_table(predictions, registry, rows, judgements, raw=raw)
     by_item: dict[str, list[tuple[MarkedResponse, Judgement]]] = {row.item_id: [] for row in marked}
     for row, judgement in zip(marked, judgements, strict=True):
         by_item[row.item_id].append((row, judgement))
@@ -52,6 +55,27 @@ def evaluate(
         for item_id, own in by_item.items()
     }
     return [_of_item(registry, item_id, own, good, texts) for item_id, own in by_item.items()]
+
+
+def _rows_of(responses: Path, items: Sequence[str], reading: Reading) -> list[Row]:
+    """The rows of the items named, or all.  What was found out about the file is said on stderr."""
+    read = read_file(responses, reading)
+    refuse_machine_scores(read, reading)
+    if not read.rows:
+        raise UnknownItems(f"{responses} has no responses", code="no_responses")
+    ids = [_item_id(row) for row in read.rows]
+    if missing := sorted(set(items) - set(ids)):
+        raise UnknownItems(f"{responses} has no response to {', '.join(missing)}", code="no_response", items=missing)
+    note(read.notes)
+    return [row for row, item_id in zip(read.rows, ids, strict=True) if not items or item_id in items]
+
+
+def _item_id(row: Row) -> str:
+    """The id of the row's item, or nothing where it names none."""
+    try:
+        return row.item_id()
+    except BadText:
+        return ""
 
 
 def _of_item(

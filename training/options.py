@@ -13,16 +13,40 @@ from rich.console import Console
 from rich.table import Table
 
 from app.scoring.bundle import Bundle
+from app.scoring.files.ours import refuse_to_lose
+from app.scoring.files.reading import Decimal, Delimiter, Reading
 from app.scoring.gate import lines
 from training.config import TeacherKind, TrainingConfig, read_config
-from training.datasets import ItemData, read_data
+from training.datasets import DataSet, ItemData, data_files, read_data
 from training.errors import BadConfig
+from training.progress import note
 from training.weights import resolve
 
 Data = Annotated[
     Path,
-    typer.Option("--data", help="Folder with items (.jsonl, .yaml), train (.jsonl, .csv), optional dev, unlabelled."),
+    typer.Option("--data", help="Folder with items, train, optional dev and unlabelled; docs/data.md has the formats."),
 ]
+Separated = Annotated[
+    Delimiter | None,
+    typer.Option("--delimiter", help="Between the columns of .csv and .tsv files. Default: found out."),
+]
+Decimals = Annotated[
+    Decimal | None,
+    typer.Option("--decimal", help="Before the decimals of scores in texts. Default: found out where it can be."),
+]
+KeepNa = Annotated[
+    bool, typer.Option("--keep-na", help="Read NA, None and the like in group_* as names of groups, not as missing.")
+]
+ScoreColumn = Annotated[
+    str,
+    typer.Option(
+        "--score-column",
+        help="Column of the human score or label, in place of score and label: input_score in a file that scorelet "
+        "wrote. Labels are in input_label then.",
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Write over a file that scorelet did not write.")]
+
 Items = Annotated[list[str] | None, typer.Option("--item", help="Only this item; may be repeated. Default: all.")]
 Models = Annotated[Path, typer.Option("--models", help="Folder of bundles: <item_id>/<version>/.")]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings; docs/training.md lists them.")]
@@ -41,11 +65,20 @@ class UsageFailure(Exception):
     """The call cannot be carried out as given: exit code 2."""
 
 
-def to_be_written(*files: Path | None) -> None:
-    """Said before the work, not after it.  Raises UsageFailure."""
-    for path in files:
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UsageFailure(f"{path}: there is no such folder")
+def reading_of(delimiter: Delimiter | None, decimal: Decimal | None, keep_na: bool, score_column: str) -> Reading:
+    return Reading(delimiter, decimal, keep_na, score_column.strip())
+
+
+def to_be_written(files: Sequence[Path | None], data: Path, config: Path | None = None, *, force: bool) -> None:
+    """Refuse before the work to lose a file.  `data`: the folder or file that is read.  Raises CannotWrite."""
+    read = data_files(data) if data.is_dir() else [data]
+    refuse_to_lose(files, [*read, *([config] if config else [])], force=force)
+
+
+def noted(read: DataSet) -> DataSet:
+    """Say on stderr what the reading found out."""
+    note(read.notes)
+    return read
 
 
 def settings_of(config: Path | None, teacher: TeacherKind | None, base: str | None, seed: int | None) -> TrainingConfig:
@@ -72,11 +105,17 @@ def resolve_teacher(settings: TrainingConfig, chosen: Sequence[ItemData]) -> Non
         Console(stderr=True).print(f"learners' responses will be sent to {settings.teacher.api.url}")
 
 
-def chosen_items(data: Path, items: list[str] | None) -> list[ItemData]:
-    read = read_data(data)
+def chosen_items(data: Path, items: list[str] | None, reading: Reading) -> list[ItemData]:
+    """Return the items named, or all that have a marked response; the others are said."""
+    read = noted(read_data(data, reading))
     if unknown := set(items or ()) - set(read.items):
         raise UsageFailure(f"no such item in {data}: {', '.join(sorted(unknown))}")
-    return [read.of(item_id) for item_id in dict.fromkeys(items or read.items)]
+    if items:
+        return [read.of(item_id) for item_id in dict.fromkeys(items)]
+    marked = {row.item_id for row in read.train}
+    if without := [item_id for item_id in read.items if marked and item_id not in marked]:
+        note([f"left out, as train has no response to it: {', '.join(without)}"])
+    return [read.of(item_id) for item_id in read.items if item_id in marked or not marked]
 
 
 @contextmanager

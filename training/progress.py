@@ -1,13 +1,19 @@
-"""Progress bars on standard error, the same everywhere."""
+"""Progress bars and notes on standard error, the same everywhere."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 T = TypeVar("T")
 console = Console(stderr=True)
+
+
+def note(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(f"scorelet-train: {line}", err=True)
 
 
 def track(sequence: Iterable[T], description: str, total: int, done: int = 0) -> Iterator[T]:

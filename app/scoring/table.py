@@ -1,4 +1,4 @@
-"""Files of responses scored row by row: what `scorelet score` and `scorelet-train evaluate` both write."""
+"""Files of responses scored row by row, as `scorelet score` and `scorelet-train evaluate` write them."""
 
 import csv
 from collections import defaultdict
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.scoring.errors import BadRows, BadText, ItemNotReady, RowError, UnknownItem
+from app.scoring.files.ours import GUARDED, MARK, RAW, guarded
 from app.scoring.item import Item
 from app.scoring.judgement import Judgement
 from app.scoring.registry import Registry
@@ -26,19 +27,20 @@ COLUMNS = (
     "scored_by",
     "flags",
     "prediction_set",
+    MARK,
 )
 CHUNK = 256  # responses between two steps of the progress bar
 
 
 def check_rows(registry: Registry, rows: Sequence[Row]) -> None:
-    """Raises BadRows naming every row whose item cannot be scored or whose response is no text."""
+    """Raise BadRows naming every row whose item cannot be scored or whose response is no text."""
     require_columns(rows, ("item_id", "response"))
     errors: list[RowError] = []
     for row in rows:
         try:
-            row.response(registry.get(row.text("item_id")).bundle.item.format)
+            row.response(registry.get(row.item_id()).bundle.item.format)
         except (BadText, UnknownItem, ItemNotReady) as error:
-            errors.append(row.error(str(error)))
+            errors.append(row.error_of(error))
     if errors:
         raise BadRows(errors)
 
@@ -46,10 +48,10 @@ def check_rows(registry: Registry, rows: Sequence[Row]) -> None:
 def judge_rows(
     registry: Registry, rows: Sequence[Row], advance: Callable[[int], object] = lambda _: None
 ) -> list[Judgement]:
-    """One judgement a row, in the rows' order.  `advance` is told how many more rows are done."""
+    """Return a judgement for every row, in order.  `advance` is told how many more rows are done."""
     numbers: dict[str, list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
-        numbers[row.text("item_id")].append(number)
+        numbers[row.item_id()].append(number)
     judged: dict[int, Judgement] = {}
     for item_id, own in numbers.items():
         live = registry.get(item_id)
@@ -61,24 +63,37 @@ def judge_rows(
     return [judged[number] for number in range(len(rows))]
 
 
-def write_table(path: Path, registry: Registry, rows: Sequence[Row], judgements: Iterable[Judgement]) -> None:
-    """CSV: COLUMNS, then the input's own; an input column named like one of ours is written as `input_<name>`."""
-    own = list(dict.fromkeys(name for row in rows for name in row.fields if name not in ("id", "item_id")))
+def write_table(
+    path: Path, registry: Registry, rows: Sequence[Row], judgements: Iterable[Judgement], *, raw: bool = False
+) -> None:
+    """Write CSV: COLUMNS, then the input's columns; one that is named like a column of COLUMNS is `input_<name>`.
+
+    A text that a spreadsheet would run gets a guard, which our readers take off.  `raw` leaves all as it is.
+    """
+    given = list(dict.fromkeys(name for row in rows for name in row.fields if name not in ("id", "item_id")))
     renamed: dict[str, str] = {}
-    for name in own:
+    for name in given:
         free = name
-        while free in COLUMNS or free in renamed.values() or (free != name and free in own):
+        while free in COLUMNS or free in renamed.values() or (free != name and free in given):
             free = f"input_{free}"
         renamed[name] = free
+    names = [*COLUMNS, *renamed.values()]
+    mark = {MARK: RAW if raw else GUARDED}
     # A column that is only carried through may hold what UTF-8 cannot: it is escaped, not lost.
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        writer = csv.DictWriter(file, [*COLUMNS, *renamed.values()], restval="")
-        writer.writeheader()
+        writer = csv.writer(file)
+        writer.writerow(names if raw else map(guarded, names))
         for row, judgement in zip(rows, judgements, strict=True):
-            bundle = registry.get(row.text("item_id")).bundle
-            given = {renamed[name]: value for name, value in row.fields.items() if name in renamed}
-            identified = {"id": row.fields.get("id"), "item_id": bundle.item.item_id, "bundle_version": bundle.version}
-            writer.writerow(identified | dict(_scored(bundle.item, judgement)) | given)
+            bundle = registry.get(row.item_id()).bundle
+            cells = {"id": row.fields.get("id"), "item_id": bundle.item.item_id, "bundle_version": bundle.version}
+            cells |= dict(_scored(bundle.item, judgement)) | mark
+            cells |= {renamed[name]: value for name, value in row.fields.items() if name in renamed}
+            values = [cells.get(name, "") for name in names]
+            writer.writerow(values if raw else [_guarded(value) for value in values])
+
+
+def _guarded(value: object) -> object:
+    return guarded(value) if isinstance(value, str) else value
 
 
 def _scored(item: Item, judgement: Judgement) -> Iterator[tuple[str, Any]]:

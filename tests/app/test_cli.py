@@ -7,6 +7,7 @@ from sqlalchemy import text
 from app.console import BadUsage, WorkFailed
 from app.scoring.bundle import STUDENT
 from app.scoring.errors import BadRows, CodedError, UnknownItem
+from app.scoring.files.ours import CannotWrite
 from app.scoring.item import Item
 from app.scoring.rows import read_rows
 from app.settings import Settings
@@ -81,7 +82,7 @@ def test_a_bad_row_stops_all_before_anything_is_written(settings: Set, tmp_path:
     ("arguments", "kind", "code"),
     [
         (("score", "in.pdf", "--out", "out.csv"), BadRows, ""),
-        (("score", "in.csv", "--out", "nowhere/out.csv"), BadUsage, ""),
+        (("score", "in.csv", "--out", "nowhere/out.csv"), CannotWrite, "no_folder"),
         (("bundle", "check", "heat-9"), UnknownItem, "unknown_item"),
         (("bundle", "check", "../heat-1"), UnknownItem, "unknown_item"),
         (("bundle", "gate", "heat-9"), UnknownItem, "unknown_item"),

@@ -1,20 +1,24 @@
 """Files that a user brings: rows of responses and items.  Each is read, or every fault is named by file and line."""
 
 import json
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from app.scoring.errors import BadRows
 from app.scoring.registry import Registry
-from app.scoring.rows import read_rows
+from app.scoring.rows import FORMATS, read_rows
 from app.scoring.table import check_rows, judge_rows, write_table
 from tests.fuzz.cases import TEXTS, VALUES, altered, cases, damaged
 from tests.tiny import write_tiny_bundle
+from tests.workbooks import write_workbook
 from training.datasets import read_data
 from training.datasets.items import read_items
 
@@ -53,7 +57,28 @@ CELLS = st.lists(st.lists(st.sampled_from(["heat-1", "warm", "2", "complete", "n
 TABLES = st.tuples(COLUMNS, CELLS, st.sampled_from([",", ";", "\t"])).map(
     lambda table: "\n".join(table[2].join(row) for row in [table[0], *table[1]]).encode(errors="surrogatepass")
 )
-RESPONSES = st.tuples(st.just(".jsonl"), JSONL) | st.tuples(st.just(".csv"), TABLES | damaged(CSV.encode()))
+LISTS = altered(ROWS).map(lambda rows: json.dumps(rows).encode()) | damaged(json.dumps([ROWS]).encode())
+
+
+def binary(name: str) -> bytes:
+    """ROWS as a workbook or a data frame."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        head = list(dict.fromkeys(name for row in ROWS for name in row))
+        if path.suffix == ".xlsx":
+            write_workbook(path, [head, *([row.get(name, "") for name in head] for row in ROWS)])
+        else:
+            parquet.write_table(pa.Table.from_pylist(ROWS), path)
+        return path.read_bytes()
+
+
+RESPONSES = (
+    st.tuples(st.just(".jsonl"), JSONL)
+    | st.tuples(st.just(".json"), LISTS)
+    | st.tuples(st.sampled_from([".csv", ".tsv"]), TABLES | damaged(CSV.encode()))
+    | st.tuples(st.just(".xlsx"), damaged(binary("rows.xlsx")))
+    | st.tuples(st.just(".parquet"), damaged(binary("rows.parquet")))
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +107,7 @@ def test_no_file_of_responses(registry: Registry, tmp_path: Path, file: tuple[st
 def test_no_folder_to_train_on(tmp_path: Path, items: Any, rows: tuple[str, bytes]) -> None:
     (tmp_path / "items.jsonl").write_bytes(lines(items if isinstance(items, list) else [items]))
     for stem in ("train", "unlabelled"):
-        for suffix in (".jsonl", ".csv"):
+        for suffix in FORMATS:
             (tmp_path / f"{stem}{suffix}").unlink(missing_ok=True)
         (tmp_path / f"{stem}{rows[0]}").write_bytes(rows[1])
     with suppress(BadRows):
@@ -97,7 +122,7 @@ def test_no_yaml_of_items(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "items.yaml"
     path.write_bytes(content)
     with suppress(BadRows):
-        read_items(path)
+        assert all(read_items(path).items)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ import pytest
 
 from app.scoring.conditions import Limits
 from app.scoring.errors import BadRows
+from app.scoring.files.ours import MARK
 from tests.programs import run
+from tests.refusals import refused, rows_refused
 from tests.tiny import write_tiny_bundle
 from tests.tiny_teacher import SURE, fall_back, item_of, write_tiny_teacher
 from training.attacks import CHANGED, JUNK
@@ -89,7 +91,7 @@ def test_only_the_items_named_are_measured(models: Path, responses: Path, tmp_pa
 def test_an_item_without_a_response_is_named_before_anything_is_written(
     models: Path, responses: Path, tmp_path: Path, named: list[str]
 ) -> None:
-    with pytest.raises(UnknownItems, match=rf"has no response to {named[-1]}$"):
+    with refused(UnknownItems, "no_response", items=[named[-1]]):
         evaluate(models, responses, tmp_path / "p.csv", named)
 
     assert not (tmp_path / "p.csv").exists()
@@ -140,27 +142,26 @@ def test_of_one_item_alone_there_are_no_responses_to_others(models: Path, respon
 
 
 @pytest.mark.parametrize(
-    ("row", "reason"),
+    ("row", "code"),
     [
-        (heat("warm", 9), "'score' must be a whole number from 0 to 3, not 9"),
-        (heat("warm", None), "'score' must be a whole number"),
-        (belief("warm", "who knows"), "'label' must be one of"),
-        ({"item_id": "heat-9", "response": "warm", "score": 1}, "no student for item 'heat-9'"),
-        ({"item_id": "heat-1", "score": 1}, "'response' is missing"),
-        (heat("warm", 1, id="a"), "id 'a' stands already on line 1"),
-        ({"item_id": ["heat-1"], "response": "warm", "score": 1}, "item_id"),
+        (heat("warm", 9), "bad_score"),
+        (heat("warm", None), "bad_score"),
+        (belief("warm", "who knows"), "bad_label"),
+        ({"item_id": "heat-9", "response": "warm", "score": 1}, "unknown_item"),
+        ({"item_id": "heat-1", "score": 1}, "missing"),
+        (heat("warm", 1, id="a"), "id_twice"),
+        ({"item_id": ["heat-1"], "response": "warm", "score": 1}, "not_text"),
     ],
 )
 def test_a_bad_row_is_named_before_anything_is_written(
-    models: Path, tmp_path: Path, row: dict[str, object], reason: str
+    models: Path, tmp_path: Path, row: dict[str, object], code: str
 ) -> None:
     file = written(tmp_path / "dev.jsonl", [*ROWS, row])
 
-    with pytest.raises(BadRows) as refused:
+    with refused(BadRows) as caught:
         evaluate(models, file, tmp_path / "p.csv")
 
-    assert f"dev.jsonl:{len(ROWS) + 1}: " in str(refused.value)
-    assert reason in str(refused.value)
+    assert rows_refused(caught.value.errors) == [("dev.jsonl", len(ROWS) + 1, code)]
     assert not (tmp_path / "p.csv").exists()
 
 
@@ -174,7 +175,7 @@ def test_the_command_writes_report_figures_and_predictions_and_needs_no_torch(
 
     assert done.returncode == 0, done.stderr
     found = evaluate(models, responses, None)
-    assert [ItemFigures.model_validate(own) for own in json.loads((tmp_path / "x.json").read_text())] == found
+    assert [ItemFigures.model_validate(unmarked(own)) for own in json.loads((tmp_path / "x.json").read_text())] == found
     page = (tmp_path / "x.html").read_text()
     assert re.findall(r"<h2>([^<]*)</h2>", page) == ["heat-1", "belief-3"]
     assert "<title>How the machine scores: dev.jsonl</title>" in page
@@ -187,6 +188,11 @@ def test_the_command_writes_report_figures_and_predictions_and_needs_no_torch(
         assert own.agreement is not None
         assert f"{own.agreement.exact:.3f}" in done.stdout
     assert "not passed: marked responses" in " ".join(done.stdout.split())
+
+
+def unmarked(found: dict[str, Any]) -> dict[str, Any]:
+    assert found.pop(MARK) == "evaluate"
+    return found
 
 
 @pytest.mark.parametrize("texts", [False, True])
@@ -237,7 +243,7 @@ def test_where_nothing_can_be_written_the_exit_code_says_so(
 
 
 def test_a_wrong_folder_or_an_empty_file_is_said_once(models: Path, responses: Path, tmp_path: Path) -> None:
-    with pytest.raises(UnknownItems, match=r"no items in .*elsewhere, the folder of bundles"):
+    with refused(UnknownItems, "no_bundles"):
         evaluate(tmp_path / "elsewhere", responses, None)
-    with pytest.raises(UnknownItems, match=r"empty.jsonl has no responses"):
+    with refused(UnknownItems, "no_responses"):
         evaluate(models, written(tmp_path / "empty.jsonl", []), None)

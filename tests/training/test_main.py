@@ -3,10 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from app.scoring.files.reading import Reading
 from tests.programs import run
 from tests.refusals import check_golden
 from tests.tiny import write_tiny_bundle
 from tests.training.inside import call
+from training.options import chosen_items
 
 ITEM = '{"item_id": "heat-1", "prompt": "Why does heat rise?", "scale": "points", "max_score": 3}\n'
 
@@ -153,7 +155,7 @@ def test_a_bad_row_stops_a_run_before_it_costs_hours(data: Path, tmp_path: Path)
     done = call("run", "--data", data, "--models", tmp_path / "models")
 
     assert done.code == 1
-    assert "train.jsonl:21: 'score' must be a whole number from 0 to 3, not 9" in done.stderr
+    assert "train.jsonl:21: " in done.stderr
     assert not (tmp_path / "models").exists()
 
 
@@ -163,3 +165,22 @@ def test_a_file_in_place_of_the_folder_of_bundles_is_said_before_the_work(data: 
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr == f"scorelet-train: {data / 'train.jsonl'} is a file, not a folder for bundles\n"
     assert not (tmp_path / "c").exists()
+
+
+def test_items_without_a_row_do_not_stop_a_run_and_are_said(data: Path) -> None:
+    with (data / "items.jsonl").open("a") as file:
+        file.write(ITEM.replace("heat-1", "heat-2"))
+
+    done = call("run", "--data", data, "--models", "m", "--dry-run", "--base", "/no/model")
+    chosen = chosen_items(data, None, Reading())
+    named = chosen_items(data, ["heat-2"], Reading())
+
+    assert "heat-2" in done.stderr
+    assert [own.item.item_id for own in chosen] == ["heat-1"]
+    assert [own.item.item_id for own in named] == ["heat-2"]  # what is asked for by name is not left out
+
+
+def test_every_item_stays_where_none_has_a_row(data: Path) -> None:
+    (data / "train.jsonl").write_text("")
+
+    assert [own.item.item_id for own in chosen_items(data, None, Reading())] == ["heat-1"]

@@ -14,12 +14,18 @@ from training.options import (
     Cache,
     Config,
     Data,
+    Decimals,
+    Force,
     Items,
+    KeepNa,
+    ScoreColumn,
     Seed,
+    Separated,
     Teacher,
     UsageFailure,
     chosen_items,
     print_table,
+    reading_of,
     resolve_teacher,
     settings_of,
     to_be_written,
@@ -47,6 +53,11 @@ def compare(
     base: Base = None,
     seed: Seed = None,
     cache: Cache = None,
+    delimiter: Separated = None,
+    decimal: Decimals = None,
+    keep_na: KeepNa = False,
+    score_column: ScoreColumn = "",
+    force: Force = False,
 ) -> None:
     """Compare distilled students with their teachers, with a TinyBERT, with what needs no teacher, and with raters.
 
@@ -55,7 +66,8 @@ def compare(
     settings = settings_of(config, teacher, base, seed)
     if settings.distillation.soft_weight == 0:
         raise UsageFailure("a comparison needs a teacher: distillation.soft_weight must be above 0")
-    chosen = chosen_items(data, item)
+    to_be_written(report or (), data, config, force=force)
+    chosen = chosen_items(data, item, reading_of(delimiter, decimal, keep_na, score_column))
     if not any(own.dev for own in chosen):
         raise UsageFailure(f"{data} has no dev rows of these items to compare on")
     with training_installed():
@@ -67,7 +79,6 @@ def compare(
     for path in report or ():
         if path.suffix not in FORMATS:
             raise UsageFailure(f"{path}: a report's name ends in {', '.join(FORMATS)}")
-    to_be_written(*(report or ()))
     resolve_teacher(settings, chosen)
     may_go = [name for name in TITLES if name != STUDENT]
     if unknown := [name for name in without or () if name not in may_go]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from app.scoring.files.ours import MARK
 from training.compare.figures import STUDENT, Cost, Row, Section
 from training.compare.plots import against_size, against_time
 
@@ -55,7 +56,7 @@ def html(found: Sequence[Section]) -> str:
 
 
 def markdown(found: Sequence[Section]) -> str:
-    lines = []
+    lines = [f"<!-- {MARK} -->", ""]
     for section in found:
         lines += [f"## {heading(section)}", ""]
         lines += [*_table([AGREEMENT, *(agreement_cells(row) for row in section.contestants)]), ""]
@@ -65,7 +66,7 @@ def markdown(found: Sequence[Section]) -> str:
 
 
 def as_json(found: Sequence[Section]) -> str:
-    return json.dumps([section.model_dump() for section in found], indent=1) + "\n"
+    return json.dumps([{MARK: "compare"} | section.model_dump() for section in found], indent=1) + "\n"
 
 
 def heading(section: Section) -> str:

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.scoring.errors import BadRows, RowError
+from app.scoring.files.reading import USUAL, Reading
 from app.scoring.item import Item
-from training.datasets.items import read_items
+from app.scoring.rows import FORMATS
+from training.datasets.items import SUFFIXES, read_items
 from training.datasets.responses import MarkedResponse, UnlabelledResponse, read_marked, read_unlabelled
+
+PARTS = ("train", "dev", "unlabelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,7 @@ class DataSet:
     train: tuple[MarkedResponse, ...]
     dev: tuple[MarkedResponse, ...]
     unlabelled: tuple[UnlabelledResponse, ...]
+    notes: tuple[str, ...] = ()  # what the reading found out, for a person
 
     def of(self, item_id: str) -> "ItemData":
         return ItemData(
@@ -51,31 +56,41 @@ class ItemData:
         return digest.hexdigest()
 
 
-def read_data(folder: Path) -> DataSet:
-    """`items.*` and `train.*`, optional `dev.*` and `unlabelled.*`; each as .jsonl or .csv, items also as .yaml.
+def read_data(folder: Path, reading: Reading = USUAL) -> DataSet:
+    """Read `items.*` and `train.*`, optional `dev.*` and `unlabelled.*`.
 
     Raises FileNotFoundError, or BadRows naming every bad row of every file.
     """
-    items_file = find_file(folder, "items", (".jsonl", ".yaml", ".yml"))
-    train_file = find_file(folder, "train")
+    items_file, train_file = find_file(folder, "items", SUFFIXES), find_file(folder, "train")
     if items_file is None or train_file is None:
-        raise FileNotFoundError(f"{folder} needs items.jsonl (or .yaml) and train.jsonl (or .csv)")
+        raise FileNotFoundError(f"{folder} needs items.jsonl (or .yaml) and train.jsonl (or .csv, .xlsx)")
     dev_file, unlabelled_file = find_file(folder, "dev"), find_file(folder, "unlabelled")
     errors: list[RowError] = []
-    items = read_items(items_file)  # without items no row can be understood: its errors end the reading
-    if not items:
-        raise BadRows([RowError(items_file, 1, "no item stands in it")])
-    train = read_marked(train_file, items, errors)
-    dev = read_marked(dev_file, items, errors) if dev_file else ()
-    unlabelled = read_unlabelled(unlabelled_file, items, errors) if unlabelled_file else ()
+    notes: list[str] = []
+    found = read_items(items_file)  # without items no row can be understood: its errors end the reading
+    if not found.items:
+        raise BadRows([RowError(items_file, 1, "no item stands in it", "no_items")])
+    train = read_marked(train_file, found.items, errors, notes, reading)
+    dev = read_marked(dev_file, found.items, errors, notes, reading) if dev_file else ()
+    unlabelled = read_unlabelled(unlabelled_file, found.items, errors, notes, reading) if unlabelled_file else ()
     if errors:
         raise BadRows(errors)
-    return DataSet(items, train, dev, unlabelled)
+    return DataSet(found.items, train, dev, unlabelled, (*found.notes, *notes))
 
 
-def find_file(folder: Path, stem: str, suffixes: tuple[str, ...] = (".jsonl", ".csv")) -> Path | None:
-    """The one file of that name.  Raises FileExistsError where there are two."""
-    found = [folder / f"{stem}{suffix}" for suffix in suffixes if (folder / f"{stem}{suffix}").is_file()]
+def find_file(folder: Path, stem: str, suffixes: tuple[str, ...] = FORMATS) -> Path | None:
+    """Return the one file of this name, its end in small or large letters.
+
+    Raises FileExistsError where there are two.
+    """
+    files = folder.iterdir() if folder.is_dir() else ()
+    found = sorted(path for path in files if path.stem == stem and path.suffix.lower() in suffixes and path.is_file())
     if len(found) > 1:
         raise FileExistsError(f"{folder} has both {found[0].name} and {found[1].name}: which one counts?")
     return found[0] if found else None
+
+
+def data_files(folder: Path) -> list[Path]:
+    """Return the files that `read_data` reads."""
+    found = [find_file(folder, "items", SUFFIXES), *(find_file(folder, part) for part in PARTS)]
+    return [path for path in found if path is not None]

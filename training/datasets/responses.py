@@ -1,16 +1,15 @@
-"""Marked and unlabelled responses from train.*, dev.* and unlabelled.*: .jsonl or .csv."""
+"""Marked and unlabelled responses from train.*, dev.* and unlabelled.*, in every format of app/scoring/rows.py."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from app.scoring.errors import BadRows, BadText, RowError
+from app.scoring.files.reading import GROUP, USUAL, Reading, is_missing, plain_name, shown
 from app.scoring.item import Item, is_name
-from app.scoring.rows import Row, kind, read_rows, require_columns
+from app.scoring.rows import Row, RowFile, kind, read_file, require_columns
 
-GROUP = "group_"
+OPTIONAL = ("id", "learner_id", "score_1", "score_2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +23,7 @@ class MarkedResponse:
     raters: tuple[float, float] | None  # two raters' values, where there are two
     learner_id: str | None
     groups: tuple[tuple[str, str], ...]  # (column less its prefix, value)
+    missing: tuple[str, ...] = field(default=(), repr=False, compare=False)  # optional columns that hold nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,63 +34,94 @@ class UnlabelledResponse:
     learner_id: str | None
 
 
-def read_marked(path: Path, items: Mapping[str, Item], errors: list[RowError]) -> tuple[MarkedResponse, ...]:
-    """Marked responses in the file's order; what is wrong is appended to errors."""
-    return marked_from(_read(path, errors), items, errors)
+def read_marked(
+    path: Path, items: Mapping[str, Item], errors: list[RowError], notes: list[str], reading: Reading
+) -> tuple[MarkedResponse, ...]:
+    """Return marked responses in the file's order.  Faults are appended to errors, findings to notes."""
+    read = _read(path, errors, notes, reading)
+    if read is None:
+        return ()
+    try:
+        refuse_machine_scores(read, reading)
+    except BadRows as error:
+        errors += error.errors
+        return ()
+    return marked_from(read.rows, items, errors, reading)
 
 
-def marked_from(rows: Sequence[Row], items: Mapping[str, Item], errors: list[RowError]) -> tuple[MarkedResponse, ...]:
-    """The same from rows already read."""
-    scored = {name for name, item in items.items() if item.labels is None}
-    asked = {own for row in rows if isinstance(own := row.fields.get("item_id"), str) and own in items}
-    wanted = [name for name, some in (("score", asked & scored), ("label", asked - scored)) if some]
-    if not _have_columns(rows, ["item_id", "response", *wanted], errors):
+def refuse_machine_scores(read: RowFile, reading: Reading) -> None:
+    """Raise BadRows for a file that scorelet wrote: its `score` and `label` are a machine's.
+
+    It may be read once a person names the column with the human score.
+    """
+    if read.is_ours and reading.score_column in ("", "score", "label"):
+        reason = (
+            "scorelet wrote this file, so its score and label are a machine's; if input_score has the human scores, "
+            "say `--score-column input_score`"
+        )
+        raise BadRows([RowError(read.path, 1, reason, "machine_scores")])
+
+
+def marked_from(
+    rows: Sequence[Row], items: Mapping[str, Item], errors: list[RowError], reading: Reading = USUAL
+) -> tuple[MarkedResponse, ...]:
+    """Return marked responses from rows already read."""
+    fields = rows[0].fields if rows else {}
+    asked = {item_id for row in rows if (item_id := _item_id(row)) is not None and item_id in items}
+    wanted = {reading.human(fields, labelled=items[item_id].labels is not None): None for item_id in sorted(asked)}
+    names = sorted(wanted, key=lambda name: name == "label")
+    if not _have_columns(rows, ["item_id", "response", *names], errors):
         return ()
     marked: list[MarkedResponse] = []
-    for row, item_id, row_id in _identified(rows, items, errors):
+    for row, item_id, own_id in _identified(rows, items, errors):
         item = items[item_id]
         try:
             marked.append(
                 MarkedResponse(
-                    id=row_id,
+                    id=own_id,
                     item_id=item_id,
                     text=row.response(item.format),
-                    value=_value(row, item),
+                    value=_given(row, reading.human(row.fields, labelled=item.labels is not None), item),
                     raters=_raters(row, item),
-                    learner_id=_optional(row, "learner_id"),
+                    learner_id=learner_of(row),
                     groups=tuple(
-                        (name.removeprefix(GROUP), str(value))
+                        (name.removeprefix(GROUP), shown(value).strip())
                         for name, value in row.fields.items()
-                        if name.startswith(GROUP) and value not in (None, "")
+                        if name.startswith(GROUP) and not is_missing(value, words=not reading.keep_na)
                     ),
+                    missing=tuple(_missing(row, reading)),
                 )
             )
         except BadText as error:
-            errors.append(row.error(str(error)))
+            errors.append(row.error_of(error))
     return tuple(marked)
 
 
-def read_unlabelled(path: Path, items: Mapping[str, Item], errors: list[RowError]) -> tuple[UnlabelledResponse, ...]:
-    """Unlabelled responses in the file's order; what is wrong is appended to errors."""
-    rows = _read(path, errors)
-    if not _have_columns(rows, ["item_id", "response"], errors):
+def read_unlabelled(
+    path: Path, items: Mapping[str, Item], errors: list[RowError], notes: list[str], reading: Reading
+) -> tuple[UnlabelledResponse, ...]:
+    """Return unlabelled responses in the file's order.  Faults are appended to errors, findings to notes."""
+    read = _read(path, errors, notes, reading)
+    if read is None or not _have_columns(read.rows, ["item_id", "response"], errors):
         return ()
     unlabelled: list[UnlabelledResponse] = []
-    for row, item_id, row_id in _identified(rows, items, errors):
+    for row, item_id, own_id in _identified(read.rows, items, errors):
         try:
             text = row.response(items[item_id].format)
-            unlabelled.append(UnlabelledResponse(row_id, item_id, text, _optional(row, "learner_id")))
+            unlabelled.append(UnlabelledResponse(own_id, item_id, text, learner_of(row)))
         except BadText as error:
-            errors.append(row.error(str(error)))
+            errors.append(row.error_of(error))
     return tuple(unlabelled)
 
 
-def _read(path: Path, errors: list[RowError]) -> Sequence[Row]:
+def _read(path: Path, errors: list[RowError], notes: list[str], reading: Reading) -> RowFile | None:
     try:
-        return read_rows(path)
+        read = read_file(path, reading)
     except BadRows as error:
         errors += error.errors
-        return ()
+        return None
+    notes += read.notes
+    return read
 
 
 def _have_columns(rows: Sequence[Row], names: Sequence[str], errors: list[RowError]) -> bool:
@@ -102,26 +133,58 @@ def _have_columns(rows: Sequence[Row], names: Sequence[str], errors: list[RowErr
     return True
 
 
+def _item_id(row: Row) -> str | None:
+    try:
+        return row.item_id()
+    except BadText:
+        return None
+
+
 def _identified(rows: Sequence[Row], items: Mapping[str, Item], errors: list[RowError]) -> list[tuple[Row, str, str]]:
     """Rows whose item is known and whose id, if any, is new; the others go to errors."""
     good: list[tuple[Row, str, str]] = []
-    lines: dict[str, int] = {}
+    first: dict[str, tuple[int, str | None]] = {}  # the line and item of an id
     for row in rows:
-        item_id = row.fields.get("item_id")
-        own_id = row_id(row)
-        if not isinstance(item_id, str) or item_id not in items:
-            errors.append(row.error(f"item_id {_shown(item_id)} is not in the items file"))
-        elif own_id in lines:
-            errors.append(row.error(f"id {own_id!r} stands already on line {lines[own_id]}"))
+        item_id, own_id = _item_id(row), row_id(row)
+        if item_id is None or item_id not in items:
+            named = _shown(row.fields.get("item_id") if item_id is None else item_id)
+            reason = f"item_id {named} is not in the items file"
+            errors.append(row.error(reason, code="unknown_item", item_id=named))
+        elif own_id in first:
+            errors.append(_twice(row, own_id, item_id, *first[own_id]))
         else:
             good.append((row, item_id, own_id))
-        lines.setdefault(own_id, row.line)
+        first.setdefault(own_id, (row.line, item_id))
     return good
 
 
+def _twice(row: Row, own_id: str, item_id: str, line: int, other: str | None) -> RowError:
+    reason = f"id {own_id!r} stands already on line {line}"
+    if other != item_id:
+        reason += ", for another item; if it is the learner's, name the column learner_id"
+    return row.error(reason, code="id_twice", id=own_id, first_line=line, other_item=other != item_id)
+
+
 def row_id(row: Row) -> str:
-    """Its own id, or else where it stands."""
-    return _optional(row, "id") or f"{row.file.stem}-{row.line}"
+    """Return the id in the row, or else the place of the row."""
+    value = row.fields.get("id")
+    return row.place if is_missing(value) else shown(value)
+
+
+def learner_of(row: Row) -> str | None:
+    """Return the learner in the form in which the spellings of one id are equal, or None where the row names none."""
+    value = row.fields.get("learner_id")
+    return None if is_missing(value) else plain_name(value)
+
+
+def _missing(row: Row, reading: Reading) -> list[str]:
+    """The optional columns of the row that hold nothing."""
+    return [
+        name
+        for name, value in row.fields.items()
+        if (name in OPTIONAL and is_missing(value))
+        or (name.startswith(GROUP) and is_missing(value, words=not reading.keep_na))
+    ]
 
 
 def _shown(item_id: object) -> str:
@@ -129,12 +192,8 @@ def _shown(item_id: object) -> str:
     return repr(item_id) if isinstance(item_id, str) and is_name(item_id) else kind(item_id)
 
 
-def _value(row: Row, item: Item) -> int | float:
-    return _given(row, "score" if item.labels is None else "label", item)
-
-
 def _raters(row: Row, item: Item) -> tuple[float, float] | None:
-    if any(row.fields.get(name) in (None, "") for name in ("score_1", "score_2")):
+    if any(is_missing(row.fields.get(name)) for name in ("score_1", "score_2")):
         return None
     return _given(row, "score_1", item), _given(row, "score_2", item)
 
@@ -144,24 +203,26 @@ def _given(row: Row, name: str, item: Item) -> int | float:
     if item.labels is None:
         return _number(row, name, item)
     label = row.fields.get(name)
-    if label not in item.labels:
-        raise BadText(f"{name!r} must be one of {list(item.labels)}, not {kind(label)}")
-    return item.labels.index(label)
+    index = _label(shown(label), item.labels) if isinstance(label, str | int | float) else None
+    if index is None:
+        reason = f"{name!r} must be one of {list(item.labels)}, not {kind(label)}"
+        raise BadText(reason, code="bad_label", column=name, labels=item.labels)
+    return index
+
+
+def _label(given: str, labels: Sequence[str]) -> int | None:
+    """The index of a label; case and outer spaces do not matter where they tell no two labels apart."""
+    if given in labels:
+        return labels.index(given)
+    plain = [plain_name(label) for label in labels]
+    return plain.index(plain_name(given)) if plain.count(plain_name(given)) == 1 else None
 
 
 def _number(row: Row, name: str, item: Item) -> int | float:
     """Return the value of points or a grade of the item's scale."""
-    value: Any = row.fields.get(name)
-    try:
-        number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not item.has_score(number):
+    number = row.number(name)
+    if number is None or not item.has_score(number):
         bottom, top = item.bottom_score, item.top_score
-        raise BadText(f"{name!r} must be {item.number_kind} from {bottom} to {top}, not {kind(value)}")
-    return float(number) if item.is_continuous else item.value_of(number)
-
-
-def _optional(row: Row, name: str) -> str | None:
-    value = row.fields.get(name)
-    return None if value in (None, "") else str(value)
+        reason = f"{name!r} must be {item.number_kind} from {bottom} to {top}, not {kind(row.fields.get(name))}"
+        raise BadText(reason, code="bad_score", column=name, low=bottom, high=top)
+    return number if item.is_continuous else item.value_of(number)

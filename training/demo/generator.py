@@ -81,15 +81,20 @@ def generate(seed: int = SEED) -> Demo:
     return Demo([grammar.item for grammar in grammars], **rows)
 
 
-def write(demo: Demo, folder: Path) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
+def files(demo: Demo) -> dict[str, bytes]:
+    """Return the content of every file by its name."""
+    made = {}
     for name in ("items", "train", "dev", "unlabelled"):
         rows: list[Mapping[str, Any]] = getattr(demo, name)
-        paths.append(folder / f"{name}.jsonl")
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        paths[-1].write_text(text, encoding="utf-8", newline="\n")
-    return paths
+        made[f"{name}.jsonl"] = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    return made
+
+
+def write(demo: Demo, folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files(demo).items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in files(demo)]
 
 
 def answer(grammar: Grammar, learner: Learner, rng: Random) -> Answer:

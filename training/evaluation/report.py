@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from app.scoring.agreement import Agreement
+from app.scoring.files.ours import MARK
 from app.scoring.gate import lines
 from training.evaluation.figures import ItemFigures
 
@@ -25,7 +26,9 @@ ATTACKS = {
 
 
 def write_json(path: Path, found: Sequence[ItemFigures]) -> None:
-    path.write_text(json.dumps([own.model_dump() for own in found], indent=1) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps([{MARK: "evaluate"} | own.model_dump() for own in found], indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def write_html(path: Path, found: Sequence[ItemFigures], source: str) -> None:

@@ -9,11 +9,27 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from app.scoring.files.ours import MARK
 from app.scoring.item import is_name
 from training.cache import work_folder
 from training.config import read_config
 from training.feedback.config import FeedbackConfig, Tuning
-from training.options import Cache, Data, Items, Models, UsageFailure, print_table, to_be_written, training_installed
+from training.options import (
+    Cache,
+    Data,
+    Decimals,
+    Force,
+    Items,
+    KeepNa,
+    Models,
+    ScoreColumn,
+    Separated,
+    UsageFailure,
+    print_table,
+    reading_of,
+    to_be_written,
+    training_installed,
+)
 from training.weights import resolve
 
 
@@ -33,6 +49,11 @@ def feedback(
     report: Annotated[
         Path | None, typer.Option("--json", help="Write all figures here: its own, and those it is held against.")
     ] = None,
+    delimiter: Separated = None,
+    decimal: Decimals = None,
+    keep_na: KeepNa = False,
+    score_column: ScoreColumn = "",
+    force: Force = False,
 ) -> None:
     """Fine-tune a language model to write feedback, and measure it on dev.  Killed, it goes on when called again.
 
@@ -43,12 +64,13 @@ def feedback(
     settings = read_config(config, FeedbackConfig) if config else FeedbackConfig()
     named = {key: value for key, value in (("tuning", tuning), ("base", base)) if value is not None}
     settings = settings.model_copy(update=named)
-    to_be_written(report)
+    to_be_written([report], data, config, force=force)
+    reading = reading_of(delimiter, decimal, keep_na, score_column)
     resolve(settings.base)  # what is missing is said before hours are spent
     with training_installed():
         from training.feedback.figures import COLUMNS, table
         from training.feedback.run import make_feedback
-    made = make_feedback(data, models, name, item or (), settings, work_folder(cache))
+    made = make_feedback(data, models, name, item or (), settings, work_folder(cache), reading)
     bundle = made.files.bundle
     for telling, title in ((False, "all dev rows"), (True, "rows with more than a verdict")):
         if rows := table(made.figures, telling):
@@ -58,5 +80,5 @@ def feedback(
             print_table(shown)
     if report:
         found = {own.title: own.as_dict() for own in made.figures}
-        report.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        report.write_text(json.dumps({MARK: "feedback"} | found, indent=2) + "\n", encoding="utf-8")
     Console().print(f"{bundle.name}/{bundle.version}: `scorelet feedback activate` makes it live")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.scoring.errors import BadRows, BadText, RowError
+from app.scoring.files.reading import USUAL, Reading, is_missing
 from app.scoring.item import Item
 from app.scoring.rows import read_rows
 from app.scoring.text import is_blank
@@ -31,6 +32,7 @@ class Told:
 class FeedbackData:
     train: tuple[Told, ...]
     dev: tuple[Told, ...]
+    notes: tuple[str, ...] = ()  # what the reading found out, for a person
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -50,33 +52,37 @@ def _sha256(rows: Sequence[Told]) -> str:
     return key_of([(row.item.model_dump_json(), repr(row.marked), row.feedback) for row in rows])
 
 
-def read_feedback(folder: Path, item_ids: Sequence[str]) -> FeedbackData:
+def read_feedback(folder: Path, item_ids: Sequence[str], reading: Reading = USUAL) -> FeedbackData:
     """Rows with a score and feedback, of the items named or of all.  Blank responses get no feedback from a model.
 
     Raises BadRows, UnknownItems, and TooFewRows where there is none to learn from.
     """
-    read = read_data(folder)
-    train, dev = (_told(folder, part, rows, read.items) for part, rows in (("train", read.train), ("dev", read.dev)))
+    read = read_data(folder, reading)
+    train, dev = (
+        _told(folder, part, rows, read.items, reading) for part, rows in (("train", read.train), ("dev", read.dev))
+    )
     if unknown := sorted(set(item_ids) - set(read.items)):
         raise UnknownItems(f"no such item in {folder}: {', '.join(unknown)}")
     wanted = set(item_ids or read.items)
     known = tuple(row for row in train if row.item.item_id in wanted)
     if not known:
         raise TooFewRows(f"no rows with feedback to learn from in {folder}")
-    return FeedbackData(known, tuple(row for row in dev if row.item.item_id in wanted))
+    return FeedbackData(known, tuple(row for row in dev if row.item.item_id in wanted), read.notes)
 
 
-def _told(folder: Path, part: str, marked: Sequence[MarkedResponse], items: dict[str, Item]) -> list[Told]:
+def _told(
+    folder: Path, part: str, marked: Sequence[MarkedResponse], items: dict[str, Item], reading: Reading
+) -> list[Told]:
     file = find_file(folder, part)
     texts: dict[str, str] = {}
     errors: list[RowError] = []
-    for row in read_rows(file) if file else ():
-        if row.fields.get("feedback") in (None, ""):
+    for row in read_rows(file, reading) if file else ():
+        if is_missing(row.fields.get("feedback")):
             continue
         try:
             texts[row_id(row)] = row.text("feedback").strip()
         except BadText as error:
-            errors.append(row.error(str(error)))
+            errors.append(row.error_of(error))
     if errors:
         raise BadRows(errors)
     return [Told(items[m.item_id], m, texts[m.id]) for m in marked if texts.get(m.id) and not is_blank(m.text)]

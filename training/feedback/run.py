@@ -21,6 +21,7 @@ from app.scoring.feedback.bundle import (
 from app.scoring.feedback.model import LanguageModel
 from app.scoring.feedback.prompt import Prompter, PromptSettings
 from app.scoring.feedback.screen import Screen
+from app.scoring.files.reading import USUAL, Reading
 from training.cache import key_of
 from training.errors import NoWeights
 from training.feedback.baselines import commonest, nearest
@@ -30,7 +31,7 @@ from training.feedback.export import finish, version_now, write_parts
 from training.feedback.figures import Figures, card_of, figures_of
 from training.feedback.tuning import tuned
 from training.feedback.verdicts import Reader, verdict_reader
-from training.progress import console, track
+from training.progress import console, note, track
 from training.unpacking import unpacked
 from training.weights import fingerprint, resolve
 
@@ -45,10 +46,17 @@ class Made:
 
 
 def make_feedback(
-    folder: Path, models: Path, name: str, item_ids: Sequence[str], config: FeedbackConfig, cache: Path
+    folder: Path,
+    models: Path,
+    name: str,
+    item_ids: Sequence[str],
+    config: FeedbackConfig,
+    cache: Path,
+    reading: Reading = USUAL,
 ) -> Made:
     """`models/_feedback/<name>/<version>` from rows with feedback.  Killed, it goes on when called again."""
-    data = read_feedback(folder, item_ids)
+    data = read_feedback(folder, item_ids, reading)
+    note(data.notes)
     base = _gguf(config.base)
     source = unpacked(base)
     tokenizer = (source / "tokenizer.json").read_bytes()

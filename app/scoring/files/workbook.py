@@ -1,0 +1,130 @@
+"""The first sheet of an .xlsx workbook.  Its row with the names of the columns is the first that is not empty."""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+from app.scoring.errors import Panicked, RowError, ScoringError, no_panic
+from app.scoring.files.cells import typed_fields
+from app.scoring.files.content import BadHeader, Columns, Content
+from app.scoring.files.reading import Reading, shown
+from app.scoring.files.sheet import Sheet, first_sheet, look_through
+
+MAX_UNPACKED = 100 * 2**20  # bytes; a hundred thousand long responses have half of it
+MAX_CELLS = 5_000_000  # the library that reads a sheet holds all of its rectangle in memory
+CHUNK = 2**16
+PATHS = ("xl/workbook.xml", "xl/_rels/workbook.xml.rels")
+
+
+class BadWorkbook(ScoringError):
+    """A file that is no workbook, or is too large to be read."""
+
+
+def read_workbook(
+    path: Path, reading: Reading, max_unpacked: int = MAX_UNPACKED, max_cells: int = MAX_CELLS
+) -> Content:
+    try:
+        content = path.read_bytes()
+        sheet = _looked_through(content, max_unpacked, max_cells)
+        cells = _cells(content)
+    except BadWorkbook as error:
+        return Content(errors=[RowError.of(path, 1, error)])
+    header = next((number for number, row in enumerate(cells) if any(value != "" for value in row)), None)
+    if header is None:
+        return Content()
+    try:
+        columns = Columns.of([shown(value) for value in cells[header]])
+    except BadHeader as error:
+        return Content(errors=[RowError.of(path, header + 1, error)])
+    found = Content()
+    for line, values in enumerate(cells[header + 1 :], start=header + 2):
+        failed = sheet.failed.get(line, ())
+        if lost := [columns.names[place] for place in failed if place < len(columns.names)]:
+            found.errors.extend(_failed(path, line, lost))
+        for row in typed_fields(path, line, columns, values, reading):
+            if isinstance(row, RowError):
+                found.errors.append(row)
+            else:
+                found.lines.append(row)
+    return found
+
+
+def _failed(path: Path, line: int, names: list[str]) -> list[RowError]:
+    """The formulas that gave an error, in columns where it stands for a text.  In others it is a missing value."""
+    reason = "holds a formula that failed: format the column as text and enter it again"
+    lost = [name for name in names if name in ("id", "item_id", "response", "score", "label")]
+    return [RowError(path, line, f"{name!r} {reason}", "failed_cell", {"column": name}) for name in lost]
+
+
+def _cells(content: bytes) -> list[list[Any]]:
+    """Every cell of the first sheet, from its first row and column on."""
+    from python_calamine import CalamineError, load_workbook  # the service reads no workbook
+
+    try:
+        with no_panic():
+            return load_workbook(io.BytesIO(content)).get_sheet_by_index(0).to_python(skip_empty_area=False)
+    except (CalamineError, Panicked, ValueError, OSError) as error:
+        raise BadWorkbook(f"the workbook cannot be read: {type(error).__name__}", code="bad_workbook") from None
+
+
+def _looked_through(content: bytes, max_unpacked: int, max_cells: int) -> Sheet:
+    """Unpack every part once, in pieces, to know its real size before a library unpacks it whole.
+
+    Raises BadWorkbook.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(info.file_size for info in archive.infolist()) > max_unpacked:
+                raise _too_large(max_unpacked)
+            paths = dict.fromkeys(PATHS, b"")
+            names = {info.filename for info in archive.infolist()}
+            for name in PATHS:
+                if name in names:
+                    paths[name] = archive.read(name)
+            first = first_sheet(*paths.values())
+            left, sheet = max_unpacked, Sheet()
+            for info in archive.infolist():
+                pieces = _pieces(archive, info, left)
+                if info.filename.startswith("xl/worksheets/"):
+                    looked = look_through(pieces)
+                    if looked.rows * looked.columns > max_cells:
+                        raise BadWorkbook(
+                            f"a sheet reaches to row {looked.rows} and column {looked.columns}: delete what stands "
+                            "far from the table",
+                            code="sheet_too_large",
+                            rows=looked.rows,
+                            columns=looked.columns,
+                        )
+                    sheet = looked if info.filename == first else sheet
+                    size = looked.size
+                else:
+                    size = sum(map(len, pieces))
+                left -= size
+                if size != info.file_size:
+                    raise BadWorkbook("the workbook does not say its true size", code="untrue_size")
+            return sheet
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+        reason = f"not a workbook ({type(error).__name__}): save it as .xlsx, without a password"
+        raise BadWorkbook(reason, code="bad_workbook") from None
+
+
+def _pieces(archive: zipfile.ZipFile, info: zipfile.ZipInfo, left: int) -> Iterator[bytes]:
+    """A part of the archive, unpacked to its real end.  Raises BadWorkbook beyond `left` bytes."""
+    unbound = copy(info)
+    unbound.file_size = left + 2 * CHUNK  # zipfile stops at the size that a part declares
+    size = 0
+    with archive.open(unbound) as part:
+        while piece := part.read(CHUNK):
+            size += len(piece)
+            if size > left:
+                raise _too_large(left)
+            yield piece
+
+
+def _too_large(bytes_: int) -> BadWorkbook:
+    reason = f"the workbook has more than {bytes_ // 2**20} MiB when unpacked: keep only the sheet with the responses"
+    return BadWorkbook(reason, code="workbook_too_large")

@@ -1,0 +1,83 @@
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from app.scoring.errors import BadRows
+from app.scoring.files.parquet import read_parquet
+from app.scoring.files.reading import Reading
+from app.scoring.rows import read_rows
+from tests.programs import run
+from tests.refusals import refused, rows_refused
+from tests.tiny import write_tiny_bundle
+
+
+def written(path: Path, **columns: list[Any]) -> Path:
+    parquet.write_table(pa.table(columns), path)
+    return path
+
+
+def test_a_data_frame_is_read_as_its_csv_would_be(tmp_path: Path) -> None:
+    file = written(
+        tmp_path / "a.parquet",
+        item_id=[12, 13],
+        response=["warm", "NA"],
+        score=[2.0, 2.5],
+        score_2=[float("nan"), 2.0],
+        learner_id=[7.0, None],
+        submitted=[datetime.date(2026, 3, 15), None],
+    )
+
+    first, second = read_rows(file)
+
+    assert first.fields == {
+        "item_id": "12", "response": "warm", "score": 2, "score_2": None, "learner_id": "7", "submitted": "2026-03-15",
+    }  # fmt: skip
+    assert second.fields == {
+        "item_id": "13", "response": "NA", "score": 2.5, "score_2": 2, "learner_id": None, "submitted": None,
+    }  # fmt: skip
+    assert (first.line, second.line) == (1, 2)
+
+
+def test_dates_and_booleans_in_place_of_texts_are_named(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.parquet", item_id=["a", "b"], response=[True, None], score=[None, None])
+
+    with refused(BadRows) as caught:
+        read_rows(file)
+
+    assert rows_refused(caught.value.errors) == [("a.parquet", 1, "boolean_cell")]
+
+
+def test_a_file_of_too_many_rows_is_not_read(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.parquet", item_id=["heat-1"] * 1000)
+
+    assert rows_refused(read_parquet(file, Reading(), max_rows=999).errors) == [("a.parquet", 1, "too_many_rows")]
+    assert rows_refused(read_parquet(file, Reading(), max_bytes=20).errors) == [("a.parquet", 1, "too_many_rows")]
+    assert len(read_parquet(file, Reading()).lines) == 1000
+
+
+@pytest.mark.parametrize("cut", [0, 4, 100, -1])
+def test_a_broken_file_is_named(tmp_path: Path, cut: int) -> None:
+    file = written(tmp_path / "a.parquet", item_id=["heat-1"], response=["warm"])
+    file.write_bytes(file.read_bytes()[:cut])
+
+    with refused(BadRows) as caught:
+        read_rows(file)
+
+    assert rows_refused(caught.value.errors) == [("a.parquet", 1, "not_parquet")]
+
+
+def test_without_the_extra_its_name_is_said(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "models")
+    file = written(tmp_path / "a.parquet", item_id=["heat-1"], response=["warm"])
+    arguments = ("score", file, "--out", tmp_path / "out.csv", "--models", tmp_path / "models")
+
+    without = run("scorelet", *arguments, without=("pyarrow",))
+    done = run("scorelet", *arguments)
+
+    assert (without.returncode, done.returncode) == (1, 0)
+    assert "parquet" in without.stderr
+    assert "Traceback" not in without.stderr

@@ -1,0 +1,157 @@
+import datetime
+import re
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from app.scoring.errors import BadRows
+from app.scoring.files.reading import Reading
+from app.scoring.files.workbook import read_workbook
+from app.scoring.rows import read_rows
+from tests.refusals import refused, rows_refused
+from tests.workbooks import SHEET, Failed, sheet_of, write_parts, write_workbook
+
+HEAD = ["id", "item_id", "response", "score", "label", "learner_id", "submitted", "group_a"]
+DAY = datetime.date(2026, 3, 15)
+
+
+def test_the_first_sheet_is_read_with_the_numbers_of_its_rows(tmp_path: Path) -> None:
+    rows: list[list[object]] = [
+        [*HEAD],
+        [7, 12, " warm ", 2, "", 12, DAY, True],
+        [],
+        ["b", "heat-1", 42, 2.5, 0.1 + 0.2, "x", 1.5, ""],
+    ]
+    file = write_workbook(tmp_path / "a.xlsx", rows, first_row=3)
+
+    first, second = read_rows(file)
+
+    assert (first.line, second.line) == (4, 6)
+    assert first.fields == {
+        "id": "7", "item_id": "12", "response": " warm ", "score": 2, "label": "", "learner_id": "12",
+        "submitted": "2026-03-15", "group_a": "TRUE",
+    }  # fmt: skip
+    assert repr(first.fields["score"]) == "2"
+    assert (second.fields["response"], second.fields["score"], second.fields["label"]) == ("42", 2.5, "0.3")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "code"),
+    [
+        ("response", DAY, "date_cell"),  # typed as 3/15
+        ("score", DAY, "date_cell"),
+        ("label", DAY, "date_cell"),
+        ("learner_id", DAY, "date_cell"),
+        ("response", True, "boolean_cell"),
+        ("score", False, "boolean_cell"),
+        ("response", Failed("#NAME?"), "failed_cell"),  # typed as =a+b
+        ("score", Failed("#DIV/0!"), "failed_cell"),
+    ],
+)
+def test_a_cell_that_lost_what_was_typed_is_named(tmp_path: Path, column: str, value: object, code: str) -> None:
+    row = {"item_id": "heat-1", "response": "warm", "score": 2, "label": "x"}
+    file = write_workbook(tmp_path / "a.xlsx", [HEAD, [({"id": "a"} | row | {column: value}).get(n, "") for n in HEAD]])
+
+    with refused(BadRows) as caught:
+        read_rows(file)
+
+    assert rows_refused(caught.value.errors) == [("a.xlsx", 2, code)]
+    assert caught.value.errors[0].fields == {"column": column}
+
+
+def test_a_failed_formula_elsewhere_is_a_missing_value(tmp_path: Path) -> None:
+    file = write_workbook(tmp_path / "a.xlsx", [["item_id", "learner_id"], ["heat-1", Failed("#N/A")]])
+
+    assert read_rows(file)[0].fields == {"item_id": "heat-1", "learner_id": ""}
+
+
+def test_a_workbook_is_not_unpacked_beyond_its_bound(tmp_path: Path) -> None:
+    file = write_workbook(tmp_path / "a.xlsx", [["item_id"], ["heat-1"]], parts={"xl/media/film.bin": bytes(5_000_000)})
+
+    read = read_workbook(file, Reading(), max_unpacked=4_000_000)
+
+    assert file.stat().st_size < 20_000
+    assert rows_refused(read.errors) == [("a.xlsx", 1, "workbook_too_large")]
+    assert [fields for _, fields in read_workbook(file, Reading()).lines] == [{"item_id": "heat-1"}]
+
+
+@pytest.mark.parametrize("max_unpacked", [4_000_000, 100_000_000])
+def test_a_workbook_that_hides_its_size_is_found_out(tmp_path: Path, max_unpacked: int) -> None:
+    file = write_workbook(tmp_path / "a.xlsx", [["item_id"]], parts={"xl/media/film.bin": bytes(5_000_000)})
+    whole, true, said = file.read_bytes(), struct.pack("<L", 5_000_000), struct.pack("<L", 1000)
+    assert whole.count(true) == 2  # in the part's head and in the directory
+    file.write_bytes(whole.replace(true, said))
+    with zipfile.ZipFile(file) as archive:
+        assert archive.getinfo("xl/media/film.bin").file_size == 1000
+
+    read = read_workbook(file, Reading(), max_unpacked=max_unpacked)
+
+    code = "workbook_too_large" if max_unpacked < 5_000_000 else "untrue_size"
+    assert rows_refused(read.errors) == [("a.xlsx", 1, code)]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        '<row r="90"><c r="Z90"><v>1</v></c></row>',
+        "<row r='90'><c r = 'Z90' t='s'><v>0</v></c></row>",
+        '<row><c r="Z5000"><v>1</v></c></row>',
+    ],
+)
+def test_a_sheet_with_a_cell_far_away_is_named_and_not_held_in_memory(tmp_path: Path, cells: str) -> None:
+    """The library that reads sheets would hold all cells up to the last one."""
+    content = sheet_of(f'<row r="1"><c r="A1" t="inlineStr"><is><t>item_id</t></is></c></row>{cells}')
+
+    with refused(BadRows) as caught:
+        read_rows(write_parts(tmp_path / "a.xlsx", {SHEET: content}))
+
+    assert rows_refused(caught.value.errors) == [("a.xlsx", 1, "sheet_too_large")]
+    assert caught.value.errors[0].fields["columns"] == 16384
+
+
+def test_a_format_far_away_is_no_cell(tmp_path: Path) -> None:
+    rows = '<row r="1"><c r="A1" t="inlineStr"><is><t>item_id</t></is></c></row><row r="2"><c r="A2"><v>12</v></c>'
+    content = sheet_of(f'{rows}<c r="Z2" s="1"/></row><row r="90"><c r="Z90" s="1" /></row>')
+
+    [row] = read_rows(write_parts(tmp_path / "a.xlsx", {SHEET: content}))
+
+    assert row.fields == {"item_id": "12"}
+
+
+@pytest.mark.parametrize("cut", [0, 10, 500, -30, -1])
+def test_a_broken_workbook_is_named(tmp_path: Path, cut: int) -> None:
+    file = write_workbook(tmp_path / "a.xlsx", [["item_id", "response"], ["heat-1", "warm"]])
+    file.write_bytes(file.read_bytes()[:cut])
+
+    with refused(BadRows) as caught:
+        read_rows(file)
+
+    assert rows_refused(caught.value.errors) == [("a.xlsx", 1, "bad_workbook")]
+
+
+@pytest.mark.parametrize("part", ["xl/workbook.xml", "xl/_rels/workbook.xml.rels", "xl/styles.xml", SHEET])
+@pytest.mark.parametrize(
+    "content", [b"", b"<", b"\xff\xfe<\0a\0>\0", b"<a>&b;</a>", b"<worksheet><sheetData><row r='x'>"]
+)
+def test_no_part_of_a_workbook_crashes_the_reader(tmp_path: Path, part: str, content: bytes) -> None:
+    file = write_workbook(tmp_path / "a.xlsx", [["item_id", "response"], ["heat-1", "warm"]], parts={part: content})
+
+    read = read_workbook(file, Reading())
+
+    assert {code for _, _, code in rows_refused(read.errors)} <= {"bad_workbook"}
+    assert len(read.lines) <= 1
+
+
+def test_an_empty_sheet_has_no_rows(tmp_path: Path) -> None:
+    assert read_rows(write_workbook(tmp_path / "a.xlsx", [])) == []
+    assert read_rows(write_workbook(tmp_path / "b.xlsx", [["item_id", "response"]])) == []
+
+
+def test_the_header_s_faults_are_those_of_csv(tmp_path: Path) -> None:
+    with refused(BadRows) as caught:
+        read_rows(write_workbook(tmp_path / "a.xlsx", [["score", "score"], [1, 2]], first_row=4))
+
+    assert rows_refused(caught.value.errors) == [("a.xlsx", 4, "column_twice")]
+    assert re.search(r"a\.xlsx:4: ", str(caught.value))
