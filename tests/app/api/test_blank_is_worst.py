@@ -47,7 +47,7 @@ def models(tmp_path: Path) -> Path:
 @BOTH
 @pytest.mark.parametrize("item_id", SCALES)
 def test_the_worst_score_stands_and_no_model_is_named(client: TestClient, item_id: str) -> None:
-    for response, condition in (("", "blank"), ("IDK!", "refusal")):
+    for response, condition in (("", "blank"), ("<p><br></p>", "blank"), ("IDK!", "refusal")):
         body = {"item_id": item_id, "response": response, "gradebook_max": 10}
         reply = client.post("/score", json=body).json()
 
@@ -59,6 +59,7 @@ def test_the_worst_score_stands_and_no_model_is_named(client: TestClient, item_i
         kept = client.get(f"/predictions/{reply['prediction_id']}").json()
         assert kept["final"] == {
             "by": "machine", "score": reply["score"], "label": reply["label"], "gradebook_score": 0,
+            "prediction_id": reply["prediction_id"],
         }  # fmt: skip
 
 
@@ -88,6 +89,18 @@ def test_a_persons_mark_goes_before_it(client: TestClient) -> None:
 
     final = client.get(f"/predictions/{reply['prediction_id']}").json()["final"]
     assert (final["by"], final["score"]) == ("human", 2)
+
+
+def test_an_attempt_that_a_person_marked_keeps_the_mark(client: TestClient) -> None:
+    first, later = {"item_id": "rain-7", "response": "warm air", "attempt_id": "a-1"}, {"response": ""}
+    marked = client.post("/score", json=first).json()["prediction_id"]
+    client.post(f"/predictions/{marked}/review", json={"score": 3, "reviewer": "Ben"})
+
+    blank = client.post("/score", json=first | later).json()
+
+    assert (blank["decision"], blank["condition"], blank["flags"]) == ("review", "blank", ["marked_before"])
+    final = client.get(f"/predictions/{blank['prediction_id']}").json()["final"]
+    assert (final["by"], final["score"]) == ("human", 3)
 
 
 def test_the_bank_speaks_for_the_score(client: TestClient) -> None:
