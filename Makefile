@@ -40,10 +40,11 @@ demo-models: .venv/dev
 			--by "the scorelet maintainers" --reason "a demonstration on synthetic responses" || exit 1; \
 	done
 
-# Everything that the service needs, to be carried to a machine without a network (docs/operations.md).
+# Everything that the service needs, feedback by a language model included, to be carried to a machine without a network
+# (docs/operations.md).
 wheelhouse: .venv/service
 	rm -rf build/wheelhouse
-	$(BIN)/python -m pip --quiet wheel --constraint constraints.txt --wheel-dir build/wheelhouse .
+	$(BIN)/python -m pip --quiet wheel --constraint constraints.txt --wheel-dir build/wheelhouse '.[feedback]'
 
 # What is known against the packages in use, and a list of them (CycloneDX). Asks the package index's advisories.
 audit: .venv/service

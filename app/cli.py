@@ -13,6 +13,7 @@ from rich.table import Column, Table
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.cli_backup import backup, restore
 from app.cli_bundle import bundle
 from app.cli_feedback import feedback
 from app.cli_learner import learner
@@ -51,6 +52,8 @@ cli.add_typer(feedback, name="feedback")
 cli.add_typer(learner, name="learner")
 cli.add_typer(key, name="keys")
 cli.add_typer(db, name="db")
+cli.command()(backup)
+cli.command()(restore)
 
 
 @cli.command()

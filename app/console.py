@@ -53,11 +53,15 @@ def check_names() -> None:
         raise BadUsage("; ".join(wrong.values()), code="unknown_setting", settings=sorted(wrong))
 
 
+def models_folder(given: Path | None) -> Path:
+    """Return the folder of bundles, which need not exist.  Raises BadUsage for a misspelt setting."""
+    check_names()
+    return given or settings_or_fail().models_dir
+
+
 def models_or_fail(given: Path | None) -> Path:
     """Return the folder of bundles.  Raises WorkFailed where it has no item."""
-    if given is not None:
-        check_names()
-    folder = given or settings_or_fail().models_dir
+    folder = models_folder(given)
     if not item_ids(folder):
         sentence = f"no items in {folder}: name the folder of bundles by --models or SCORELET_MODELS_DIR"
         raise WorkFailed(sentence, code="no_items", folder=folder)

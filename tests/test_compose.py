@@ -21,7 +21,7 @@ from app.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE, COMPOSE, EXAMPLE = ((ROOT / n).read_text() for n in ("Dockerfile", "docker-compose.yml", ".env.example"))
-OURS = ["scorelet", "migrate"]
+OURS = ["scorelet", "migrate", "manage"]
 SECRET = re.compile("PASSWORD|SECRET|TOKEN|KEY")
 INTERPOLATION = re.compile(r"\$\{(\w+)(:?[-+=?])?[^}]*\}|\$(\w+)")
 
@@ -105,7 +105,23 @@ def test_our_containers_can_do_nothing_they_need_not(compose: dict[str, Any], se
     assert described["cap_drop"] == ["ALL"]
     assert described["security_opt"] == ["no-new-privileges:true"]
     assert not {"privileged", "cap_add", "user", "network_mode"} & described.keys()
-    assert all(volume.endswith(":ro") for volume in described.get("volumes", []))
+    assert service == "manage" or all(volume.endswith(":ro") for volume in described.get("volumes", []))
+
+
+def test_commands_that_write_bundles_and_backups_have_a_way_in(compose: dict[str, Any]) -> None:
+    """`manage` has what the commands need, writes what the service reads, and starts only when it is named."""
+    manage, service = (compose["services"][name] for name in ("manage", "scorelet"))
+    mounted = dict(volume.split(":", 1) for volume in manage["volumes"])
+
+    assert mounted == {"./models": "/models", "./backups": "/backups"}
+    assert service["volumes"] == ["./models:/models:ro"]
+    assert manage["profiles"] == ["manage"]
+    assert "command" not in manage  # the entry point of the image takes what is written after `manage`
+    assert manage["environment"] == service["environment"]
+    assert manage["env_file"] == service["env_file"]
+    assert manage["depends_on"] == service["depends_on"]
+    (found,) = re.findall(r"manage (bundle \w+)", COMPOSE)
+    assert f"scorelet {found}" in (ROOT / "docs" / "commands.md").read_text()
 
 
 def test_only_the_service_is_published_and_to_this_machine_alone(compose: dict[str, Any]) -> None:
