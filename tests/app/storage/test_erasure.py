@@ -33,7 +33,7 @@ KEPT = {
         "prediction_id", "created_at", "key_id", "item_id", "bundle_version", "scored_by", "score", "label",
         "expected_score", "max_score", "gradebook_max", "gradebook_score", "probabilities", "interval",
         "prediction_set", "confidence", "decision", "condition", "flags", "teacher", "first_score", "feedback",
-        "feedback_withheld", "response_format",
+        "feedback_withheld", "response_format", "scale",
     },
     "human_marks": {"id", "prediction_id", "marked_at", "key_id", "reviewer", "score", "label", "gradebook_score"},
     "generated_feedback": {"prediction_id", "created_at", "feedback_withheld", "model", "tokens", "seconds"},

@@ -39,6 +39,7 @@ def row(prediction_id: str | None = None) -> LogRow:
         "decision": "auto",
         "flags": [],
         "response": "warm air",
+        "response_format": "text",
     }
 
 
