@@ -1,6 +1,7 @@
 import sys
 from collections import Counter
 from collections.abc import Callable
+from html import escape
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.scoring.markup import find_marks, plain_text
+from app.scoring.markup import BLOCKS, find_marks, plain_text
 from app.scoring.text import MAX_SENT, is_blank
 
 SIGNS = Path(__file__).with_name("signs.txt").read_text(encoding="utf-8").splitlines()
@@ -157,6 +158,34 @@ def test_escaped_text_comes_back_whole(text: str) -> None:
     assert plain_text(f"<div>{escaped}</div>") == text.strip().replace("\u00a0", " ")
 
 
+def wrapped(inner: tuple[str, list[str]], tag: str) -> tuple[str, list[str]]:
+    """Return the inner HTML and its runs of text in an element; a block divides the runs."""
+    html, runs = inner
+    return f"<{tag}>{html}</{tag.split()[0]}>", ["", *runs, ""] if tag.split()[0] in BLOCKS else runs
+
+
+def joined(parts: list[tuple[str, list[str]]]) -> tuple[str, list[str]]:
+    """Return the parts one after another: the last run of a part goes on in the next."""
+    runs = [""]
+    for _, own in parts:
+        runs = [*runs[:-1], runs[-1] + own[0], *own[1:]]
+    return "".join(html for html, _ in parts), runs
+
+
+LEAVES = st.text(alphabet="ab <>&;\n3=\"'").map(lambda text: (escape(text), [text]))
+OPENED = st.sampled_from(["p", "div style='a: b'", "ul", "b", "i", "span class=x", "time", "sub", 'a href="x>y"', "em"])
+DOCUMENTS = st.recursive(
+    LEAVES, lambda inner: st.builds(wrapped, inner, OPENED) | st.lists(inner, max_size=4).map(joined), max_leaves=12
+).map(lambda inner: wrapped(inner, "div"))
+
+
+@given(DOCUMENTS)
+def test_of_any_document_the_text_of_its_blocks_comes_back(document: tuple[str, list[str]]) -> None:
+    html, runs = document
+
+    assert plain_text(html) == " ".join(text for run in runs if (text := run.strip()))
+
+
 def calls_of(action: Callable[[str], Any], text: str) -> int:
     """Return how many functions, of Python and of C, the action called."""
     counted: Counter[str] = Counter()
@@ -181,7 +210,7 @@ def calls_of(action: Callable[[str], Any], text: str) -> int:
     ],
 )  # fmt: skip
 def test_the_work_grows_with_the_length_and_no_faster(unit: str) -> None:
-    few, twice, four_times = (calls_of(plain_text, unit * (units // len(unit))) for units in (5_000, 10_000, 20_000))
+    few, twice, four_times = (calls_of(plain_text, unit * (units // len(unit))) for units in (2_000, 4_000, 8_000))
 
     plain_text(unit * (MAX_SENT // len(unit)))  # calls do not count the steps of a pattern: those would take minutes
 
