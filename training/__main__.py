@@ -35,6 +35,7 @@ from training.options import (
     Separated,
     Teacher,
     UsageFailure,
+    bad_ending,
     chosen_items,
     noted,
     print_gate,
@@ -130,13 +131,15 @@ def run(
         _say_need(settings, chosen[0].item)
         return
     if export_teacher and (settings.teacher.kind == "api" or settings.distillation.soft_weight == 0):
-        raise UsageFailure("--export-teacher needs a teacher that is fine-tuned here")
+        raise UsageFailure("--export-teacher needs a teacher that is fine-tuned here", code="no_teacher_to_export")
     if settings.distillation.soft_weight > 0:
         resolve_teacher(settings, chosen)
     try:
         models.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise UsageFailure(f"{models} is a file, not a folder for bundles") from None
+        raise UsageFailure(
+            f"{models} is a file, not a folder for bundles", code="models_is_a_file", path=models
+        ) from None
     for bundle in train(chosen, models, settings, work_folder(cache)):
         print_gate(bundle)
     if export_teacher:
@@ -178,7 +181,7 @@ def evaluate(
     from training.evaluation.report import summary, write_html, write_json
 
     if report is not None and report.suffix != ".html":
-        raise UsageFailure(f"{report}: a report's name ends in .html")
+        raise bad_ending(report, ".html")
     to_be_written([report, figures, predictions], responses, force=force)
     reading = reading_of(delimiter, decimal, keep_na, score_column)
     found = evaluated(models, responses, predictions, item or (), texts=texts, raw=raw, reading=reading)
@@ -201,7 +204,7 @@ def _say_need(settings: TrainingConfig, item: Item) -> None:
     from training.memory import available, need
 
     if settings.teacher.kind == "api" or settings.distillation.soft_weight == 0:
-        raise UsageFailure("no teacher is trained under these settings")
+        raise UsageFailure("no teacher is trained under these settings", code="no_teacher_trained")
     needed, gib = need(settings.teacher, item), 2**30
     table = Table("one teacher in training", "weights", "GiB", box=SIMPLE)
     table.add_row("frozen", f"{needed.frozen:,}", f"{needed.weights / gib:.2f}")
@@ -215,7 +218,11 @@ def _say_need(settings: TrainingConfig, item: Item) -> None:
     if needed.adapted:
         Console().print(f"adapters at {', '.join(f'{count} {name}' for name, count in needed.adapted.items())}")
     if needed.total > available():
-        raise TeacherTooLarge("it does not fit: fewer responses a step, or checkpointing, or --teacher qlora need less")
+        raise TeacherTooLarge(
+            "it does not fit: fewer responses a step, or checkpointing, or --teacher qlora need less",
+            needed=needed.total,
+            available=available(),
+        )
 
 
 def main() -> None:

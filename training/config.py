@@ -227,14 +227,16 @@ C = TypeVar("C", bound=Config)
 
 
 def read_config(path: Path, kind: type[C]) -> C:
-    """From TOML.  Raises BadConfig naming the file and every setting that is wrong."""
+    """Read settings from TOML.  Raises BadConfig naming the file and every setting that is wrong."""
     try:
         return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except ValidationError as error:
+        found = {".".join(map(str, own["loc"])): own for own in error.errors(include_url=False)}
+        kinds = {name: own["type"] for name, own in found.items()}
         wrong = [
-            f"{'.'.join(map(str, e['loc']))}: {'no such setting' if e['type'] == 'extra_forbidden' else e['msg']}"
-            for e in error.errors(include_url=False)
+            f"{name}: {'no such setting' if kinds[name] == 'extra_forbidden' else own['msg']}"
+            for name, own in found.items()
         ]
-        raise BadConfig(f"{path}: {'; '.join(wrong)}") from None
+        raise BadConfig(f"{path}: {'; '.join(wrong)}", code="bad_settings", file=path, settings=kinds) from None
     except ValueError as error:  # neither TOML nor UTF-8
-        raise BadConfig(f"{path}: not TOML: {error}") from None
+        raise BadConfig(f"{path}: not TOML: {error}", code="not_toml", file=path) from None

@@ -56,4 +56,5 @@ def enough_rows(together: Sequence[Group], config: TrainingConfig) -> None:
             try:
                 parts_of(_of_share(group.members[0], share, config), config)
             except TooFewRows as error:
-                raise TooFewRows(f"learning_curve {share:g}: {error}") from None
+                sentence = f"learning_curve {share:g}: {error}"
+                raise TooFewRows(sentence, code=error.code, share=share, **error.fields) from None

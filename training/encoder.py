@@ -85,7 +85,12 @@ def check_length(settings: Any, max_tokens: int) -> None:
     """Raises BadConfig when a base has fewer places than responses may have tokens."""
     places = getattr(settings, "max_position_embeddings", None)
     if places is not None and max_tokens > places:
-        raise BadConfig(f"teacher.max_tokens is {max_tokens}, but its base reads {places} at most")
+        raise BadConfig(
+            f"teacher.max_tokens is {max_tokens}, but its base reads {places} at most",
+            code="base_reads_fewer_tokens",
+            max_tokens=max_tokens,
+            limit=places,
+        )
 
 
 def keep_less(encoder: nn.Module) -> None:
@@ -94,7 +99,12 @@ def keep_less(encoder: nn.Module) -> None:
     Raises BadConfig for a base that cannot.
     """
     if not getattr(encoder, "supports_gradient_checkpointing", False):
-        raise BadConfig(f"teacher.checkpointing: {type(encoder).__name__} cannot compute its layers again")
+        name = type(encoder).__name__
+        raise BadConfig(
+            f"teacher.checkpointing: {name} cannot compute its layers again: set it to false, or name another base",
+            code="no_checkpointing",
+            encoder=name,
+        )
     encoder.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
     encoder.config.use_cache = False  # type: ignore[union-attr]
 

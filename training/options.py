@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.scoring.bundle import Bundle
+from app.scoring.errors import CodedError
 from app.scoring.files.ours import refuse_to_lose
 from app.scoring.files.reading import Decimal, Delimiter, Reading
 from app.scoring.gate import lines
@@ -61,8 +62,15 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Of split, teacher, aug
 Cache = Annotated[Path | None, typer.Option("--cache", help="Where unfinished work is kept.")]
 
 
-class UsageFailure(Exception):
+class UsageFailure(CodedError):
     """The call cannot be carried out as given: exit code 2."""
+
+
+def bad_ending(path: Path, *endings: str) -> UsageFailure:
+    """Return the refusal of a report whose name does not say its format."""
+    return UsageFailure(
+        f"{path}: a report's name ends in {', '.join(endings)}", code="bad_ending", path=path, endings=endings
+    )
 
 
 def reading_of(delimiter: Delimiter | None, decimal: Decimal | None, keep_na: bool, score_column: str) -> Reading:
@@ -109,7 +117,9 @@ def chosen_items(data: Path, items: list[str] | None, reading: Reading) -> list[
     """Return the items named, or all that have a marked response; the others are said."""
     read = noted(read_data(data, reading))
     if unknown := set(items or ()) - set(read.items):
-        raise UsageFailure(f"no such item in {data}: {', '.join(sorted(unknown))}")
+        raise UsageFailure(
+            f"no such item in {data}: {', '.join(sorted(unknown))}", code="unknown_items", items=sorted(unknown)
+        )
     if items:
         return [read.of(item_id) for item_id in dict.fromkeys(items)]
     marked = {row.item_id for row in read.train}
@@ -125,7 +135,11 @@ def training_installed() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise UsageFailure(f"{error.name} is not installed: run `make training` in the project's folder") from None
+        raise UsageFailure(
+            f"{error.name} is not installed: run `make training` in the project's folder",
+            code="not_installed",
+            package=error.name,
+        ) from None
 
 
 def print_gate(bundle: Bundle) -> None:

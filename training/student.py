@@ -28,7 +28,12 @@ class StudentNetwork(nn.Module):
         self.head = OutputLayer(4 * config.hidden, columns(item), item.is_continuous, items)
         others = (items - 1) * parameters(self.head) // items
         if (count := parameters(self) - others) > PARAMETER_BUDGET:
-            raise OverBudget(f"a student of {count} parameters is over the budget of {PARAMETER_BUDGET}")
+            raise OverBudget(
+                f"a student of {count} parameters is over the budget of {PARAMETER_BUDGET}: lower student.vocabulary, "
+                "student.embedding or student.hidden",
+                parameters=count,
+                limit=PARAMETER_BUDGET,
+            )
 
     def forward(self, ids: Tensor, numbers: Tensor | None = None) -> Tensor:
         """`numbers` (batch,): which item each response is to; may be left out where there is one."""

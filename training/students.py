@@ -83,5 +83,9 @@ def check_parity(trained: StudentNetwork, exported: Network, item: Item, texts: 
         wanted = trained(torch.from_numpy(exported.featurizer.ids(texts))).numpy()
     difference = np.abs(distribution(wanted, item) - distribution(exported.outputs(texts), item)).max()
     if not difference < MAX_DIFFERENCE:
-        raise NoParity(f"the exported student's predictions differ by {difference:.2g} (limit {MAX_DIFFERENCE})")
+        raise NoParity(
+            f"the exported student's predictions differ by {difference:.2g} (limit {MAX_DIFFERENCE})",
+            difference=float(difference),
+            limit=MAX_DIFFERENCE,
+        )
     return float(difference)

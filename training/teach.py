@@ -69,10 +69,19 @@ def parts_of(group: Group, config: TrainingConfig) -> tuple[Parts, ...]:
     parts = split_together(group.members, config)
     for own in parts:
         if not own.fit:
-            raise TooFewRows(f"{own.item.item_id} has no marked response to learn from")
+            item_id = own.item.item_id
+            raise TooFewRows(
+                f"{item_id} has no marked response to learn from", code="no_marked_responses", item_id=item_id
+            )
     if not any(own.validation for own in parts):
         rows = sum(len(own.marked) for own in parts)
-        raise TooFewRows(f"{group.name}: {rows} marked responses are too few to carve a validation part from")
+        raise TooFewRows(
+            f"{group.name}: {rows} marked responses are too few to carve a validation part from: mark more, or raise "
+            "validation_share",
+            code="too_few_to_validate",
+            group=group.name,
+            rows=rows,
+        )
     return parts
 
 

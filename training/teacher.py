@@ -99,7 +99,9 @@ def fine_tuned(
             fine_tune(network, tokenizer, item, fit, validation, config, member_seed, folder, numbered)
         found = network.load_state_dict(load_file(folder / WEIGHTS), strict=False)  # what is frozen is not kept
         if found.unexpected_keys or network.learnt.keys() & set(found.missing_keys):
-            raise NoWeights(f"{folder} holds another network's weights: delete it")
+            raise NoWeights(
+                f"{folder} holds another network's weights: delete it", code="foreign_weights", folder=folder
+            )
         history = tuple(json.loads((folder / HISTORY).read_text()))
         members.append(Member(network, history, seconds_of([folder / WEIGHTS])))
     return FineTuned(key_of(keys), tuple(members), tokenizer, config.max_tokens)

@@ -56,7 +56,11 @@ def export_teacher(taught: Taught, data_sha256: str, models: Path, config: Train
     """`models/_teachers/<name>/<version>`; one exported before of the same is only read.  Raises BadConfig."""
     teacher = taught.teacher
     if not isinstance(teacher, FineTuned):
-        raise BadConfig("only a teacher that was fine-tuned here can be exported")
+        raise BadConfig(
+            "only a teacher that was fine-tuned here can be exported: name another teacher.kind than api, and a "
+            "distillation.soft_weight above 0",
+            code="no_teacher_to_export",
+        )
     title = taught.parts[0].item.item_id if len(taught.parts) == 1 else f"shared-{data_sha256[:12]}"
     if (before := _exported_before(models / FOLDER / title, data_sha256, config)) is not None:
         return before

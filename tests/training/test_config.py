@@ -1,10 +1,13 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from app.scoring.gate import Policy
-from training.config import Phrases, TrainingConfig
+from tests.refusals import refused
+from training.config import Phrases, TrainingConfig, read_config
+from training.errors import BadConfig
 
 
 @pytest.mark.parametrize(
@@ -53,3 +56,25 @@ def test_a_bundles_phrases_are_read_from_the_settings_that_it_keeps() -> None:
 
     assert Phrases.kept_in(TrainingConfig(phrases=german).model_dump(mode="json")) == german
     assert Phrases.kept_in({}) == Phrases.kept_in({"phrases": {"verbs": 1}}) == Phrases()
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "settings"),
+    [
+        (
+            'colour = "red"\n[teacher]\nmembers = 0\n',
+            "bad_settings",
+            {"colour": "extra_forbidden", "teacher.members": "greater_than_equal"},
+        ),
+        ("seed = \n", "not_toml", None),
+        (b"\xff\xfe", "not_toml", None),
+    ],
+)
+def test_a_settings_file_that_cannot_be_read_is_named_with_every_wrong_setting(
+    tmp_path: Path, content: str | bytes, code: str, settings: dict[str, str] | None
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    with refused(BadConfig, code, file=file, settings=settings):
+        read_config(file, TrainingConfig)

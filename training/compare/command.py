@@ -23,6 +23,7 @@ from training.options import (
     Separated,
     Teacher,
     UsageFailure,
+    bad_ending,
     chosen_items,
     print_table,
     reading_of,
@@ -65,11 +66,17 @@ def compare(
     """
     settings = settings_of(config, teacher, base, seed)
     if settings.distillation.soft_weight == 0:
-        raise UsageFailure("a comparison needs a teacher: distillation.soft_weight must be above 0")
+        raise UsageFailure(
+            "a comparison needs a teacher: distillation.soft_weight must be above 0", code="no_teacher_to_compare"
+        )
     to_be_written(report or (), data, config, force=force)
     chosen = chosen_items(data, item, reading_of(delimiter, decimal, keep_na, score_column))
     if not any(own.dev for own in chosen):
-        raise UsageFailure(f"{data} has no dev rows of these items to compare on")
+        raise UsageFailure(
+            f"{data} has no dev rows of these items to compare on: add dev.jsonl or dev.csv",
+            code="no_dev_rows",
+            data=data,
+        )
     with training_installed():
         from training.compare.figures import STUDENT, sections
         from training.compare.report import FORMATS, write_report
@@ -78,11 +85,16 @@ def compare(
         from training.compare.run import compare as compared
     for path in report or ():
         if path.suffix not in FORMATS:
-            raise UsageFailure(f"{path}: a report's name ends in {', '.join(FORMATS)}")
+            raise bad_ending(path, *FORMATS)
     resolve_teacher(settings, chosen)
     may_go = [name for name in TITLES if name != STUDENT]
     if unknown := [name for name in without or () if name not in may_go]:
-        raise UsageFailure(f"--without {unknown[0]}: what may be left out is {', '.join(may_go)}")
+        raise UsageFailure(
+            f"--without {unknown[0]}: what may be left out is {', '.join(may_go)}",
+            code="unknown_contestant",
+            name=unknown[0],
+            known=may_go,
+        )
     here = [own for own in CONTESTANTS if own.name not in (without or ())]
     contestants = [replace(own, timed=own.timed and times) for own in here]
     compared(chosen, settings, results, work_folder(cache), contestants, seeds)

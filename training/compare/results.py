@@ -104,7 +104,10 @@ def _read(path: Path) -> ItemResult:
     try:
         return ItemResult.model_validate_json(path.read_bytes())
     except ValueError as error:
-        raise BadResults(f"{path} is no result of a comparison: {str(error).splitlines()[0]}") from None
+        raise BadResults(
+            f"{path} is no result of a comparison: {str(error).splitlines()[0]}. Delete it, or name another --results",
+            file=path,
+        ) from None
 
 
 def write_result(folder: Path, result: ItemResult) -> None:

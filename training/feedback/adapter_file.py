@@ -34,7 +34,12 @@ def write_adapter(path: Path, base: Path, weights: Mapping[str, Tensor]) -> None
         module, side = _split(name)
         own = names.get_name(module, try_suffixes=())
         if own is None or f"{own}.weight" not in there:
-            raise NoWeights(f"{base.name} has no tensor that the adapter of {module} belongs to")
+            raise NoWeights(
+                f"{base.name} has no tensor that the adapter of {module} belongs to",
+                code="no_tensor_for_adapter",
+                base=base.name,
+                module=module,
+            )
         values = tensor.float().numpy()
         kind = own.rpartition(".")[2]
         if architecture == "llama" and side == "lora_b" and kind in heads:
@@ -49,7 +54,11 @@ def write_adapter(path: Path, base: Path, weights: Mapping[str, Tensor]) -> None
 def _names(architecture: str, blocks: int) -> gguf.TensorNameMap:
     known = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
     if architecture not in known:
-        raise NoWeights(f"no adapter can be written for the architecture {architecture!r}")
+        raise NoWeights(
+            f"no adapter can be written for the architecture {architecture!r}: name another base, or tuning none",
+            code="unknown_architecture",
+            architecture=architecture,
+        )
     return gguf.get_tensor_name_map(known[architecture], blocks)
 
 
@@ -57,7 +66,7 @@ def _split(name: str) -> tuple[str, str]:
     for ending, side in SIDES.items():
         if name.endswith(ending):
             return name.removeprefix(PREFIX).removesuffix(ending), side
-    raise NoWeights(f"{name} is not part of an adapter")
+    raise NoWeights(f"{name} is not part of an adapter", code="not_an_adapter", name=name)
 
 
 def _number(reader: Any, field: str) -> int:

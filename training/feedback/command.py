@@ -60,7 +60,11 @@ def feedback(
     It is live only when a person says so: `scorelet feedback activate`.
     """
     if not is_name(name):
-        raise UsageFailure(f"--name {name!r}: letters, digits, '.', '_' and '-' only, a letter or digit first")
+        raise UsageFailure(
+            f"--name {name!r}: letters, digits, '.', '_' and '-' only, a letter or digit first",
+            code="bad_name",
+            name=name,
+        )
     settings = read_config(config, FeedbackConfig) if config else FeedbackConfig()
     named = {key: value for key, value in (("tuning", tuning), ("base", base)) if value is not None}
     settings = settings.model_copy(update=named)

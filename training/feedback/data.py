@@ -62,11 +62,15 @@ def read_feedback(folder: Path, item_ids: Sequence[str], reading: Reading = USUA
         _told(folder, part, rows, read.items, reading) for part, rows in (("train", read.train), ("dev", read.dev))
     )
     if unknown := sorted(set(item_ids) - set(read.items)):
-        raise UnknownItems(f"no such item in {folder}: {', '.join(unknown)}")
+        raise UnknownItems(f"no such item in {folder}: {', '.join(unknown)}", folder=folder, items=unknown)
     wanted = set(item_ids or read.items)
     known = tuple(row for row in train if row.item.item_id in wanted)
     if not known:
-        raise TooFewRows(f"no rows with feedback to learn from in {folder}")
+        raise TooFewRows(
+            f"no rows with feedback to learn from in {folder}: fill the column `feedback` of train",
+            code="no_feedback",
+            folder=folder,
+        )
     return FeedbackData(known, tuple(row for row in dev if row.item.item_id in wanted), read.notes)
 
 

@@ -97,7 +97,11 @@ def _gguf(base: str) -> Path:
     """Raises NoWeights for what is no GGUF file: the service runs the very file that was learnt beside."""
     source = resolve(base)
     if not source.endswith(".gguf"):
-        raise NoWeights(f"base model {base!r}: feedback needs smollm2 or a .gguf file, which the service can run")
+        raise NoWeights(
+            f"base model {base!r}: feedback needs smollm2 or a .gguf file, which the service can run",
+            code="base_not_gguf",
+            base=base,
+        )
     return Path(source)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.refusals import refused
 from tests.training.compare.contests import texts_of
 from tests.training.compare.findings import found, result
 from tests.training.data import GRADES, ITEM, item_data, other_dev
@@ -127,14 +128,14 @@ def test_what_the_file_says_of_the_item_is_as_the_data_now_has_it(
 def test_a_file_that_is_no_result_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "strange.result.json").write_text(content)
 
-    with pytest.raises(BadResults, match=r"strange\.result\.json is no result of a comparison"):
+    with refused(BadResults, "bad_results", file=tmp_path / "strange.result.json"):
         read_results(tmp_path)
 
 
 def test_a_damaged_file_of_an_item_is_named(tmp_path: Path) -> None:
     (tmp_path / "heat-1.result.json").write_text('{"item_id"')
 
-    with pytest.raises(BadResults, match=r"heat-1\.result\.json is no result of a comparison"):
+    with refused(BadResults, "bad_results", file=tmp_path / "heat-1.result.json"):
         read_result(tmp_path, begun(item_data(20, 4)))
 
 

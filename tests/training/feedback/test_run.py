@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from app.scoring.feedback.bundle import load_feedback
 from app.scoring.feedback.model import LanguageModel
+from tests.refusals import refused
 from tests.training.conftest import tiny_settings
 from tests.training.feedback.told import ITEM, SAID, write_data
 from tests.training.tiny_gguf import write_tiny_gguf
@@ -120,7 +121,7 @@ def test_a_base_without_a_chat_template_is_asked_plainly(home: Path, tmp_path: P
 
 
 def test_what_the_service_cannot_run_is_refused(home: Path, tmp_path: Path, config: FeedbackConfig) -> None:
-    with pytest.raises(NoWeights, match=r"feedback needs smollm2 or a \.gguf file"):
+    with refused(NoWeights, "base_not_gguf", base="minilm"):
         make(home, tmp_path, config.model_copy(update={"base": "minilm"}))
 
 
@@ -156,3 +157,4 @@ def test_a_name_that_is_no_folder_is_bad_usage(tmp_path: Path) -> None:
     done = command(tmp_path, "--name", "../school")
 
     assert isinstance(done.exception, UsageFailure)
+    assert (done.exception.code, done.exception.fields) == ("bad_name", {"name": "../school"})
