@@ -253,6 +253,21 @@ def test_an_export_has_all_of_a_learner_and_nothing_of_others(
         commands("learner", "export", ANNA, "--out", out)
 
 
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_the_planner_keeps_no_sample_of_the_only_learner(
+    address: str, settings: dict[str, Any], sql: Sql, tmp_path: Path
+) -> None:
+    """Of a table that is empty afterwards ANALYZE leaves the samples that it took before."""
+    for number in range(3):
+        post(address, "/score", response(ANNA, number), f"{MARKERS[ANNA]}-{number}")
+    sql("ANALYZE")
+
+    assert run("scorelet", "learner", "erase", ANNA, **settings).returncode == 0
+
+    assert sql("SELECT count(*) AS n FROM idempotency_claims") == [{"n": 0}]
+    assert in_files(sql, "postgresql", tmp_path, MARKERS[ANNA]) == []
+
+
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_an_id_needs_the_key_and_a_hash_does_not(commands: Commands, engine: Engine, tmp_path: Path) -> None:
     looks_like_one = "0123456789abcdef" * 4
