@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -243,12 +242,13 @@ class Scale(BaseModel):
     def gradebook_score(self, value: float, gradebook_max: float | None) -> float | None:
         """Return the place of a value in a gradebook from 0 (the worst) to gradebook_max (the best); None for nominal.
 
-        Computed exactly and rounded once: full marks equal gradebook_max, whatever it is.
+        The best score has gradebook_max itself: in floating point a * b / b need not be a.
         """
         if gradebook_max is None or not self.is_ordered:
             return None
-        merit = abs(Fraction(value) - Fraction(self.worst)) / (Fraction(self.highest) - Fraction(self.lowest))
-        return float(merit * Fraction(gradebook_max))
+        if value == self.best:
+            return float(gradebook_max)
+        return min(float(gradebook_max), gradebook_max * self.merit(value) / self.span)
 
     def place(self, score: float | None, label: str | None, gradebook_max: float | None) -> float | None:
         """Return the place of a human mark in a gradebook.  Raise BadMark."""
