@@ -11,7 +11,7 @@ from app.scoring.decoding import Outputs
 from training.augment import augmented
 from training.cache import key_of, key_of_texts, seconds_of
 from training.config import TrainingConfig
-from training.softlabels import output_files, teacher_outputs
+from training.softlabels import CHUNK, output_files, teacher_outputs
 from training.splits import Parts
 from training.targets import NO_LABEL, targets
 from training.teacher import Teacher
@@ -89,14 +89,21 @@ def texts_for(parts: Parts, config: TrainingConfig) -> Texts:
     return Texts(tuple(marked), parts.unlabelled, tuple(own.text for own in made), tuple(own.sources for own in made))
 
 
-def lesson_for(parts: Parts, texts: Texts, teacher: Teacher | None, context: str, cache: Path) -> Lesson:
-    """The texts in order, with human scores and the teacher's outputs, which reads `context` before each."""
+def lesson_for(
+    parts: Parts, texts: Texts, teacher: Teacher | None, context: str, cache: Path, size: int = CHUNK
+) -> Lesson:
+    """Return the texts in order, with human scores and the outputs of the teacher, which reads `context` before each.
+
+    `size`: how many texts' outputs are kept in a file.
+    """
     known = np.full(len(texts.all), NO_LABEL)
     known[: len(texts.marked)] = targets(parts.item, [row.value for row in parts.fit])
     soft = None
     if teacher is not None:  # kind by kind, so that those of one kind are kept when another's texts change
         name = f"{parts.item.item_id}: soft labels of"
-        kinds = [teacher_outputs(teacher, context, own, f"{name} {kind}", cache) for kind, own in texts.kinds.items()]
+        kinds = [
+            teacher_outputs(teacher, context, own, f"{name} {kind}", cache, size) for kind, own in texts.kinds.items()
+        ]
         soft = np.concatenate(kinds)
     return Lesson(texts.all, known, soft)
 

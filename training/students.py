@@ -38,9 +38,14 @@ class StudentFiles:
 
 
 def make_students(
-    items: Sequence[Item], lessons: Sequence[Lesson], tokenizer: bytes, config: TrainingConfig, cache: Path
+    items: Sequence[Item],
+    lessons: Sequence[Lesson],
+    tokenizer: bytes,
+    config: TrainingConfig,
+    cache: Path,
+    most_apart: float = MAX_DIFFERENCE,
 ) -> list[StudentFiles]:
-    """One an item, distilled together, exported, and found to compute in onnxruntime what they did in torch.
+    """Make a student for each item: distil them together, export them, and check that onnxruntime computes the same.
 
     Raises OverBudget before anything is trained, and NoParity.
     """
@@ -66,7 +71,7 @@ def make_students(
     for number, (own, lesson) in enumerate(zip(items, lessons, strict=True)):
         student = network.alone(number)
         files = StudentFiles(tokenizer, to_onnx(student), count, share)
-        check_parity(student, files.network(own, config.student.max_tokens), own, lesson.texts[:CHECKED])
+        check_parity(student, files.network(own, config.student.max_tokens), own, lesson.texts[:CHECKED], most_apart)
         made.append(files)
     return made
 
@@ -77,15 +82,17 @@ def check_budget(item: Item, tokenizer: bytes, config: StudentConfig) -> int:
     return parameters(StudentNetwork(vocabulary, item, config))
 
 
-def check_parity(trained: StudentNetwork, exported: Network, item: Item, texts: Sequence[str]) -> float:
-    """The largest difference of a prediction over the texts.  Raises NoParity from MAX_DIFFERENCE."""
+def check_parity(
+    trained: StudentNetwork, exported: Network, item: Item, texts: Sequence[str], limit: float = MAX_DIFFERENCE
+) -> float:
+    """Return the largest difference of a prediction over the texts.  Raises NoParity from the limit."""
     with torch.inference_mode():
         wanted = trained(torch.from_numpy(exported.featurizer.ids(texts))).numpy()
     difference = np.abs(distribution(wanted, item) - distribution(exported.outputs(texts), item)).max()
-    if not difference < MAX_DIFFERENCE:
+    if not difference < limit:
         raise NoParity(
-            f"the exported student's predictions differ by {difference:.2g} (limit {MAX_DIFFERENCE})",
+            f"the exported student's predictions differ by {difference:.2g} (limit {limit})",
             difference=float(difference),
-            limit=MAX_DIFFERENCE,
+            limit=limit,
         )
     return float(difference)

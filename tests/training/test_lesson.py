@@ -10,7 +10,6 @@ from app.scoring.decoding import Outputs
 from app.scoring.item import Item
 from tests.training.data import GRADES, ITEM, item_data
 from tests.training.teaching import a_teacher
-from training import softlabels
 from training.config import DistillationConfig, TextConfig, TrainingConfig
 from training.lesson import Lesson, lesson_for, texts_for, together
 from training.splits import split
@@ -34,15 +33,14 @@ def test_a_lesson_whose_rows_do_not_match_is_refused(texts: int, scores: int, te
 @pytest.mark.parametrize("item", [ITEM, GRADES])
 @pytest.mark.parametrize("context", ["", "Why does heat rise? the air gets warm"])
 def test_every_text_has_its_own_teachers_row_and_its_own_human_score(
-    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: Item, context: str
+    tiny_config: TrainingConfig, tmp_path: Path, item: Item, context: str
 ) -> None:
     """Across the borders of chunks too: 7 divides neither the marked texts nor all of them."""
-    monkeypatch.setattr(softlabels, "CHUNK", 7)
     parts = split(item_data(train=60, dev=0, unlabelled=11, item=item), tiny_config)
     texts = texts_for(parts, tiny_config)
     teacher = a_teacher(tiny_config, tmp_path, rows=40, item=item, context=context)
 
-    lesson = lesson_for(parts, texts, teacher, context, tmp_path)
+    lesson = lesson_for(parts, texts, teacher, context, tmp_path, 7)
 
     assert lesson.texts == (*texts.marked, *texts.unlabelled, *texts.augmented)
     assert lesson.teacher is not None

@@ -76,13 +76,13 @@ class _Entry:
     seeds: list[Scores]
 
 
-def sections(results: Sequence[ItemResult], titles: dict[str, str]) -> list[Section]:
+def sections(results: Sequence[ItemResult], titles: dict[str, str], resamples: int = RESAMPLES) -> list[Section]:
     """Contestants that were not found on every item of a section are left out of it."""
     made = []
     for kind in METRIC:
         items = [result for result in results if _kind(result) == kind and result.ids]
         if items:
-            made.append(_section(kind, items, titles))
+            made.append(_section(kind, items, titles, resamples))
     return made
 
 
@@ -90,11 +90,11 @@ def _kind(result: ItemResult) -> Kind:
     return "grades" if result.scale == "continuous" else "labels" if result.scale == "nominal" else "ordered"
 
 
-def _section(kind: Kind, items: Sequence[ItemResult], titles: dict[str, str]) -> Section:
+def _section(kind: Kind, items: Sequence[ItemResult], titles: dict[str, str], resamples: int) -> Section:
     entries = {name: entry for name in titles if (entry := _entry(items, name)) is not None}
     if (raters := _raters(kind, items)) is not None and kind != "labels":
         entries[HUMAN] = raters
-    drawn = [_resampled(kind, items, seed) for seed in range(RESAMPLES)]
+    drawn = [_resampled(kind, items, seed) for seed in range(resamples)]
     resampled = {name: [_mean_figure(kind, entry, own) for own in drawn] for name, entry in entries.items()}
     rows, timed = [], _timed(items)
     for name, entry in entries.items():

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,19 +12,33 @@ from training.compare.contest import Score
 from training.hardware import one_thread
 
 TOKENIZERS = "TOKENIZERS_PARALLELISM"
-ROUNDS, RUN, WARM_UP = 6, 10, 3  # of single responses: runs of RUN, after some that do not count
-BATCHES, BATCH = 3, 32
-SERVED = 200  # responses, others than those alone, that each has scored before: a service knows most words of the next
 
 
-def milliseconds(scores: Mapping[str, Score], texts: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """(alone, in batches of BATCH) a response, medians.
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How many responses are scored to be timed."""
+
+    rounds: int = 6  # of single responses
+    run: int = 10  # single responses in a round that count,
+    warm_up: int = 3  # after some that do not
+    batches: int = 3
+    batch: int = 32
+    served: int = 200  # others, scored before: a service knows most words of the next response
+
+
+FULL = Effort()
+
+
+def milliseconds(
+    scores: Mapping[str, Score], texts: Sequence[str], effort: Effort = FULL
+) -> dict[str, tuple[float, float]]:
+    """Return medians (alone, in batches) a response.
 
     In turn, so that a slow moment of the machine meets all alike; but each scores some responses in a row, as where it
     serves: after another's weights have gone through the processor's caches it would not be timed by its own.
     """
     with one_thread(), _tokenizers_on_one_thread():
-        return _in_turn(scores, texts)
+        return _in_turn(scores, texts, effort)
 
 
 @contextmanager
@@ -39,21 +54,21 @@ def _tokenizers_on_one_thread() -> Iterator[None]:
             os.environ[TOKENIZERS] = tokenizers
 
 
-def _in_turn(scores: Mapping[str, Score], texts: Sequence[str]) -> dict[str, tuple[float, float]]:
-    if before := texts[ROUNDS * RUN + WARM_UP :][:SERVED]:
+def _in_turn(scores: Mapping[str, Score], texts: Sequence[str], effort: Effort) -> dict[str, tuple[float, float]]:
+    if before := texts[effort.rounds * effort.run + effort.warm_up :][: effort.served]:
         for score in scores.values():
             score(before)
     alone: dict[str, list[float]] = {name: [] for name in scores}
     batched: dict[str, list[float]] = {name: [] for name in scores}
-    for number in range(ROUNDS):
-        rows = _taken(texts, number * RUN, WARM_UP + RUN)
+    for number in range(effort.rounds):
+        rows = _taken(texts, number * effort.run, effort.warm_up + effort.run)
         for name, score in scores.items():
-            alone[name] += [_timed(score, [text]) for text in rows][WARM_UP:]
-    for number in range(BATCHES):
-        rows = _taken(texts, number * BATCH, BATCH)
+            alone[name] += [_timed(score, [text]) for text in rows][effort.warm_up :]
+    for number in range(effort.batches):
+        rows = _taken(texts, number * effort.batch, effort.batch)
         for name, score in scores.items():
-            _timed(score, rows[:WARM_UP])
-            batched[name].append(_timed(score, rows) / BATCH)
+            _timed(score, rows[: effort.warm_up])
+            batched[name].append(_timed(score, rows) / effort.batch)
     return {name: (float(np.median(alone[name])), float(np.median(batched[name]))) for name in scores}
 
 

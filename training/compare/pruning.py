@@ -30,21 +30,24 @@ def is_prunable(encoder: Any, layers: int) -> bool:
 
 
 @torch.no_grad()
-def pruned(encoder: Any, layers: Sequence[int]) -> tuple[Any, Tensor]:
-    """A copy with the named layers alone (from 0), WIDTH hidden and FEED_FORWARD units, its heads narrower by the same
-    share; and the indices of the hidden units that were kept.
+def pruned(
+    encoder: Any, layers: Sequence[int], width: int = WIDTH, feed_forward: int = FEED_FORWARD
+) -> tuple[Any, Tensor]:
+    """Return a copy with the named layers alone (from 0), and the indices of the hidden units that were kept.
+
+    It has `width` hidden and `feed_forward` units; its heads are narrower by the same share as its width.
     """
     small = copy.deepcopy(encoder)
     kept: Any = nn.ModuleList([small.encoder.layer[number] for number in layers])
     small.encoder.layer = kept
-    hidden = kept_units(small)
+    hidden = kept_units(small, width)
     embeddings = small.embeddings
     for name in ("word_embeddings", "position_embeddings", "token_type_embeddings"):
         table = getattr(embeddings, name)
         table.weight = nn.Parameter(table.weight[:, hidden].clone())
-        table.embedding_dim = WIDTH
+        table.embedding_dim = width
     _cut_norm(embeddings.LayerNorm, hidden)
-    head_width = WIDTH // HEADS
+    head_width = width // HEADS
     for layer in kept:
         own, output = layer.attention.self, layer.attention.output
         reading = _head_units(own.query.weight.pow(2).sum(1) * own.key.weight.pow(2).sum(1), head_width)
@@ -55,28 +58,28 @@ def pruned(encoder: Any, layers: Sequence[int]) -> tuple[Any, Tensor]:
         _cut_linear(own.value, writing, hidden)
         _cut_linear(output.dense, hidden, writing)
         _cut_norm(output.LayerNorm, hidden)
-        own.attention_head_size, own.all_head_size = head_width, WIDTH
+        own.attention_head_size, own.all_head_size = head_width, width
         if hasattr(own, "scaling"):
             own.scaling = head_width**-0.5
         inner, outer = layer.intermediate.dense, layer.output.dense
-        units = _largest(inner.weight.pow(2).sum(1) * outer.weight.pow(2).sum(0), FEED_FORWARD)
+        units = _largest(inner.weight.pow(2).sum(1) * outer.weight.pow(2).sum(0), feed_forward)
         _cut_linear(inner, units, hidden)
         _cut_linear(outer, hidden, units)
         _cut_norm(layer.output.LayerNorm, hidden)
     small.pooler = None
     config = small.config
-    config.hidden_size, config.intermediate_size, config.num_hidden_layers = WIDTH, FEED_FORWARD, len(kept)
+    config.hidden_size, config.intermediate_size, config.num_hidden_layers = width, feed_forward, len(kept)
     return small, hidden
 
 
-def kept_units(encoder: Any) -> Tensor:
-    """(WIDTH,): the hidden units that keep their place, by the squared weights that read them over all layers."""
+def kept_units(encoder: Any, width: int = WIDTH) -> Tensor:
+    """Return (width,): the hidden units that keep their place, by the squared weights that read them in all layers."""
     parts = [encoder.embeddings.word_embeddings.weight.var(0)]
     for layer in encoder.encoder.layer:
         own = layer.attention.self
         read_by = (own.query, own.key, own.value, layer.intermediate.dense)
         parts += [linear.weight.pow(2).sum(0) for linear in read_by]
-    return _largest(torch.stack([part / part.sum() for part in parts]).sum(0), WIDTH)
+    return _largest(torch.stack([part / part.sum() for part in parts]).sum(0), width)
 
 
 def _largest(importance: Tensor, count: int) -> Tensor:

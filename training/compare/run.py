@@ -12,7 +12,7 @@ from training.cache import key_of
 from training.compare import baselines, distilled, encoders, tinybert
 from training.compare.contest import Competitor, Contest, Contestant, head_of
 from training.compare.figures import CONSTANT, STUDENT
-from training.compare.latency import milliseconds
+from training.compare.latency import FULL, Effort, milliseconds
 from training.compare.results import Found, ItemResult, Seed, Timing, read_result, write_result
 from training.compare.settings import EVERY_PART, Part, hashes
 from training.config import TrainingConfig
@@ -51,11 +51,13 @@ def compare(
     cache: Path,
     contestants: Sequence[Contestant] = CONTESTANTS,
     seeds: int = SEEDS,
+    effort: Effort = FULL,
+    timed_items: int = TIMED_ITEMS,
 ) -> None:
-    """Every contestant on every item; each finding is written as soon as it is made."""
+    """Make every contestant on every item; each finding is written as soon as it is made."""
     results.mkdir(parents=True, exist_ok=True)
     for group in groups(items, config.teacher.own_from):
-        of_group = _GroupResults(group, config, results, contestants, seeds)
+        of_group = _GroupResults(group, config, results, contestants, seeds, timed_items)
         if of_group.are_whole:
             console.print(f"{group.name}: found before")
             continue
@@ -63,16 +65,23 @@ def compare(
         for contestant in contestants:
             for seed in of_group.missing_seeds(contestant):
                 of_group.note(contestant, seed, contestant.make(contest, seed), contest)
-        _time(contest, of_group)
+        _time(contest, of_group, effort)
 
 
 class _GroupResults:
     """The result files of a group's items, in step with them."""
 
     def __init__(
-        self, group: Group, config: TrainingConfig, folder: Path, contestants: Sequence[Contestant], seeds: int
+        self,
+        group: Group,
+        config: TrainingConfig,
+        folder: Path,
+        contestants: Sequence[Contestant],
+        seeds: int,
+        timed_items: int,
     ) -> None:
-        self._folder, self.contestants, self._seeds = folder, contestants, seeds
+        self._folder, self.contestants = folder, contestants
+        self._seeds, self._timed_items = seeds, timed_items
         several = len(group.members) > 1
         self._settings = {own.name: hashes(own.reads, config, several=several) for own in contestants}
         self._keys = [
@@ -102,7 +111,7 @@ class _GroupResults:
         measured = [number for number in self._numbers if self.results[number].ids]
         return [
             number
-            for number in measured[:TIMED_ITEMS]
+            for number in measured[: self._timed_items]
             if any(not self._timed(number, contestant) for contestant in self.contestants if contestant.timed)
         ]
 
@@ -153,7 +162,7 @@ def _values(outputs: Outputs, item: Item, head: Head) -> list[float]:
     return [round(score.value, 4) for score in decode(outputs, item, head)]
 
 
-def _time(contest: Contest, of_group: _GroupResults) -> None:
+def _time(contest: Contest, of_group: _GroupResults, effort: Effort) -> None:
     """All contestants of an item together, at the first seed, each in every precision it runs in."""
     untimed = of_group.untimed
     made = {c.name: c.make(contest, 0) for c in of_group.contestants if c.timed} if untimed else {}
@@ -163,7 +172,7 @@ def _time(contest: Contest, of_group: _GroupResults) -> None:
         texts = [row.text for row in parts.dev]
         runtimes = {(name, r.name): r for name, own in made.items() if own for r in own[number].runtimes()}
         served = {f"{name} {kind}": _served(r.outputs, parts.item, heads[name]) for (name, kind), r in runtimes.items()}
-        times = milliseconds(served, texts)
+        times = milliseconds(served, texts, effort)
         timings: dict[str, dict[str, Timing]] = {name: {} for name, _ in runtimes}
         for (name, kind), runtime in runtimes.items():
             alone, batched = times[f"{name} {kind}"]

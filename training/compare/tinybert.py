@@ -77,10 +77,10 @@ def _outputs(
     return outputs_of([network], tokenizer, [context] * len(texts), texts, max_tokens)
 
 
-def _reading(lessons: Sequence[Lesson], contexts: Sequence[str], seed: int) -> Reading:
+def _reading(lessons: Sequence[Lesson], contexts: Sequence[str], seed: int, most: int = MAX_TEXTS) -> Reading:
     rows = [(item, row) for item, lesson in enumerate(lessons) for row in range(len(lesson.texts))]
-    if len(rows) > MAX_TEXTS:
-        drawn = np.random.default_rng(seed).choice(len(rows), MAX_TEXTS, replace=False)
+    if len(rows) > most:
+        drawn = np.random.default_rng(seed).choice(len(rows), most, replace=False)
         rows = [rows[number] for number in sorted(drawn)]
     outputs = [lesson.teacher for lesson in lessons if lesson.teacher is not None]
     return Reading(

@@ -70,12 +70,18 @@ def collate(rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Any]:
 
 
 def tuned(
-    source: str, fit: Sequence[Told], prompter: Prompter, config: FeedbackConfig, key: str, cache: Path
+    source: str,
+    fit: Sequence[Told],
+    prompter: Prompter,
+    config: FeedbackConfig,
+    key: str,
+    cache: Path,
+    saved_every: int = SAVED_EVERY,
 ) -> dict[str, Tensor]:
-    """The adapter's weights by peft's names.  A killed call goes on from the last saved step."""
+    """Return the adapter's weights by peft's names.  A killed call goes on from the last saved step."""
     file = cache / "feedback" / key_of("adapter", key) / "adapter.safetensors"
     if not file.is_file():
-        trainer = _trainer(source, Examples(fit, prompter), config, file.parent / "steps")
+        trainer = _trainer(source, Examples(fit, prompter), config, file.parent / "steps", saved_every)
         last = _last(file.parent / "steps")
         if last:
             console.print(f"goes on from {Path(last).name}")
@@ -113,7 +119,7 @@ def _adapters(model: Any) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def _trainer(source: str, examples: Examples, config: FeedbackConfig, folder: Path) -> Trainer:
+def _trainer(source: str, examples: Examples, config: FeedbackConfig, folder: Path, saved_every: int) -> Trainer:
     logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
     hide_loading()
     compute = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
@@ -136,9 +142,9 @@ def _trainer(source: str, examples: Examples, config: FeedbackConfig, folder: Pa
         weight_decay=0.01,
         bf16=config.precision == "bfloat16",
         train_sampling_strategy="group_by_length",
-        save_steps=SAVED_EVERY,
+        save_steps=saved_every,
         save_total_limit=1,
-        logging_steps=SAVED_EVERY,
+        logging_steps=saved_every,
         seed=config.seed,
         use_cpu=not torch.cuda.is_available(),
         remove_unused_columns=False,

@@ -5,7 +5,6 @@ import pytest
 from tests.training.compare.contests import quick
 from tests.training.compare.fakes import Fakes
 from tests.training.compare.wide import write_wide_encoder
-from training.compare import latency
 from training.config import TrainingConfig
 
 
@@ -16,10 +15,7 @@ def wide_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -
 
 
 @pytest.fixture
-def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
-    """Timed in a moment."""
-    for name, value in (("ROUNDS", 1), ("RUN", 3), ("BATCHES", 1), ("BATCH", 4), ("WARM_UP", 1)):
-        monkeypatch.setattr(latency, name, value)
+def fakes() -> Fakes:
     return Fakes()
 
 

@@ -8,14 +8,18 @@ import numpy as np
 from app.scoring.decoding import Outputs
 from tests.training.data import ITEM, item_data
 from training.compare.contest import Competitor, Contest, Contestant, Runtime
+from training.compare.latency import Effort
 from training.compare.results import ItemResult, read_results
-from training.compare.run import compare
+from training.compare.run import TIMED_ITEMS, compare
 from training.compare.settings import EVERY_PART
 from training.config import TrainingConfig
 from training.datasets import ItemData
 
 A = item_data(20, 20, 2, ITEM.model_copy(update={"item_id": "a"}))
 B = item_data(20, 20, 2, ITEM.model_copy(update={"item_id": "b"}), seed=3)
+
+
+QUICK = Effort(rounds=1, run=3, warm_up=1, batches=1, batch=4)
 
 
 class Fakes:
@@ -54,8 +58,11 @@ class WordCount:
         return -np.abs(words / 5 + 0.1 * self.seed - np.arange(4))
 
 
-def run(folder: Path, config: TrainingConfig, fakes: Fakes, *items: ItemData) -> dict[str, ItemResult]:
-    compare(items, config, folder / "results", folder / "cache", fakes.all)
+def run(
+    folder: Path, config: TrainingConfig, fakes: Fakes, *items: ItemData, timed_items: int = TIMED_ITEMS
+) -> dict[str, ItemResult]:
+    """Compare the fakes; they are timed in a moment."""
+    compare(items, config, folder / "results", folder / "cache", fakes.all, effort=QUICK, timed_items=timed_items)
     return {result.item_id: result for result in read_results(folder / "results")}
 
 

@@ -9,6 +9,7 @@ from training.compare.figures import STUDENT, Row, Section, sections
 from training.compare.results import Found, ItemResult, Seed, Timing
 
 Values = Sequence[float]
+FEW = 200  # resamples: enough for tests
 TITLES = {STUDENT: "the student", "teacher": "its teacher"}
 AGREED, NO_RELATION = ([0, 1, 2, 3] * 5, [0, 1, 2, 3] * 5), ([0, 0, 2, 2] * 5, [0, 2, 0, 2] * 5)  # QWK 1 and 0
 
@@ -68,7 +69,7 @@ def double_scored(times: int) -> list[ItemResult]:
 
 
 def only(results: Sequence[ItemResult]) -> Section:
-    [section] = sections(results, TITLES)
+    [section] = sections(results, TITLES, FEW)
     return section
 
 

@@ -4,6 +4,7 @@ import pytest
 from app.scoring.agreement import quadratic_weighted_kappa
 from tests.training.compare.findings import (
     AGREED,
+    FEW,
     NO_RELATION,
     TITLES,
     double_scored,
@@ -13,13 +14,7 @@ from tests.training.compare.findings import (
     row_of,
     two_items,
 )
-from training.compare import figures
 from training.compare.figures import HUMAN, STUDENT, sections
-
-
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "RESAMPLES", 200)
 
 
 def test_ordered_scales_have_the_mean_over_items_of_qwk() -> None:
@@ -126,7 +121,7 @@ def test_items_of_different_kinds_make_sections_of_their_own() -> None:
         result("rank-1", AGREED[0], "ordinal", student=found(AGREED[1])),
     ]
 
-    made = sections(results, TITLES)
+    made = sections(results, TITLES, FEW)
 
     assert [section.kind for section in made] == ["ordered", "labels", "grades"]
     assert [list(row_of(section).items) for section in made] == [["heat-1", "rank-1"], ["belief-1"], ["shade-1"]]

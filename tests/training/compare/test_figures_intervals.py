@@ -8,12 +8,6 @@ import pytest
 from app.scoring.agreement import quadratic_weighted_kappa
 from app.scoring.scale import ScaleKind
 from tests.training.compare.findings import found, noisy, only, result, row_of, two_items
-from training.compare import figures
-
-
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "RESAMPLES", 200)
 
 
 @pytest.mark.parametrize(("rows", "items"), [(40, 1), (12, 3)])

@@ -10,7 +10,7 @@ import torch
 
 from app.scoring.decoding import Outputs
 from training.compare import latency
-from training.compare.latency import milliseconds
+from training.compare.latency import FULL, Effort, milliseconds
 
 NOTHING: Outputs = np.zeros((0, 1))
 
@@ -52,17 +52,16 @@ def test_a_response_alone_and_in_a_batch(clock: Clock) -> None:
     assert found["slow"] == pytest.approx((500, 500 / 32))
 
 
-def test_warming_up_and_a_slow_moment_do_not_count(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latency, "ROUNDS", 2)
-    monkeypatch.setattr(latency, "RUN", 3)
+def test_warming_up_and_a_slow_moment_do_not_count(clock: Clock) -> None:
+    effort = Effort(rounds=2, run=3)
 
     def score(texts: Sequence[str]) -> Outputs:
-        in_round = len(clock.calls) % (latency.WARM_UP + 3)
-        cold = in_round < latency.WARM_UP
-        slow = in_round == latency.WARM_UP + 1
+        in_round = len(clock.calls) % (effort.warm_up + 3)
+        cold = in_round < effort.warm_up
+        slow = in_round == effort.warm_up + 1
         return clock.score("any", texts, 9 if cold or slow else 0.001)
 
-    assert milliseconds({"any": score}, ["a"])["any"][0] == pytest.approx(1)
+    assert milliseconds({"any": score}, ["a"], effort)["any"][0] == pytest.approx(1)
 
 
 def test_all_are_timed_in_turn_on_the_same_texts_each_on_some_in_a_row(clock: Clock) -> None:
@@ -76,12 +75,12 @@ def test_all_are_timed_in_turn_on_the_same_texts_each_on_some_in_a_row(clock: Cl
 
     runs = [(name, [own for _, own in calls]) for name, calls in groupby(clock.calls, key=itemgetter(0))]
     names, given = zip(*runs, strict=True)
-    assert names == ("first", "second") * (latency.ROUNDS + latency.BATCHES)
+    assert names == ("first", "second") * (FULL.rounds + FULL.batches)
     assert given[::2] == given[1::2]
-    alone = [text for run in given[: 2 * latency.ROUNDS : 2] for [text] in run]
-    assert len(alone) == latency.ROUNDS * (latency.WARM_UP + latency.RUN)
+    alone = [text for run in given[: 2 * FULL.rounds : 2] for [text] in run]
+    assert len(alone) == FULL.rounds * (FULL.warm_up + FULL.run)
     assert set(alone) == set(texts)
-    assert [len(run[-1]) for run in given[2 * latency.ROUNDS :]] == [latency.BATCH] * 2 * latency.BATCHES
+    assert [len(run[-1]) for run in given[2 * FULL.rounds :]] == [FULL.batch] * 2 * FULL.batches
 
 
 def test_a_response_alone_is_timed_when_others_were_scored_before(clock: Clock) -> None:
@@ -90,7 +89,7 @@ def test_a_response_alone_is_timed_when_others_were_scored_before(clock: Clock) 
     milliseconds({"any": lambda own: clock.score("any", own, 0.1)}, texts)
 
     before, *rest = [own for _, own in clock.calls]
-    assert len(before) == latency.SERVED
+    assert len(before) == FULL.served
     assert not set(before) & {text for own in rest if len(own) == 1 for text in own}
 
 

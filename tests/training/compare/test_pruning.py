@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel, BertConfig, BertModel, DebertaV2Config, DebertaV2Model, MPNetConfig, MPNetModel
 
-from training.compare import pruning
 from training.compare.pruning import is_prunable, pruned
 
 LAYERS = [1, 2, 4, 5]
@@ -85,11 +84,8 @@ def test_the_most_important_units_are_kept(encoder: Any) -> None:
     assert all((layer.intermediate.dense.bias == 1).all() for layer in small.encoder.layer)
 
 
-def test_with_every_unit_kept_it_is_the_original(encoder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pruning, "WIDTH", 384)
-    monkeypatch.setattr(pruning, "FEED_FORWARD", 1536)
-
-    same, hidden = pruned(encoder, range(6))
+def test_with_every_unit_kept_it_is_the_original(encoder: Any) -> None:
+    same, hidden = pruned(encoder, range(6), 384, 1536)
 
     assert hidden.tolist() == list(range(384))
     assert (read(same) - read(encoder)).abs().max() < 1e-5

@@ -10,7 +10,6 @@ from tests.training.compare.contests import texts_of
 from tests.training.compare.fakes import A, B, Fakes, bytes_of, run
 from tests.training.conftest import shared
 from tests.training.data import GRADES, ITEM, item_data, other_dev, some_items
-from training.compare import run as run_module
 from training.compare.figures import sections
 from training.compare.run import CONTESTANTS, TITLES
 from training.config import TrainingConfig
@@ -35,13 +34,12 @@ def test_every_contestant_has_its_seeds_and_times(tmp_path: Path, config: Traini
 
 @pytest.mark.parametrize("item", [ITEM, GRADES], ids=["points", "grades"])
 def test_items_with_one_teacher_are_compared_together_and_the_first_are_timed(
-    tmp_path: Path, config: TrainingConfig, fakes: Fakes, item: Item, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, config: TrainingConfig, fakes: Fakes, item: Item
 ) -> None:
     """The last of the three has no dev rows."""
-    monkeypatch.setattr(run_module, "TIMED_ITEMS", 1)
     items = some_items(item)
 
-    results = run(tmp_path, shared(config), fakes, *items)
+    results = run(tmp_path, shared(config), fakes, *items, timed_items=1)
 
     assert fakes.making()[:2] == [("once", 0, "few-0"), ("seeded", 0, "few-0")]
     assert {result.group for result in results.values()} == {"few-0 and 2 more"}
@@ -50,7 +48,7 @@ def test_items_with_one_teacher_are_compared_together_and_the_first_are_timed(
     [section] = sections(list(results.values()), {"once": "the one"})
     assert (section.items, section.rows) == (2, 24)
     fakes.making()
-    run(tmp_path, shared(config), fakes, *items)
+    run(tmp_path, shared(config), fakes, *items, timed_items=1)
     assert fakes.making() == []
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.compare.fakes import A, B, Fakes, bytes_of, run
+from tests.training.compare.fakes import QUICK, A, B, Fakes, bytes_of, run
 from tests.training.data import other_dev
 from training.compare import run as run_module
 from training.compare.baselines import constant
@@ -163,10 +163,10 @@ def test_killed_it_goes_on_where_it_was(
 
 def test_a_later_call_adds_contestants_and_seeds(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     folders = (tmp_path / "results", tmp_path / "cache")
-    compare([A], config, *folders, fakes.all[:2], 1)
+    compare([A], config, *folders, fakes.all[:2], 1, QUICK)
     assert [(name, seed) for name, seed, _ in fakes.making()][:2] == [("once", 0), ("seeded", 0)]
 
-    compare([A], config, *folders, fakes.all, 2)
+    compare([A], config, *folders, fakes.all, 2, QUICK)
 
     assert [(name, seed) for name, seed, _ in fakes.making()][:2] == [("seeded", 1), ("last", 0)]
     [result] = read_results(folders[0])

@@ -154,8 +154,7 @@ def test_items_that_share_a_teacher_share_a_network_and_its_time(wide_encoder: P
 
 
 @pytest.mark.parametrize("most", [10, 1000])
-def test_contexts_texts_and_teacher_stay_in_step(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    monkeypatch.setattr(tinybert, "MAX_TEXTS", most)
+def test_contexts_texts_and_teacher_stay_in_step(most: int) -> None:
     lessons = [
         Lesson(
             texts=tuple(f"{item} {row}" for row in range(rows)),
@@ -165,7 +164,7 @@ def test_contexts_texts_and_teacher_stay_in_step(monkeypatch: pytest.MonkeyPatch
         for item, rows in enumerate((7, 30, 5))
     ]
 
-    drawn = [_reading(lessons, ["first", "second", "third"], seed) for seed in (0, 1, 0)]
+    drawn = [_reading(lessons, ["first", "second", "third"], seed, most) for seed in (0, 1, 0)]
 
     for reading in drawn:
         assert len(reading.texts) == len(set(reading.texts)) == min(most, 42)

@@ -11,7 +11,6 @@ from app.scoring.feedback.prompt import Prompter, PromptSettings
 from tests.training.feedback.told import told
 from tests.training.tiny_gguf import write_tiny_gguf
 from training.cache import CACHE
-from training.feedback import tuning
 from training.feedback.config import FeedbackConfig
 from training.feedback.tuning import NO_LABEL, Examples, collate, tuned
 from training.unpacking import unpacked
@@ -109,8 +108,7 @@ class Killed(BaseException):
 def test_a_killed_training_goes_on_from_its_last_saved_step(
     source: Path, prompter: Prompter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "SAVED_EVERY", 2)
-    whole = tuned(str(source), ROWS, prompter, CONFIG, "whole", tmp_path)
+    whole = tuned(str(source), ROWS, prompter, CONFIG, "whole", tmp_path, 2)
     steps: list[int] = []
     step = Trainer.training_step
 
@@ -122,10 +120,10 @@ def test_a_killed_training_goes_on_from_its_last_saved_step(
 
     monkeypatch.setattr(Trainer, "training_step", dying)
     with pytest.raises(Killed):
-        tuned(str(source), ROWS, prompter, CONFIG, "killed", tmp_path)
+        tuned(str(source), ROWS, prompter, CONFIG, "killed", tmp_path, 2)
     [whole_one] = tmp_path.glob("feedback/*/steps/checkpoint-6")
     (whole_one.parent / "checkpoint-8").mkdir()  # as a kill while saving leaves it
-    resumed = tuned(str(source), ROWS, prompter, CONFIG, "killed", tmp_path)
+    resumed = tuned(str(source), ROWS, prompter, CONFIG, "killed", tmp_path, 2)
 
     assert steps == [*range(8), *range(6, 12)]
     assert resumed.keys() == whole.keys()
