@@ -35,7 +35,11 @@ class ScoreRequest(BaseModel):
         f"mark-up. At most {MAX_SENT:,} characters as it is sent, {MAX_CHARACTERS:,} without mark-up."
     )
     learner_id: Reference | None = Field(default=None, description="Stored only as a keyed hash.")
-    attempt_id: Reference | None = Field(default=None, description="The caller's own reference; stored as it is.")
+    attempt_id: Reference | None = Field(
+        default=None,
+        description="The caller's own reference to one attempt of one learner; stored as it is. A person's mark on any "
+        "prediction of the attempt stands for all of them.",
+    )
     gradebook_max: float | None = Field(
         default=None, strict=True, gt=0, le=1_000_000, allow_inf_nan=False, description="Top of the gradebook's scale."
     )

@@ -40,7 +40,7 @@ async def prediction(prediction_id: UUID, caller: ReadingCaller, state: StateDep
         with Session(state["engine"]) as session:
             row = predictions.find(session, str(prediction_id))
             if row is None or not (Scope.REVIEW in caller.scopes or row.key_id == caller.key_id):
-                raise UnknownPrediction(f"no prediction {prediction_id}")  # another key's is not told from none
+                raise _unknown(prediction_id)  # another key's is not told from none
             return _replies(session, [row], state)[0]
 
     return await in_thread(read, seconds=state["waits"].database)
@@ -60,7 +60,7 @@ async def review(prediction_id: UUID, request: Request, caller: ReviewCaller, st
         with Session(state["engine"]) as session:
             row = predictions.find(session, str(prediction_id))
             if row is None:
-                raise UnknownPrediction(f"no prediction {prediction_id}")
+                raise _unknown(prediction_id)
             add_mark(session, row, body.mark(), caller.key_id)
             session.commit()
             return _replies(session, [row], state)[0]
@@ -103,6 +103,10 @@ async def log(_: ReviewCaller, state: StateDep, wanted: Annotated[LogQuery, Quer
             return LogPage(predictions=_replies(session, shown, state), next=more)
 
     return await in_thread(read, seconds=state["waits"].database)
+
+
+def _unknown(prediction_id: UUID) -> UnknownPrediction:
+    return UnknownPrediction(f"no prediction {prediction_id}", prediction_id=str(prediction_id))
 
 
 def _replies(session: Session, rows: Sequence[LoggedPrediction], state: State) -> list[LoggedReply]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from app.scoring.errors import UnknownItem, refusing
 from app.scoring.feedback.prompt import Prompter, PromptSettings
@@ -35,7 +36,7 @@ NEEDED = (BASE, TOKENIZER, READER, READER_TOKENIZER, CARD)  # an untuned model h
 
 def _nominal(item: Item) -> Item:
     if item.is_ordered:
-        raise ValueError("verdicts are labels without an order")
+        raise PydanticCustomError("verdicts_have_no_order", "verdicts are labels without an order")
     return item
 
 

@@ -41,7 +41,11 @@ class LanguageModel:
         try:
             self._server: Any = xllamacpp.Server(parameters)
         except Exception as error:  # its own classes derive from Exception directly
-            raise BadBundle(f"llama.cpp cannot load {base.name}: {str(error).partition(chr(10))[0]}") from None
+            raise BadBundle(
+                f"llama.cpp cannot load {base.name}: {str(error).partition(chr(10))[0]}",
+                code="llama_cannot_load",
+                file=base.name,
+            ) from None
         self._settings = settings
 
     def write(self, prompt: list[int]) -> Written:

@@ -156,4 +156,4 @@ def test_an_active_file_edited_by_hand_takes_its_item_out_of_service(models: Pat
 
     problem = assert_problem(client.get("/items/rain-7"), 503, "item-not-ready")
 
-    assert "needs a passed gate, or an override by a named person" in problem["detail"]
+    assert "ACTIVE" in problem["detail"]

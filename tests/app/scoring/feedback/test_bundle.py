@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from app.scoring.errors import BadBundle, UnknownItem
-from app.scoring.feedback.bundle import feedback_folder, feedback_names, load_feedback
+from app.scoring.feedback.bundle import NEEDED, feedback_folder, feedback_names, load_feedback
 from app.scoring.feedback.model import LanguageModel
 from app.scoring.item import Item
+from tests.refusals import refused
 from tests.tiny_feedback import VERSION, write_tiny_feedback
 
 HEAT = Item(item_id="heat-1", prompt="Why does heat rise?", scale="points", max_score=3)
@@ -51,32 +52,39 @@ def a_pipe(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "reason"),
+    ("harm", "code", "fields"),
     [
-        (lambda folder: (folder / "feedback.json").unlink(), "feedback.json is missing or not a plain file"),
-        (lambda folder: (folder / "feedback.json").write_text("{"), "feedback.json: the file: Invalid JSON"),
-        (edit(more=1), "feedback.json: more: Extra inputs are not permitted"),
-        (edit(items=[]), "feedback.json: items: Tuple should have at least 1 item"),
-        (edit(sha256={}), "feedback.json has no checksum of .'base.gguf', 'card.md'"),
-        (edit(name="other"), "feedback.json is of other/.*, not of tiny/"),
+        (lambda folder: (folder / "feedback.json").unlink(), "no_plain_file", {"file": "feedback.json"}),
+        (lambda folder: (folder / "feedback.json").write_text("{"), "bad_metadata", {"fault": "json_invalid"}),
+        (edit(more=1), "bad_metadata", {"where": ("more",), "fault": "extra_forbidden"}),
+        (edit(items=[]), "bad_metadata", {"where": ("items",), "fault": "too_short"}),
+        (edit(sha256={}), "no_checksum", {"files": sorted(NEEDED)}),
+        (edit(name="other"), "wrong_place", {"of": f"other/{VERSION}", "place": f"tiny/{VERSION}"}),
         (
             lambda folder: (
                 folder.joinpath("feedback.json").rename(folder / "x")
                 and folder.joinpath("feedback.json").symlink_to(folder / "x")
             ),
-            "feedback.json is missing or not a plain file",
+            "no_plain_file",
+            {"file": "feedback.json"},
         ),
-        (a_pipe, "not a plain file"),
-        (edit(verdict={"item": HEAT.model_dump(mode="json"), "max_tokens": 64, "threshold": 0.5}), "without an order"),
-        (lambda folder: (folder / "base.gguf").write_bytes(b"GGUF"), "base.gguf does not have the checksum"),
-        (lambda folder: (folder / "verdict.onnx").unlink(), "verdict.onnx is missing or not a plain file"),
-        (lambda folder: (folder / "card.md").write_text(""), "card.md does not have the checksum"),
+        (a_pipe, "no_plain_file", {"file": "feedback.json"}),
+        (
+            edit(verdict={"item": HEAT.model_dump(mode="json"), "max_tokens": 64, "threshold": 0.5}),
+            "bad_metadata",
+            {"where": ("verdict", "item"), "fault": "verdicts_have_no_order"},
+        ),
+        (lambda folder: (folder / "base.gguf").write_bytes(b"GGUF"), "wrong_checksum", {"file": "base.gguf"}),
+        (lambda folder: (folder / "verdict.onnx").unlink(), "no_plain_file", {"file": "verdict.onnx"}),
+        (lambda folder: (folder / "card.md").write_text(""), "wrong_checksum", {"file": "card.md"}),
     ],
 )
-def test_a_bad_bundle_is_refused_with_its_reason(folder: Path, harm: Callable[[Path], object], reason: str) -> None:
+def test_a_bad_bundle_is_refused_with_its_reason(
+    folder: Path, harm: Callable[[Path], object], code: str, fields: dict[str, object]
+) -> None:
     harm(folder)
 
-    with pytest.raises(BadBundle, match=reason):
+    with refused(BadBundle, code, **fields):
         load_feedback(folder)
 
 
@@ -94,7 +102,7 @@ def test_what_has_the_right_checksum_may_still_be_no_tokenizer(folder: Path) -> 
 def test_a_file_that_is_no_model_is_refused_by_name(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "other.gguf").write_bytes(b"no model")
 
-    with pytest.raises(BadBundle, match=r"llama.cpp cannot load other\.gguf"):
+    with refused(BadBundle, "llama_cannot_load", file="other.gguf"):
         LanguageModel(tmp_path / "other.gguf", None, load_feedback(folder).bundle.prompt)
 
 
