@@ -13,6 +13,7 @@ OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 DAY_0 = datetime.date(1899, 12, 30)  # of Excel's calendar
 SHEET = "xl/worksheets/sheet1.xml"
+RELATIONS = "xl/_rels/workbook.xml.rels"
 Cell = object
 
 
@@ -77,7 +78,7 @@ PARTS = {
         f'{HEAD}<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}"><sheets>'
         '<sheet name="Responses" sheetId="1" r:id="r1"/></sheets></workbook>'
     ).encode(),
-    "xl/_rels/workbook.xml.rels": (
+    RELATIONS: (
         f'{HEAD}<Relationships xmlns="{PACKAGE}/relationships">'
         f'<Relationship Id="r1" Type="{OFFICE}/worksheet" Target="worksheets/sheet1.xml"/>'
         f'<Relationship Id="r2" Type="{OFFICE}/styles" Target="styles.xml"/></Relationships>'

@@ -2,6 +2,7 @@
 
 TrainingError
 ├── BadConfig     a settings file that cannot be understood
+├── BadFolder     a folder of data in which a file is missing, or stands twice
 ├── UnknownItems  items that were named, and of which there is no response
 ├── NoWeights     the base model of a teacher cannot be had as asked
 ├── TeacherFailed a model behind an API that cannot be had, or gives no scores
@@ -20,6 +21,10 @@ class TrainingError(CodedError):
 
 
 class BadConfig(TrainingError):
+    pass
+
+
+class BadFolder(TrainingError):
     pass
 
 

@@ -9,6 +9,7 @@ from app.scoring.text import MAX_CHARACTERS
 from tests.editors import FORMS
 from tests.refusals import refused, rows_refused
 from training.datasets import ItemData, read_data
+from training.errors import BadFolder
 
 ITEMS: list[dict[str, Any]] = [
     {"item_id": "heat-1", "prompt": "Why does heat rise?", "scale": "points", "max_score": 2, "key_elements": ["x"]},
@@ -228,12 +229,12 @@ def test_yaml_that_is_no_list_of_items_is_named(tmp_path: Path, content: str) ->
 
 
 def test_a_folder_without_data_says_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"needs items.jsonl .* and train.jsonl"):
+    with refused(BadFolder, "files_missing", folder=tmp_path):
         read_data(tmp_path)
 
 
 def test_two_files_for_one_part_are_a_question_not_a_guess(tmp_path: Path) -> None:
-    with pytest.raises(FileExistsError, match="which one counts"):
+    with refused(BadFolder, "file_twice", names=["train.csv", "train.jsonl"]):
         read_data(a_folder(tmp_path, train=[], train_csv="item_id,response,score\n"))
 
 

@@ -12,6 +12,7 @@ from app.scoring.item import Item
 from app.scoring.rows import FORMATS
 from training.datasets.items import SUFFIXES, read_items
 from training.datasets.responses import MarkedResponse, UnlabelledResponse, read_marked, read_unlabelled
+from training.errors import BadFolder
 
 PARTS = ("train", "dev", "unlabelled")
 
@@ -59,11 +60,12 @@ class ItemData:
 def read_data(folder: Path, reading: Reading = USUAL) -> DataSet:
     """Read `items.*` and `train.*`, optional `dev.*` and `unlabelled.*`.
 
-    Raises FileNotFoundError, or BadRows naming every bad row of every file.
+    Raises BadFolder, or BadRows naming every bad row of every file.
     """
     items_file, train_file = find_file(folder, "items", SUFFIXES), find_file(folder, "train")
     if items_file is None or train_file is None:
-        raise FileNotFoundError(f"{folder} needs items.jsonl (or .yaml) and train.jsonl (or .csv, .xlsx)")
+        reason = f"{folder} needs items.jsonl (or .yaml) and train.jsonl (or .csv, .xlsx; docs/data.md)"
+        raise BadFolder(reason, code="files_missing", folder=folder)
     dev_file, unlabelled_file = find_file(folder, "dev"), find_file(folder, "unlabelled")
     errors: list[RowError] = []
     notes: list[str] = []
@@ -81,12 +83,13 @@ def read_data(folder: Path, reading: Reading = USUAL) -> DataSet:
 def find_file(folder: Path, stem: str, suffixes: tuple[str, ...] = FORMATS) -> Path | None:
     """Return the one file of this name, its end in small or large letters.
 
-    Raises FileExistsError where there are two.
+    Raises BadFolder where there are two.
     """
     files = folder.iterdir() if folder.is_dir() else ()
     found = sorted(path for path in files if path.stem == stem and path.suffix.lower() in suffixes and path.is_file())
     if len(found) > 1:
-        raise FileExistsError(f"{folder} has both {found[0].name} and {found[1].name}: which one counts?")
+        reason = f"{folder} has both {found[0].name} and {found[1].name}: take one away"
+        raise BadFolder(reason, code="file_twice", names=[path.name for path in found])
     return found[0] if found else None
 
 

@@ -12,6 +12,7 @@ from app.scoring.files.ours import MARK
 from app.scoring.files.reading import Reading, has_meaning
 from app.scoring.text import MAX_CHARACTERS
 
+HEADER = 2**18  # characters among which the names of the columns stand
 DELIMITERS = (",", ";", "\t", "|")
 AS_UTF_8 = 'save it as UTF-8 (a spreadsheet calls that "CSV UTF-8")'
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # "Unicode text" of Excel
@@ -86,7 +87,8 @@ def _delimiter(text: str) -> str:
 
 
 def _header(text: str, delimiter: str, *, spaced: bool) -> list[str]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter, skipinitialspace=spaced)
+    lines = io.StringIO(text[:HEADER], newline="")
+    reader = csv.reader(lines, strict=True, delimiter=delimiter, skipinitialspace=spaced)
     try:
         names = next(reader, [])
     except csv.Error:

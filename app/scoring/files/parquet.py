@@ -7,7 +7,10 @@ from app.scoring.files.cells import typed_fields
 from app.scoring.files.content import BadHeader, Columns, Content
 from app.scoring.files.reading import Reading
 
-INSTALL = "to read .parquet, install pyarrow (the extra `parquet`: pip install 'scorelet[parquet]'), or save it as .csv"
+INSTALL = (
+    "pyarrow, which reads .parquet, is not installed: .venv/bin/pip install '.[parquet]' in the project's folder, or "
+    "save the file as .csv"
+)
 MAX_ROWS = 5_000_000
 MAX_BYTES = 2 * 2**30  # as the file declares them
 

@@ -12,11 +12,13 @@ from app.scoring.errors import Panicked, RowError, ScoringError, no_panic
 from app.scoring.files.cells import typed_fields
 from app.scoring.files.content import BadHeader, Columns, Content
 from app.scoring.files.reading import Reading, shown
-from app.scoring.files.sheet import Sheet, first_sheet, look_through
+from app.scoring.files.sheet import Sheet, first_sheet, look_through, text_sizes
 
 MAX_UNPACKED = 100 * 2**20  # bytes; a hundred thousand long responses have half of it
 MAX_CELLS = 5_000_000  # the library that reads a sheet holds all of its rectangle in memory
 CHUNK = 2**16
+MORE_TEXT = 5  # times MAX_UNPACKED: the texts of all cells, as a workbook keeps equal ones once
+TEXTS = "xl/sharedStrings.xml"
 PATHS = ("xl/workbook.xml", "xl/_rels/workbook.xml.rels")
 
 
@@ -72,57 +74,59 @@ def _cells(content: bytes) -> list[list[Any]]:
 
 
 def _looked_through(content: bytes, max_unpacked: int, max_cells: int) -> Sheet:
-    """Unpack every part once, in pieces, to know its real size before a library unpacks it whole.
+    """Unpack every part once, in pieces, to know the real size of all before a library unpacks it whole.
 
-    Raises BadWorkbook.
+    Return the first sheet's extent.  Raises BadWorkbook.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(info.file_size for info in archive.infolist()) > max_unpacked:
+            parts = archive.infolist()
+            if sum(part.file_size for part in parts) > max_unpacked:
                 raise _too_large(max_unpacked)
-            paths = dict.fromkeys(PATHS, b"")
-            names = {info.filename for info in archive.infolist()}
-            for name in PATHS:
-                if name in names:
-                    paths[name] = archive.read(name)
-            first = first_sheet(*paths.values())
-            left, sheet = max_unpacked, Sheet()
-            for info in archive.infolist():
-                pieces = _pieces(archive, info, left)
-                if info.filename.startswith("xl/worksheets/"):
-                    looked = look_through(pieces)
-                    if looked.rows * looked.columns > max_cells:
-                        raise BadWorkbook(
-                            f"a sheet reaches to row {looked.rows} and column {looked.columns}: delete what stands "
-                            "far from the table",
-                            code="sheet_too_large",
-                            rows=looked.rows,
-                            columns=looked.columns,
-                        )
-                    sheet = looked if info.filename == first else sheet
-                    size = looked.size
+            names = {part.filename for part in parts}
+            first = first_sheet(*(archive.read(name) if name in names else b"" for name in PATHS))
+            left, sheets, sizes = max_unpacked, dict[str, Sheet](), list[int]()
+            for part in parts:
+                unpacked = _Unpacked(archive, part, left)
+                if part.filename.startswith("xl/worksheets/"):
+                    sheets[part.filename] = look_through(unpacked)
+                elif part.filename == TEXTS:
+                    sizes = text_sizes(unpacked)
                 else:
-                    size = sum(map(len, pieces))
-                left -= size
-                if size != info.file_size:
+                    for _ in unpacked:
+                        pass
+                left -= unpacked.size
+                if unpacked.size != part.file_size:
                     raise BadWorkbook("the workbook does not say its true size", code="untrue_size")
-            return sheet
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
         reason = f"not a workbook ({type(error).__name__}): save it as .xlsx, without a password"
         raise BadWorkbook(reason, code="bad_workbook") from None
+    for sheet in sheets.values():
+        if sheet.rows * sheet.columns > max_cells:
+            where = f"row {sheet.rows} and column {sheet.columns}"
+            reason = f"a sheet reaches to {where}: delete what stands far from the table"
+            raise BadWorkbook(reason, code="sheet_too_large", rows=sheet.rows, columns=sheet.columns)
+        if sheet.text_bytes(sizes) > MORE_TEXT * max_unpacked:
+            reason = "a long text stands in too many cells: keep only the sheet with the responses"
+            raise BadWorkbook(reason, code="workbook_too_large")
+    return sheets.get(first, Sheet())
 
 
-def _pieces(archive: zipfile.ZipFile, info: zipfile.ZipInfo, left: int) -> Iterator[bytes]:
-    """A part of the archive, unpacked to its real end.  Raises BadWorkbook beyond `left` bytes."""
-    unbound = copy(info)
-    unbound.file_size = left + 2 * CHUNK  # zipfile stops at the size that a part declares
-    size = 0
-    with archive.open(unbound) as part:
-        while piece := part.read(CHUNK):
-            size += len(piece)
-            if size > left:
-                raise _too_large(left)
-            yield piece
+class _Unpacked:
+    """The pieces of a part of the archive, to its real end.  Raises BadWorkbook beyond `left` bytes."""
+
+    def __init__(self, archive: zipfile.ZipFile, part: zipfile.ZipInfo, left: int) -> None:
+        self._archive, self._part, self._left = archive, copy(part), left
+        self._part.file_size = left + 2 * CHUNK  # zipfile stops at the size that a part declares
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._archive.open(self._part) as opened:
+            while piece := opened.read(CHUNK):
+                self.size += len(piece)
+                if self.size > self._left:
+                    raise _too_large(self._left)
+                yield piece
 
 
 def _too_large(bytes_: int) -> BadWorkbook:

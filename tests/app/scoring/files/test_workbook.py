@@ -11,7 +11,7 @@ from app.scoring.files.reading import Reading
 from app.scoring.files.workbook import read_workbook
 from app.scoring.rows import read_rows
 from tests.refusals import refused, rows_refused
-from tests.workbooks import SHEET, Failed, sheet_of, write_parts, write_workbook
+from tests.workbooks import OFFICE, PARTS, RELATIONS, SHEET, Failed, sheet_of, write_parts, write_workbook
 
 HEAD = ["id", "item_id", "response", "score", "label", "learner_id", "submitted", "group_a"]
 DAY = datetime.date(2026, 3, 15)
@@ -118,6 +118,22 @@ def test_a_format_far_away_is_no_cell(tmp_path: Path) -> None:
     [row] = read_rows(write_parts(tmp_path / "a.xlsx", {SHEET: content}))
 
     assert row.fields == {"item_id": "12"}
+
+
+@pytest.mark.parametrize("count", [10, 30_000])
+def test_a_long_text_in_many_cells_is_not_unpacked_for_each(tmp_path: Path, count: int) -> None:
+    """A workbook keeps a text once; 30,000 cells that show these 30,000 characters would take a gigabyte."""
+    head = '<c r="A1" t="s"><v>0</v></c>'
+    cells = "".join(f'<row r="{n}"><c r="A{n}" t="s"><v>1</v></c></row>' for n in range(2, count + 2))
+    texts = f"<sst><si><t>response</t></si><si><t>{'x' * 30_000}</t></si></sst>".encode()
+    relation = f'<Relationship Id="r3" Type="{OFFICE}/sharedStrings" Target="sharedStrings.xml"/></Relationships>'
+    relations = PARTS[RELATIONS].replace(b"</Relationships>", relation.encode())
+    parts = {SHEET: sheet_of(f'<row r="1">{head}</row>{cells}'), "xl/sharedStrings.xml": texts, RELATIONS: relations}
+
+    read = read_workbook(write_parts(tmp_path / "a.xlsx", parts), Reading())
+
+    assert rows_refused(read.errors) == ([] if count == 10 else [("a.xlsx", 1, "workbook_too_large")])
+    assert [len(fields["response"]) for _, fields in read.lines] == [30_000] * (10 if count == 10 else 0)
 
 
 @pytest.mark.parametrize("cut", [0, 10, 500, -30, -1])
