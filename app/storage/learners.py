@@ -110,13 +110,9 @@ def _holds_a_result(connection: Connection, learner_hash: str) -> ColumnElement[
     else:
         results = func.json_array_elements(IdempotencyClaim.results).table_valued("value")
         prediction_id = func.json_extract_path_text(results.c.value, "prediction_id")
-    matching = LoggedPrediction.prediction_id == prediction_id
-    return exists(
-        select(LoggedPrediction.prediction_id)
-        .select_from(results.join(LoggedPrediction, matching))
-        .where(LoggedPrediction.learner_hash == learner_hash)
-        .correlate(IdempotencyClaim)
-    )
+    # The learner's predictions are looked up once, not once a claim.
+    of_learner = prediction_id.in_(_of(learner_hash))
+    return exists(select(1).select_from(results).where(of_learner).correlate(IdempotencyClaim))
 
 
 def _read(connection: Connection, table: type[Base], where: ColumnElement[bool]) -> list[dict[str, Any]]:
