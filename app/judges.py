@@ -9,7 +9,7 @@ from anyio import CapacityLimiter, to_thread
 
 from app.gatherer import Gatherer
 from app.logs import type_and_place
-from app.prediction import NOT_AS_DOCUMENTED, Invalid, Refusal, Submission
+from app.prediction import Invalid, Refusal, Submission, invalid_request, refusal_of
 from app.scoring.errors import BadBundle, BadText, ItemNotReady, NotJudged, ScoringError
 from app.scoring.judgement import LiveItem
 from app.scoring.registry import Registry
@@ -64,7 +64,7 @@ class Judges:
             if isinstance(own, Refusal):
                 raise
             log.error("a response to item %s could not be judged: %s", own.item_id, type_and_place(error))
-            return [_refusal(NotJudged(own.item_id))]
+            return [refusal_of(NotJudged(own.item_id))]
 
     def _judge(self, submissions: Sequence[Submission | Refusal]) -> list[Judged]:
         numbers: dict[str, list[int]] = defaultdict(list)
@@ -82,9 +82,9 @@ class Judges:
             except BadBundle as error:  # it was let go, and cannot be read again
                 if self._looks_again:
                     self._registry.withdraw(item_id, live, str(error))
-                judged.update(dict.fromkeys(own, _refusal(ItemNotReady(item_id, str(error)))))
+                judged.update(dict.fromkeys(own, refusal_of(ItemNotReady(item_id, str(error)))))
             except ScoringError as error:
-                judged.update(dict.fromkeys(own, _refusal(error)))
+                judged.update(dict.fromkeys(own, refusal_of(error)))
             else:
                 judged |= unread
                 judged.update((n, (live, judgement)) for n, judgement in zip(texts, judgements, strict=True))
@@ -99,10 +99,5 @@ def _read(live: LiveItem, submissions: Mapping[int, Submission]) -> tuple[dict[i
         try:
             texts[number] = live.read(submission.response, submission.format)
         except BadText as error:
-            found = [Invalid(where="body.response", reason=str(error))]
-            unread[number] = Refusal(error="InvalidRequest", detail=NOT_AS_DOCUMENTED, errors=found)
+            unread[number] = invalid_request([Invalid(where="body.response", code=error.code, reason=str(error))])
     return texts, unread
-
-
-def _refusal(error: ScoringError) -> Refusal:
-    return Refusal(error=type(error).__name__, detail=str(error))

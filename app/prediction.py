@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, computed_field
 
 from app.feedback.writer import Failure, Outcome, Task
 from app.scoring.conditions import Condition, Flag
+from app.scoring.errors import ScoringError
 from app.scoring.item import Item
 from app.scoring.judgement import Decision, ScoredBy
 from app.scoring.scale import Number, Scale
@@ -112,6 +113,7 @@ class Invalid(BaseModel):
     """One thing wrong with a request.  The value itself is never repeated."""
 
     where: str
+    code: str = Field(description="A stable name for the reason.")
     reason: str
 
 
@@ -119,13 +121,23 @@ NOT_AS_DOCUMENTED = "the request is not as documented"
 
 
 class Refusal(BaseModel):
-    """A response that was not scored, by the name of the error and its words."""
+    """A response that was not scored: the error's class, its code and its sentence."""
 
     model_config = ConfigDict(frozen=True)
 
     error: str
+    code: str
     detail: str
     errors: list[Invalid] | None = Field(default=None, description="For InvalidRequest: each thing that is wrong.")
+
+
+def refusal_of(error: ScoringError) -> Refusal:
+    return Refusal(error=type(error).__name__, code=error.code, detail=str(error))
+
+
+def invalid_request(errors: list[Invalid]) -> Refusal:
+    """Return the refusal of a request that is not as documented."""
+    return Refusal(error="InvalidRequest", code="invalid_request", detail=NOT_AS_DOCUMENTED, errors=errors)
 
 
 Result = Prediction | Refusal

@@ -28,10 +28,11 @@ class Caller:
 
 
 async def caller_of(request: Request, state: State, *scopes: keys.Scope) -> Caller:
-    """The caller, if it has any of the scopes.  Raises Unauthorized and Forbidden."""
+    """Return the caller if it has any of the scopes.  Raises Unauthorized and Forbidden."""
     caller = await _authenticated(request, state)
     if caller.scopes.isdisjoint(scopes):
-        raise Forbidden(f"this key lacks the scope {' or '.join(scopes)}")
+        needed = [scope.value for scope in scopes]
+        raise Forbidden(f"this key lacks the scope {' or '.join(needed)}", code="scope_lacking", scopes=needed)
     return caller
 
 
@@ -46,24 +47,25 @@ async def _authenticated(request: Request, state: State) -> Caller:
             await asyncio.sleep(state["failed_tries"].failed(address))
             raise
     if await known.any_made():
-        raise Unauthorized("a key is needed: Authorization: Bearer <key>")
+        raise Unauthorized("a key is needed: Authorization: Bearer <key>", code="key_needed")
     if not _is_local(request):
-        raise Unauthorized("no key is made yet, and without one the service answers this machine only")
+        sentence = "no key is made yet, and without one the service answers this machine only"
+        raise Unauthorized(sentence, code="open_to_this_machine_only")
     return Caller(None, frozenset(keys.Scope))
 
 
 def _caller(key: KnownKey | None) -> Caller:
     if key is None:
-        raise Unauthorized("this key is not known")
+        raise Unauthorized("this key is not known", code="key_unknown")
     if key.revoked_at is not None:
-        raise Unauthorized("this key was revoked")
+        raise Unauthorized("this key was revoked", code="key_revoked")
     if key.expires_at is not None and key.expires_at <= datetime.now(UTC):
-        raise Unauthorized(f"this key expired at {key.expires_at:%Y-%m-%dT%H:%M:%SZ}")
+        raise Unauthorized(f"this key expired at {key.expires_at:%Y-%m-%dT%H:%M:%SZ}", code="key_expired")
     return Caller(key.caller, key.scopes, key.responses_a_minute)
 
 
 def take(caller: Caller, state: State, responses: int) -> None:
-    """So many of what the key may have scored in a minute.  Raises RateLimited."""
+    """Count responses against the number that the key may have scored in a minute.  Raises RateLimited."""
     if caller.key_id is None or caller.responses_a_minute is None:
         return
     if wait := state["rates"].take(caller.key_id, caller.responses_a_minute, responses):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from app.prediction import NOT_AS_DOCUMENTED, Invalid, Refusal
+from app.prediction import Invalid, Refusal, invalid_request, refusal_of
 from app.scoring.errors import BadMark, CodedError, ItemNotReady, NotJudged, ScoringError, UnknownItem
 from app.service import IdempotencyConflict
 
@@ -21,7 +21,7 @@ log = logging.getLogger("scorelet")
 
 
 class ApiError(CodedError):
-    """The base of what the edge itself refuses; the class name is the problem's title."""
+    """The base of errors that the edge itself raises; the class name is the problem's title."""
 
     status = 400
     headers: dict[str, str] = {}  # noqa: RUF012  # never written to
@@ -40,7 +40,8 @@ class RateLimited(ApiError):
     status = 429
 
     def __init__(self, a_minute: int, wait: float) -> None:
-        super().__init__(f"this key may have {a_minute} responses scored a minute: see Retry-After")
+        sentence = f"this key may have {a_minute} responses scored a minute: see Retry-After"
+        super().__init__(sentence, a_minute=a_minute, wait=wait)
         self.headers = {"Retry-After": str(math.ceil(wait))}
 
 
@@ -63,36 +64,51 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{
         "type": "urn:scorelet:problem:unknown-item",
+        "code": "unknown_item",
         "title": "UnknownItem",
         "status": 404,
         "detail": "no student for item 'asap-99'",
     }]})  # fmt: skip
 
     type: str = Field(description="Stable name of the kind of problem.")
+    code: str = Field(description="Stable name of the problem itself: two of one kind may differ, `key_revoked` say.")
     title: str
     status: int
     detail: str
     errors: list[Invalid] | None = Field(default=None, description="For InvalidRequest: each thing that is wrong.")
 
 
-def problem(title: str, status: int, detail: str, errors: list[Invalid] | None = None) -> Problem:
+def problem(
+    title: str, status: int, detail: str, code: str | None = None, errors: list[Invalid] | None = None
+) -> Problem:
+    """Return a problem; without a code of its own it has its title's."""
     kind = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in title).lstrip("-")
-    return Problem(type=f"urn:scorelet:problem:{kind}", title=title, status=status, detail=detail, errors=errors)
+    return Problem(
+        type=f"urn:scorelet:problem:{kind}",
+        code=code or kind.replace("-", "_"),
+        title=title,
+        status=status,
+        detail=detail,
+        errors=errors,
+    )
 
 
 def problem_of(refusal: Refusal) -> Problem:
-    return problem(refusal.error, STATUS[refusal.error], refusal.detail, refusal.errors)
+    return problem(refusal.error, STATUS[refusal.error], refusal.detail, refusal.code, refusal.errors)
 
 
 def invalid(errors: Sequence[Any]) -> list[Invalid]:
-    """Pydantic's errors without the input they are about."""
+    """Return pydantic's errors without the input that they are about."""
     found = []
     for error in errors:
-        loc = error["loc"]
-        if error["type"] == "extra_forbidden":
+        loc, reason = error["loc"], error["msg"]
+        own = error.get("ctx", {}).get("error")  # an error of ours that a validator raised
+        code = own.code if isinstance(own, CodedError) else str(error["type"])
+        if code == "extra_forbidden":
             loc = (*loc[:-1], "(an unknown field)")  # its name is the caller's text
-        reason = "Input should be an object" if error["type"] == "model_type" else error["msg"]  # not a class of ours
-        found.append(Invalid(where=".".join(map(str, loc)), reason=reason))
+        if code == "model_type":  # names a class of ours
+            code, reason = "object_type", "Input should be an object"
+        found.append(Invalid(where=".".join(map(str, loc)), code=code, reason=reason))
     return found
 
 
@@ -107,15 +123,15 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: ApiError) -> JSONResponse:
-        return reply(problem(type(error).__name__, error.status, str(error)), error.headers)
+        return reply(problem(type(error).__name__, error.status, str(error), error.code), error.headers)
 
     @app.exception_handler(ScoringError)
     async def scoring_error(_: Request, error: ScoringError) -> JSONResponse:
-        return reply(problem_of(Refusal(error=type(error).__name__, detail=str(error))))
+        return reply(problem_of(refusal_of(error)))
 
     @app.exception_handler(RequestValidationError)
-    async def invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
-        return reply(problem("InvalidRequest", 422, NOT_AS_DOCUMENTED, invalid(error.errors())))
+    async def not_as_documented(_: Request, error: RequestValidationError) -> JSONResponse:
+        return reply(problem_of(invalid_request(invalid(error.errors()))))
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> JSONResponse:

@@ -15,7 +15,7 @@ from app.api.bodies import BatchReply, BatchRequest, ScoreReply, ScoreRequest
 from app.api.direct import DirectRoute, documented_body, read_body, refused
 from app.api.problems import documented, invalid, problem_of, reply
 from app.api.state import State, state_of
-from app.prediction import NOT_AS_DOCUMENTED, Once, Refusal, Submission
+from app.prediction import Once, Refusal, Submission, invalid_request
 from app.storage.keys import Scope
 
 router = APIRouter(tags=["score"], route_class=DirectRoute)
@@ -88,7 +88,7 @@ def _submission(body: object) -> Submission | Refusal:
         return ScoreRequest.model_validate(body).submission()
     except ValidationError as error:
         found = refused("body", error.errors(include_input=False, include_url=False))
-        return Refusal(error="InvalidRequest", detail=NOT_AS_DOCUMENTED, errors=invalid(found.errors()))
+        return invalid_request(invalid(found.errors()))
 
 
 def _canonical(responses: list[object], left_out: set[str]) -> str:

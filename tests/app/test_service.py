@@ -74,7 +74,7 @@ def test_results_come_in_order_and_each_student_is_asked_once(
         scorer,
         Submission("heat-1", "warm air goes"),
         Submission("plants-2", "light"),
-        Refusal(error="InvalidRequest", detail="response: Field required"),
+        Refusal(error="InvalidRequest", code="invalid_request", detail="response: Field required"),
         Submission("heat-1", ""),
         Submission("asap-99", "warm"),
         Submission("moon-5", "warm"),

@@ -13,13 +13,14 @@ def body(**changes: Any) -> dict[str, Any]:
     return {"item_id": "heat-1", "response": CANARY} | changes
 
 
-def assert_problem(reply: Response, status: int, kind: str) -> dict[str, Any]:
-    """RFC 9457, of this kind, without a word of the response; the problem."""
+def assert_problem(reply: Response, status: int, kind: str, code: str = "") -> dict[str, Any]:
+    """Claim that a reply is a problem of this kind, and code if given, without a word of the response; return it."""
     assert reply.status_code == status, reply.text
     assert reply.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = reply.json()
     assert problem["type"] == f"urn:scorelet:problem:{kind}"
     assert problem["status"] == status
+    assert problem["code"] == (code or problem["code"]) != ""
     assert problem["title"]
     assert problem["detail"]
     assert "canary" not in reply.text

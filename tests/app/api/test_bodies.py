@@ -126,14 +126,14 @@ def test_a_bad_batch_gets_its_problem_and_is_not_repeated(client: TestClient, se
     assert_problem(client.post("/score/batch", json=sent), 422, "invalid-request")
 
 
-def test_what_is_wrong_is_named_by_place_and_reason(client: TestClient) -> None:
+def test_what_is_wrong_is_named_by_place_and_code(client: TestClient) -> None:
     reply = client.post("/score", json={"item_id": "heat-1", "gradebook_max": 0, CANARY: 1})
 
     problem = assert_problem(reply, 422, "invalid-request")
-    assert sorted(error["where"] for error in problem["errors"]) == [
-        "body.(an unknown field)",
-        "body.gradebook_max",
-        "body.response",
+    assert sorted((error["where"], error["code"]) for error in problem["errors"]) == [
+        ("body.(an unknown field)", "extra_forbidden"),
+        ("body.gradebook_max", "greater_than"),
+        ("body.response", "missing"),
     ]
     assert all(error["reason"] for error in problem["errors"])
 
