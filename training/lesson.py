@@ -11,6 +11,7 @@ from app.scoring.decoding import Outputs
 from training.augment import augmented
 from training.cache import key_of, key_of_texts, seconds_of
 from training.config import TrainingConfig
+from training.errors import TrainingError
 from training.softlabels import CHUNK, output_files, teacher_outputs
 from training.splits import Parts
 from training.targets import NO_LABEL, targets
@@ -29,7 +30,11 @@ class Lesson:
         rows = {len(self.texts), len(self.targets)}
         rows |= {len(self.teacher)} if self.teacher is not None else set()
         if len(rows) != 1:
-            raise ValueError(f"texts, human scores and teacher rows differ in number: {sorted(rows)}")
+            raise TrainingError(
+                f"texts, human scores and teacher rows differ in number: {sorted(rows)}",
+                code="lesson_rows_differ",
+                rows=sorted(rows),
+            )
 
     def without(self, rows: set[int]) -> "Lesson":
         """The same less these rows."""
@@ -50,7 +55,7 @@ def together(lessons: Sequence[Lesson]) -> tuple[Lesson, NDArray[np.int64]]:
     texts = tuple(text for own in lessons for text in own.texts)
     soft = [own.teacher for own in lessons if own.teacher is not None]
     if soft and len(soft) < len(lessons):
-        raise ValueError("of lessons that are learnt together all have a teacher, or none")
+        raise TrainingError("of lessons that are learnt together all have a teacher, or none", code="some_untaught")
     human = np.concatenate([own.targets for own in lessons])
     return Lesson(texts, human, np.concatenate(soft) if soft else None), numbers
 

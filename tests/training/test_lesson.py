@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from app.scoring.decoding import Outputs
 from app.scoring.item import Item
+from tests.refusals import refused
 from tests.training.data import GRADES, ITEM, item_data
 from tests.training.teaching import a_teacher
 from training.config import DistillationConfig, TextConfig, TrainingConfig
+from training.errors import TrainingError
 from training.lesson import Lesson, lesson_for, texts_for, together
 from training.splits import split
 from training.targets import targets
@@ -26,7 +28,7 @@ def rows(count: int, columns: int = 4) -> NDArray[np.float32]:
     [(2, 2, 3), (2, 2, 1), (2, 3, 2), (2, 1, None), (3, 2, 2), (1, 2, 3), (0, 0, 1)],
 )
 def test_a_lesson_whose_rows_do_not_match_is_refused(texts: int, scores: int, teacher: int | None) -> None:
-    with pytest.raises(ValueError, match="differ in number"):
+    with refused(TrainingError, "lesson_rows_differ"):
         Lesson(("a", "b", "c")[:texts], np.zeros(scores), None if teacher is None else rows(teacher))
 
 
@@ -172,5 +174,5 @@ def test_rows_of_several_lessons_stay_in_step_and_know_their_lesson() -> None:
 
 
 def test_lessons_with_and_without_a_teacher_are_not_put_together() -> None:
-    with pytest.raises(ValueError, match="all have a teacher, or none"):
+    with refused(TrainingError, "some_untaught"):
         together([Lesson(("a",), np.zeros(1), rows(1)), Lesson(("b",), np.zeros(1), None)])

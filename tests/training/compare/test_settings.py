@@ -45,6 +45,7 @@ ANEW: dict[str, set[str]] = {
     "release.min_recall": NOBODY,
     "release.max_ece": NOBODY,
     "release.max_junk": NOBODY,
+    "release.max_over_long": NOBODY,
     "teacher.base": TAUGHT,
     "teacher.kind": TAUGHT,
     "teacher.api.url": NOBODY,
