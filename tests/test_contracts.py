@@ -17,7 +17,7 @@ def test_every_module_of_the_service_has_a_layer() -> None:
     assert sorted(name for layer in layers for name in layer.split(" | ")) == sorted(SERVICE)
 
 
-def test_all_of_the_service_but_its_scoring_core_is_closed_to_training() -> None:
-    closed = CONTRACTS["Training knows the service's scoring core only"]["forbidden_modules"]
+def test_all_of_the_service_but_its_scoring_core_and_settings_is_closed_to_training() -> None:
+    closed = CONTRACTS["Training knows the service's scoring core and its settings only"]["forbidden_modules"]
 
-    assert closed == sorted(SERVICE - {"app.scoring"})
+    assert closed == sorted(SERVICE - {"app.scoring", "app.settings"})

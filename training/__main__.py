@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from rich.table import Table
 from app.scoring.errors import ScoringError
 from app.scoring.files.ours import MARK, CannotWrite
 from app.scoring.item import Item
+from app.settings import unknown_names
 from training.cache import work_folder
 from training.compare.command import compare
 from training.config import TrainingConfig
@@ -49,6 +51,13 @@ from training.options import (
 from training.progress import note
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+
+@cli.callback()
+def names_are_known() -> None:
+    """Raise UsageFailure where the environment has a SCORELET_ variable that is no setting, before any work."""
+    if unknown := unknown_names(os.environ):
+        raise UsageFailure("; ".join(unknown.values()), code="unknown_setting", settings=sorted(unknown))
 
 
 @cli.command()

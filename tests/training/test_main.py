@@ -24,6 +24,13 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_misspelt_setting_is_named_before_any_work(data: Path) -> None:
+    done = run("scorelet-train", "check", "--data", data, SCORELET_CASHE="work")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    check_golden("train/misspelt_setting.txt", done.stderr)
+
+
 WITHOUT_TORCH = ("torch", "transformers", "onnx", "scipy", "sklearn", "matplotlib")
 
 
