@@ -199,7 +199,8 @@ class TrainingConfig(Config):
         default=0.8,
         gt=0,
         le=1,
-        description="What accepted scores must reach, with one rater: QWK, or exact agreement of labels without order.",
+        description="What accepted scores must reach where fewer than 30 responses were scored twice: QWK, or exact "
+        "agreement of labels without order.",
     )
     human_margin: float = Field(
         default=0.05, ge=0, description="Where two raters scored, the target is their own agreement less this."
