@@ -47,7 +47,6 @@ ScoreColumn = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file that scorelet did not write.")]
-
 Items = Annotated[list[str] | None, typer.Option("--item", help="Only this item; may be repeated. Default: all.")]
 Models = Annotated[Path, typer.Option("--models", help="Folder of bundles: <item_id>/<version>/.")]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings; docs/training.md lists them.")]

@@ -25,9 +25,8 @@ def guarded(text: str) -> str:
         return GUARD + text
     if _NUMBER.fullmatch(text):
         return text
-    seen = text.lstrip("".join(character for character in text if _is_skipped(character)))
-    is_run = text[:1] in ("\t", "\r", "\n") or (seen and seen[0] in RUN)
-    return GUARD + text if is_run else text
+    seen = next((character for character in text if not _is_skipped(character)), "")
+    return GUARD + text if seen in RUN or text.startswith(("\t", "\r", "\n")) else text
 
 
 def unguarded(cell: str) -> str:

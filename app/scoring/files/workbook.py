@@ -19,6 +19,7 @@ MAX_CELLS = 5_000_000  # the library that reads a sheet holds all of its rectang
 CHUNK = 2**16
 MORE_TEXT = 5  # times MAX_UNPACKED: the texts of all cells, as a workbook keeps equal ones once
 TEXTS = "xl/sharedStrings.xml"
+NEEDED = ("id", "item_id", "response", "score", "label")
 PATHS = ("xl/workbook.xml", "xl/_rels/workbook.xml.rels")
 
 
@@ -46,7 +47,7 @@ def read_workbook(
     for line, values in enumerate(cells[header + 1 :], start=header + 2):
         failed = sheet.failed.get(line, ())
         if lost := [columns.names[place] for place in failed if place < len(columns.names)]:
-            found.errors.extend(_failed(path, line, lost))
+            found.errors.extend(_failed(path, line, lost, reading))
         for row in typed_fields(path, line, columns, values, reading):
             if isinstance(row, RowError):
                 found.errors.append(row)
@@ -55,10 +56,10 @@ def read_workbook(
     return found
 
 
-def _failed(path: Path, line: int, names: list[str]) -> list[RowError]:
+def _failed(path: Path, line: int, names: list[str], reading: Reading) -> list[RowError]:
     """The formulas that gave an error, in columns where it stands for a text.  In others it is a missing value."""
     reason = "holds a formula that failed: format the column as text and enter it again"
-    lost = [name for name in names if name in ("id", "item_id", "response", "score", "label")]
+    lost = [name for name in names if name in (*NEEDED, reading.score_column)]
     return [RowError(path, line, f"{name!r} {reason}", "failed_cell", {"column": name}) for name in lost]
 
 
@@ -87,7 +88,7 @@ def _looked_through(content: bytes, max_unpacked: int, max_cells: int) -> Sheet:
             first = first_sheet(*(archive.read(name) if name in names else b"" for name in PATHS))
             left, sheets, sizes = max_unpacked, dict[str, Sheet](), list[int]()
             for part in parts:
-                unpacked = _Unpacked(archive, part, left)
+                unpacked = _Unpacked(archive, part, left, max_unpacked)
                 if part.filename.startswith("xl/worksheets/"):
                     sheets[part.filename] = look_through(unpacked)
                 elif part.filename == TEXTS:
@@ -115,8 +116,8 @@ def _looked_through(content: bytes, max_unpacked: int, max_cells: int) -> Sheet:
 class _Unpacked:
     """The pieces of a part of the archive, to its real end.  Raises BadWorkbook beyond `left` bytes."""
 
-    def __init__(self, archive: zipfile.ZipFile, part: zipfile.ZipInfo, left: int) -> None:
-        self._archive, self._part, self._left = archive, copy(part), left
+    def __init__(self, archive: zipfile.ZipFile, part: zipfile.ZipInfo, left: int, most: int) -> None:
+        self._archive, self._part, self._left, self._most = archive, copy(part), left, most
         self._part.file_size = left + 2 * CHUNK  # zipfile stops at the size that a part declares
         self.size = 0
 
@@ -125,10 +126,10 @@ class _Unpacked:
             while piece := opened.read(CHUNK):
                 self.size += len(piece)
                 if self.size > self._left:
-                    raise _too_large(self._left)
+                    raise _too_large(self._most)
                 yield piece
 
 
-def _too_large(bytes_: int) -> BadWorkbook:
-    reason = f"the workbook has more than {bytes_ // 2**20} MiB when unpacked: keep only the sheet with the responses"
+def _too_large(most: int) -> BadWorkbook:
+    reason = f"the workbook has more than {most // 2**20} MiB when unpacked: keep only the sheet with the responses"
     return BadWorkbook(reason, code="workbook_too_large")

@@ -14,7 +14,7 @@ from tests.refusals import refused
     "text",
     [
         "=1+1", "+1+1", "-1+1", "@SUM(A1)", "\tx", "\rx", "\nx", "＝1+1", "＋1", "－1", "＠A1", " =1+1", "\u00a0=1",
-        "\u200b=1", "\ufeff@x", "=", "-", "- an item of a list", "'", "'=1+1", "''", "'s",
+        "\u200b=1", "\ufeff@x", " \t\u200b\u3000=x", "=", "-", "- an item of a list", "'", "'=1+1", "''", "'s",
     ],
 )  # fmt: skip
 def test_a_cell_that_would_be_run_or_bears_our_guard_gets_one(text: str) -> None:
