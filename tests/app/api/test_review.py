@@ -125,25 +125,25 @@ def test_every_scale_is_marked_in_its_own_terms(
 
 
 @pytest.mark.parametrize(
-    ("item_id", "mark"),
+    ("item_id", "mark", "code"),
     [
-        ("heat-1", {"score": 4}),
-        ("heat-1", {"score": 1.5}),
-        ("heat-1", {"score": -1}),
-        ("heat-1", {"label": "good"}),
-        ("heat-1", {"score": 1, "label": "good"}),
-        ("heat-1", {}),
-        ("shade-6", {"score": 0.5}),
-        ("plants-2", {"score": 1}),
-        ("belief-3", {"label": CANARY}),
+        ("heat-1", {"score": 4}, "not_a_score"),
+        ("heat-1", {"score": 1.5}, "not_a_score"),
+        ("heat-1", {"score": -1}, "not_a_score"),
+        ("heat-1", {"label": "good"}, "not_a_score"),
+        ("heat-1", {"score": 1, "label": "good"}, "not_a_score"),
+        ("heat-1", {}, "not_a_score"),
+        ("shade-6", {"score": 0.5}, "not_a_score"),
+        ("plants-2", {"score": 1}, "not_a_label"),
+        ("belief-3", {"label": CANARY}, "not_a_label"),
     ],
 )
 def test_a_mark_that_the_scale_does_not_have_is_refused(
-    client: TestClient, sql: Sql, item_id: str, mark: dict[str, Any]
+    client: TestClient, sql: Sql, item_id: str, mark: dict[str, Any], code: str
 ) -> None:
     reply = review(client, scored(client, item_id=item_id), **mark)
 
-    assert_problem(reply, 422, "bad-mark")
+    assert_problem(reply, 422, "bad-mark", code)
     assert CANARY not in reply.text
     assert sql("SELECT * FROM human_marks") == []
 
@@ -246,7 +246,7 @@ def test_a_prediction_that_kept_no_scale_is_not_marked(client: TestClient, sql: 
     prediction = scored(client)
     sql("UPDATE predictions SET scale = NULL")
 
-    assert_problem(review(client, prediction, score=1), 422, "bad-mark")
+    assert_problem(review(client, prediction, score=1), 422, "bad-mark", "no_scale_kept")
     assert read(client, prediction)["scale"] is None
 
 
