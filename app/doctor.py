@@ -65,14 +65,20 @@ def _bundles(settings: Settings) -> Iterator[Finding]:
         what = f"students need about {needed // 2**20} MiB, and may have {settings.students_mib}"
         yield _good("students_read_again", f"{what}: some are read again when asked for (SCORELET_STUDENTS_MIB)")
     for item_id, reason in registry.refused.items():
-        mend = f"copy its bundle again, or go to another version: scorelet bundle activate {item_id} VERSION --by NAME"
+        command = f"`scorelet bundle activate {item_id} VERSION --by NAME`"
+        mend = f"copy its bundle again, or make a sound version live: {command}"
         yield _bad("item_refused", f"item {item_id} is refused: {reason}", mend)
     for item_id, reason in registry.without_teacher.items():
-        mend = f"scorelet bundle activate {item_id} --by NAME --fall-back unsure; until then a person looks instead"
+        mend = (
+            f"`scorelet bundle activate {item_id} --by NAME --fall-back unsure`, or "
+            f"`scorelet bundle activate {item_id} --by NAME --fall-back never`; until then a person looks instead"
+        )
         yield _bad("item_without_teacher", f"item {item_id} falls back on no teacher: {reason}", mend)
     for item_id, live in sorted(registry.live.items()):
         if live.without_shadow:
-            mend = f"scorelet bundle shadow {item_id} --by NAME, or --off"
+            mend = (
+                f"`scorelet bundle shadow {item_id} --by NAME`, or `scorelet bundle shadow {item_id} --by NAME --off`"
+            )
             yield _bad("item_without_shadow", f"item {item_id} has nothing in its shadow: {live.without_shadow}", mend)
         if (rule := live.active.blank_is_worst) is not None:
             what = f"item {item_id} gives blank responses and refusals the worst score, by {rule.by}: {rule.reason}"
@@ -89,8 +95,8 @@ def _feedback(settings: Settings) -> Iterator[Finding]:
         yield _good("feedback_model", what)
     for name, reason in refused.items():
         mend = (
-            f"copy it again, or go to another version: scorelet feedback activate {name} VERSION --by NAME "
-            f"--reason TEXT, or scorelet feedback off {name}; until then the bank speaks"
+            f"copy it again, or make a sound version live: `scorelet feedback activate {name} VERSION --by NAME "
+            f"--reason TEXT`, or `scorelet feedback off {name}`; until then the bank speaks"
         )
         yield _bad("feedback_model_refused", f"feedback model {name} is refused: {reason}", mend)
 
@@ -118,7 +124,7 @@ def _database(settings: Settings, least_free: int) -> Iterator[Finding]:
         yield _good("service_open", "no key is made: the service is open, to this machine only")
     else:
         what = f"no key is made, so the service will not start on {settings.host}"
-        yield _bad("no_key_made", what, "scorelet keys create NAME --scope score")
+        yield _bad("no_key_made", what, "run `scorelet keys create NAME --scope score`")
 
 
 def _trouble(engine: Engine) -> Trouble | None:

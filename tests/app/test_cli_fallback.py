@@ -159,7 +159,7 @@ def test_doctor_says_which_item_falls_back_on_no_teacher_and_why(settings: Set, 
     reason = f"{NAME}/{VERSION}: member-1.onnx does not have the checksum in teacher.json"
     assert code == 1
     assert f"BAD  item heat-1 falls back on no teacher: {reason}\n" in said
-    assert "scorelet bundle activate heat-1 --by NAME --fall-back unsure; until then" in said
+    assert "`scorelet bundle activate heat-1 --by NAME --fall-back unsure`" in said
     assert "1 items ready" in said
     assert "1 thing(s) to mend" in error
 
@@ -170,7 +170,7 @@ def test_what_doctor_says_mends_it(settings: Set, models: Path) -> None:
     sound = (folder / "member-1.onnx").read_bytes()
     (folder / "member-1.onnx").write_bytes(plus_one_onnx(POINTS, more=3))
     _, said, _ = scorelet(settings, "doctor")
-    [mend] = re.findall(r"falls back on no teacher.*\n +→ scorelet ([^;]*);", said)
+    [mend] = re.findall(r"falls back on no teacher.*\n +→ `scorelet ([^`]*)`", said)
     (folder / "member-1.onnx").write_bytes(sound)
 
     assert scorelet(settings, *mend.replace("NAME", "Ana").split())[0] == 0
