@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from app.scoring.files.reading import MEANT, MISSING
+from app.scoring.item import Item
+from app.scoring.rows import FORMATS
+from app.scoring.table import COLUMNS
 from tests.commands_page import page
 from training.config import Config, TrainingConfig
+from training.datasets.items import SUFFIXES
 from training.feedback.config import FeedbackConfig
 
 ROOT = Path(__file__).parents[1]
@@ -33,3 +38,10 @@ def test_the_map_names_every_module_of_the_scoring_core() -> None:
     modules = [path.stem for path in (ROOT / "app" / "scoring").rglob("*.py") if path.stem != "__init__"]
 
     assert [name for name in modules if name not in architecture] == []
+
+
+def test_the_page_of_data_files_names_every_format_column_and_word() -> None:
+    data = (ROOT / "docs" / "data.md").read_text()
+    named = [*FORMATS, *SUFFIXES, *MISSING - {""}, *MEANT - {"verdict"}, *COLUMNS, *Item.model_fields]
+
+    assert [name for name in named if f"`{name}`" not in data] == []
