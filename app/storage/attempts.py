@@ -53,7 +53,10 @@ def standing(session: Session, rows: Sequence[LoggedPrediction]) -> dict[Attempt
         mark_id
         for where in _conditions(named)
         for mark_id in session.scalars(
-            select(func.max(HumanMark.id)).join(LoggedPrediction).where(*where).group_by(LoggedPrediction.attempt_id)
+            select(func.max(HumanMark.id))
+            .join(LoggedPrediction)
+            .where(*where)
+            .group_by(LoggedPrediction.item_id, LoggedPrediction.attempt_id)
         )
     ]
     found: dict[Attempt, Standing] = {}
@@ -89,16 +92,20 @@ def _marked(connection: Connection, named: Iterable[Attempt]) -> set[Attempt]:
 
 
 def _conditions(named: Iterable[Attempt]) -> Iterator[tuple[ColumnElement[bool], ...]]:
-    """Yield conditions on predictions that together hold for those of the attempts, and for no others."""
-    together: Mapping[tuple[str | None, str], list[str]] = defaultdict(list)
+    """Yield conditions on predictions that together hold for those of the attempts.
+
+    Of several attempts they may hold for more: for one's attempt_id with another's item.  A query a caller is made, not
+    one an item.
+    """
+    of_caller: Mapping[str | None, list[Attempt]] = defaultdict(list)
     for attempt in named:
-        together[attempt.key_id, attempt.item_id].append(attempt.attempt_id)
-    for (key_id, item_id), attempt_ids in together.items():
-        for some in _parts(attempt_ids):
+        of_caller[attempt.key_id].append(attempt)
+    for key_id, attempts in of_caller.items():
+        for some in _parts(attempts):
             yield (
                 LoggedPrediction.key_id == key_id,
-                LoggedPrediction.item_id == item_id,
-                LoggedPrediction.attempt_id.in_(some),
+                LoggedPrediction.item_id.in_({attempt.item_id for attempt in some}),
+                LoggedPrediction.attempt_id.in_({attempt.attempt_id for attempt in some}),
             )
 
 

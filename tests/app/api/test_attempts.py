@@ -21,9 +21,15 @@ def scored(client: TestClient, headers: dict[str, str] | None = None, **fields: 
     return reply
 
 
-def mark(client: TestClient, prediction: dict[str, Any], score: float, headers: dict[str, str] | None = None) -> None:
+def mark(
+    client: TestClient,
+    prediction: dict[str, Any],
+    score: float | None = None,
+    headers: dict[str, str] | None = None,
+    label: str | None = None,
+) -> None:
     path = f"/predictions/{prediction['prediction_id']}/review"
-    reply = client.post(path, json={"score": score, "reviewer": "A. Teacher"}, headers=headers)
+    reply = client.post(path, json={"score": score, "label": label, "reviewer": "A. Teacher"}, headers=headers)
     assert reply.status_code == 201, reply.text
 
 
@@ -72,10 +78,12 @@ def test_the_newest_mark_of_all_predictions_of_an_attempt_stands(client: TestCli
 @BOTH
 def test_a_batch_is_decided_row_by_row(client: TestClient) -> None:
     mark(client, scored(client), 1)
+    mark(client, scored(client, item_id="plants-2", attempt_id="quiz-9"), label="partial")
     others: list[dict[str, Any]] = [
         {"attempt_id": "quiz-7/attempt-3"},
         {"attempt_id": None},
-        {"item_id": "plants-2"},
+        {"item_id": "plants-2"},  # nor is one attempt_id with another's item marked
+        {"attempt_id": "quiz-9"},
         {},
         {"response": " "},
         {"item_id": "gone"},
@@ -88,11 +96,14 @@ def test_a_batch_is_decided_row_by_row(client: TestClient) -> None:
         ("auto", []),
         ("auto", []),
         ("auto", []),
+        ("auto", []),
         ("review", ["marked_before"]),
         ("not_scorable", ["marked_before"]),  # nothing was scored, and the mark stands all the same
         (None, None),
     ]
-    assert final(client, results[4])["score"] == 1
+    assert final(client, results[5])["score"] == 1
+    listed = client.get("/predictions", params={"limit": 6}).json()["predictions"][::-1]  # as they were sent
+    assert [own["final"]["by"] for own in listed] == ["machine"] * 4 + ["human"] * 2
 
 
 @BOTH
