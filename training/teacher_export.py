@@ -52,8 +52,13 @@ def export_teachers(
         yield export_teacher(taught, key_of([group.data_sha256(data) for data in group.members]), models, config)
 
 
-def export_teacher(taught: Taught, data_sha256: str, models: Path, config: TrainingConfig) -> TeacherBundle:
-    """`models/_teachers/<name>/<version>`; one exported before of the same is only read.  Raises BadConfig."""
+def export_teacher(
+    taught: Taught, data_sha256: str, models: Path, config: TrainingConfig, loss: float = LOSS
+) -> TeacherBundle:
+    """Write `models/_teachers/<name>/<version>`; one exported before of the same is only read.  Raises BadConfig.
+
+    `loss`: of the figure of merit that int8 may cost.
+    """
     teacher = taught.teacher
     if not isinstance(teacher, FineTuned):
         raise BadConfig(
@@ -77,7 +82,7 @@ def export_teacher(taught: Taught, data_sha256: str, models: Path, config: Train
         precision: [_unfitted(taught, own, network) for own in taught.parts] for precision, network in networks.items()
     }
     merit = {name: _merit(own) for name, own in found.items()}
-    precision: Precision = "int8" if merit["int8"] >= merit["float32"] - LOSS else "float32"
+    precision: Precision = "int8" if merit["int8"] >= merit["float32"] - loss else "float32"
     console.print(f"{title}: teacher on validation {merit['float32']:.3f}, in int8 {merit['int8']:.3f}")
     head = pooled_head(found[precision])
     threshold = pooled_threshold(found[precision], head, config)

@@ -23,7 +23,7 @@ def tiny_settings(encoder: Path) -> TrainingConfig:
             averaging=0.25,
         ),
         text=TextConfig(augmented_per_response=2),
-        student=StudentConfig(vocabulary=100, embedding=8, hidden=8, max_tokens=48),
+        student=StudentConfig(vocabulary=200, embedding=8, hidden=8, max_tokens=48),  # pieces are words: few to read
         distillation=DistillationConfig(epochs=8, shared_epochs=8, min_steps=20, learning_rate=1e-2, batch_size=32),
     )
 

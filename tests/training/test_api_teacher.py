@@ -428,7 +428,7 @@ def test_from_a_prompted_model_to_a_bundle(between: Between, tiny_config: Traini
         }
     )
 
-    [bundle] = train([item_data(24, 6)], tmp_path / "models", config, tmp_path / "cache")
+    [bundle] = train([item_data(16, 4, 2)], tmp_path / "models", config, tmp_path / "cache")
 
     assert bundle.provenance.teacher == "smollm2"
     assert bundle.provenance.teacher_agreement is not None

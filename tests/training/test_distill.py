@@ -14,10 +14,10 @@ from training.tokenizer import learn_tokenizer
 
 
 def a_student(lesson: Lesson, item: Item = ITEM, seed: int = 0, **settings: float) -> tuple[StudentNetwork, Featurizer]:
-    featurizer = Featurizer.from_bytes(learn_tokenizer(lesson.texts, 60), 48)
-    quick = {"epochs": 12, "min_steps": 60, "learning_rate": 1e-2, "batch_size": 16}
+    featurizer = Featurizer.from_bytes(learn_tokenizer(lesson.texts, 200), 48)
+    quick = {"epochs": 6, "min_steps": 20, "learning_rate": 3e-2, "batch_size": 16}
     config = DistillationConfig.model_validate(quick | settings)
-    student = StudentConfig(vocabulary=60, embedding=8, hidden=8, max_tokens=48)
+    student = StudentConfig(vocabulary=200, embedding=8, hidden=8, max_tokens=48)
     return distilled([lesson], featurizer, item, student, config, seed), featurizer
 
 
@@ -38,7 +38,7 @@ def test_each_text_learns_from_its_own_teacher_row_however_rows_are_shuffled() -
     soft = np.eye(4, dtype=np.float32)[wanted] * 12 - 6
     lesson = Lesson(tuple(row.text for row in rows), np.full(80, NO_LABEL), soft)
 
-    choices = outputs_of(a_student(lesson, epochs=60), lesson.texts).argmax(1)
+    choices = outputs_of(a_student(lesson, epochs=25), lesson.texts).argmax(1)
 
     assert (choices.numpy() == wanted).mean() > 0.7  # by chance: .25
 
@@ -51,7 +51,7 @@ def test_each_text_learns_its_own_teachers_grade() -> None:
 
     for variance in (0.01, 0.5):
         soft = np.stack([wanted, np.full(80, variance)], axis=1).astype(np.float32)
-        student = a_student(Lesson(texts, np.full(80, NO_LABEL), soft), GRADES, epochs=60)
+        student = a_student(Lesson(texts, np.full(80, NO_LABEL), soft), GRADES, epochs=25)
         outputs = outputs_of(student, texts).numpy()
 
         assert np.sqrt(((outputs[:, 0] - wanted) ** 2).mean()) < 0.5 * wanted.std()
@@ -65,7 +65,7 @@ def test_human_scores_alone_teach(item: Item) -> None:
     human = targets(item, [row.value for row in rows])
     lesson = Lesson(tuple(row.text for row in rows), human, None)
 
-    outputs = outputs_of(a_student(lesson, item, epochs=60), lesson.texts).numpy()
+    outputs = outputs_of(a_student(lesson, item, epochs=25), lesson.texts).numpy()
 
     found = outputs[:, 0] if item.is_continuous else outputs.argmax(axis=1)
     assert np.corrcoef(found, human)[0, 1] > 0.8
@@ -78,7 +78,7 @@ def test_the_weight_says_who_is_listened_to() -> None:
     soft = np.eye(4, dtype=np.float32)[3 - human.astype(int)] * 12 - 6
     lesson = Lesson(tuple(row.text for row in rows), human, soft)
 
-    by_weight = [outputs_of(a_student(lesson, soft_weight=w, epochs=60), lesson.texts).argmax(1) for w in (0.01, 10)]
+    by_weight = [outputs_of(a_student(lesson, soft_weight=w, epochs=25), lesson.texts).argmax(1) for w in (0.01, 10)]
 
     humans, teachers = ((choices.numpy() == human).mean() for choices in by_weight)
     assert humans > 0.7

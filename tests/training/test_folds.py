@@ -30,7 +30,7 @@ from training.tokenizer import learn_tokenizer
 ALONE = TrainingConfig(
     validation_share=0.3,
     distillation=DistillationConfig(soft_weight=0, epochs=2, min_steps=20, batch_size=32),
-    student=StudentConfig(vocabulary=100, embedding=8, hidden=8, max_tokens=48),
+    student=StudentConfig(vocabulary=200, embedding=8, hidden=8, max_tokens=48),
 )
 
 

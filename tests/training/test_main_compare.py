@@ -34,7 +34,7 @@ min_steps = 1
 [text]
 augmented_per_response = 1
 [student]
-vocabulary = 60
+vocabulary = 200
 embedding = 8
 hidden = 8
 max_tokens = 48
@@ -79,7 +79,7 @@ class Compared(NamedTuple):
 def compared(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Compared:
     folder = tmp_path_factory.mktemp("compared")
     (folder / "config.toml").write_text(CONFIG)
-    encoder = write_wide_encoder(tmp_path_factory.mktemp("wide"), tiny_encoder)
+    encoder = write_wide_encoder(tmp_path_factory.mktemp("wide"), tiny_encoder, layers=4)
     arguments: list[object] = ["compare", "--data", write_data(folder / "data", DATA), "--results", folder / "results"]
     arguments += ["--config", folder / "config.toml", "--base", encoder, "--cache", folder / "cache"]
     reports = [part for name in REPORTS for part in ("--report", folder / name)]
@@ -167,7 +167,18 @@ def test_contestants_may_stay_away_and_seeds_be_fewer(compared: Compared, tmp_pa
     arguments = [tmp_path / "fewer" if value == compared.folder / "results" else value for value in compared.arguments]
     report = tmp_path / "report.json"
 
-    done = call(*arguments, "--without", "tiny_bert", "--without", "human_labels", "--seeds", 1, "--report", report)
+    done = call(
+        *arguments,
+        "--without",
+        "tiny_bert",
+        "--without",
+        "human_labels",
+        "--seeds",
+        1,
+        "--no-times",
+        "--report",
+        report,
+    )
 
     assert done.code == 0, done.stderr
     [section] = json.loads(report.read_text())

@@ -22,7 +22,7 @@ from training.targets import targets
 from training.tokenizer import learn_tokenizer
 
 TEXTS = tuple(row.text for row in marked(60))
-TOKENIZER = learn_tokenizer(TEXTS, 60)
+TOKENIZER = learn_tokenizer(TEXTS, 200)
 
 
 def a_lesson(item: Item = ITEM) -> Lesson:
@@ -167,7 +167,7 @@ def test_another_network_is_not_passed_off_as_the_exported_one(
 @pytest.mark.parametrize("column", [0, 1])
 def test_mean_and_variance_are_both_compared(column: int) -> None:
     torch.manual_seed(5)
-    trained = StudentNetwork(60, GRADES, StudentConfig(vocabulary=60, embedding=8, hidden=8, max_tokens=48)).eval()
+    trained = StudentNetwork(200, GRADES, StudentConfig(vocabulary=200, embedding=8, hidden=8, max_tokens=48)).eval()
     exported = StudentFiles(TOKENIZER, to_onnx(trained), 1, None).network(GRADES, 48)
     assert check_parity(trained, exported, GRADES, TEXTS) < 1e-5
 

@@ -25,8 +25,10 @@ from tests.programs import run as program
 from tests.refusals import refused
 from tests.training.conftest import shared, tiny_settings
 from tests.training.data import GRADES, ITEM, item_data, marked, some_items
+from tests.training.inside import call
 from training import teacher_export
 from training.api_teacher import ApiTeacher
+from training.cache import key_of
 from training.config import ApiConfig, TrainingConfig
 from training.datasets import ItemData
 from training.encoder import ScoringEncoder
@@ -65,9 +67,8 @@ class Made(NamedTuple):
         assert isinstance(teacher, FineTuned)
         return np.concatenate([teacher.outputs([text], self.taught.context(item)) for text in texts])
 
-    def again(self, models: Path, loss: float, monkeypatch: pytest.MonkeyPatch) -> TeacherBundle:
-        monkeypatch.setattr(teacher_export, "LOSS", loss)
-        return export_teacher(self.taught, "0" * 64, models, self.config)
+    def again(self, models: Path, loss: float) -> TeacherBundle:
+        return export_teacher(self.taught, "0" * 64, models, self.config, loss)
 
 
 def settings_of(kind: str, request: pytest.FixtureRequest) -> tuple[list[ItemData], TrainingConfig]:
@@ -83,14 +84,13 @@ def settings_of(kind: str, request: pytest.FixtureRequest) -> tuple[list[ItemDat
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("exported")
     data, config = settings_of(request.param, request)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(teacher_export, "LOSS", NONE)
-        [bundle] = export_teachers(data, folder / "models", config, folder / "cache")
     [group] = groups(data, config.teacher.own_from)
     taught = teach(group, config, folder / "cache")
-    with pytest.MonkeyPatch.context() as patch:  # `again` converts each of these networks once
+    with pytest.MonkeyPatch.context() as patch:  # each of these networks is converted once, which takes seconds
         for name in ("to_onnx", "dynamic_int8"):
             patch.setattr(teacher_export, name, cache(getattr(teacher_export, name)))
+        data_sha256 = key_of([group.data_sha256(own) for own in group.members])
+        bundle = export_teacher(taught, data_sha256, folder / "models", config, NONE)
         yield Made(folder / "models", folder / "cache", config, data, taught, bundle)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -187,9 +187,9 @@ def test_its_card_names_what_it_is(made: Made) -> None:
 @only("shared", "decoder")
 @pytest.mark.parametrize(("loss", "precision"), [(ANY, "int8"), (NONE, "float32")])
 def test_it_is_in_int8_only_where_that_scores_well_enough(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss: float, precision: str
+    made: Made, tmp_path: Path, loss: float, precision: str
 ) -> None:
-    bundle = made.again(tmp_path, loss, monkeypatch)
+    bundle = made.again(tmp_path, loss)
 
     assert bundle.precision == precision
     assert set(bundle.merit) == {"float32", "int8"}
@@ -204,14 +204,10 @@ def test_it_is_in_int8_only_where_that_scores_well_enough(
 
 
 @only("shared")
-def test_the_loss_that_is_allowed_is_counted_from_float32(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_loss_that_is_allowed_is_counted_from_float32(made: Made, tmp_path: Path) -> None:
     lost = made.bundle.merit["float32"] - made.bundle.merit["int8"]
 
-    just, too_little = (
-        made.again(tmp_path / name, lost + more, monkeypatch) for name, more in (("a", 1e-9), ("b", -1e-9))
-    )
+    just, too_little = (made.again(tmp_path / name, lost + more) for name, more in (("a", 1e-9), ("b", -1e-9)))
 
     assert (just.precision, too_little.precision) == ("int8", "float32")
 
@@ -230,8 +226,8 @@ def test_exported_again_it_is_only_read(made: Made) -> None:
 def test_of_other_data_settings_or_version_or_when_damaged_it_is_exported_anew(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = made.again(tmp_path, NONE, monkeypatch)
-    assert made.again(tmp_path, NONE, monkeypatch) == first
+    first = made.again(tmp_path, NONE)
+    assert made.again(tmp_path, NONE) == first
 
     other = made.config.model_copy(update={"target_agreement": 0.7})
     of_settings = export_teacher(made.taught, "0" * 64, tmp_path, other)
@@ -239,12 +235,12 @@ def test_of_other_data_settings_or_version_or_when_damaged_it_is_exported_anew(
     assert export_teacher(made.taught, "1" * 64, tmp_path, made.config).version != first.version
 
     (tmp_path / FOLDER / first.name / first.version / "member-1.onnx").write_bytes(b"something else")
-    anew = made.again(tmp_path, NONE, monkeypatch)
+    anew = made.again(tmp_path, NONE)
     assert anew.version != first.version
     assert anew.items == first.items
 
     monkeypatch.setattr("training.provenance.software", lambda: anew.provenance.software | {"scorelet": "99"})
-    assert made.again(tmp_path, NONE, monkeypatch).version != anew.version
+    assert made.again(tmp_path, NONE).version != anew.version
 
 
 @only("grades", "shared")
@@ -281,12 +277,11 @@ def byte_teacher(item: Item, sep_token: str | None) -> FineTuned:
 @only("shared")
 @pytest.mark.parametrize(("sep_token", "between"), [(None, "\n"), ("[SEP]", "")])
 def test_between_context_and_response_stands_what_stood_there_in_training(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sep_token: str | None, between: str
+    made: Made, tmp_path: Path, sep_token: str | None, between: str
 ) -> None:
-    monkeypatch.setattr(teacher_export, "LOSS", NONE)
     teacher = byte_teacher(ITEM, sep_token)
 
-    bundle = export_teacher(replace(made.taught, teacher=teacher), "0" * 64, tmp_path, made.config)
+    bundle = export_teacher(replace(made.taught, teacher=teacher), "0" * 64, tmp_path, made.config, NONE)
 
     exported = ExportedTeacher.load(tmp_path / FOLDER / bundle.name / bundle.version)
     context = bundle.items[0].context
@@ -324,15 +319,16 @@ def test_run_exports_what_activate_puts_behind_the_student(tiny_encoder: Path, t
     (tmp_path / "quick.toml").write_text(
         "[teacher]\nown_from = 1\nmembers = 1\nmax_epochs = 1\nmin_steps = 5\nmax_tokens = 64\n"
         "[text]\naugmented_per_response = 1\n[distillation]\nepochs = 1\nmin_steps = 20\n"
+        "[student]\nembedding = 8\nhidden = 8\n"
     )
     models = tmp_path / "models"
 
-    done = program(
-        "scorelet-train", "run", "--data", tmp_path, "--models", models, "--cache", tmp_path / "cache",
+    done = call(
+        "run", "--data", tmp_path, "--models", models, "--cache", tmp_path / "cache",
         "--config", tmp_path / "quick.toml", "--base", tiny_encoder, "--export-teacher",
     )  # fmt: skip
 
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     [version] = versions(models / FOLDER / "heat-1")
     assert f"_teachers/heat-1/{version}: 1 networks in " in done.stdout
     live = program(

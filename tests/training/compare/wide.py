@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 
-def write_wide_encoder(folder: Path, tiny_encoder: Path) -> Path:
-    """Of random weights, with the tokenizer of the tiny one."""
+def write_wide_encoder(folder: Path, tiny_encoder: Path, layers: int = 6) -> Path:
+    """Write random weights, with the tokenizer of the tiny one.  Each layer costs a second of every export."""
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
@@ -15,7 +15,7 @@ def write_wide_encoder(folder: Path, tiny_encoder: Path) -> Path:
     config = BertConfig(
         vocab_size=len(AutoTokenizer.from_pretrained(tiny_encoder)),
         hidden_size=384,
-        num_hidden_layers=6,
+        num_hidden_layers=layers,
         num_attention_heads=12,
         intermediate_size=1536,
         max_position_embeddings=64,
