@@ -24,7 +24,7 @@ MOST = 64  # in one transaction
 @dataclass(frozen=True, slots=True)
 class _Seen:
     live: LiveItem
-    response: str
+    submission: Submission
     prediction_id: str
 
 
@@ -41,10 +41,10 @@ class Shadows:
         for submission, own, result in zip(submissions, judged, results, strict=True):
             if isinstance(own, Refusal) or not isinstance(submission, Submission) or not isinstance(result, Prediction):
                 continue
-            live, judgement = own
+            live, _ = own
             if live.shadow is None or len(self._waiting) >= self._most_waiting:
                 continue
-            task = asyncio.create_task(self._note(_Seen(live, judgement.text, result.prediction_id)))
+            task = asyncio.create_task(self._note(_Seen(live, submission, result.prediction_id)))
             self._waiting.add(task)
             task.add_done_callback(self._waiting.discard)
 
@@ -69,7 +69,7 @@ class Shadows:
             if shadow is None:
                 continue
             item = shadow.bundle.item
-            [judgement] = shadow.judge([seen.response])
+            [judgement] = shadow.judge([shadow.read(seen.submission.response, seen.submission.format)])
             score = judgement.score
             rows.append(
                 {

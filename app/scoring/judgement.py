@@ -56,7 +56,7 @@ class Judgement:
     condition: Condition | None
     flags: tuple[Flag, ...]
     decision: Decision
-    text: str  # the response as it was read: fall-back, shadows and feedback read this text too
+    text: str  # the response as it was read: fall-back and feedback read this text too
     unsure: bool = False  # the student is not sure enough, and nothing but that is against its score
     first: Score | None = None  # the student's, where a teacher was asked and answered
     by_rule: int | float | None = None  # the value that a rule gave; no figure of a model counts it
@@ -156,6 +156,10 @@ class ShadowItem:
     def __init__(self, bundle: Bundle, source: Source) -> None:
         self.bundle = bundle
         self.source = source
+
+    def read(self, sent: str, form: Format | None) -> str:
+        """Return the plain text as this version reads it: its item may have another format.  Raises BadText."""
+        return read_response(sent, form or self.bundle.item.format)
 
     def judge(self, responses: list[str]) -> list[Judgement]:
         """Judge by the student alone: a rule of the live version would hide what this one does.

@@ -94,6 +94,24 @@ def test_the_shadow_reads_the_text_without_its_mark_up_too(serve: Serve, sql: Sq
     assert [written[own]["score"] for own in ids] == [1, None, 1]
 
 
+def test_a_shadow_whose_item_has_another_format_reads_as_it_will_when_it_is_live(
+    serve: Serve, models: Path, sql: Sql
+) -> None:
+    as_text = {"scale": "points", "max_score": 3, "format": "text"}
+    before = (models / "heat-1" / ACTIVE).read_text()
+    write_tiny_bundle(models, version=OTHER, item=as_text)
+    (models / "heat-1" / ACTIVE).write_text(before)
+    cast_shadow(models / "heat-1", OTHER, by="Ana")
+    row = {"item_id": "heat-1", "response": "<p>warm</p>"}
+
+    batch = {"responses": [row, row | {"format": "html"}, {"item_id": "heat-1", "response": "<p>" * 10_000}]}
+    results = serve().post("/score/batch", json=batch).json()["results"]
+    until(lambda: len(rows(sql)) == 2)  # the third is too long as text, and has no shadow
+
+    assert [own["score"] for own in results] == [1, 1, None]
+    assert [row["score"] for row in rows(sql)] == [3, 1]
+
+
 def test_compared_is_what_the_live_version_scored_with_this_one_in_its_shadow(engine: Engine) -> None:
     """A version has been in several shadows, and others in the shadow of one."""
     at = datetime(2026, 11, 21, tzinfo=UTC)
