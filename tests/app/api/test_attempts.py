@@ -102,8 +102,9 @@ def test_a_batch_is_decided_row_by_row(client: TestClient) -> None:
         (None, None),
     ]
     assert final(client, results[5])["score"] == 1
-    listed = client.get("/predictions", params={"limit": 6}).json()["predictions"][::-1]  # as they were sent
-    assert [own["final"]["by"] for own in listed] == ["machine"] * 4 + ["human"] * 2
+    listed = client.get("/predictions", params={"limit": 6}).json()["predictions"]
+    by = {own["prediction_id"]: own["final"]["by"] for own in listed}
+    assert [by[own["prediction_id"]] for own in results[:6]] == ["machine"] * 4 + ["human"] * 2
 
 
 @BOTH
