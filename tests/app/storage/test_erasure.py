@@ -4,8 +4,10 @@ The service runs beside, with its own connections to the database.
 """
 
 import json
+import sqlite3
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,14 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from app.console import BadUsage, WorkFailed
+from app.storage.database import connect
+from app.storage.erasure import rewrite
 from app.storage.learners import DELETED, ERASED, erase, pseudonym, rows_of
 from app.storage.predictions import add_feedback
 from app.storage.tables import Base, GeneratedFeedback
 from tests.app.commands import Commands
 from tests.app.conftest import Serve, Sql
+from tests.conftest import Postgres
 from tests.programs import run, serving
 from tests.refusals import refused
 
@@ -107,6 +112,15 @@ def plant(address: str, sql: Sql) -> list[str]:
     return of_anna
 
 
+def leave_in_free_pages(file: Path, words: str) -> None:
+    """Delete a table as SQLite does by default: its pages are free, and hold the words until they are used again."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("PRAGMA secure_delete=OFF")
+        connection.execute("CREATE TABLE gone (words TEXT)")
+        connection.executemany("INSERT INTO gone VALUES (?)", [(words * 100,)] * 100)
+        connection.execute("DROP TABLE gone")
+
+
 def in_tables(sql: Sql, marker: str) -> int:
     return sum(str(sql(f"SELECT * FROM {name}")).count(marker) for name in Base.metadata.tables)  # noqa: S608
 
@@ -133,6 +147,8 @@ def test_nothing_of_a_learner_is_left_in_any_table_or_file_while_the_service_run
     if dialect == "postgresql":
         sql("ANALYZE")  # samples values into a table of its own
         assert MARKERS[ANNA] in str(sql("SELECT stavalues1::text, stavalues2::text FROM pg_statistic"))
+    else:
+        leave_in_free_pages(tmp_path / "scorelet.db", MARKERS[ANNA])
     assert in_tables(sql, MARKERS[ANNA]) > 40
     assert in_files(sql, dialect, tmp_path, MARKERS[ANNA], learner_hash)
 
@@ -266,6 +282,25 @@ def test_the_planner_keeps_no_sample_of_the_only_learner(
 
     assert sql("SELECT count(*) AS n FROM idempotency_claims") == [{"n": 0}]
     assert in_files(sql, "postgresql", tmp_path, MARKERS[ANNA]) == []
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_who_owns_the_tables_and_nothing_else_is_told_what_a_superuser_would_have_to_remove(
+    engine: Engine, sql: Sql, postgres: Postgres
+) -> None:
+    sql("CREATE ROLE school LOGIN")
+    for name in [*Base.metadata.tables, "alembic_version"]:
+        sql(f"ALTER TABLE {name} OWNER TO school")
+    school = connect(postgres.url(str(engine.url.database)).replace("postgres:", "school:"))
+    try:
+        remains = rewrite(school, sorted(erase(school, "0" * 64)))
+    finally:
+        school.dispose()
+        sql("DROP OWNED BY school CASCADE")
+        sql("DROP ROLE school")
+
+    assert [own["where"] for own in remains if "pg_statistic" in own["where"]]
+    assert not [own for own in rewrite(engine, []) if "pg_statistic" in own["where"]]
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
