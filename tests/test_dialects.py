@@ -77,8 +77,8 @@ def data_frame(path: Path) -> Path:
     columns = dict(zip(HEAD, cells, strict=True))
     numbers = ("score", "score_1", "score_2")
     typed = {
-        name: [None if cell is None else float(cell) for cell in own] if name in numbers else own
-        for name, own in columns.items()
+        name: [None if cell is None else float(cell) for cell in cells] if name in numbers else cells
+        for name, cells in columns.items()
     }
     parquet.write_table(pa.table(typed), path)
     return path

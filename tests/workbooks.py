@@ -27,7 +27,7 @@ class Failed:
 def write_workbook(
     path: Path, rows: Sequence[Sequence[Cell]], *, first_row: int = 1, parts: Mapping[str, bytes] | None = None
 ) -> Path:
-    """A workbook with one sheet; `parts`: other content for parts of the archive, by path."""
+    """Write a workbook with one sheet; `parts`: other content for parts of the archive, by path."""
     sheet = "".join(_row(number, row) for number, row in enumerate(rows, start=first_row))
     return write_parts(path, {SHEET: sheet_of(sheet)} | dict(parts or {}))
 

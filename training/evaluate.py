@@ -58,7 +58,7 @@ def evaluate(
 
 
 def _rows_of(responses: Path, items: Sequence[str], reading: Reading) -> list[Row]:
-    """The rows of the items named, or all.  What was found out about the file is said on stderr."""
+    """Return the rows of the items named, or of all.  Notes on the file go to stderr."""
     read = read_file(responses, reading)
     refuse_machine_scores(read, reading)
     if not read.rows:
@@ -71,7 +71,7 @@ def _rows_of(responses: Path, items: Sequence[str], reading: Reading) -> list[Ro
 
 
 def _item_id(row: Row) -> str:
-    """The id of the row's item, or nothing where it names none."""
+    """Return the id of the row's item, or nothing where the row names none."""
     try:
         return row.item_id()
     except BadText:

@@ -157,13 +157,17 @@ def read_file(path: Path, reading: Reading) -> RowFile:
 
 
 def _without_guards(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields as they were before we wrote them; those of another's file as they are."""
+    """Return the fields as they were before we wrote them; the fields of another's file as they are."""
     if MARK not in fields:
         return fields
     given = {name: value for name, value in fields.items() if name != MARK}
     if fields[MARK] == RAW:
         return given
-    return {unguarded(name): unguarded(own) if isinstance(own, str) else own for name, own in given.items()}
+    return {unguarded(name): _without_guard(value) for name, value in given.items()}
+
+
+def _without_guard(value: Any) -> Any:
+    return unguarded(value) if isinstance(value, str) else value
 
 
 def _decimal(content: Content, reading: Reading) -> str:

@@ -53,10 +53,10 @@ def judge_rows(
     for number, row in enumerate(rows):
         numbers[row.item_id()].append(number)
     judged: dict[int, Judgement] = {}
-    for item_id, own in numbers.items():
+    for item_id, places in numbers.items():
         live = registry.get(item_id)
-        for start in range(0, len(own), CHUNK):
-            chunk = own[start : start + CHUNK]
+        for start in range(0, len(places), CHUNK):
+            chunk = places[start : start + CHUNK]
             texts = [rows[number].response(live.bundle.item.format) for number in chunk]
             judged.update(zip(chunk, live.judge_fully(texts), strict=True))
             advance(len(chunk))

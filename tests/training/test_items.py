@@ -88,8 +88,8 @@ def test_the_feedback_bank_of_yaml_is_by_what_its_keys_show(tmp_path: Path) -> N
 
 
 def folder_of(tmp_path: Path, items: list[dict[str, Any]], rows: list[dict[str, Any]]) -> Path:
-    for name, own in (("items", items), ("train", rows)):
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own))
+    for name, objects in (("items", items), ("train", rows)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in objects))
     return tmp_path
 
 

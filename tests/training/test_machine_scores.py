@@ -65,7 +65,7 @@ def test_people_s_scores_are_read_when_told(tmp_path: Path, models: Path, scored
     of_heat, of_belief = evaluate(models, scored, None, reading=Reading(score_column="input_score"))
     by_hand = evaluate(models, tmp_path / "in.jsonl", None)
 
-    assert [of_heat.agreement, of_belief.agreement] == [own.agreement for own in by_hand]
+    assert [of_heat.agreement, of_belief.agreement] == [figures.agreement for figures in by_hand]
     assert of_heat.agreement is not None
     assert of_heat.agreement.exact == pytest.approx(1 / 3)
 

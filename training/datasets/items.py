@@ -81,7 +81,7 @@ def read_items(path: Path) -> ItemFile:
 
 
 def _near(name: str, fields: Mapping[str, Any]) -> str | None:
-    """The field of an item that an unknown field is most like, if it is a likely misspelling of it."""
+    """Return the field of an item that an unknown field most likely misspells, if any."""
     if name in Item.model_fields:
         return None
     candidates = [known for known in Item.model_fields if known not in fields]
@@ -99,14 +99,14 @@ def _notes(path: Path, ignored: Iterable[str]) -> list[str]:
 
 
 def _typed(name: str, value: Any) -> Any:
-    """A number where the field is one, else the text that the file shows."""
+    """Return a number where the field holds numbers, else the text that the file shows."""
     if name in NUMBERS:
         value = value.value if isinstance(value, Shown) else value
         return float(value) if isinstance(value, JsonNumber) else value
     if isinstance(value, list):
-        return [_as_text(own) for own in value]
+        return [_as_text(entry) for entry in value]
     if isinstance(value, dict):
-        return {_as_text(key): _as_text(own) for key, own in value.items()}
+        return {_as_text(key): _as_text(entry) for key, entry in value.items()}
     return _as_text(value)
 
 

@@ -141,7 +141,7 @@ def _item_id(row: Row) -> str | None:
 
 
 def _identified(rows: Sequence[Row], items: Mapping[str, Item], errors: list[RowError]) -> list[tuple[Row, str, str]]:
-    """Rows whose item is known and whose id, if any, is new; the others go to errors."""
+    """Return the rows whose item is known and whose id, if any, is new.  The others are appended to errors."""
     good: list[tuple[Row, str, str]] = []
     first: dict[str, tuple[int, str | None]] = {}  # the line and item of an id
     for row in rows:
@@ -178,7 +178,7 @@ def learner_of(row: Row) -> str | None:
 
 
 def _missing(row: Row, reading: Reading) -> list[str]:
-    """The optional columns of the row that hold nothing."""
+    """Return the optional columns of the row that hold nothing."""
     return [
         name
         for name, value in row.fields.items()
@@ -188,7 +188,7 @@ def _missing(row: Row, reading: Reading) -> list[str]:
 
 
 def _shown(item_id: object) -> str:
-    """An id that could be one is named; what could be a learner's words is not."""
+    """Return an id as an error may name it.  A text that may be a learner's words is not shown."""
     return repr(item_id) if isinstance(item_id, str) and is_name(item_id) else kind(item_id)
 
 
@@ -211,7 +211,7 @@ def _given(row: Row, name: str, item: Item) -> int | float:
 
 
 def _label(given: str, labels: Sequence[str]) -> int | None:
-    """The index of a label; case and outer spaces do not matter where they tell no two labels apart."""
+    """Return the index of a label.  Case and outer spaces do not matter unless two labels differ in nothing else."""
     if given in labels:
         return labels.index(given)
     plain = [plain_name(label) for label in labels]

@@ -44,7 +44,7 @@ _EXACT = {"id", "item_id", "response", "learner_id"}
 
 
 def _lost(name: str, value: object, reading: Reading) -> str | None:
-    """The kind of a cell that no longer shows what was typed, in a column where that matters."""
+    """Return the kind of a cell that lost the text that was typed, in a column that needs the text."""
     if isinstance(value, bool):
         return "boolean" if name in _EXACT or name in reading.score_columns else None
     if isinstance(value, Moment):

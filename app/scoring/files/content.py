@@ -1,4 +1,4 @@
-"""The content of a file before anything is known of its meaning, and the names of its columns."""
+"""Hold the rows of a file and the names of its columns, before anyone knows their meaning."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -60,7 +60,7 @@ class Columns:
 
 
 def _free(name: str, taken: Sequence[str]) -> str:
-    """The name, or with a number behind it where another column has it."""
+    """Return the name, with a number behind it where another column has the name."""
     free, number = name, 2
     while free in taken:
         free, number = f"{name} ({number})", number + 1

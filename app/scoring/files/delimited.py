@@ -97,6 +97,6 @@ def _header(text: str, delimiter: str, *, spaced: bool) -> list[str]:
 
 
 def _spaced(text: str, delimiter: str) -> bool:
-    """Whether a space follows the delimiters and belongs to no field.  Our files have none there."""
+    """Return whether a space follows every delimiter and belongs to no field.  Our files have no such space."""
     names = _header(text, delimiter, spaced=False)
     return MARK not in names and any(name.startswith(" ") for name in names[1:])

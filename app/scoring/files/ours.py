@@ -34,7 +34,7 @@ def unguarded(cell: str) -> str:
 
 
 def _is_skipped(character: str) -> bool:
-    """Whether a spreadsheet may skip the character before a sign: white space, controls, format characters."""
+    """Return whether a spreadsheet may skip the character before a sign: white space, controls, format characters."""
     return character.isspace() or unicodedata.category(character) in ("Cc", "Cf")
 
 

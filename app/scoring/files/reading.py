@@ -63,7 +63,7 @@ def has_meaning(name: str) -> bool:
 
 
 def is_missing(value: object, *, words: bool = True) -> bool:
-    """Whether a field is empty, not a number, or (with `words`) a word for it.  Never asked of a response."""
+    """Return whether a field is empty, NaN, or (with `words`) a word of MISSING.  A response is never asked."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return True
     return isinstance(value, str) and (value.strip() in MISSING if words else not value.strip())

@@ -88,7 +88,7 @@ def first_sheet(workbook: bytes, relations: bytes) -> str:
 
 
 def _number(letters: bytes) -> int:
-    """The number of a column from its letters: A is 1, AA is 27."""
+    """Return the number of a column from its letters: A is 1, AA is 27."""
     number = 0
     for letter in letters:
         number = 26 * number + letter - ord("A") + 1

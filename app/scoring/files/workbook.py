@@ -57,14 +57,14 @@ def read_workbook(
 
 
 def _failed(path: Path, line: int, names: list[str], reading: Reading) -> list[RowError]:
-    """The formulas that gave an error, in columns where it stands for a text.  In others it is a missing value."""
+    """Return an error for each failed formula in a column that needs its value.  In others the value is missing."""
     reason = "holds a formula that failed: format the column as text and enter it again"
     lost = [name for name in names if name in (*NEEDED, reading.score_column)]
     return [RowError(path, line, f"{name!r} {reason}", "failed_cell", {"column": name}) for name in lost]
 
 
 def _cells(content: bytes) -> list[list[Any]]:
-    """Every cell of the first sheet, from its first row and column on."""
+    """Return all cells of the first sheet, from its first row and column on."""
     from python_calamine import CalamineError, load_workbook  # the service reads no workbook
 
     try:
