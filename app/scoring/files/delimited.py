@@ -55,8 +55,7 @@ def _rows(path: Path, text: str, delimiter: str, first: int) -> Iterator[Line | 
     )
     line = first
     try:
-        header = next(reader, [])
-        columns = Columns.of(header)
+        columns = Columns.of(_first(reader))
         line = first + reader.line_num
         for values in reader:
             yield from columns.fields(path, line, values)
@@ -90,10 +89,15 @@ def _header(text: str, delimiter: str, *, spaced: bool) -> list[str]:
     lines = io.StringIO(text[:HEADER], newline="")
     reader = csv.reader(lines, strict=True, delimiter=delimiter, skipinitialspace=spaced)
     try:
-        names = next(reader, [])
+        names = _first(reader)
     except csv.Error:
         return []
     return [name.strip() for name in names] if spaced else names
+
+
+def _first(rows: Iterator[list[str]]) -> list[str]:
+    """Return the first row that is not empty: a sheet may begin with rows that are."""
+    return next((row for row in rows if any(cell.strip() for cell in row)), [])
 
 
 def _spaced(text: str, delimiter: str) -> bool:

@@ -77,6 +77,7 @@ def test_a_delimiter_that_is_told_is_taken(tmp_path: Path, told: Delimiter, deli
         ("item_id,response,,\na,b,,\nc,d,,\n", {"item_id": "a", "response": "b"}),  # empty columns at the end
         ("item_id,response\na,b,,\nc,d\n", {"item_id": "a", "response": "b"}),  # and only in some rows
         ("item_id,response,,\na,b\n", {"item_id": "a", "response": "b"}),
+        ("\n,,\n \nitem_id,response\na,b\n", {"item_id": "a", "response": "b"}),  # empty rows before the names
         (",item_id,response\n0,a,b\n", {"column 1": "0", "item_id": "a", "response": "b"}),  # pandas' index
         (
             "item_id,note,response,note,group,group\na,1,b,2,3,4\n",
