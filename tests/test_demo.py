@@ -52,7 +52,8 @@ def test_the_agreement_in_the_bundle_was_measured_on_its_files(item_id: str, dat
     assert found.agreement is not None
     assert bundle.agreement is not None
     assert found.flagged == bundle.flagged
-    assert found.agreement.model_dump() == pytest.approx(bundle.agreement.model_dump(), abs=1e-9)
+    kept = bundle.agreement.model_dump(exclude={"human_n"})  # the bundles were made before it was counted
+    assert found.agreement.model_dump(exclude={"human_n"}) == pytest.approx(kept, abs=1e-9)
     assert found.evidence.ece == pytest.approx(bundle.evidence.ece, abs=1e-6)
     assert found.evidence.recalls == bundle.evidence.recalls
 

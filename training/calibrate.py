@@ -1,4 +1,4 @@
-"""What makes a model's confidence one to rely on, fitted on marked responses that it did not learn."""
+"""Fit a model's confidence, prediction sets and intervals on marked responses that it did not learn."""
 
 import math
 from collections.abc import Sequence
@@ -55,22 +55,34 @@ def choose_confidence(temperature: float, probability: ArrayLike, correct: Array
 
 
 def choose_set(human: ArrayLike, probabilities: NDArray[np.float64]) -> PredictionSet:
-    """Split conformal prediction, least ambiguous sets (Sadinle, Lei & Wasserman 2019): the largest limit that the
-    probabilities of COVERAGE of these human scores reach.
+    """Return the limit of prediction sets: the largest that the probabilities of COVERAGE of these human scores reach.
+
+    Split conformal prediction, least ambiguous sets (Sadinle, Lei & Wasserman 2019).  Where the scores are too few, a
+    set holds everything and promises nothing.
     """
     given = probabilities[np.arange(len(probabilities)), np.asarray(human, np.int64)]
-    return PredictionSet(coverage=COVERAGE, least=-_quantile(-given) if len(given) else 0.0)
+    limit = _quantile(-given)
+    return PredictionSet(coverage=None, least=0.0) if limit is None else PredictionSet(coverage=COVERAGE, least=-limit)
 
 
 def choose_interval(targets: Sequence[float], outputs: Outputs) -> Interval:
-    """Split conformal prediction with normalised residuals (Lei et al. 2018, §5.2): the interval that would have held
-    COVERAGE of these grades, which were not fitted.
+    """Return the interval that would have held COVERAGE of these grades, which were not fitted.
+
+    Split conformal prediction with normalised residuals (Lei et al. 2018, §5.2).  Where the grades are too few, it is
+    the whole scale and promises nothing.
     """
     residuals = np.abs(np.asarray(targets) - outputs[:, 0]) / np.sqrt(outputs[:, 1])
-    return Interval(coverage=COVERAGE, deviations=max(1e-3, _quantile(residuals)))
+    limit = _quantile(residuals)
+    if limit is None:
+        return Interval(coverage=None, deviations=None)
+    return Interval(coverage=COVERAGE, deviations=max(1e-3, limit))
 
 
-def _quantile(nonconformity: NDArray[np.float64]) -> float:
-    """Of n + 1 exchangeable ones."""
-    rank = min(len(nonconformity), math.ceil((len(nonconformity) + 1) * COVERAGE))
-    return float(np.sort(nonconformity)[rank - 1])
+def _quantile(nonconformity: NDArray[np.float64]) -> float | None:
+    """Return the value that the next of n + 1 exchangeable ones exceeds at most as often as COVERAGE allows.
+
+    Its rank is ⌈(n + 1) · COVERAGE⌉ (Vovk, Gammerman & Shafer 2005); None where fewer than that are there: of eight
+    even the largest is exceeded once in nine times.
+    """
+    rank = math.ceil((len(nonconformity) + 1) * COVERAGE)
+    return float(np.sort(nonconformity)[rank - 1]) if rank <= len(nonconformity) else None

@@ -1,7 +1,7 @@
 """The model card: what a person reads before a bundle scores anyone."""
 
 from app.scoring.agreement import Agreement
-from app.scoring.bundle import Bundle
+from app.scoring.bundle import Bundle, Head
 from app.scoring.gate import lines as gate_lines
 from app.scoring.teacher import TeacherBundle
 
@@ -19,6 +19,7 @@ ROWS = (
     ("QWK of the two human raters", "human_qwk"),
     ("exact agreement of the human raters", "human_exact"),
     ("RMSE of the human raters", "human_rmse"),
+    ("responses that two raters scored", "human_n"),
 )
 
 
@@ -27,11 +28,14 @@ def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
     item, made, evidence = bundle.item, bundle.provenance, bundle.evidence
     scale = f"{item.scale}{':' if item.labels else ''} {item.extent}"
     gate = bundle.gate
-    use = "No confidence was enough for a score to stand alone: a person looks at every one."
+    chosen = "" if bundle.head.chosen_on is None else f" (chosen on {bundle.head.chosen_on:,} marked responses)"
+    use = f"No confidence was enough for a score to stand alone{chosen}: a person looks at every one."
     if bundle.threshold is not None:
-        use = f"A score may stand from confidence {bundle.threshold:.3f}; below it a person looks."
+        use = f"A score may stand from confidence {bundle.threshold:.3f}{chosen}; below it a person looks."
         if evidence.accepted is not None:
-            use += f" Of the dev responses {evidence.accepted.share:.0%} reached it."
+            use += (
+                f" Of {_number(evidence.n)}dev responses {evidence.accepted.share:.0%} reached it{_accepted(bundle)}."
+            )
     lines = [
         f"# {item.title or item.item_id}",
         "",
@@ -81,20 +85,44 @@ def _decoding(bundle: Bundle) -> str:
     sure = f"The confidence is the calibrated probability that a rater would give the same{_error(bundle)}."
     if head.interval is not None:
         return (
-            f"The interval about a grade is made to hold {head.interval.coverage:.0%} of human grades.  The confidence "
-            f"is the calibrated probability that a human grade lies within {bundle.item.tolerance:g} of the one given."
+            f"{_promise(head, 'The interval about a grade', 'is the whole scale')}  The confidence is the calibrated "
+            f"probability that a human grade lies within {bundle.item.tolerance:g} of the one given{_error(bundle)}."
         )
+    sets = _promise(head, "A prediction set", "holds every score")
     if head.cuts is None:
-        return f"The most probable label is given.  {sure}"
+        return f"The most probable label is given.  {sure}  {sets}"
     cuts = ", ".join(f"{cut:.2f}" for cut in head.cuts)
-    return f"The expected score becomes a score at the cuts {cuts} (placed for the highest expected QWK).  {sure}"
+    return (
+        f"The expected score becomes a score at the cuts {cuts} (placed for the highest expected QWK).  {sure}  {sets}"
+    )
+
+
+def _promise(head: Head, subject: str, otherwise: str) -> str:
+    if head.coverage is None:
+        return f"{subject} {otherwise}: {head.chosen_on} responses are too few to promise less."
+    basis = "" if head.chosen_on is None else f", by {head.chosen_on:,} marked responses"
+    return f"{subject} is made to hold {head.coverage:.0%} of human scores{basis}."
+
+
+def _accepted(bundle: Bundle) -> str:
+    """Return the agreement of those that reached the threshold, and their number."""
+    accepted = bundle.evidence.accepted
+    if accepted is None or accepted.agreement is None:
+        return ""
+    figure = accepted.agreement.qwk if bundle.item.is_ordered else accepted.agreement.exact
+    name = "QWK" if bundle.item.is_ordered else "exact agreement"
+    return "" if figure is None else f": {name} {figure:.3f} on these {accepted.agreement.n:,}"
+
+
+def _number(n: int | None) -> str:
+    return "the " if n is None else f"{n:,} "
 
 
 def _error(bundle: Bundle) -> str:
     before, after = bundle.evidence.ece_uncalibrated, bundle.evidence.ece
     if before is None or after is None:
         return ""
-    return f" (calibration error {after:.3f}, before calibration {before:.3f})"
+    return f" (calibration error {after:.3f} on {_number(bundle.evidence.n)}dev responses, uncalibrated {before:.3f})"
 
 
 def teacher_card(bundle: TeacherBundle) -> str:

@@ -100,7 +100,7 @@ def agreement_of(item: Item, found: Sequence[Pair]) -> Agreement | None:
 def evidence_of(item: Item, found: Sequence[Pair]) -> Evidence:
     """All but the attacks, and the error before calibration."""
     if not found:
-        return Evidence()
+        return Evidence(n=0)
     human, machine = [pair.row.value for pair in found], [pair.score.value for pair in found]
     standing = [pair for pair in found if pair.stands]
     names = dict(enumerate(item.names()))
@@ -112,6 +112,7 @@ def evidence_of(item: Item, found: Sequence[Pair]) -> Evidence:
     elif len(sets) == len(found):
         coverage = float(np.mean([value in own for value, own in zip(human, sets, strict=True)]))
     return Evidence(
+        n=len(found),
         ece=expected_calibration_error([pair.score.confidence for pair in found], correct(item, found)),
         coverage=coverage,
         set_size=float(np.mean([len(own) for own in sets])) if sets else None,

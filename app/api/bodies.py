@@ -200,7 +200,14 @@ class ItemReply(BaseModel):
     threshold: float | None = Field(description="Confidence from which a score may stand in mode auto.")
     agreement: Agreement | None
     feedback: Literal["bank", "model"] | None = Field(description="Where feedback comes from when it is asked for.")
-    coverage: float | None = Field(description="Share of human scores that prediction sets or intervals shall hold.")
+    coverage: float | None = Field(
+        description="Share of human scores that prediction sets or intervals shall hold.  Null where fewer than nine "
+        "marked responses were there to promise it by: sets then hold every score, intervals the whole scale."
+    )
+    chosen_on: int | None = Field(
+        description="Marked responses, not learnt from, that calibration, coverage, cuts and threshold rest on; null "
+        "where the bundle does not say."
+    )
     parameters: int
 
     @classmethod
@@ -230,6 +237,7 @@ class ItemReply(BaseModel):
             agreement=bundle.agreement,
             feedback="model" if has_model else "bank" if item.feedback else None,
             coverage=bundle.head.coverage,
+            chosen_on=bundle.head.chosen_on,
             parameters=bundle.parameters,
         )
 

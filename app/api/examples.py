@@ -137,9 +137,11 @@ ITEM_EXAMPLE: dict[str, JsonValue] = {
         "human_qwk": 0.964,
         "human_exact": 0.918,
         "human_rmse": None,
+        "human_n": 147,
     },
     "feedback": "bank",
     "coverage": 0.9,
+    "chosen_on": 1319,
     "parameters": 23380,
 }
 

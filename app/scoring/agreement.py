@@ -26,6 +26,7 @@ class Agreement(BaseModel):
     human_qwk: float | None = Field(description="QWK of the two human raters, where there are two.")
     human_exact: float | None = Field(description="Share of equal scores of the two human raters, as for `exact`.")
     human_rmse: float | None = Field(default=None, description="RMSE of the two human raters; grades.")
+    human_n: int | None = Field(default=None, ge=1, description="Responses of two raters, for their figures.")
 
 
 def quadratic_weighted_kappa(human: ArrayLike, machine: ArrayLike) -> float:
@@ -132,6 +133,7 @@ def agreement(human: ArrayLike, machine: ArrayLike, *, ordered: bool, raters: Ra
         macro_f1=macro_f1(h, m),
         human_qwk=defined(quadratic_weighted_kappa(*raters)) if raters and ordered else None,
         human_exact=exact_agreement(*raters) if raters else None,
+        human_n=np.size(raters[0]) if raters else None,
     )
 
 
@@ -156,6 +158,7 @@ def grade_agreement(
         human_qwk=defined(quadratic_weighted_kappa(*raters)) if raters else None,
         human_exact=exact_agreement(*raters, tolerance) if raters else None,
         human_rmse=root_mean_squared_error(*raters) if raters else None,
+        human_n=np.size(raters[0]) if raters else None,
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.scoring.agreement import Agreement
 from app.scoring.conditions import Limits
@@ -25,19 +26,36 @@ FILES = (TOKENIZER, STUDENT, CARD)
 
 
 class Interval(Value):
-    """The interval about a grade: its mean ± `deviations` standard deviations, as its variance gives them."""
+    """The interval about a grade: its mean ± `deviations` standard deviations, as its variance gives them.
 
-    coverage: float = Field(gt=0, lt=1, description="Share of human grades that the interval is made to hold.")
-    deviations: float = Field(gt=0, allow_inf_nan=False)
+    Without a coverage it is the whole scale: too few responses were there to promise anything by.
+    """
+
+    coverage: float | None = Field(gt=0, lt=1, description="Share of human grades that the interval is made to hold.")
+    deviations: float | None = Field(gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.coverage is None) != (self.deviations is None):
+            raise PydanticCustomError("half_an_interval", "an interval has a coverage and deviations, or neither")
+        return self
 
 
 class PredictionSet(Value):
     """The scores or labels that a human one is among as often as `coverage` says: every one at least this probable,
     the one given, and, where they have an order, all between.
+
+    Without a coverage it is all there are: too few responses were there to promise anything by.
     """
 
-    coverage: float = Field(gt=0, lt=1)
+    coverage: float | None = Field(gt=0, lt=1)
     least: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _whole_without_coverage(self) -> Self:
+        if self.coverage is None and self.least > 0:
+            raise PydanticCustomError("partial_set", "a prediction set without a coverage holds every score")
+        return self
 
 
 class Calibration(Value):
@@ -63,24 +81,35 @@ class Head(Value):
     calibration: Calibration = Calibration()
     interval: Interval | None = Field(default=None, description="For grades, and only for them.")
     prediction_set: PredictionSet | None = Field(default=None, description="For all but grades.")
+    chosen_on: int | None = Field(
+        default=None,
+        ge=0,
+        description="Marked responses, not fitted, that all this and the threshold were chosen on; None: not recorded.",
+    )
 
     def check(self, item: Item) -> None:
-        """Raises ValueError where this is no head for the item's scale."""
+        """Raise ValueError (PydanticCustomError) where this is no head for the item's scale."""
         cuts = self.cuts
         if item.is_continuous != (self.interval is not None):
-            raise ValueError("grades need an interval, and only they have one")
+            raise PydanticCustomError("interval_and_scale", "grades need an interval, and only they have one")
         if item.is_continuous != (self.prediction_set is None):
-            raise ValueError("scores and labels need a prediction set, and only they have one")
+            raise PydanticCustomError(
+                "prediction_set_and_scale", "scores and labels need a prediction set, and only they have one"
+            )
         if cuts is None:
             return
         if not item.is_ordered or item.is_continuous or len(cuts) != item.choices - 1:
-            raise ValueError(f"{len(cuts)} cuts do not fit {item.choices} scores, ordered or not")
+            raise PydanticCustomError(
+                "cuts_and_scale",
+                "{cuts} cuts do not fit {choices} scores, ordered or not",
+                {"cuts": len(cuts), "choices": item.choices},
+            )
         if not all(map(math.isfinite, cuts)) or list(cuts) != sorted(cuts):
-            raise ValueError("cuts must be finite and ascend")
+            raise PydanticCustomError("cuts_out_of_order", "cuts must be finite and ascend")
 
     @property
     def coverage(self) -> float | None:
-        """Share of human scores that sets, or intervals, are made to hold."""
+        """Return the share of human scores that sets, or intervals, are made to hold; None: nothing is promised."""
         own = self.interval or self.prediction_set
         return own.coverage if own else None
 

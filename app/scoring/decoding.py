@@ -79,20 +79,26 @@ def _set(row: tuple[float, ...], choice: int, item: Item, own: PredictionSet) ->
 
 
 def _grade(mean: float, variance: float, item: Item, head: Head) -> Score:
-    """Raters' grades are taken to be normal about the mean, and all that would lie off the scale to lie at its end."""
+    """Return the score of a grade.
+
+    Raters' grades are taken to be normal about the mean, and all that would lie off the scale to lie at its end.
+    Their deviation is the one that the interval's coverage gives; where nothing is promised, the model's own.
+    """
     interval = head.interval
     if interval is None:
         raise ValueError("a grade needs an interval")
     grade = min(1.0, max(0.0, mean))
-    half = interval.deviations * math.sqrt(variance)
-    deviation = half / _NORMAL.inv_cdf(0.5 + interval.coverage / 2)
+    deviation, half = math.sqrt(variance), math.inf
+    if interval.coverage is not None and interval.deviations is not None:
+        half = interval.deviations * deviation
+        deviation = half / _NORMAL.inv_cdf(0.5 + interval.coverage / 2)
     tolerance = item.tolerance / item.span
     below = _NORMAL.cdf((grade - tolerance - mean) / deviation) if grade > tolerance else 0.0
     beneath_upper = _NORMAL.cdf((grade + tolerance - mean) / deviation) if grade < 1 - tolerance else 1.0
     bottom, top = float(item.lowest), float(item.highest)
 
     def on_scale(share: float) -> float:
-        return min(top, bottom + item.span * max(0.0, share))
+        return min(top, bottom + item.span * min(1.0, max(0.0, share)))
 
     return Score(
         value=on_scale(mean),

@@ -61,6 +61,11 @@ class LearningPoint(Figures):
 class Evidence(Figures):
     """Measured on dev."""
 
+    n: int | None = Field(
+        default=None,
+        ge=0,
+        description="Responses that a model scored: `ece`, `coverage`, `set_size` and `accepted.share` rest on them.",
+    )
     ece: float | None = Field(default=None, description="Expected calibration error of the confidence.")
     ece_uncalibrated: float | None = Field(default=None, description="Of the network's own probabilities.")
     coverage: float | None = Field(default=None, description="Share of human scores in their sets or intervals.")

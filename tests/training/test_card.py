@@ -1,6 +1,10 @@
 from pathlib import Path
 
+from app.scoring.agreement import Agreement
+from app.scoring.bundle import PredictionSet
+from app.scoring.evidence import Accepted, Evidence
 from app.scoring.student import Student
+from tests.refusals import check_golden
 from tests.tiny import write_tiny_bundle
 from training.card import card_of
 
@@ -23,7 +27,7 @@ def test_it_says_what_an_interval_holds_and_what_confidence_means(tmp_path: Path
     card = card_of(Student.load(write_tiny_bundle(tmp_path, item=item)).bundle, {})
 
     assert "scale continuous 1 to 6." in card
-    assert "The interval about a grade is made to hold 90% of human grades." in card
+    assert "The interval about a grade is made to hold 90% of human scores." in card
     assert "within 0.5 of the one given" in card
     assert "| RMSE | 0.400 | - |" in card
     assert "| Pearson's r | 0.910 | - |" in card
@@ -38,6 +42,21 @@ def test_it_says_where_the_smallest_score_is_the_best(tmp_path: Path) -> None:
     card = card_of(Student.load(write_tiny_bundle(tmp_path, item=item)).bundle, {})
 
     assert "scale points 1 to 6 (1 is the best)." in card
+
+
+def test_it_says_how_many_responses_each_promise_rests_on(tmp_path: Path) -> None:
+    bundle = Student.load(write_tiny_bundle(tmp_path)).bundle
+    agreement = Agreement(n=31, exact=0.9, adjacent=1, qwk=0.876, smd=0, macro_f1=1, human_qwk=0.9, human_exact=0.9)
+    evidence = Evidence(n=52, ece=0.031, ece_uncalibrated=0.2, accepted=Accepted(share=0.6, agreement=agreement))
+    head = bundle.head.model_copy(update={"chosen_on": 1319})
+    of_raters = None if bundle.agreement is None else bundle.agreement.model_copy(update={"human_n": 37})
+
+    made = bundle.model_copy(update={"evidence": evidence, "head": head, "agreement": of_raters})
+
+    check_golden("card.md", card_of(made, {"marked_texts": 40}))
+    few = PredictionSet(coverage=None, least=0)
+    made = made.model_copy(update={"head": head.model_copy(update={"chosen_on": 8, "prediction_set": few})})
+    check_golden("card-of-few.md", card_of(made, {"marked_texts": 8}))
 
 
 def test_points_have_no_figures_of_grades(tmp_path: Path) -> None:

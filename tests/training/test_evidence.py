@@ -279,7 +279,9 @@ def test_where_a_model_scored_nothing_only_attacks_were_measured(tmp_path: Path,
     found = measured(a_student(tmp_path), rows, {"characters": ["zebra"]})
 
     assert found.agreement is None
-    assert found.evidence == Evidence(attacks={"characters": AttackFigures(n=1, accepted=1, unguarded=1, junk=True)})
+    assert found.evidence == Evidence(
+        n=0, attacks={"characters": AttackFigures(n=1, accepted=1, unguarded=1, junk=True)}
+    )
     assert found.flagged == ({"blank": 1.0} if rows else {})
 
 

@@ -74,7 +74,7 @@ def metric_of(own: ItemFigures) -> str:
 def summary(found: Sequence[ItemFigures]) -> list[tuple[str, ...]]:
     """A row an item, the head first."""
     rows: list[tuple[str, ...]] = [
-        ("item", "scored", "QWK", "exact", "RMSE", "SMD", "calibration error", "automatic at threshold",
+        ("item", "scored", "QWK", "exact", "RMSE", "SMD", "calibration error", "automatic at threshold", "these",
          "QWK of these", "gate", "live")
     ]  # fmt: skip
     for own in found:
@@ -87,6 +87,7 @@ def summary(found: Sequence[ItemFigures]) -> list[tuple[str, ...]]:
                 *(shown(getattr(a, name)) if a else "" for name in figures),
                 shown(own.evidence.ece),
                 "" if accepted is None else f"{accepted.share:.0%}",
+                f"{accepted.agreement.n:,}" if accepted and accepted.agreement else "",
                 shown(accepted.agreement.qwk) if accepted and accepted.agreement else "",
                 "passed" if own.gate.passed else f"not passed: {', '.join(own.gate.failed)}",
                 own.mode,
@@ -103,6 +104,7 @@ def agreement(own: ItemFigures) -> Table:
     rows: list[tuple[str, ...]] = [("", "machine", "95 % interval", "raters")]
     if a is None:
         return "Agreement with the human score", rows
+    rows.append(("responses", f"{a.n:,}", "", "" if a.human_n is None else f"{a.human_n:,}"))
 
     def row(title: str, value: float | None, name: str = "", raters: float | None = None) -> None:
         if value is not None:

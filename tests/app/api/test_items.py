@@ -43,6 +43,7 @@ def test_an_item_says_what_scores_it_and_how_well(client: TestClient) -> None:
         "agreement": AGREEMENT.model_dump(),
         "feedback": None,
         "coverage": 0.9,
+        "chosen_on": None,
         "parameters": 1,
     }
 

@@ -163,6 +163,7 @@ def test_all_figures_of_grades_at_once() -> None:
             "human_qwk": 2 * 2 / (1.25 + 3.5 + 0.25),
             "human_exact": 0.75,
             "human_rmse": 1.0,
+            "human_n": 4,
         }
     )
 
@@ -173,7 +174,7 @@ def test_figures_of_grades_that_are_not_defined_are_none() -> None:
     assert figures is not None
     assert (figures.qwk, figures.smd, figures.pearson) == (None, None, None)
     assert (figures.rmse, figures.mae, figures.coverage, figures.exact) == (0, 0, 1, 1)
-    assert (figures.human_qwk, figures.human_exact, figures.human_rmse) == (None, None, None)
+    assert (figures.human_qwk, figures.human_exact, figures.human_rmse, figures.human_n) == (None,) * 4
 
 
 def test_there_is_no_agreement_on_no_grades() -> None:

@@ -7,6 +7,7 @@ import pytest
 from app.scoring.bundle import CARD, METADATA, STUDENT, TOKENIZER, read_bundle
 from app.scoring.errors import BadBundle
 from app.scoring.sealed import sha256
+from tests.refusals import refused
 from tests.tiny import write_tiny_bundle
 
 
@@ -87,8 +88,10 @@ LIKELY = {"coverage": 0.9, "least": 0.1}
 
 @pytest.mark.parametrize("cuts", [[0.5, 1.5], [0.5, 2.5, 1.5], [0.5, 1.5, float("nan")], []])
 def test_cuts_that_do_not_fit_the_scale_are_refused(tmp_path: Path, cuts: list[float]) -> None:
-    with pytest.raises(BadBundle, match=r"cuts|finite"):
+    with refused(BadBundle, "bad_metadata") as caught:
         read_bundle(with_metadata(write_tiny_bundle(tmp_path), head={"cuts": cuts, "prediction_set": LIKELY}))
+
+    assert caught.value.fields["fault"] in ("cuts_and_scale", "cuts_out_of_order")
 
 
 GRADES = {"scale": "continuous", "min_score": 1, "max_score": 6}
@@ -120,41 +123,71 @@ def test_its_gate_is_that_of_its_own_policy_and_threshold(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("item", "head", "reason"),
+    ("item", "head", "fault"),
     [
-        (GRADES, {"cuts": None}, "grades need an interval"),
-        (GRADES, {"cuts": None, "interval": None}, "grades need an interval"),
-        (GRADES, {"cuts": [0.5], "interval": INTERVAL}, "cuts do not fit"),
-        (GRADES, {"cuts": [], "interval": INTERVAL}, "cuts do not fit"),
-        (GRADES, {"cuts": None, "interval": INTERVAL, "prediction_set": LIKELY}, "need a prediction set, and only"),
-        (None, {"cuts": None, "interval": INTERVAL, "prediction_set": LIKELY}, "grades need an interval, and only"),
-        (LABELS, {"cuts": None, "interval": INTERVAL, "prediction_set": LIKELY}, "grades need an interval, and only"),
-        (None, {"cuts": None}, "need a prediction set"),
-        (LABELS, {"cuts": None, "prediction_set": None}, "need a prediction set"),
-        (LABELS, {"cuts": [0.5, 1.5, 2.5], "prediction_set": LIKELY}, "cuts do not fit"),
+        (GRADES, {"cuts": None}, "interval_and_scale"),
+        (GRADES, {"cuts": None, "interval": None}, "interval_and_scale"),
+        (GRADES, {"cuts": [0.5], "interval": INTERVAL}, "cuts_and_scale"),
+        (GRADES, {"cuts": [], "interval": INTERVAL}, "cuts_and_scale"),
+        (GRADES, {"cuts": None, "interval": INTERVAL, "prediction_set": LIKELY}, "prediction_set_and_scale"),
+        (None, {"cuts": None, "interval": INTERVAL, "prediction_set": LIKELY}, "interval_and_scale"),
+        (LABELS, {"cuts": None, "interval": INTERVAL, "prediction_set": LIKELY}, "interval_and_scale"),
+        (None, {"cuts": None}, "prediction_set_and_scale"),
+        (LABELS, {"cuts": None, "prediction_set": None}, "prediction_set_and_scale"),
+        (LABELS, {"cuts": [0.5, 1.5, 2.5], "prediction_set": LIKELY}, "cuts_and_scale"),
         (None, {"cuts": None, "prediction_set": LIKELY | {"coverage": 1}}, "coverage"),
         (None, {"cuts": None, "prediction_set": LIKELY | {"coverage": 0}}, "coverage"),
         (None, {"cuts": None, "prediction_set": LIKELY | {"least": -0.1}}, "least"),
         (None, {"cuts": None, "prediction_set": LIKELY | {"least": 1.1}}, "least"),
         (None, {"cuts": None, "prediction_set": LIKELY | {"least": float("nan")}}, "least"),
-        (None, {"cuts": None, "prediction_set": LIKELY, "calibration": {"temperature": 0}}, "temperature"),
-        (None, {"cuts": None, "prediction_set": LIKELY, "calibration": {"temperature": float("inf")}}, "temperature"),
+        (
+            None,
+            {"cuts": None, "prediction_set": LIKELY, "calibration": {"temperature": 0}},
+            "temperature",
+        ),
+        (
+            None,
+            {"cuts": None, "prediction_set": LIKELY, "calibration": {"temperature": float("inf")}},
+            "temperature",
+        ),
         (None, {"cuts": None, "prediction_set": LIKELY, "calibration": {"slope": 0}}, "slope"),
-        (None, {"cuts": None, "prediction_set": LIKELY, "calibration": {"intercept": float("nan")}}, "intercept"),
+        (
+            None,
+            {"cuts": None, "prediction_set": LIKELY, "calibration": {"intercept": float("nan")}},
+            "intercept",
+        ),
         (None, {"cuts": None, "prediction_set": LIKELY, "calibration": {"bias": 1}}, "bias"),
         (GRADES, {"cuts": None, "interval": INTERVAL | {"coverage": 1}}, "coverage"),
         (GRADES, {"cuts": None, "interval": INTERVAL | {"coverage": 0}}, "coverage"),
         (GRADES, {"cuts": None, "interval": INTERVAL | {"deviations": 0}}, "deviations"),
         (GRADES, {"cuts": None, "interval": INTERVAL | {"deviations": float("nan")}}, "deviations"),
         (GRADES, {"cuts": None, "interval": INTERVAL | {"deviations": float("inf")}}, "deviations"),
+        (GRADES, {"cuts": None, "interval": INTERVAL | {"coverage": None}}, "half_an_interval"),
+        (GRADES, {"cuts": None, "interval": INTERVAL | {"deviations": None}}, "half_an_interval"),
+        (None, {"cuts": None, "prediction_set": LIKELY | {"coverage": None}}, "partial_set"),
+        (None, {"cuts": None, "prediction_set": LIKELY, "chosen_on": -1}, "chosen_on"),
         (GRADES, {"cuts": None, "interval": INTERVAL | {"width": 1}}, "width"),
     ],
 )
 def test_a_head_that_does_not_fit_the_scale_is_refused(
-    tmp_path: Path, item: dict[str, Any] | None, head: dict[str, Any], reason: str
+    tmp_path: Path, item: dict[str, Any] | None, head: dict[str, Any], fault: str
 ) -> None:
-    with pytest.raises(BadBundle, match=reason):
+    with refused(BadBundle, "bad_metadata", file=METADATA) as caught:
         read_bundle(with_metadata(write_tiny_bundle(tmp_path, item=item), head=head))
+
+    where = caught.value.fields["where"]
+    assert isinstance(where, tuple)
+    assert fault in (caught.value.fields["fault"], *where)
+
+
+def test_a_head_may_promise_nothing(tmp_path: Path) -> None:
+    head = {"cuts": None, "prediction_set": {"coverage": None, "least": 0}, "chosen_on": 8}
+    of_grades = {"cuts": None, "interval": {"coverage": None, "deviations": None}, "chosen_on": 0}
+
+    for item, own in ((None, head), (GRADES, of_grades)):
+        folder = write_tiny_bundle(tmp_path / str(own["chosen_on"]), item=item)
+        found = read_bundle(with_metadata(folder, head=own)).bundle.head
+        assert (found.coverage, found.chosen_on) == (None, own["chosen_on"])
 
 
 @pytest.mark.parametrize("content", ["", "{", "null", "[]", '{"format": 2}'])

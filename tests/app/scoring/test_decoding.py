@@ -114,6 +114,17 @@ def test_the_less_a_grade_varies_the_surer_it_is() -> None:
     assert unsure.interval[1] - unsure.interval[0] == pytest.approx(4 * 4 * sqrt(0.05))
 
 
+def test_where_nothing_is_promised_the_interval_is_the_scale_and_confidence_is_by_the_models_own_variance() -> None:
+    whole = Head(cuts=None, interval=Interval(coverage=None, deviations=None))
+
+    [score, sure] = decode(np.array([[0.5, 0.01], [0.5, 1e-6]], np.float32), GRADES, whole)
+
+    assert whole.coverage is None
+    assert score.interval == sure.interval == (1, 5)
+    assert score.confidence == pytest.approx(normal(1) - normal(-1), abs=1e-5)  # a tenth is one deviation of .1
+    assert sure.confidence > 0.999
+
+
 def test_a_scale_may_begin_below_zero() -> None:
     item = Item(item_id="heat-1", prompt="Why?", scale="continuous", min_score=-2.5, max_score=2.5)
 
