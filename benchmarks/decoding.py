@@ -52,7 +52,8 @@ def of_item(data: ItemData) -> dict[str, float]:
         logits = np.log(raw)
         logits /= choose_temperature(human[placing], logits[placing])
         expected = expected_choice(softmax(logits))
-        cuts = choose_cuts(data.item, human[placing].tolist(), logits[placing])
+        chosen_on = [human[placing].tolist()]
+        [cuts] = choose_cuts(data.item, chosen_on, chosen_on, [logits[placing]])
         ways = {
             "most_probable": raw.argmax(axis=1),
             "rounded": rounded(expected),

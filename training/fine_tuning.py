@@ -172,4 +172,4 @@ def _validate(
 ) -> float:
     contexts, texts = [row.context for row in validation], [row.text for row in validation]
     outputs = outputs_of([network], tokenizer, contexts, texts, config.max_tokens)
-    return figure_of_merit(item, [row.target for row in validation], outputs)
+    return figure_of_merit(item, [row.target for row in validation], outputs, contexts)  # items differ in context

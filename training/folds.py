@@ -12,6 +12,18 @@ from training.config import TrainingConfig
 from training.lesson import Lesson, Texts
 from training.splits import Parts, folded, folds
 from training.students import make_students
+from training.teach import Taught, lessons_of
+
+
+def folds_of(taught: Taught, config: TrainingConfig, cache: Path) -> Outputs | None:
+    """Return outputs out of fold for the fit rows of an item with its own teacher.
+
+    None for items that are calibrated together.
+    """
+    if len(taught.parts) > 1 or config.calibration_folds < 2:
+        return None
+    [parts], [texts], [lesson] = taught.parts, taught.texts, lessons_of(taught, cache)
+    return out_of_fold(parts, texts, lesson, taught.tokenizer, config, cache)
 
 
 def out_of_fold(

@@ -24,15 +24,15 @@ from training.datasets import ItemData
 from training.datasets.responses import MarkedResponse
 from training.evidence import measured
 from training.export import version_of, write_bundle
-from training.folds import out_of_fold
+from training.folds import folds_of
 from training.groups import Group, groups
 from training.lesson import Texts
-from training.measure import agreement_on, pooled_head, pooled_threshold, unfitted
+from training.measure import agreement_on, choose_heads, group_threshold, unfitted
 from training.progress import console
 from training.provenance import is_of, provenance_of
 from training.softlabels import teacher_outputs
 from training.splits import Parts
-from training.teach import Taught, lessons_of, students_of, teach
+from training.teach import Taught, students_of, teach
 
 
 def train(items: Sequence[ItemData], models: Path, config: TrainingConfig, cache: Path) -> Iterator[Bundle]:
@@ -95,8 +95,8 @@ def _make(
     outputs = [
         unfitted(parts, network.outputs, of_folds) for parts, network in zip(taught.parts, networks, strict=True)
     ]
-    head = pooled_head(outputs)
-    threshold = pooled_threshold(outputs, head, config)
+    heads = choose_heads(outputs)
+    threshold = group_threshold(outputs, heads, config)
     limits = learn_limits(taught.parts, taught.tokenizer, config.student.max_tokens)
     drafts = [
         Bundle(
@@ -113,7 +113,7 @@ def _make(
             provenance=provenance_of(group.data_sha256(data), config, made_at),
             sha256={},
         )
-        for own, parts, limit, data in zip(files, taught.parts, limits, group.members, strict=True)
+        for own, parts, head, limit, data in zip(files, taught.parts, heads, limits, group.members, strict=True)
     ]
     students = [Student(draft, network, "") for draft, network in zip(drafts, networks, strict=True)]
     scored = [_scored(student, parts.dev) for student, parts in zip(students, taught.parts, strict=True)]
@@ -143,14 +143,6 @@ def _scored(student: Student, rows: Sequence[MarkedResponse]) -> list[MarkedResp
     return [row for row, own in zip(rows, found, strict=True) if own.condition is None]
 
 
-def folds_of(taught: Taught, config: TrainingConfig, cache: Path) -> Outputs | None:
-    """Out of fold, for the fit rows of an item with its own teacher; None for items that are calibrated together."""
-    if len(taught.parts) > 1 or config.calibration_folds < 2:
-        return None
-    [parts], [texts], [lesson] = taught.parts, taught.texts, lessons_of(taught, cache)
-    return out_of_fold(parts, texts, lesson, taught.tokenizer, config, cache)
-
-
 def teacher_agreements(taught: Taught, rows: Sequence[Sequence[MarkedResponse]], cache: Path) -> list[Agreement | None]:
     """The teacher on these rows of each item, decoded like the students."""
     teacher = taught.teacher
@@ -161,10 +153,10 @@ def teacher_agreements(taught: Taught, rows: Sequence[Sequence[MarkedResponse]],
         context, name = taught.context(parts.item), f"{parts.item.item_id}: teacher"
         return lambda texts: teacher_outputs(teacher, context, texts, name, cache)
 
-    head = pooled_head([unfitted(parts, outputs_for(parts)) for parts in taught.parts])
+    heads = choose_heads([unfitted(parts, outputs_for(parts)) for parts in taught.parts])
     return [
         agreement_on(parts.item, own, decode(outputs_for(parts)([row.text for row in own]), parts.item, head))
-        for parts, own in zip(taught.parts, rows, strict=True)
+        for parts, head, own in zip(taught.parts, heads, rows, strict=True)
     ]
 
 

@@ -1,10 +1,9 @@
-"""Choices made inside train: which figure stops early, where cuts and threshold lie."""
+"""Choices made inside train: which figure stops early, where cuts lie, which agreement is asked for."""
 
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from app.scoring.agreement import (
     MIN_PAIRS,
@@ -15,116 +14,110 @@ from app.scoring.agreement import (
 )
 from app.scoring.decoding import Outputs, expected_choice, softmax
 from app.scoring.item import Item
+from training.within import macro_f1_within, qwk_within
 
-RESAMPLES = 200
-CERTAINTY = NormalDist().inv_cdf(0.95)  # standard errors
-MIN_ACCEPTED = 30  # fewer accepted responses say nothing about agreement
+DOUBT = 20  # responses that, by simulation, say as much of how far expected scores are off as to expect no error
 LEAST_QWK = 0.2  # what expects less of itself is not taken further apart
 MOST_STEPS = 50  # of an iteration that takes some five
 
 
-def figure_of_merit(item: Item, targets: Sequence[float], outputs: Outputs) -> float:
-    """What early stopping goes by; the higher the better.
+def figure_of_merit(
+    item: Item, targets: Sequence[float], outputs: Outputs, items: Sequence[object] | None = None
+) -> float:
+    """Return what early stopping goes by; the higher the better.
 
-    Macro-F1 of the most probable label; for ordered scales the QWK of the expected score, which varies less than that
-    of decoded ones (0 where it is undefined); for grades the RMSE, negative, as a share of the scale.
+    Labels: macro-F1 of the most probable one.  Ordered scales: the QWK of the expected score, which varies less than
+    the QWK of decoded scores (0 where it is undefined).  Grades: the RMSE, negative, as a share of the scale.
+
+    `items` says which item each response is to, where they are several.  Macro-F1 and QWK are then within items: a
+    model that only tells the items apart earns nothing.  `item` stands for all of them: they share a scale.
     """
     if item.is_continuous:
         return -root_mean_squared_error(targets, outputs[:, 0])
+    known = dict.fromkeys(items or ())
+    numbers = [list(known).index(name) for name in items or ()]
     if not item.is_ordered:
-        return macro_f1(targets, outputs.argmax(axis=1))
-    return float(np.nan_to_num(quadratic_weighted_kappa(targets, expected_choice(softmax(outputs)))))
+        chosen = outputs.argmax(axis=1)
+        return macro_f1_within(targets, chosen, numbers) if len(known) > 1 else macro_f1(targets, chosen)
+    expected = expected_choice(softmax(outputs))
+    if len(known) > 1:
+        return float(np.nan_to_num(qwk_within(targets, expected, numbers)))
+    return float(np.nan_to_num(quadratic_weighted_kappa(targets, expected)))
 
 
 def choose_cuts(
-    item: Item, human: Sequence[float], outputs: Outputs, mean: float | None = None
-) -> tuple[float, ...] | None:
-    """Cuts between the scores of ordered scales that reach the highest QWK with a rater which `outputs` let expect.
+    item: Item, marked: Sequence[Sequence[float]], human: Sequence[Sequence[float]], outputs: Sequence[Outputs]
+) -> list[tuple[float, ...] | None]:
+    """Return cuts between the scores of ordered scales for each of several items that share a model; None for labels.
 
-    QWK is 1 - N / D: N is the mean of (h - m)² over all responses, D its mean over all pairs of one response's human
-    and another's machine score.  Their expectations under the outputs' probabilities are both sums over responses, each
-    of its own m alone, so Dinkelbach's iteration (Management Science 13, 1967) finds the ways to score of the smallest
-    ratio.  It gives each response the score nearest to μ + (e - μ) / κ: e its expected score, μ the mean of these, κ
-    the QWK so reached, or LEAST_QWK if that is more.  What models shrink towards the middle is so taken apart again, as
-    far as they are to be relied on.
+    Each argument has an entry an item: all its human scores, the human scores of responses that were not fitted, and
+    the calibrated outputs (responses, choices) of these.
 
-    `outputs` (responses, choices), calibrated, are of responses whose human scores were not fitted; they need none.  A
-    score that is not in `human` is never given.  `mean`: what raters give such responses in the mean, if that is known
-    better than by the outputs; expected scores are shifted to it first.
+    The cuts reach the highest QWK within items that the outputs let expect.  QWK is 1 - N / D: N is the mean of
+    (h - m)² over all responses, D its mean over pairs of responses to one item.  With an item's mean score μ and the
+    expected score e of a response, D - N = 2 · mean((e - μ) (m - μ)) and
+    D = mean(var(h)) + mean((e - μ)²) + mean((m - μ)²).  Both are sums over responses, each of its own m alone, so
+    Dinkelbach's iteration (Management Science 13, 1967) finds the scores of the smallest N / D.  It gives each response
+    the score nearest to μ + (e - μ) / κ: κ is the QWK so reached, or LEAST_QWK if that is more.  It takes apart again
+    what models shrink towards the mean of an item, as far as they are to be relied on.
+
+    μ is the mean of an item's human scores.  Expected scores are shifted first by the mean difference, human less
+    expected: of an item's responses, drawn towards that of all items by DOUBT responses, and this towards 0.  Only
+    responses with a human score count: the mean of others, of weaker learners say, would move the cuts.  A score that
+    is in no item's human scores is never given.
     """
     if not item.is_ordered:
-        return None
-    given = np.unique(np.asarray(human, np.int64))
+        return [None] * len(marked)
+    given = np.unique(np.concatenate([np.asarray(own, np.int64) for own in marked]))
     middles = (given[1:] + given[:-1]) / 2
-    probabilities = softmax(outputs)
-    expected = expected_choice(probabilities)
-    of_outputs, square = expected.mean(), (probabilities @ np.arange(item.choices) ** 2).mean()
-    of_raters = of_outputs if mean is None else mean
+    centres = [float(np.mean(own)) if len(own) else float(given.mean()) for own in marked]
+    probabilities = softmax(np.concatenate(outputs))
+    expected, scores = expected_choice(probabilities), np.concatenate([np.asarray(own, float) for own in human])
+    variance = (probabilities @ np.arange(item.choices) ** 2 - expected**2).mean() if len(expected) else 0.0
+    numbers = np.repeat(np.arange(len(human)), [len(own) for own in human])
+    shifts = _shifts(scores - expected, numbers, len(human))
+    centre = np.array(centres)[numbers]
+    apart = expected + shifts[numbers] - centre
     reached = 1.0  # as rounding has it
     for _ in range(MOST_STEPS):
-        cuts = of_outputs + max(reached, LEAST_QWK) * (middles - of_raters)
-        machine = given[np.searchsorted(cuts, expected, side="right")]
-        covariance = (expected * machine).mean() - of_outputs * machine.mean()
-        spread = square - of_outputs**2 + machine.var() + (of_raters - machine.mean()) ** 2
-        before, reached = reached, 2 * covariance / spread if spread > 0 else 0.0
+        # (responses, cuts): where the cuts of each response's item lie, from that item's mean
+        cuts = reached * (middles - centre[:, None])
+        machine = given[(apart[:, None] >= cuts).sum(axis=1)] - centre
+        spread = variance + (apart**2).mean() + (machine**2).mean() if len(apart) else 0.0
+        qwk = 2 * (apart * machine).mean() / spread if spread > 0 else 0.0
+        before, reached = reached, max(qwk, LEAST_QWK)
         if reached == before:
             break
-    # What is below all that raters gave is reached by every expected score, what is above by none.
+    lower = [own - shift for own, shift in zip(centres, shifts.tolist(), strict=True)]
+    return [_around(item, given, start + reached * (middles - own)) for start, own in zip(lower, centres, strict=True)]
+
+
+def _shifts(errors: NDArray[np.float64], numbers: NDArray[np.int64], items: int) -> NDArray[np.float64]:
+    """Return (items,): how far expected scores are to be shifted, from errors, human less expected."""
+    of_all = errors.sum() / (len(errors) + DOUBT)
+    rows = np.bincount(numbers, minlength=items)
+    return np.asarray(of_all + np.bincount(numbers, errors - of_all, items) / (rows + DOUBT))
+
+
+def _around(item: Item, given: NDArray[np.int64], cuts: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return a cut between each two neighbours of the scale, from those between the scores that were given.
+
+    Every expected score reaches the cuts below all scores given, and none those above.
+    """
     around = [0.0, *np.clip(cuts, 0.0, item.choices).tolist(), float(item.choices)]
     return tuple(around[number] for number in np.searchsorted(given, np.arange(item.choices - 1), side="right"))
 
 
-def target_for(item: Item, pairs: Sequence[tuple[float, float]], default: float, human_margin: float) -> float:
-    """Agreement wanted of accepted scores, as `choose_threshold` takes it: the human raters' own less a margin; the
-    default with fewer than MIN_PAIRS.  `pairs`: two raters' scores of responses, those of several items as shares of
-    their scales.
+def target_for(
+    item: Item, pairs: Sequence[tuple[float, float]], items: Sequence[int], default: float, human_margin: float
+) -> float:
+    """Return the agreement wanted of accepted scores: the human raters' own less a margin.
+
+    It is theirs within items, as `choose_threshold` measures the machine's; the default with fewer than MIN_PAIRS.
+    `pairs`: two raters' scores of responses, grades as shares of their scale; `items`: the number of each one's item.
     """
     if len(pairs) < MIN_PAIRS:
         return default
     first, second = [a for a, _ in pairs], [b for _, b in pairs]
-    own = quadratic_weighted_kappa(first, second) if item.is_ordered else exact_agreement(first, second)
+    own = qwk_within(first, second, items) if item.is_ordered else exact_agreement(first, second)
     return default if np.isnan(own) else own - human_margin
-
-
-def choose_threshold(
-    confidence: ArrayLike, human: ArrayLike, machine: ArrayLike, target: float, *, ordered: bool
-) -> float | None:
-    """The lowest confidence from which all more confident scores reach the target, or None if no MIN_ACCEPTED do.
-
-    What must reach it is their QWK, or of labels without order their exact agreement, less what it may be off: the
-    lower end of a one-sided 95 % interval (normal, standard errors by bootstrap).  The lowest confidence of many that
-    seem to reach a target would often not reach it again.
-    """
-    c, h, m = (np.asarray(values, float) for values in (confidence, human, machine))
-    order = np.argsort(-c, kind="stable")
-    c, h, m = c[order], h[order], m[order]
-    if not len(c):
-        return None
-    drawn = np.random.default_rng(0).multinomial(len(c), np.full(len(c), 1 / len(c)), RESAMPLES)
-    error = np.std([curve(h, m, ordered=ordered, times=times) for times in drawn], axis=0)
-    last_of_equals = np.append(np.diff(c) != 0, True)
-    reached = (curve(h, m, ordered=ordered) - CERTAINTY * error >= target) & last_of_equals
-    reached &= np.arange(1, len(c) + 1) >= MIN_ACCEPTED
-    return float(c[np.flatnonzero(reached)[-1]]) if reached.any() else None
-
-
-def curve(
-    human: NDArray[np.float64],
-    machine: NDArray[np.float64],
-    *,
-    ordered: bool,
-    times: NDArray[np.int64] | None = None,
-) -> NDArray[np.float64]:
-    """(responses,): QWK, or exact agreement, of the first 1, 2, ... responses, each counted so many `times` (once);
-    NaN where it is undefined.
-    """
-    w = np.ones(len(human)) if times is None else times.astype(float)
-    n = np.cumsum(w)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        if not ordered:
-            return np.asarray(np.cumsum(w * (human == machine)) / n)
-        mean_h, mean_m = np.cumsum(w * human) / n, np.cumsum(w * machine) / n
-        covariance = np.cumsum(w * human * machine) / n - mean_h * mean_m
-        variances = np.cumsum(w * human**2) / n - mean_h**2 + np.cumsum(w * machine**2) / n - mean_m**2
-        denominator = variances + (mean_h - mean_m) ** 2
-        return np.where(denominator > 1e-12, 2 * covariance / denominator, np.nan)

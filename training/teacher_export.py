@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -27,19 +28,17 @@ from training.datasets import ItemData
 from training.errors import BadConfig
 from training.export import version, write_sealed
 from training.groups import groups
-from training.measure import Unfitted, agreement_on, pooled_head, pooled_threshold
+from training.measure import Unfitted, agreement_on, choose_heads, group_threshold, unfitted
 from training.onnx_encoder import to_onnx
 from training.progress import console
 from training.provenance import is_of, provenance_of
 from training.quantise import dynamic_int8
 from training.selection import figure_of_merit
 from training.splits import Parts
-from training.targets import targets
 from training.teach import Taught, teach
 from training.teacher import FineTuned
 
 LOSS = 0.01  # of the figure of merit that int8 may cost
-UNLABELLED = 300  # texts that cuts are placed on, beside the validation part
 Precision = Literal["float32", "int8"]
 
 
@@ -84,10 +83,10 @@ def export_teacher(
     merit = {name: _merit(own) for name, own in found.items()}
     precision: Precision = "int8" if merit["int8"] >= merit["float32"] - loss else "float32"
     console.print(f"{title}: teacher on validation {merit['float32']:.3f}, in int8 {merit['int8']:.3f}")
-    head = pooled_head(found[precision])
-    threshold = pooled_threshold(found[precision], head, config)
+    heads = choose_heads(found[precision])
+    threshold = group_threshold(found[precision], heads, config)
     items = []
-    for parts in taught.parts:
+    for parts, head in zip(taught.parts, heads, strict=True):
         outputs = networks[precision].outputs(taught.context(parts.item), [row.text for row in parts.dev])
         items.append(
             TaughtItem(
@@ -118,15 +117,15 @@ def export_teacher(
 
 
 def _unfitted(taught: Taught, parts: Parts, network: TeacherNetwork) -> Unfitted:
-    context = taught.context(parts.item)
-    validation = network.outputs(context, [row.text for row in parts.validation])
-    return Unfitted(parts, validation, network.outputs(context, parts.unlabelled[:UNLABELLED]))
+    return unfitted(parts, partial(network.outputs, taught.context(parts.item)))
 
 
 def _merit(found: list[Unfitted]) -> float:
-    """Of all items together."""
-    human = np.concatenate([targets(own.parts.item, [row.value for row in own.parts.validation]) for own in found])
-    return figure_of_merit(found[0].parts.item, human.tolist(), np.concatenate([own.validation for own in found]))
+    """Return the figure of merit within items, over all of them."""
+    human = np.concatenate([own.human for own in found])
+    outputs = np.concatenate([own.outputs for own in found])
+    items = [own.parts.item.item_id for own in found for _ in own.rows]
+    return figure_of_merit(found[0].parts.item, human.tolist(), outputs, items)
 
 
 def _exported_before(home: Path, data_sha256: str, config: TrainingConfig) -> TeacherBundle | None:

@@ -17,10 +17,9 @@ from app.scoring.item import Item
 from tests.training.data import GRADES, ITEM, LABELS, item_data, some_items
 from training.config import DistillationConfig, StudentConfig, TextConfig, TrainingConfig
 from training.datasets.responses import MarkedResponse
-from training.folds import out_of_fold, touched
+from training.folds import folds_of, out_of_fold, touched
 from training.groups import groups
 from training.lesson import Lesson, Texts, lesson_for, texts_for
-from training.run import folds_of
 from training.splits import Parts
 from training.students import make_students
 from training.targets import targets

@@ -22,7 +22,7 @@ from training.config import TrainingConfig
 from training.datasets import ItemData
 from training.errors import OverBudget, TooFewRows
 from training.evidence import measured
-from training.measure import Unfitted, agreement_on, pooled_threshold
+from training.measure import Unfitted, agreement_on, group_threshold
 from training.run import go_live, train
 from training.splits import split
 
@@ -165,9 +165,9 @@ def test_confidence_is_calibrated_on_what_students_of_parts_said(
 
     def watched(group: list[Unfitted], *arguments: object) -> object:
         pooled.append(sum(len(own.outputs) for own in group))
-        return pooled_threshold(group, *arguments)  # type: ignore[arg-type]
+        return group_threshold(group, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(run_module, "pooled_threshold", watched)
+    monkeypatch.setattr(run_module, "group_threshold", watched)
     train_item(item_data(), folder / "again", config, folder / "cache")
 
     assert pooled == [120]  # validation and, out of fold, all that was fitted

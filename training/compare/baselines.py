@@ -39,7 +39,7 @@ def _linear(parts: Parts, budget: int | None) -> Competitor:
         fold = Linear(parts.item, [texts[number] for number in fit], target[fit], budget)
         held_out[rest] = fold.outputs([texts[number] for number in rest])
     whole = Parts(parts.item, (), parts.marked, parts.dev, ())
-    out_of_fold = Unfitted(whole, held_out, np.zeros((0, columns(parts.item))))
+    out_of_fold = Unfitted(whole, held_out)
     runtimes = partial(_runtimes, model)
     return Competitor(model.outputs, model.parameters, seconds, runtimes, out_of_fold)
 

@@ -8,7 +8,7 @@ from app.scoring.bundle import Head
 from app.scoring.decoding import Outputs
 from training.compare.settings import Part
 from training.config import TrainingConfig
-from training.measure import Unfitted, pooled_head, unfitted
+from training.measure import Unfitted, choose_heads, unfitted
 from training.teach import Taught
 
 Score = Callable[[Sequence[str]], Outputs]  # texts → (texts, columns)
@@ -54,11 +54,12 @@ class Contestant:
     timed: bool = True
 
 
-def head_of(contest: Contest, competitors: Sequence[Competitor]) -> Head:
-    """Chosen for every contestant as for the students that serve."""
-    if competitors[0].head is not None:
-        return competitors[0].head
-    return pooled_head(
+def heads_of(contest: Contest, competitors: Sequence[Competitor]) -> list[Head]:
+    """Return a head for each competitor, chosen as for the students that serve."""
+    ready = [own.head for own in competitors if own.head is not None]
+    if ready:
+        return ready
+    return choose_heads(
         [
             made.out_of_fold or unfitted(parts, made.outputs)
             for made, parts in zip(competitors, contest.taught.parts, strict=True)

@@ -50,11 +50,12 @@ def _best_epochs(contest: Contest, seed: int, distillation: dict[str, object]) -
 
 
 def _on_validation(taught: Taught, made: Sequence[Competitor]) -> float:
-    """The figure of merit over the validation parts of all items."""
+    """Return the figure of merit within items, over the validation parts of all."""
     validated = [(own, parts) for own, parts in zip(made, taught.parts, strict=True) if parts.validation]
     outputs = [own.outputs([row.text for row in parts.validation]) for own, parts in validated]
     target = [targets(parts.item, [row.value for row in parts.validation]) for _, parts in validated]
-    return figure_of_merit(taught.items[0], np.concatenate(target).tolist(), np.concatenate(outputs))
+    items = [parts.item.item_id for _, parts in validated for _ in parts.validation]
+    return figure_of_merit(taught.items[0], np.concatenate(target).tolist(), np.concatenate(outputs), items)
 
 
 def _with_epochs(config: TrainingConfig, seed: int, times: int, distillation: dict[str, object]) -> TrainingConfig:

@@ -10,7 +10,7 @@ from app.scoring.decoding import Outputs, decode, distribution
 from app.scoring.item import Item
 from training.cache import key_of
 from training.compare import baselines, distilled, encoders, tinybert
-from training.compare.contest import Competitor, Contest, Contestant, head_of
+from training.compare.contest import Competitor, Contest, Contestant, heads_of
 from training.compare.figures import CONSTANT, STUDENT
 from training.compare.latency import FULL, Effort, milliseconds
 from training.compare.results import Found, ItemResult, Seed, Timing, read_result, write_result
@@ -22,15 +22,16 @@ from training.progress import console
 from training.splits import split
 from training.teach import teach
 
-FORMAT = 4  # of the keys: raised when contestants, or how all are decoded, change
+FORMAT = 5  # of the keys: raised when contestants, or how all are decoded, change
 SEEDS = 3  # of what is seeded, if nobody says otherwise
 TIMED_ITEMS = 3  # of a group: its networks are of one size
 
 TEACHER, TINY_BERT = "teacher", "tiny_bert"
 SPLIT: tuple[Part, ...] = ("split",)
-TAUGHT: tuple[Part, ...] = ("split", "unlabelled", "teacher")
-LABELS_ALONE: tuple[Part, ...] = ("split", "unlabelled", "student", "distillation")
+TAUGHT: tuple[Part, ...] = ("split", "teacher")
+LABELS_ALONE: tuple[Part, ...] = ("split", "student", "distillation")
 PUBLISHED: tuple[Part, ...] = (*LABELS_ALONE, "teacher", "soft_weight")
+PRUNED: tuple[Part, ...] = (*TAUGHT, "unlabelled", "augmented")
 CONTESTANTS = (
     Contestant(CONSTANT, "the commonest score", False, baselines.constant, SPLIT, timed=False),
     Contestant("tf_idf", "TF-IDF, linear", False, baselines.linear, SPLIT),
@@ -38,7 +39,7 @@ CONTESTANTS = (
     Contestant("human_labels", "student, human labels alone", True, distilled.human_labels, LABELS_ALONE),
     Contestant("published_loss", "student, published loss alone", True, distilled.published_loss, PUBLISHED),
     Contestant(STUDENT, "student, full recipe", True, distilled.full_recipe, EVERY_PART),
-    Contestant(TINY_BERT, "TinyBERT-class, distilled", False, tinybert.tiny_berts, (*TAUGHT, "augmented")),
+    Contestant(TINY_BERT, "TinyBERT-class, distilled", False, tinybert.tiny_berts, PRUNED),
     Contestant(TEACHER, "teacher", False, encoders.teachers, TAUGHT),
 )
 TITLES = {contestant.name: contestant.title for contestant in CONTESTANTS}
@@ -136,7 +137,7 @@ class _GroupResults:
                     seeds={seed: absent},
                 )
             return
-        head = head_of(contest, made)
+        heads = heads_of(contest, made)
         for number, own in enumerate(made):
             parts, result = contest.taught.parts[number], self.results[number]
             outputs = own.outputs([row.text for row in parts.dev])
@@ -146,7 +147,7 @@ class _GroupResults:
             if before is not None and before.key == key:
                 found.seeds, found.timings = before.seeds, before.timings
             found.seeds[seed] = Seed(
-                values=_values(outputs, parts.item, head),
+                values=_values(outputs, parts.item, heads[number]),
                 predictions=np.round(distribution(outputs, parts.item), 3).tolist(),
             )
             result.found[contestant.name] = found
@@ -166,12 +167,15 @@ def _time(contest: Contest, of_group: _GroupResults, effort: Effort) -> None:
     """All contestants of an item together, at the first seed, each in every precision it runs in."""
     untimed = of_group.untimed
     made = {c.name: c.make(contest, 0) for c in of_group.contestants if c.timed} if untimed else {}
-    heads = {name: head_of(contest, own) for name, own in made.items() if own}
+    heads = {name: heads_of(contest, own) for name, own in made.items() if own}
     for number in untimed:
         parts = contest.taught.parts[number]
         texts = [row.text for row in parts.dev]
         runtimes = {(name, r.name): r for name, own in made.items() if own for r in own[number].runtimes()}
-        served = {f"{name} {kind}": _served(r.outputs, parts.item, heads[name]) for (name, kind), r in runtimes.items()}
+        served = {
+            f"{name} {kind}": _served(r.outputs, parts.item, heads[name][number])
+            for (name, kind), r in runtimes.items()
+        }
         times = milliseconds(served, texts, effort)
         timings: dict[str, dict[str, Timing]] = {name: {} for name, _ in runtimes}
         for (name, kind), runtime in runtimes.items():
@@ -180,7 +184,7 @@ def _time(contest: Contest, of_group: _GroupResults, effort: Effort) -> None:
                 bytes=runtime.bytes,
                 alone_ms=round(alone, 4),
                 batched_ms=round(batched, 4),
-                values=_values(runtime.outputs(texts), parts.item, heads[name]),
+                values=_values(runtime.outputs(texts), parts.item, heads[name][number]),
             )
         of_group.note_timings(number, timings)
 

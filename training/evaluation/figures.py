@@ -22,15 +22,14 @@ from app.scoring.item import Item
 from app.scoring.judgement import Judgement, LiveItem
 from training.datasets.responses import MarkedResponse
 from training.evaluation.bootstrap import interval
+from training.evaluation.coverage import coverage_curve
 from training.evaluation.fairness import Fairness, fairness
 from training.evaluation.truescore import prmse
 from training.evidence import Pair, agreement_of, correct, flagged
-from training.selection import curve
 
 BANDS = 4  # of responses by their length
 WORST = 20
 Values = NDArray[np.float64]
-POINTS = 60  # of the curve of agreement against coverage, at most
 
 
 class Figures(BaseModel):
@@ -66,7 +65,12 @@ class ItemFigures(Figures):
     )
     fallback: Fallback | None
     threshold: float | None
-    coverage_promised: float | None
+    coverage_promised: float | None = Field(
+        description="Of human scores, in prediction sets or intervals; None where too few responses were there."
+    )
+    chosen_on: int | None = Field(
+        description="Marked responses of train that calibration, sets, cuts and threshold rest on; None: not recorded."
+    )
     responses: int
     not_scorable: int
     automatic: int = Field(description="Scores that stood without a person, in the mode that the item is live in.")
@@ -120,6 +124,7 @@ def figures_of(
         fallback=live.active.fallback,
         threshold=bundle.threshold,
         coverage_promised=bundle.head.coverage,
+        chosen_on=bundle.head.chosen_on,
         responses=len(rows),
         not_scorable=sum(own.decision == "not_scorable" for own in judged),
         by_rule=sum(own.by_rule is not None for own in judged),
@@ -136,7 +141,7 @@ def figures_of(
         scores=tuple(item.names()),
         confusion=_confusion(item, human, machine),
         calibration=reliability([pair.score.confidence for pair in found], correct(item, found)) if found else [],
-        coverage_curve=_coverage_curve(item, found),
+        coverage_curve=coverage_curve(item, found),
         bands=_bands(item, found),
         length_correlation=_length_correlation(found, machine - human) if item.is_ordered else None,
         fairness=_fairness(item, found, human, machine),
@@ -166,22 +171,6 @@ def _confusion(item: Item, human: Values, machine: Values) -> tuple[tuple[int, .
     return tuple(
         tuple(int(((human == h) & (machine == m)).sum()) for m in range(item.choices)) for h in range(item.choices)
     )
-
-
-def _coverage_curve(item: Item, found: Sequence[Pair]) -> list[tuple[float, float]]:
-    """At POINTS places, from a twentieth of the responses on."""
-    if not found:
-        return []
-    ranked = sorted(found, key=lambda pair: -pair.score.confidence)
-    human = np.array([pair.row.value for pair in ranked], float)
-    machine = np.array([pair.score.value for pair in ranked], float)
-    agreement = curve(human, machine, ordered=item.is_ordered)
-    places = np.unique(np.linspace(max(1, len(found) // 20), len(found), POINTS).astype(int))
-    return [
-        (float(place / len(found)), float(agreement[place - 1]))
-        for place in places
-        if not np.isnan(agreement[place - 1])
-    ]
 
 
 def _bands(item: Item, found: Sequence[Pair]) -> list[Band]:

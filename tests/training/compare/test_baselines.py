@@ -11,7 +11,7 @@ from app.scoring.item import Item
 from tests.training.compare.contests import an_untaught_contest, dev_texts
 from tests.training.data import GRADES, ITEM, LABELS, item_data, marked
 from training.compare.baselines import constant, linear, linear_within_budget
-from training.compare.contest import head_of
+from training.compare.contest import heads_of
 from training.config import PARAMETER_BUDGET
 from training.datasets import ItemData
 from training.datasets.responses import MarkedResponse
@@ -80,7 +80,7 @@ def test_linear_models_learn(item: Item) -> None:
     contest = an_untaught_contest(data)
     competitors = linear_within_budget(contest, 0)
 
-    scores = decode(competitors[0].outputs(dev_texts(contest)), item, head_of(contest, competitors))
+    scores = decode(competitors[0].outputs(dev_texts(contest)), item, heads_of(contest, competitors)[0])
 
     human, machine = [row.value for row in data.dev], [score.value for score in scores]
     if item.is_continuous:
@@ -112,7 +112,7 @@ def test_one_score_throughout_is_given_to_all(item: Item) -> None:
     contest = an_untaught_contest(replace(data, train=tuple(replace(row, value=value) for row in data.train)))
 
     for competitors in (linear(contest, 0), linear_within_budget(contest, 0), constant(contest, 0)):
-        scores = decode(competitors[0].outputs(["anything", ""]), item, head_of(contest, competitors))
+        scores = decode(competitors[0].outputs(["anything", ""]), item, heads_of(contest, competitors)[0])
         assert [score.value for score in scores] == pytest.approx([value, value])
 
 
@@ -121,7 +121,7 @@ def test_two_rows_are_enough(item: Item) -> None:
     contest = an_untaught_contest(data_of(item, ["warm air", "cold air"], [1, 3]))
 
     competitors = linear_within_budget(contest, 0)
-    [score] = decode(competitors[0].outputs(["warm air"]), item, head_of(contest, competitors))
+    [score] = decode(competitors[0].outputs(["warm air"]), item, heads_of(contest, competitors)[0])
 
     assert competitors[0].out_of_fold is not None
     assert competitors[0].out_of_fold.validation.shape == (2, 2 if item.is_continuous else 4)
@@ -134,7 +134,7 @@ def test_one_row_is_enough_where_other_items_have_more(item: Item) -> None:
     contest = an_untaught_contest(item_data(8, item=item), few)
 
     competitors = linear(contest, 0)
-    [score] = decode(competitors[1].outputs(["cold air"]), item, head_of(contest, competitors))
+    [score] = decode(competitors[1].outputs(["cold air"]), item, heads_of(contest, competitors)[1])
 
     assert score.value == 3
 
@@ -195,7 +195,7 @@ def test_dev_rows_and_unlabelled_text_decide_nothing() -> None:
 
     made = [linear(contest, 0) for contest in contests]
 
-    assert head_of(contests[0], made[0]) == head_of(contests[1], made[1])
+    assert heads_of(contests[0], made[0]) == heads_of(contests[1], made[1])
     texts = [row.text for row in data.dev]
     assert (made[0][0].outputs(texts) == made[1][0].outputs(texts)).all()
 
@@ -206,7 +206,7 @@ def test_the_constant_is_the_commonest_score_or_the_mean_grade() -> None:
 
     [of_points], [of_grades] = constant(points, 0), constant(grades, 0)
 
-    assert [s.value for s in decode(of_points.outputs(["x", "y"]), ITEM, head_of(points, [of_points]))] == [3, 3]
+    assert [s.value for s in decode(of_points.outputs(["x", "y"]), ITEM, heads_of(points, [of_points])[0])] == [3, 3]
     assert of_points.parameters == 4
     assert of_grades.outputs(["x"])[0, 0] == pytest.approx((3 - 1) / 5)  # as a share of the scale from 1 to 6
 
