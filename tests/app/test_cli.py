@@ -68,13 +68,13 @@ def test_grades_are_scored_to_a_file(settings: Set, tmp_path: Path) -> None:
     assert points.fields["score"] == "2"
 
 
-def test_a_bad_row_stops_all_before_anything_is_written(settings: Set, tmp_path: Path) -> None:
+def test_a_bad_row_stops_all_before_anything_is_written(commands: Commands, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("item_id,response\nheat-1,warm\nheat-9,warm\nheat-1\n")
 
-    code, _, error = scorelet(settings, "score", tmp_path / "in.csv", "--out", tmp_path / "out.csv")
+    with refused(BadRows, "bad_rows") as caught:
+        commands("score", tmp_path / "in.csv", "--out", tmp_path / "out.csv")
 
-    assert code == 1
-    assert "in.csv:4: fewer fields than columns" in error
+    assert [(error.file.name, error.line) for error in caught.value.errors] == [("in.csv", 4)]
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -86,13 +86,13 @@ def test_a_bad_row_stops_all_before_anything_is_written(settings: Set, tmp_path:
         (("bundle", "check", "heat-9"), UnknownItem, "unknown_item"),
         (("bundle", "check", "../heat-1"), UnknownItem, "unknown_item"),
         (("bundle", "gate", "heat-9"), UnknownItem, "unknown_item"),
-        (("bundle", "gate", "heat-1", "v9"), WorkFailed, ""),
-        (("bundle", "gate", "heat-1", "../heat-1"), WorkFailed, ""),
-        (("bundle", "activate", "heat-1", "v9", "--by", "Ana"), WorkFailed, ""),
-        (("bundle", "activate", "heat-1", "--auto", "--by", "Ana", "--reason", " "), BadUsage, ""),
-        (("bundle", "activate", "heat-1", "--auto", "--by", "Ana"), BadUsage, ""),
-        (("bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "worse"), WorkFailed, ""),
-        (("bundle", "activate", "heat-1", "--by", " "), BadUsage, ""),
+        (("bundle", "gate", "heat-1", "v9"), WorkFailed, "no_such_version"),
+        (("bundle", "gate", "heat-1", "../heat-1"), WorkFailed, "no_such_version"),
+        (("bundle", "activate", "heat-1", "v9", "--by", "Ana"), WorkFailed, "no_such_version"),
+        (("bundle", "activate", "heat-1", "--auto", "--by", "Ana", "--reason", " "), BadUsage, "reason_needed"),
+        (("bundle", "activate", "heat-1", "--auto", "--by", "Ana"), BadUsage, "reason_needed"),
+        (("bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "worse"), WorkFailed, "no_previous"),
+        (("bundle", "activate", "heat-1", "--by", " "), BadUsage, "name_needed"),
         (("keys", "list"), WorkFailed, "database_empty"),
         (("items", "--models", "/nowhere"), WorkFailed, "no_items"),
         (("doctor",), WorkFailed, "things_to_mend"),
