@@ -72,7 +72,7 @@ def answered(reply: Any) -> None:
     assert reply.status_code < 500, reply.text
     if reply.status_code >= 400:
         assert reply.headers["content-type"] == "application/problem+json"
-        assert {*reply.json()} <= {"type", "title", "status", "detail", "errors"}
+        assert {*reply.json()} <= {"type", "code", "title", "status", "detail", "errors"}
         assert len(reply.content) < 5000
 
 
