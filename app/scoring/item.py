@@ -1,12 +1,13 @@
 """An item: one question with its scale, rubric and references, and the feedback that its teacher wrote for scores."""
 
+import math
 import re
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.scoring.scale import Scale, is_number
+from app.scoring.scale import Scale
 from app.scoring.text import Format, checked_text
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
@@ -68,7 +69,7 @@ class Item(Scale):
         known = self.names()
         for key in self.feedback or ():
             if self.is_continuous:
-                if not is_number(key) or not self.has_score(float(key)):
+                if not _is_number(key) or not self.has_score(float(key)):
                     raise PydanticCustomError(
                         "feedback_for_no_grade",
                         "feedback for '{key}': not a grade from {min_score} to {max_score}",
@@ -94,3 +95,11 @@ class Item(Scale):
             return bank.get(self.name(value))
         reached = {self.merit(float(key)): key for key in bank if self.merit(float(key)) <= self.merit(value)}
         return bank[reached[max(reached)]] if reached else None
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a text is a finite number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

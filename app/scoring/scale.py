@@ -1,6 +1,5 @@
 """A scale: the scores that are possible, which of them is the best, and their place in a gradebook."""
 
-import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -258,11 +257,3 @@ class Scale(BaseModel):
 
 def _unfit(code: str, message: str, scale: Scale, **fields: Any) -> PydanticCustomError:
     return PydanticCustomError(code, message, {"scale": scale.scale} | fields)
-
-
-def is_number(text: str) -> bool:
-    """Return whether a text is a finite number."""
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
