@@ -138,10 +138,11 @@ def test_what_is_too_little_is_said_before_anything_is_trained(
     few = replace(item_data(), item=ITEM.model_copy(update={"item_id": "few-1"}), train=())
     config = tiny_config if share is None else tiny_config.model_copy(update={"learning_curve": (share,)})
 
-    code = "no_marked_responses"
-    with refused(TooFewRows, code, item_id="few-1" if share is None else "heat-1", share=share):
+    code, named = ("too_few_to_validate", "heat-1") if share else ("no_marked_responses", "few-1")
+    with refused(TooFewRows, code, share=share) as caught:
         train_all([item_data(), few] if share is None else [item_data()], tmp_path, config)
 
+    assert named in (caught.value.fields.get("item_id"), caught.value.fields.get("group"))
     assert not (tmp_path / "cache").exists()
 
 
