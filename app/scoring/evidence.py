@@ -78,20 +78,35 @@ class Evidence(Figures):
 
     @property
     def worst_recall(self) -> float | None:
-        """Of the scores with LEAST_RESPONSES or more."""
-        return min((own.recall for own in self.recalls.values() if own.n >= LEAST_RESPONSES), default=None)
+        """Return the least recall of the scores with LEAST_RESPONSES or more."""
+        return None if self.least_recalled is None else self.least_recalled.recall
+
+    @property
+    def least_recalled(self) -> Recall | None:
+        """Return the recall, with its n, of the score that is recalled least, of those with LEAST_RESPONSES or more."""
+        frequent = [own for own in self.recalls.values() if own.n >= LEAST_RESPONSES]
+        return min(frequent, key=lambda own: own.recall, default=None)
 
     @property
     def junk_accepted(self) -> float | None:
         """Over all junk."""
-        junk = [own for own in self.attacks.values() if own.junk]
-        n = sum(own.n for own in junk)
-        return sum(own.accepted * own.n for own in junk) / n if n else None
+        n = self.junk_tried
+        return sum(own.accepted * own.n for own in self.attacks.values() if own.junk) / n if n else None
+
+    @property
+    def junk_tried(self) -> int:
+        """Return how many texts of junk were tried."""
+        return sum(own.n for own in self.attacks.values() if own.junk)
 
     def worst_group(self, least: int) -> float | None:
-        """The largest difference of standardised means, either way, of groups with so many responses."""
-        found = [abs(own.dsm) for own in self.groups.values() if own.dsm is not None and own.n >= least]
-        return max(found, default=None)
+        """Return the largest difference of standardised means, either way, of groups with so many responses."""
+        worst = self.group_at_worst(least)
+        return None if worst is None or worst.dsm is None else abs(worst.dsm)
+
+    def group_at_worst(self, least: int) -> GroupFigures | None:
+        """Return the figures of that group."""
+        found = [own for own in self.groups.values() if own.dsm is not None and own.n >= least]
+        return max(found, key=lambda own: abs(own.dsm or 0.0), default=None)
 
 
 def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike) -> float:

@@ -50,6 +50,7 @@ class Check(BaseModel):
     limit: float | None
     passed: bool
     note: str = ""
+    n: int | None = Field(default=None, description="Responses, or junk texts, that `measured` rests on.")
 
 
 class Gate(BaseModel):
@@ -90,33 +91,33 @@ def _checks(
     name = "QWK" if ordered else "exact agreement"
     own, human = (agreement.qwk, agreement.human_qwk) if ordered else (agreement.exact, agreement.human_exact)
     yield _check("marked responses", agreement.n, least=policy.min_responses)
-    yield _check(name, own, least=policy.min_agreement)
+    yield _check(name, own, least=policy.min_agreement, n=agreement.n)
     if human is None:
         alike = agreement.human_exact is not None  # Raters did score twice, but their QWK is undefined.
         note = "all that raters gave is alike" if alike else f"fewer than {MIN_PAIRS} responses have two raters"
         yield Check(rule=f"{name} below raters'", measured=None, limit=None, passed=True, note=note)
     else:
         below = None if own is None else human - own
-        yield _check(f"{name} below raters'", below, most=policy.max_degradation)
+        yield _check(f"{name} below raters'", below, most=policy.max_degradation, n=agreement.human_n)
     if ordered:
         smd = None if agreement.smd is None else abs(agreement.smd)
-        yield _check("standardised mean difference", smd, most=policy.max_smd)
-        group = evidence.worst_group(policy.min_group)
-        if group is None:
+        yield _check("standardised mean difference", smd, most=policy.max_smd, n=agreement.n)
+        group, worst = evidence.worst_group(policy.min_group), evidence.group_at_worst(policy.min_group)
+        if worst is None:
             yield Check(
                 rule="difference of groups", measured=None, limit=None, passed=True,
                 note=f"no group of {policy.min_group} responses or more",
             )  # fmt: skip
         else:
-            yield _check("difference of groups", group, most=policy.max_group_difference)
+            yield _check("difference of groups", group, most=policy.max_group_difference, n=worst.n)
     if evidence.recalls:
-        recall = evidence.worst_recall
+        recall = evidence.least_recalled
         if recall is None:
             yield Check(rule="worst recall", measured=None, limit=None, passed=True, note="no score is frequent enough")
         else:
-            yield _check("worst recall", recall, least=policy.min_recall)
-    yield _check("calibration error", evidence.ece, most=policy.max_ece)
-    yield _check("junk accepted", evidence.junk_accepted, most=policy.max_junk)
+            yield _check("worst recall", recall.recall, least=policy.min_recall, n=recall.n)
+    yield _check("calibration error", evidence.ece, most=policy.max_ece, n=evidence.n)
+    yield _check("junk accepted", evidence.junk_accepted, most=policy.max_junk, n=evidence.junk_tried or None)
     over_long = _check("over-long responses", flagged.get("over_long", 0.0), most=policy.max_over_long)
     yield over_long if over_long.passed else over_long.model_copy(update={"note": "raise student.max_tokens"})
     found = threshold is not None
@@ -124,12 +125,14 @@ def _checks(
     yield Check(rule="threshold", measured=_rounded(threshold), limit=None, passed=found, note=note)
 
 
-def _check(rule: str, measured: float | None, least: float | None = None, most: float | None = None) -> Check:
-    """At least, or at most; what was not measured is not passed."""
+def _check(
+    rule: str, measured: float | None, least: float | None = None, most: float | None = None, n: int | None = None
+) -> Check:
+    """Return a rule of at least, or at most.  A figure that was not measured does not pass."""
     value = _rounded(measured)
     passed = value is not None and (least is None or value >= least) and (most is None or value <= most)
     note = "" if value is not None else "not measured"
-    return Check(rule=rule, measured=value, limit=least if most is None else most, passed=passed, note=note)
+    return Check(rule=rule, measured=value, limit=least if most is None else most, passed=passed, note=note, n=n)
 
 
 def _rounded(value: float | None) -> float | None:
@@ -137,13 +140,19 @@ def _rounded(value: float | None) -> float | None:
 
 
 def lines(gate: Gate) -> list[tuple[str, str, str, str]]:
-    """Rule, measured, limit, verdict: for a table."""
+    """Return rule, measured with its n, limit and verdict of each rule: for a table."""
     return [
         (
             check.rule,
-            "-" if check.measured is None else f"{check.measured:g}",
+            _measured(check),
             "-" if check.limit is None else f"{check.limit:g}",
             ("passed" if check.passed else "FAILED") + (f": {check.note}" if check.note else ""),
         )
         for check in gate.checks
     ]
+
+
+def _measured(check: Check) -> str:
+    if check.measured is None:
+        return "-"
+    return f"{check.measured:g}" if check.n is None else f"{check.measured:g} (n = {check.n:,})"

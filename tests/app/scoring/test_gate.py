@@ -257,9 +257,32 @@ def test_a_table_shows_every_rule_and_what_failed() -> None:
 
     assert [rule for rule, *_ in rows] == RULES
     assert rows[0] == ("marked responses", "100", "100", "passed")
-    assert rows[1] == ("QWK", "0.6543", "0.7", "FAILED")
+    assert rows[1] == ("QWK", "0.6543 (n = 100)", "0.7", "FAILED")
     assert rows[2] == ("QWK below raters'", "-", "-", f"passed: fewer than {MIN_PAIRS} responses have two raters")
     assert ("calibration error", "-", "0.1", "FAILED: not measured") in rows
+
+
+def test_each_figure_stands_with_the_number_that_it_rests_on() -> None:
+    evidence = {
+        "n": 90,
+        "recalls": {"0": Recall(n=25, recall=0.5), "1": Recall(n=65, recall=0.9), "2": Recall(n=2, recall=0.0)},
+        "groups": a_group(101, 0.01) | {"gender=m": GroupFigures(n=300, dsm=0.0, mean_difference=0, agreement=None)},
+    }
+
+    found = gate(agreement={"human_n": 37}, evidence=evidence)
+
+    assert [(own.rule, own.n) for own in found.checks] == [
+        ("marked responses", None),  # a number itself
+        ("QWK", 100),
+        ("QWK below raters'", 37),
+        ("standardised mean difference", 100),
+        ("difference of groups", 101),
+        ("worst recall", 25),
+        ("calibration error", 90),
+        ("junk accepted", 50),
+        ("over-long responses", None),
+        ("threshold", None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,7 @@ def test_every_rule_of_the_gate_stands_with_what_was_measured(tmp_path: Path) ->
     for check in found.gate.checks:
         place = cells.index(check.rule, cells.index("rule"))
         numbers = ["-" if number is None else f"{number:g}" for number in (check.measured, check.limit)]
+        numbers[0] += "" if check.n is None or check.measured is None else f" (n = {check.n})"
         assert cells[place + 1 : place + 3] == numbers
         assert cells[place + 3].startswith("passed")
 
