@@ -5,8 +5,10 @@ from shutil import rmtree
 import pytest
 from starlette.testclient import TestClient
 
+from app.storage.database import connect, upgrade
 from tests.app.api.claims import BOTH, assert_problem, body
 from tests.app.conftest import ITEMS, PATIENT, Locked, MakeKey, Serve, Sql
+from tests.conftest import Postgres
 from tests.waiting import HANGS, until
 
 
@@ -214,3 +216,21 @@ def test_a_damaged_database_is_not_ready_once_a_score_was_not_taken(client: Test
     ready = client.get("/readyz")
 
     assert (ready.status_code, ready.json()["database_code"]) == (503, "database_takes_no_writes")
+
+
+def test_a_database_that_cannot_hold_every_character_is_not_ready_and_named_at_the_start(
+    serve: Serve, postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = postgres.create("narrow", "template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
+    try:
+        engine = connect(url)
+        upgrade(engine)  # as an earlier version would have done
+        engine.dispose()
+
+        client = serve(database_url=url)
+
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["database_code"]) == (503, "database_encoding")
+        assert "LATIN1" in caplog.text
+    finally:
+        postgres.drop("narrow")
