@@ -1,6 +1,6 @@
-"""Teachers at work in the service: a bounded pool of threads, a bounded queue, a time limit.
+"""Ask teachers within bounds: a pool of threads, a queue, a time limit.
 
-Nothing here can fail a score: what cannot be asked, or not in time, goes to a person.
+Nothing here can fail a score: a response that no teacher scores in time goes to a person.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ Outcome = Literal["answered", "full", "late", "failed"]
 
 
 class TeacherPool:
-    """Asks teachers.  One for all items of a process."""
+    """Asks the teachers of all items of a process."""
 
     def __init__(self, *, workers: int, queue: int, timeout: float) -> None:
         """`queue`: responses that may wait beside those being scored; `timeout`: seconds for one, waiting included."""
@@ -32,7 +32,7 @@ class TeacherPool:
 
     @property
     def taken(self) -> int:
-        """Responses that wait or are being scored."""
+        """Return the number of responses that wait or are being scored."""
         return self._taken
 
     async def ask(self, second: SecondScorer, response: str) -> Score | None:
@@ -76,16 +76,16 @@ class TeacherPool:
         self._taken += 1
         work.add_done_callback(partial(self._leave, asyncio.get_running_loop()))
         try:
-            # Of work that is begun only the waiting ends; its place is free when it is done.
+            # A time-out ends the waiting, not the work: the place is free when the work is done.
             return "answered", await asyncio.wait_for(asyncio.wrap_future(work), self._timeout)
         except TimeoutError:
             return "late", None
         except Exception as error:
-            log.error("the teacher %s failed: %s", second.title, type(error).__name__)  # its words may hold the text
+            log.error("the teacher %s failed: %s", second.title, type(error).__name__)  # its message may hold the text
             return "failed", None
 
     def _leave(self, loop: asyncio.AbstractEventLoop, _: Future[Score]) -> None:
-        """Gives a place back, on the loop's own thread, when its work is done or was never begun."""
+        """Free a place, on the loop's own thread, when its work is done or was never begun."""
         with suppress(RuntimeError):  # the loop is closed: the service ends
             loop.call_soon_threadsafe(self._left)
 
@@ -93,5 +93,5 @@ class TeacherPool:
         self._taken -= 1
 
     def close(self) -> None:
-        """What waits is dropped; what is begun ends by itself."""
+        """Drop the work that waits; work that is begun ends by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)

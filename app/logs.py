@@ -1,4 +1,4 @@
-"""The log: one JSON object a line, on standard error.  No line has what a caller sent, nor what an exception says."""
+"""Write the log: one JSON object a line, on standard error.  No line has a caller's words or an exception's message."""
 
 import json
 import logging
@@ -30,19 +30,19 @@ class JsonFormatter(logging.Formatter):
 
 
 def type_and_place(error: BaseException) -> str:
-    """Type and place of an exception.  Its message may quote a response."""
+    """Return type and place of an exception.  Its message may quote a response."""
     frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
     return f"{type(error).__name__} at {' < '.join(f'{own.filename}:{own.lineno}' for own in reversed(frames))}"
 
 
 def leave_out_place_and_thread() -> None:
-    """Where a record was made, by which thread and process: Python's logging HOWTO, Optimization."""
+    """Spare each record its place, thread and process, as Python's logging HOWTO advises under Optimization."""
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def config(level: str) -> dict[str, Any]:
-    """For logging.config.dictConfig: ours and uvicorn's own lines alike; `level` of both."""
+    """Return a configuration for logging.config.dictConfig; `level` is that of our lines and of uvicorn's."""
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -1,4 +1,4 @@
-"""The application: what is built once, and what holds it."""
+"""Build the application, and the objects that live as long as it does."""
 
 import hashlib
 import logging
@@ -54,7 +54,7 @@ class CannotStart(CodedError):
 
 
 class OpenToTheNetwork(CannotStart):
-    """No key is made, and the service was to listen where others can reach it."""
+    """No key is made, and the service was told to listen where other machines reach it."""
 
 
 def create_app(settings: Settings | None = None, waits: Waits = USUAL) -> FastAPI:
@@ -151,7 +151,7 @@ def is_open(engine: Engine, host: str) -> bool:
 
 
 def tell_of_a_clock_set_back(engine: Engine) -> None:
-    """The log is in the order of time: what is scored under a wrong clock stands where nobody looks for it."""
+    """Log an error where the clock is behind the newest score: the log is in the order of time."""
     with Session(engine) as session:
         made = newest(session)
     if made is not None and made > datetime.now(UTC) + timedelta(minutes=1):
@@ -161,7 +161,7 @@ def tell_of_a_clock_set_back(engine: Engine) -> None:
 
 
 def _desk(settings: Settings, engine: Engine) -> Desk:
-    """The feedback models, which write down what comes of every text."""
+    """Return the feedback models; each keeps the outcome of every text in the database."""
 
     async def deliver(task: Task, outcome: Outcome) -> None:
         said = told(task, outcome)
@@ -197,7 +197,7 @@ def _reasons(active: Release) -> str:
 
 
 def _activations(registry: Registry, desk: Desk) -> list[SeenActivation]:
-    """Of items, and of feedback models as `_feedback/<name>`."""
+    """Return the activations of items, and of feedback models as `_feedback/<name>`."""
     named: dict[str, Release] = {item_id: live.active for item_id, live in dict(registry.live).items()}
     named |= {f"{FOLDER}/{name}": active for name, active in desk.actives.items()}
     shadows = {name: active.shadow for name, active in named.items() if isinstance(active, Active) and active.shadow}

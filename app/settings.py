@@ -1,4 +1,4 @@
-"""What an operator may set, by environment variables `SCORELET_…`.  README lists them all."""
+"""Settings of an operator, by environment variables `SCORELET_…`.  README lists them all."""
 
 import difflib
 import ipaddress

@@ -1,4 +1,4 @@
-"""Who may call: keys and scopes, and the open service on loopback while no key was ever made."""
+"""Admit callers: by key and scope, or on loopback while no key was ever made."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -73,7 +73,7 @@ def take(caller: Caller, state: State, responses: int) -> None:
 
 
 def _is_local(request: Request) -> bool:
-    """Both ends and the name asked for are this machine's, and no proxy says that it passes a call on.
+    """Return whether both ends and the host name are this machine's, and no proxy says that it passes a call on.
 
     A proxy here that says nothing looks like a local caller: README asks for a key before any proxy.
     """
@@ -87,7 +87,7 @@ def _is_local(request: Request) -> bool:
 
 
 def having(*scopes: keys.Scope) -> Callable[[Request, State, Credentials], Awaitable[Caller]]:
-    """A dependency: `caller_of`, and in the OpenAPI document that a key is wanted.  Raises Unauthorized, Forbidden."""
+    """Return `caller_of` as a dependency that also shows in the OpenAPI document.  Raises Unauthorized, Forbidden."""
 
     async def check(request: Request, state: StateDep, _: Credentials) -> Caller:
         return await caller_of(request, state, *scopes)

@@ -1,4 +1,4 @@
-"""Every error as RFC 9457 problem details.  The one table from named errors to statuses is here."""
+"""Turn every error into RFC 9457 problem details.  The table from named errors to statuses is here."""
 
 import logging
 import math
@@ -119,7 +119,7 @@ def reply(found: Problem, headers: dict[str, str] | None = None) -> JSONResponse
 
 
 def install(app: FastAPI) -> None:
-    """Every way to fail gets its problem; what was not foreseen is logged by type and place, never by content."""
+    """Answer every error with its problem.  An unforeseen error is logged by type and place, never by content."""
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: ApiError) -> JSONResponse:
@@ -148,6 +148,6 @@ def install(app: FastAPI) -> None:
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For a route's `responses`: these statuses carry a Problem.  By hand, for of `model` FastAPI makes plain JSON."""
+    """Return a route's `responses` with a Problem for each status.  FastAPI would make plain JSON of a `model`."""
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     return {status: {"content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}

@@ -1,4 +1,4 @@
-"""The engine, and the schema brought to a revision."""
+"""Make the engine, and bring the schema to a revision."""
 
 import importlib.util
 import os
@@ -26,7 +26,7 @@ POOL = {"pool_size": 10, "max_overflow": 40}  # one for each of 40 threads, for 
 
 
 class BadUrl(ValueError):
-    """No URL of SQLite in a file or of PostgreSQL.  The message does not repeat it: it may hold a password."""
+    """A URL names neither SQLite in a file nor PostgreSQL.  The message does not repeat it: it may hold a password."""
 
 
 def connect(url: str, synchronous: Literal["FULL", "NORMAL"] = "FULL", locked: float = USUAL.lock) -> Engine:
@@ -75,7 +75,7 @@ def _prepare_sqlite(synchronous: str, connection: Any, _: object) -> None:
 
 
 def insert_if_new(engine: Engine, table: type[DeclarativeBase]) -> Any:
-    """INSERT … ON CONFLICT DO NOTHING in the database's own dialect: a unique constraint decides who came first."""
+    """Return INSERT … ON CONFLICT DO NOTHING in the database's dialect: a unique constraint decides who came first."""
     dialect = sqlite if engine.dialect.name == "sqlite" else postgresql
     return dialect.insert(table).on_conflict_do_nothing()
 
@@ -134,7 +134,7 @@ def head_revision() -> str | None:
 
 
 def migrations_folder() -> Path:
-    """Where `migrations` is installed, in a checkout or in site-packages."""
+    """Return the folder where `migrations` is installed, in a checkout or in site-packages."""
     spec = importlib.util.find_spec("migrations")
     if spec is None or spec.origin is None:
         raise FileNotFoundError("the package `migrations` is not installed beside `app`")

@@ -27,7 +27,7 @@ def create(
     responses_a_minute: int | None = None,
     replaces: str | None = None,
 ) -> tuple[ApiKey, str]:
-    """The stored key and the secret that is shown once."""
+    """Make a key; return its row and the secret, which is shown once."""
     secret = secrets.token_urlsafe(32)
     key = ApiKey(
         id=uuid7(),
@@ -45,12 +45,12 @@ def create(
 
 
 def find(session: Session, hashed: str) -> ApiKey | None:
-    """By the hash of 256 random bits: an index look-up, so there is nothing to time."""
+    """Find a key by the hash of its 256 random bits: an index look-up, so that its time tells nothing."""
     return session.scalar(select(ApiKey).where(ApiKey.sha256 == hashed))
 
 
 def any_made(session: Session) -> bool:
-    """Whether a key was ever made, revoked ones included: from then on the service is closed."""
+    """Return whether a key was ever made, revoked keys included: from then on the service is closed."""
     return session.scalar(select(ApiKey.id).limit(1)) is not None
 
 
@@ -59,7 +59,7 @@ def every(session: Session) -> Sequence[ApiKey]:
 
 
 def revoke(session: Session, key_id: str) -> bool:
-    """Whether there was such a key; revoking twice keeps the first time."""
+    """Revoke a key; return whether there was one.  Revoking twice keeps the first time."""
     key = session.get(ApiKey, key_id)
     if key is None:
         return False
@@ -68,8 +68,9 @@ def revoke(session: Session, key_id: str) -> bool:
 
 
 def rotate(session: Session, key_id: str, overlap: timedelta) -> tuple[ApiKey, str] | None:
-    """A new key that may do the same; the old one works for as long as `overlap` says, or to its own end if that is
-    sooner.  None where there is no such key, or it does not work any more.
+    """Make a key with the rights of another, which works for `overlap` longer, or to its own end if that is sooner.
+
+    Return None where there is no key to replace, or it does not work any more.
     """
     old, now = session.get(ApiKey, key_id), datetime.now(UTC)
     if old is None or old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
@@ -81,14 +82,14 @@ def rotate(session: Session, key_id: str, overlap: timedelta) -> tuple[ApiKey, s
 
 
 def first_of(session: Session, key: ApiKey) -> str:
-    """The id of the key that began the line of those that each replace another: one caller, whatever its key."""
+    """Return the id of the first key of a line in which each key replaces another: a line is one caller."""
     while key.replaces is not None and (before := session.get(ApiKey, key.replaces)) is not None:
         key = before
     return key.id
 
 
 def _life(session: Session, key: ApiKey) -> timedelta | None:
-    """How long it was to live: rotation has brought forward the end of all but the last of its line."""
+    """Return how long a key was meant to live: rotation brings forward the end of all but the last of a line."""
     followers = select(ApiKey).order_by(ApiKey.id.desc()).limit(1)
     while (after := session.scalar(followers.where(ApiKey.replaces == key.id))) is not None:
         key = after
