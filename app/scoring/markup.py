@@ -59,6 +59,8 @@ MARK = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 GIVEN = re.compile(r"""([^\s"'<>/=]++)(\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>]++))?+""", re.ASCII)
+RAISED = re.compile(r"[+\-\u2212\u2013]?[0-9]+(?:[.,][0-9]+)?")  # an exponent: ordinals (1st) and ions (2+) are none
+LONGEST_ENTITY = 34
 ENTITY = re.compile(r"&(#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,7}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
@@ -76,12 +78,13 @@ class Mark:
 def plain_text(sent: str) -> str:
     """Return the text that the learner wrote.  A text without mark-up comes back unchanged.
 
-    Starts and ends of blocks become one space, other tags vanish.  Entities that end in `;` are decoded once.  With
-    any mark-up, the white space at both ends goes too.
+    Starts and ends of blocks become one space, other tags vanish; before a number that is raised over a digit, a
+    letter or a bracket stands `^`.  Entities that end in `;` are decoded once.  With any mark-up, the white space at
+    both ends goes too.
     """
     if "<" not in sent and "&" not in sent:
         return sent
-    runs = [ENTITY.sub(lambda entity: _character(entity[0], entity[1]), run) for run in _runs(sent)]
+    runs = [_decoded(run) for run in _runs(sent)]
     if runs == [sent]:
         return sent
     return " ".join(text for run in runs if (text := run.strip())).replace("\xa0", " ")  # an editor's `&nbsp;` too
@@ -92,7 +95,9 @@ def _runs(sent: str) -> list[str]:
     marks = list(find_marks(sent)) if "<" in sent else []
     last_end = {mark.name: number for number, mark in enumerate(marks) if mark.ends}
     started: set[str] = set()  # elements that need an end tag, and have a start tag that is mark-up
-    runs, pieces, done = [], [], 0
+    runs, pieces, done = [], list[str](), 0
+    base = ""  # the last text of the run that is not empty
+    raised: int | None = None  # the place of a superscript among the pieces of the run
     for number, mark in enumerate(marks):
         name = mark.name
         if name in LETTERS or name in WORDS:
@@ -104,10 +109,27 @@ def _runs(sent: str) -> list[str]:
             started.add(name)
         pieces.append(sent[done : mark.start])
         done = mark.stop
+        base = pieces[-1] or base
         if name in BLOCKS:
             runs.append("".join(pieces))
-            pieces = []
+            pieces, base, raised = [], "", None
+        elif name == "sup" and not mark.ends:
+            raised = len(pieces) if _bears(base) else None
+        elif name == "sup" and raised is not None:
+            if RAISED.fullmatch(_decoded("".join(pieces[raised:])).strip()):
+                pieces.insert(raised, "^")
+            raised = None
     return [*runs, "".join([*pieces, sent[done:]])]
+
+
+def _bears(base: str) -> bool:
+    """Return whether a number raised behind the text is an exponent of it."""
+    last = _decoded(base[-LONGEST_ENTITY:])[-1:]
+    return last.isalnum() or last in (")", "]", "}")
+
+
+def _decoded(text: str) -> str:
+    return ENTITY.sub(lambda entity: _character(entity[0], entity[1]), text)
 
 
 def find_marks(sent: str) -> Iterator[Mark]:

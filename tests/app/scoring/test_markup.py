@@ -73,6 +73,16 @@ def test_200_texts_with_signs_of_mathematics_and_chemistry_stay() -> None:
         ("warm</p>", "warm"),
         ("</div>", ""),
         ("H<sub>2</sub>O", "H2O"),  # no space
+        ("10<sup>3</sup> kg", "10^3 kg"),  # as learners write it without an editor
+        ("m<SUP>2</SUP>s<sup>-1</sup>, 10<sup>&minus;3,5</sup>", "m^2s^-1, 10^−3,5"),
+        ('(a<sub>1</sub>+b)<sup><span lang="en">2</span></sup>', "(a1+b)^2"),
+        ("<i>x</i><sup>2</sup> + &alpha;<sup> 2 </sup>", "x^2 + α^ 2"),
+        ("1<sup>st</sup>, Ca<sup>2+</sup>, SO<sub>4</sub><sup>2&minus;</sup>", "1st, Ca2+, SO42−"),
+        (
+            "the isotope <sup>14</sup>C; 10^<sup>3</sup>",
+            "the isotope 14C; 10^3",
+        ),  # raised over nothing, or said
+        ("<p>10</p><sup>3</sup> 1<sup>2<br>3</sup> 4<sup>5", "10 3 12 3 45"),  # of another block, divided, unclosed
         ("wa<b>rm</b> <i>air</i>", "warm air"),
         ("<b>x<b>y</b>", "xy"),
         ('<b class="x">y', '<b class="x">y'),  # a letter without its end tag
@@ -206,7 +216,7 @@ def calls_of(action: Callable[[str], Any], text: str) -> int:
     [
         "<", "<p ", "&", "<b>", "</b>", "<b></b>", "<p>", "<!--", "<!-- -->", "-->", "<p a", "<p a='", "<p a=' b='",
         "<p a='' b='\"' c=\"", "<style>", "<script>x</script>", "<xml>", "<![if ", "<?xml ", "<!doctype ", "</", "&#",
-        "&amp;", "&lt", "<p\n", "<time>", "<o:p>",
+        "&amp;", "&lt", "<p\n", "<time>", "<o:p>", "<sup></sup>", "1<sup>2</sup>", "<sup>",
     ],
 )  # fmt: skip
 def test_the_work_grows_with_the_length_and_no_faster(unit: str) -> None:
