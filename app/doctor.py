@@ -4,7 +4,6 @@ import ipaddress
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
@@ -13,7 +12,7 @@ from app.feedback.desk import live_feedback
 from app.scoring.registry import Registry
 from app.settings import Settings, is_loopback
 from app.storage import keys
-from app.storage.database import BadUrl, connect, head_revision
+from app.storage.database import BadUrl, connect, file_of, head_revision
 from app.storage.health import exposed_files, schema_problem, write_problem
 from app.storage.trouble import Trouble
 from app.storage.upgrading import rehearse
@@ -143,7 +142,7 @@ def _durability(engine: Engine, settings: Settings, least_free: int) -> Iterator
             names = " ".join(map(str, exposed))
             what = f"any user of this machine can read what learners wrote: {names}"
             yield _bad("database_readable_by_others", what, f"chmod 600 {names}")
-        free = shutil.disk_usage(Path(engine.url.database or ".").absolute().parent).free
+        free = shutil.disk_usage(file_of(engine).parent).free
         what = f"{free // 2**20} MiB are free for it"
         if free >= least_free:
             yield _good("disk_free", what)

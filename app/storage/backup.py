@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, func, inspect, select, text
 
-from app.storage.database import head_revision, upgrade_within
+from app.storage.database import file_of, head_revision, upgrade_within
 from app.storage.health import database_errors, files_of, schema_problem
 from app.storage.tables import Base
 from app.storage.trouble import DatabaseTrouble, Trouble
@@ -41,7 +41,7 @@ def dump(engine: Engine, folder: Path) -> dict[str, int]:
 
 def holds_rows(engine: Engine) -> bool:
     """Return whether the database has a row in any of scorelet's tables, or cannot be read."""
-    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).exists():
+    if engine.dialect.name == "sqlite" and not file_of(engine).exists():
         return False
     try:
         with engine.connect() as connection:
@@ -86,7 +86,7 @@ def _check_sqlite(connection: sqlite3.Connection) -> dict[str, int]:
 
 @contextmanager
 def _loaded_sqlite(engine: Engine, folder: Path, rows: dict[str, int]) -> Iterator[None]:
-    target = Path(str(engine.url.database)).absolute()
+    target = file_of(engine)
     staged = target.with_name(f".{target.name}.restored")
     engine.dispose()
     try:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
@@ -72,6 +73,12 @@ def _prepare_postgres(locked: float, connection: Any, _: object) -> None:
 def _prepare_sqlite(synchronous: str, connection: Any, _: object) -> None:
     for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def file_of(engine: Engine) -> Path:
+    """Return the file of a SQLite database, whether the URL names it by path or by SQLite's own `file:` URI."""
+    name = str(engine.url.database)
+    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name).absolute()
 
 
 def insert_if_new(engine: Engine, table: type[DeclarativeBase]) -> Any:

@@ -1,12 +1,12 @@
 """Erased rows taken out of the database's files, too, as far as SQL reaches; and where copies remain."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
+from app.storage.database import file_of
 from app.storage.health import files_of
 from app.storage.trouble import DatabaseTrouble, Trouble
 
@@ -38,7 +38,7 @@ _DISK = {
 
 def _rewrite_sqlite(engine: Engine) -> None:
     """VACUUM copies every row that is left into fresh pages; the checkpoint leaves nothing in the `-wal` file."""
-    file = Path(str(engine.url.database)).absolute()
+    file = file_of(engine)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         try:
             connection.exec_driver_sql("PRAGMA secure_delete=ON")

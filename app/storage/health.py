@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, Insert, insert, inspect, literal, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.storage.database import file_of
 from app.storage.ids import uuid7
 from app.storage.tables import Base, LoggedPrediction
 from app.storage.trouble import UPGRADE, Trouble
@@ -63,9 +64,9 @@ def encoding_problem(connection: Connection) -> Trouble | None:
 
 def exposed_files(engine: Engine) -> list[Path]:
     """Return the files of a SQLite database that any user of this machine can read."""
-    if engine.dialect.name != "sqlite" or not engine.url.database or os.name != "posix":
+    if engine.dialect.name != "sqlite" or os.name != "posix":
         return []
-    file = Path(engine.url.database).absolute()
+    file = file_of(engine)
     if not all(_mode(folder) & stat.S_IXOTH for folder in file.parents):
         return []
     return [path for path in files_of(file) if path.exists() and _mode(path) & stat.S_IROTH]
@@ -134,9 +135,9 @@ def _why(engine: Engine, error: Exception) -> tuple[dict[str, object], str]:
     """
     name = type(error).__name__
     state = getattr(getattr(error, "orig", error), "sqlstate", None)
-    if engine.dialect.name != "sqlite" or not engine.url.database:
+    if engine.dialect.name != "sqlite":
         return {"why": name, "sqlstate": state}, f"{name} {state}" if state else name
-    file = Path(engine.url.database).absolute()
+    file = file_of(engine)
     if not file.parent.is_dir():
         return {"why": "no_folder"}, "its folder does not exist"
     if file.exists() and not os.access(file, os.W_OK):

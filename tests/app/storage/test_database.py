@@ -12,6 +12,7 @@ from app.storage.database import (
     SILENT_SERVER,
     connect,
     downgrade,
+    file_of,
     head_revision,
     migrations_folder,
     upgrade,
@@ -130,6 +131,17 @@ def test_a_sqlite_file_is_made_for_this_user_alone(engine: Engine, tmp_path: Pat
         os.umask(before)
 
     assert modes == dict.fromkeys(("empty.db", "empty.db-wal", "empty.db-shm"), 0o600)
+
+
+@pytest.mark.parametrize("name", ["a b.db", "file:a%20b.db?uri=true"])
+def test_the_file_of_a_url_is_the_opened_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = connect(f"sqlite:///{name}")
+    with engine.connect() as connection:
+        [row] = connection.exec_driver_sql("PRAGMA database_list")
+    engine.dispose()
+
+    assert file_of(engine) == Path(row[2]) == tmp_path / "a b.db"
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
