@@ -71,9 +71,9 @@ def test_the_gate_of_the_newest_version_is_shown_without_making_it_live(
 
     assert rules_of(capsys.readouterr().out) == {
         "marked responses": ["40", "1000", "FAILED"],
-        "QWK": ["0.9", "0.7", "passed"],
+        "QWK": ["0.9", "(n", "=", "40)", "0.7", "passed"],
         "QWK below raters'": ["0.05", "0.1", "passed"],
-        "junk accepted": ["0", "0.05", "passed"],
+        "junk accepted": ["0", "(n", "=", "50)", "0.05", "passed"],
         "threshold": ["0.8", "-", "passed"],
     }
     assert released(models)[0] == FIRST
