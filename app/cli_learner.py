@@ -1,16 +1,18 @@
-"""`scorelet learner …`: the rows of one learner, exported or erased."""
+"""`scorelet learner …`: learners' rows, exported or erased."""
 
 import json
 import re
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy import Engine
 
 from app.console import BadUsage, ready_database, say, settings_or_fail, write_privately
 from app.storage.erasure import rewrite
-from app.storage.learners import erase, pseudonym, rows_of
+from app.storage.learners import erase, expire, pseudonym, rows_of
 
 HASH = re.compile("[0-9a-f]{64}")
 KEPT = (
@@ -18,7 +20,7 @@ KEPT = (
     "a caller that noted a prediction id beside the learner must erase its own note"
 )
 
-learner = typer.Typer(no_args_is_help=True, help="One learner's rows: export or erase them.")
+learner = typer.Typer(no_args_is_help=True, help="Learners' rows: export or erase them.")
 Learner = Annotated[
     str,
     typer.Argument(
@@ -37,13 +39,28 @@ def learner_erase(learner: Learner, is_id: IsId = False) -> None:
     harm.
     """
     learner_hash = _pseudonym(learner, is_id)
+    _erased("erase", {"pseudonym": learner_hash}, lambda engine: erase(engine, learner_hash))
+
+
+@learner.command("expire")
+def learner_expire(
+    days: Annotated[int, typer.Argument(metavar="DAYS", min=1, max=36500, help="Age from which words are erased.")],
+) -> None:
+    """Erase the words and pseudonyms of all learners in rows older than so many days, as `erase` does."""
+    before = datetime.now(UTC) - timedelta(days=days)
+    which = {"before": before.isoformat(timespec="seconds")}
+    _erased("expire", which, lambda engine: expire(engine, before))
+
+
+def _erased(command: str, which: dict[str, str], work: Callable[[Engine], dict[str, int]]) -> None:
+    """Erase rows, write their tables anew, and print a receipt."""
     with ready_database() as engine:
-        counts = erase(engine, learner_hash)
+        counts = work(engine)
         remains = rewrite(engine, sorted(counts))
     receipt = {
-        "receipt": "scorelet learner erase",
+        "receipt": f"scorelet learner {command}",
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "pseudonym": learner_hash,
+        **which,
         "database": engine.dialect.name,
         "erased": counts,
         "kept": KEPT,

@@ -44,15 +44,14 @@ def erase(engine: Engine, learner_hash: str) -> dict[str, int]:
     Feedback that is still being written is refused when it comes: its row is there already.
     """
     with transaction(engine) as connection:
-        lock = select(LoggedPrediction.prediction_id).where(LoggedPrediction.learner_hash == learner_hash)
-        connection.execute(lock.with_for_update())
-        _refuse_pending_feedback(connection, learner_hash)
-        counts = {IdempotencyClaim.__tablename__: _delete_claims(connection, learner_hash)}
-        for table in (GeneratedFeedback, HumanMark):  # before the predictions, by which they are found
-            counts[table.__tablename__] = _empty(connection, table, table.prediction_id.in_(_of(learner_hash)))
-        found = LoggedPrediction.learner_hash == learner_hash
-        counts[LoggedPrediction.__tablename__] = _empty(connection, LoggedPrediction, found)
-    return dict(sorted(counts.items()))
+        claims = _holds_a_result(connection, learner_hash)
+        return _erase(connection, LoggedPrediction.learner_hash == learner_hash, claims)
+
+
+def expire(engine: Engine, before: datetime) -> dict[str, int]:
+    """Erase the words and pseudonyms of all learners in rows made before a time, as `erase` does."""
+    with transaction(engine) as connection:
+        return _erase(connection, LoggedPrediction.created_at < before, IdempotencyClaim.created_at < before)
 
 
 def rows_of(engine: Engine, learner_hash: str) -> dict[str, list[dict[str, Any]]]:
@@ -70,6 +69,17 @@ def rows_of(engine: Engine, learner_hash: str) -> dict[str, list[dict[str, Any]]
     return tables | {IdempotencyClaim.__tablename__: claims}
 
 
+def _erase(connection: Connection, found: ColumnElement[bool], claims: ColumnElement[bool]) -> dict[str, int]:
+    ids = select(LoggedPrediction.prediction_id).where(found)
+    connection.execute(ids.with_for_update())
+    _refuse_pending_feedback(connection, ids)
+    counts = {IdempotencyClaim.__tablename__: connection.execute(delete(IdempotencyClaim).where(claims)).rowcount}
+    for table in (GeneratedFeedback, HumanMark):  # before the predictions, by which they are found
+        counts[table.__tablename__] = _empty(connection, table, table.prediction_id.in_(ids))
+    counts[LoggedPrediction.__tablename__] = _empty(connection, LoggedPrediction, found)
+    return dict(sorted(counts.items()))
+
+
 def _of(learner_hash: str) -> Select[str]:
     return select(LoggedPrediction.prediction_id).where(LoggedPrediction.learner_hash == learner_hash)
 
@@ -83,9 +93,9 @@ def _empty(connection: Connection, table: type[Base], where: ColumnElement[bool]
     return connection.execute(update(table).where(where, has_any).values(values)).rowcount
 
 
-def _refuse_pending_feedback(connection: Connection, learner_hash: str) -> None:
+def _refuse_pending_feedback(connection: Connection, ids: Select[str]) -> None:
     known = exists().where(GeneratedFeedback.prediction_id == LoggedPrediction.prediction_id)
-    pending = _of(learner_hash).where(LoggedPrediction.feedback_withheld == "pending", ~known)
+    pending = ids.where(LoggedPrediction.feedback_withheld == "pending", ~known)
     row = {
         "created_at": datetime.now(UTC),
         "feedback_withheld": NOTHING_WRITTEN,
@@ -96,10 +106,6 @@ def _refuse_pending_feedback(connection: Connection, learner_hash: str) -> None:
     rows = [{"prediction_id": prediction_id} | row for prediction_id in connection.scalars(pending)]
     if rows:
         connection.execute(insert(GeneratedFeedback), rows)
-
-
-def _delete_claims(connection: Connection, learner_hash: str) -> int:
-    return connection.execute(delete(IdempotencyClaim).where(_holds_a_result(connection, learner_hash))).rowcount
 
 
 def _holds_a_result(connection: Connection, learner_hash: str) -> ColumnElement[bool]:

@@ -213,6 +213,24 @@ def test_feedback_that_is_written_after_the_erasure_is_not_kept(serve: Serve, en
     assert client.get(f"/predictions/{sent['prediction_id']}").json()["feedback_withheld"] == "erased"
 
 
+def test_what_is_older_than_some_days_is_erased_by_the_same(
+    address: str, commands: Commands, sql: Sql, dialect: str, tmp_path: Path
+) -> None:
+    plant(address, sql)
+    old = f"response LIKE '{MARKERS[ANNA]}%'"
+    sql(f"UPDATE predictions SET created_at = '2000-01-01 00:00:00' WHERE {old}")  # noqa: S608
+    old = f"idempotency_key LIKE '{MARKERS[ANNA]}%' OR idempotency_key = 'both'"
+    sql(f"UPDATE idempotency_claims SET created_at = '2000-01-01 00:00:00' WHERE {old}")  # noqa: S608
+
+    first, again = (json.loads(commands("learner", "expire", 1)) for _ in range(2))
+
+    assert first["erased"]["predictions"] == first["erased"]["idempotency_claims"] == CALLS + 1
+    assert set(again["erased"].values()) == {0}
+    assert in_tables(sql, MARKERS[ANNA]) == 0
+    assert in_files(sql, dialect, tmp_path, MARKERS[ANNA]) == []
+    assert in_tables(sql, MARKERS[BEN]) > 40
+
+
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_who_still_reads_the_file_as_it_was_is_told_of_and_the_command_is_repeated(
     address: str, commands: Commands, outside: Engine, sql: Sql, database_url: str, tmp_path: Path
