@@ -27,7 +27,7 @@ class TeacherPool:
         self.outcomes: Counter[Outcome] = Counter()
         self._places = workers + queue
         self._taken = 0
-        self._workers, self._timeout = workers, timeout
+        self._workers, self.timeout = workers, timeout
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="teacher")
 
     @property
@@ -67,7 +67,7 @@ class TeacherPool:
     async def _asked(self, second: SecondScorer, response: str) -> tuple[Outcome, Score | None]:
         if self._taken >= self._places:
             return "full", None
-        if self._timeout <= 0:
+        if self.timeout <= 0:
             return "late", None
         try:
             work = self._threads.submit(second.score, response)
@@ -77,7 +77,7 @@ class TeacherPool:
         work.add_done_callback(partial(self._leave, asyncio.get_running_loop()))
         try:
             # A time-out ends the waiting, not the work: the place is free when the work is done.
-            return "answered", await asyncio.wait_for(asyncio.wrap_future(work), self._timeout)
+            return "answered", await asyncio.wait_for(asyncio.wrap_future(work), self.timeout)
         except TimeoutError:
             return "late", None
         except Exception as error:

@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import NullPool, create_engine, text
 
 from app.storage.database import connect, upgrade
 from tests.training.data import FILLERS, IDEAS
 from tests.waiting import until
+
+# How long a case takes says how busy the machine is.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 EMPTY, MIGRATED = "template1", "migrated"
 _numbers = itertools.count()

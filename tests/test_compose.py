@@ -18,6 +18,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from app.settings import Settings
+from tests.waiting import HANGS
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE, COMPOSE, EXAMPLE = ((ROOT / n).read_text() for n in ("Dockerfile", "docker-compose.yml", ".env.example"))
@@ -204,7 +205,7 @@ def test_the_health_check_follows_readyz(status: int, healthy: bool, monkeypatch
     with answering(status) as port:
         monkeypatch.setenv("SCORELET_PORT", str(port))
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # a school's proxy is not asked
-        done = subprocess.run([sys.executable, *arguments], capture_output=True, timeout=30, check=False)
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, timeout=HANGS, check=False)
 
     assert (done.returncode == 0) is healthy, done.stderr
 

@@ -11,6 +11,7 @@ import pytest
 from tests.editors import FORMS
 from tests.programs import run, serving
 from tests.tiny import write_tiny_bundle
+from tests.waiting import HANGS
 
 PLAIN = "warm air. air < 3"
 TEXTS = [
@@ -23,7 +24,7 @@ def post(address: str, path: str, body: Any) -> Any:
     request = urllib.request.Request(  # noqa: S310  # our own address
         f"{address}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=HANGS) as reply:  # noqa: S310
         return json.load(reply)
 
 

@@ -24,6 +24,7 @@ from app.scoring.rows import read_rows
 from app.scoring.table import check_rows
 from tests.programs import run, serving
 from tests.tiny import of_words, write_tiny_bundle
+from tests.waiting import HANGS
 
 MARKER = "zebra quagga okapi"
 SPELT = ("zebra", "quagga", "okapi")  # no word of it, in whatever way the rest is written
@@ -61,7 +62,7 @@ class Service:
         given = MARKED | JSON | {"Authorization": f"Bearer {self.key}"}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
         content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=HANGS)
         try:
             connection.request(method, path, content, given)
             reply = connection.getresponse()
@@ -70,7 +71,7 @@ class Service:
             connection.close()
 
     def raw(self, content: bytes) -> str:
-        with socket.create_connection((self.host, self.port), timeout=10) as connection:
+        with socket.create_connection((self.host, self.port), timeout=HANGS) as connection:
             connection.sendall(content)
             connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: connection.recv(65536), b"")).decode(errors="replace")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.programs import environment, run, serving
 from tests.tiny import write_tiny_bundle
+from tests.waiting import HANGS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
 NO_SOCKETS = (sys.executable, "-m", "tests.sealed", "no-sockets")
@@ -32,14 +33,14 @@ KILLED = -signal.SIGSYS
 def test_the_seal_holds(rule: tuple[str, ...], reach: str) -> None:
     command = [*rule, sys.executable, "-c", f"import socket; {reach}"]
 
-    assert subprocess.run(command, check=False, timeout=60).returncode == KILLED
+    assert subprocess.run(command, check=False, timeout=HANGS).returncode == KILLED
 
 
 def test_the_seal_lets_a_server_listen() -> None:
     listen = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()"
 
-    assert subprocess.run([*NO_CALLS, sys.executable, "-c", listen], check=False, timeout=60).returncode == 0
-    assert subprocess.run([*NO_SOCKETS, sys.executable, "-c", listen], check=False, timeout=60).returncode == KILLED
+    assert subprocess.run([*NO_CALLS, sys.executable, "-c", listen], check=False, timeout=HANGS).returncode == 0
+    assert subprocess.run([*NO_SOCKETS, sys.executable, "-c", listen], check=False, timeout=HANGS).returncode == KILLED
 
 
 def test_scoring_a_file_opens_no_socket(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_the_service_calls_nobody(tmp_path: Path) -> None:
     with serving(prefix=NO_CALLS, **settings) as (process, address):
         body = json.dumps({"item_id": "heat-1", "response": "warm air"}).encode()
         request = urllib.request.Request(f"{address}/score", body, {"Content-Type": "application/json"})  # noqa: S310
-        with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=HANGS) as reply:  # noqa: S310
             assert json.load(reply)["score"] == 2
         assert process.poll() is None
 

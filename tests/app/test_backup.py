@@ -22,6 +22,7 @@ from tests.conftest import MIGRATED, Postgres
 from tests.programs import run, serving
 from tests.refusals import refused
 from tests.tiny import write_tiny_bundle
+from tests.waiting import HANGS
 
 KEY = "this school's own secret"
 
@@ -64,7 +65,7 @@ def score(address: str, secret: str, response: str, learner: str = "anna") -> An
     once = hashlib.sha256(response.encode()).hexdigest()
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {secret}", "Idempotency-Key": once}
     request = urllib.request.Request(f"{address}/score", json.dumps(body).encode(), headers)  # noqa: S310  # our own
-    with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=HANGS) as reply:  # noqa: S310
         return json.load(reply)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app.storage.database import connect
 from tests.programs import run, serving
 from tests.tiny import write_tiny_bundle
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 BODY = {"item_id": "heat-1", "response": "warm air"}
 
@@ -31,7 +31,7 @@ def test_nothing_that_was_taken_is_dropped(tmp_path: Path, workers: int) -> None
         process.send_signal(signal.SIGTERM)
         for own in asking:
             own.result()
-        process.wait(timeout=30)
+        process.wait(timeout=HANGS)
 
     assert len(told) >= 200
     assert refused == []
@@ -40,7 +40,7 @@ def test_nothing_that_was_taken_is_dropped(tmp_path: Path, workers: int) -> None
 
 def ask_until_it_ends(address: str, told: list[str], refused: list[str]) -> None:
     """Until nobody answers any more."""
-    with httpx2.Client(trust_env=False, timeout=30) as client:
+    with httpx2.Client(trust_env=False, timeout=HANGS) as client:
         while True:
             try:
                 reply = client.post(f"{address}/score", json=BODY)

@@ -12,9 +12,10 @@ import pytest
 from app.fallback import TeacherPool
 from app.scoring.decoding import Score
 from app.scoring.judgement import SecondScorer
+from tests.waiting import HANGS, Clock
+from tests.waiting import until as until_now
 
-LATE = 0.05  # seconds: a time limit that is meant to be reached
-LONG = 20.0  # one that is not
+LONG = HANGS  # seconds: a time limit that is reached only where a test puts the clock forward
 CANARY = "the canary sings of convection"
 
 
@@ -62,7 +63,7 @@ def held(teacher: Teacher) -> Iterator[None]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONG
+    deadline = time.monotonic() + HANGS
     while not holds():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.002)
@@ -113,9 +114,8 @@ def test_who_finds_no_place_is_told_so_at_once(workers: int, queue: int) -> None
         with held(teacher):
             asked = [asyncio.create_task(pool.ask(teacher, "warm")) for _ in range(workers + queue)]
             await until(lambda: teacher.at_once == workers)
-            began = time.monotonic()
             assert await pool.ask(teacher, "too many") is None
-            assert time.monotonic() - began < 1
+            assert not any(task.done() for task in asked)
             assert pool.outcomes == {"full": 1}
         assert [value(score) for score in await asyncio.gather(*asked)] == [1] * (workers + queue)
         assert teacher.most_at_once == workers
@@ -137,20 +137,17 @@ def test_with_no_time_none_is_asked() -> None:
 
 def test_who_has_waited_long_enough_goes_on_and_the_place_is_free_when_the_work_is_done() -> None:
     async def begin() -> None:
-        teacher, pool = Teacher(), TeacherPool(workers=1, queue=0, timeout=LATE)
+        teacher, pool, clock = Teacher(), TeacherPool(workers=1, queue=0, timeout=LONG), Clock()
         with held(teacher):
-            began = time.monotonic()
-            assert await pool.ask(teacher, "warm") is None
-            assert LATE <= time.monotonic() - began < 5
+            first = asyncio.create_task(pool.ask(teacher, "warm"))
+            await until(lambda: teacher.begun == ["warm"])
+            assert not first.done()
+            await clock.put_forward(LONG)
+            assert await first is None
             assert await pool.ask(teacher, "warm air") is None  # the first still runs: there is no place
             assert pool.outcomes == {"late": 1, "full": 1}
-        await until(lambda: teacher.at_once == 0)
-        await asyncio.sleep(0)
-        found: list[float | None] = []
-        while not found or found[-1] is None:  # a busy machine may be late again
-            found.append(value(await pool.ask(teacher, "air goes up")))
-            await asyncio.sleep(0.01)
-        assert found[-1] == 3
+        await until(lambda: pool.taken == 0)
+        assert value(await pool.ask(teacher, "air goes up")) == 3
         pool.close()
 
     asyncio.run(begin())
@@ -158,12 +155,15 @@ def test_who_has_waited_long_enough_goes_on_and_the_place_is_free_when_the_work_
 
 def test_what_is_late_before_it_is_begun_is_never_begun_and_its_place_is_free_at_once() -> None:
     async def begin() -> None:
-        teacher, pool = Teacher(), TeacherPool(workers=1, queue=1, timeout=LATE)
+        teacher, pool, clock = Teacher(), TeacherPool(workers=1, queue=1, timeout=LONG), Clock()
         with held(teacher):
             first = asyncio.create_task(pool.ask(teacher, "first"))
             await until(lambda: teacher.begun == ["first"])
             for _ in range(3):  # each in the one place of the queue
-                assert await pool.ask(teacher, "waiting") is None
+                waiting = asyncio.create_task(pool.ask(teacher, "waiting"))
+                await until(lambda: pool.taken == 2)
+                await clock.put_forward(LONG)
+                assert await waiting is None
             assert await first is None
             assert pool.outcomes == {"late": 4}
         await until(lambda: teacher.at_once == 0)
@@ -210,9 +210,8 @@ def test_a_cancelled_request_gives_its_place_back(queue: int) -> None:
                 again.cancel()
                 with suppress(asyncio.CancelledError):
                     await again
-        await until(lambda: teacher.at_once == 0)
+        await until(lambda: pool.taken == 0)
         assert teacher.begun == ["first"]
-        await asyncio.sleep(0.02)
         assert value(await pool.ask(teacher, "warm air")) == 2
 
     run(test, queue=queue)
@@ -275,11 +274,13 @@ def test_once_one_of_a_list_is_late_the_rest_is_not_asked(workers: int) -> None:
     """A hundred times the time limit would be waited for."""
 
     async def begin() -> None:
-        teacher, pool = Teacher(), TeacherPool(workers=workers, queue=9, timeout=0.2)
+        teacher, pool, clock = Teacher(), TeacherPool(workers=workers, queue=9, timeout=LONG), Clock()
         with held(teacher):
-            began = time.monotonic()
-            assert await pool.ask_all([(teacher, "warm")] * 100) == [None] * 100
-            assert time.monotonic() - began < 5
+            asked = asyncio.create_task(pool.ask_all([(teacher, "warm")] * 100))
+            await until(lambda: teacher.at_once == workers)
+            assert not asked.done()
+            await clock.put_forward(LONG)  # once
+            assert await asked == [None] * 100
             assert pool.outcomes == {"late": workers}
             assert teacher.begun == ["warm"] * workers
         pool.close()
@@ -306,11 +307,15 @@ def test_a_strangers_late_response_does_not_end_a_list() -> None:
 
 def test_what_was_answered_before_one_was_late_is_kept_and_another_list_is_asked_again() -> None:
     async def begin() -> None:
-        teacher, pool = Teacher(), TeacherPool(workers=1, queue=9, timeout=2.0)
+        teacher, pool, clock = Teacher(), TeacherPool(workers=1, queue=9, timeout=LONG), Clock()
         late = Teacher()
         with held(late):
             asked: Sequence[tuple[SecondScorer, str]] = [(teacher, "warm"), (late, "warm"), (teacher, "warm")]
-            assert [value(score) for score in await pool.ask_all(asked)] == [1, None, None]
+            found = asyncio.create_task(pool.ask_all(asked))
+            await until(lambda: late.at_once == 1)
+            await clock.put_forward(LONG)
+            assert [value(score) for score in await found] == [1, None, None]
+        await until(lambda: pool.taken == 0)
         assert [value(score) for score in await pool.ask_all([(teacher, "warm air")])] == [2]
         pool.close()
 
@@ -356,23 +361,19 @@ def test_closed_with_work_in_flight_it_ends_at_once_and_what_waits_is_dropped(
 ) -> None:
     teacher = Teacher()
 
-    async def begin() -> float:
+    async def begin() -> None:
         pool = TeacherPool(workers=1, queue=9, timeout=LONG)
         tasks = [asyncio.create_task(pool.ask(teacher, f"number {number}")) for number in range(5)]
         await until(lambda: len(teacher.begun) == 1)
-        began = time.monotonic()
         pool.close()
         tasks[0].cancel()
         found = await asyncio.gather(*tasks, return_exceptions=True)
         assert not any(isinstance(own, Score) for own in found)
-        return time.monotonic() - began
+        assert not teacher.go.is_set()  # it ended while the first was at work
 
     with held(teacher):
-        assert asyncio.run(begin()) < 1
-    deadline = time.monotonic() + LONG
-    while teacher.at_once:  # it ends by itself, after the loop is closed
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+        asyncio.run(begin())
+    until_now(lambda: teacher.at_once == 0)  # it ends by itself, after the loop is closed
     time.sleep(0.02)
     assert teacher.begun == ["number 0"]
     assert caplog.records == []  # its place is given back to nobody

@@ -21,6 +21,7 @@ from app.main import CannotStart, OpenToTheNetwork, create_app
 from app.settings import Settings
 from tests.app.conftest import ITEMS, Logged, MakeKey, Serve, Sql
 from tests.refusals import refused
+from tests.waiting import HANGS
 
 CANARY = "the canary sings of convection"
 HEAVY = "torch", "transformers", "training", "onnx"
@@ -139,10 +140,10 @@ def test_under_a_real_server_a_response_reaches_no_log(
     body = {"item_id": "heat-1", "response": CANARY}
 
     with listening(Settings.model_validate({"models_dir": models, "database_url": database_url})) as address:
-        scored = httpx2.post(f"{address}/score", json=body)
-        invalid = httpx2.post(f"{address}/score", json=body | {CANARY: CANARY})
+        scored = httpx2.post(f"{address}/score", json=body, timeout=HANGS)
+        invalid = httpx2.post(f"{address}/score", json=body | {CANARY: CANARY}, timeout=HANGS)
         sql("ALTER TABLE predictions RENAME TO gone")
-        failed = httpx2.post(f"{address}/score", json=body)
+        failed = httpx2.post(f"{address}/score", json=body, timeout=HANGS)
 
     assert [reply.status_code for reply in (scored, invalid, failed)] == [200, 422, 503]
     assert "canary" not in invalid.text + failed.text
@@ -163,7 +164,7 @@ def test_under_a_real_server_a_response_reaches_no_log(
 def test_under_a_real_server_no_odd_head_makes_a_5xx(models: Path, database_url: str, head: bytes) -> None:
     with listening(Settings.model_validate({"models_dir": models, "database_url": database_url})) as address:
         host, _, port = address.rpartition("/")[2].rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=10) as connection:
+        with socket.create_connection((host, int(port)), timeout=HANGS) as connection:
             connection.sendall(b"POST /score HTTP/1.1\r\nConnection: close\r\n" + head + b"\r\n{}")
             connection.shutdown(socket.SHUT_WR)
             reply = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -180,7 +181,7 @@ def test_a_kill_under_load_loses_no_acknowledged_score(models: Path, database_ur
     address, acknowledged = f"http://127.0.0.1:{port}", []
 
     def send_until_it_dies(_: int) -> None:
-        with httpx2.Client(base_url=address, timeout=10) as client:
+        with httpx2.Client(base_url=address, timeout=HANGS) as client:
             while True:
                 try:
                     reply = client.post("/score", json={"item_id": "heat-1", "response": "warm air"})

@@ -16,7 +16,7 @@ from app.storage.database import connect
 from tests.conftest import MIGRATED, Postgres
 from tests.programs import run, serving
 from tests.tiny import write_tiny_bundle
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 OLD, NEW = "20260101T000000Z-00000001", "20260202T000000Z-00000002"
 BODY = {"item_id": "heat-1", "response": "warm air"}
@@ -37,7 +37,7 @@ class Replicas:
     def ask(self, number: int, method: str, path: str, secret: str = "", **more: Any) -> httpx2.Response:
         """One of the two, by number, on a connection of its own."""
         headers = {"Authorization": f"Bearer {secret or self.secret}"} | more.pop("headers", {})
-        with httpx2.Client(trust_env=False, timeout=30) as client:
+        with httpx2.Client(trust_env=False, timeout=HANGS) as client:
             url = self._addresses[number % len(self._addresses)] + path
             return client.request(method, url, headers=headers, **more)
 
@@ -86,7 +86,8 @@ def test_a_key_that_is_revoked_ends_everywhere(replicas: Replicas) -> None:
     assert run("scorelet", "keys", "revoke", key_id, **replicas.settings).returncode == 0
 
     time.sleep(1.1)  # the second for which a key may be known
-    assert {reply.status_code for reply in replicas.all("GET", "/items", secret)} == {401}
+    found = {reply.status_code for reply in replicas.all("GET", "/items", secret)}
+    assert found == {401}
 
 
 def test_a_human_mark_given_at_one_is_seen_at_all(replicas: Replicas) -> None:

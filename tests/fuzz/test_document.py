@@ -18,6 +18,7 @@ from tests.app.conftest import ITEMS
 from tests.fuzz.cases import TIMES
 from tests.programs import BIN, environment, run, serving
 from tests.tiny import write_tiny_bundle
+from tests.waiting import HANGS
 
 SCOPES = ("--scope", "score", "--scope", "review", "--scope", "metrics")
 # What no schema can tell: a mark must be one of the item's scores, and a bad row of a batch gets a problem of its own.
@@ -71,7 +72,7 @@ def fuzz(folder: Path, address: str, headers: dict[str, str]) -> subprocess.Comp
     command = [
         *(BIN / "schemathesis", "--config-file", folder / "schemathesis.toml", "run", folder / "openapi.json"),
         *("--url", address, "--checks", "all", "--max-examples", 5 * TIMES, "--phases", phases),
-        *("--continue-on-failure", "--no-color", *chance, *known),
+        *("--continue-on-failure", "--no-color", "--request-timeout", HANGS, *chance, *known),
     ]
     return subprocess.run(
         list(map(str, command)), cwd=folder, env=environment(), capture_output=True, text=True, check=False
@@ -105,6 +106,6 @@ def scored(address: str, item_id: str, headers: dict[str, str]) -> str:
 
 def asked(address: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
     request = urllib.request.Request(address, body, {"Content-Type": "application/json"} | (headers or {}))  # noqa: S310
-    with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310  # our own address
+    with urllib.request.urlopen(request, timeout=HANGS) as reply:  # noqa: S310  # our own address
         content: bytes = reply.read()
     return content

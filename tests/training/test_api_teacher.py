@@ -21,6 +21,7 @@ from app.scoring.student import Student
 from tests.programs import environment, free_port, run
 from tests.refusals import refused
 from tests.training.data import GRADES, ITEM, LABELS, item_data, marked
+from tests.waiting import HANGS
 from training import api_teacher
 from training.api_teacher import CERTAIN, KEY, Answer, ApiTeacher, _Pace, codes, question
 from training.config import ApiConfig, TrainingConfig
@@ -43,13 +44,13 @@ def server() -> Iterator[str]:
     for _ in range(600):
         assert process.poll() is None
         try:
-            with urllib.request.urlopen(f"{address}/health", timeout=5):  # noqa: S310  # our own address
+            with urllib.request.urlopen(f"{address}/health", timeout=HANGS):  # noqa: S310  # our own address
                 break
         except OSError:
             time.sleep(0.1)
     yield address
     process.terminate()
-    process.wait(timeout=30)
+    process.wait(timeout=HANGS)
 
 
 class Between(ThreadingHTTPServer):
@@ -83,7 +84,7 @@ class Passing(BaseHTTPRequestHandler):
         request = urllib.request.Request(  # noqa: S310  # our own address
             f"{self.server.passed_on_to}{self.path}", body, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=HANGS) as reply:  # noqa: S310
             answer(self, 200, reply.read())
 
     def log_message(self, *_: object) -> None:

@@ -1,7 +1,4 @@
-"""Scores by teachers through HTTP: real students, real teachers (tests/tiny_teacher.py), slow ones and failing ones.
-
-Of `cold` the slow teacher is slow, at `sinks` the failing one fails.
-"""
+"""Scores by teachers through HTTP: real students, real teachers (tests/tiny_teacher.py), held ones and failing ones."""
 
 import json
 import logging
@@ -10,14 +7,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from starlette.testclient import TestClient
 
+from app.fallback import TeacherPool
 from app.scoring.teacher import METADATA
+from tests import waiting
 from tests.app.api.claims import BOTH
 from tests.app.conftest import Logged, Serve, Sql
+from tests.app.held import HeldTeacher
 from tests.tiny import write_tiny_bundle
 from tests.tiny_teacher import (
     NAME,
@@ -29,22 +29,23 @@ from tests.tiny_teacher import (
     plus_one_onnx,
     write_tiny_teacher,
 )
+from tests.waiting import HANGS
 
 TEACHER = f"{NAME}/{VERSION}"
-WAIT: dict[str, Any] = {"fallback_timeout": 30}  # a busy machine may be slow
-SLOW = "cold " * 3  # a second or so
+WAIT: dict[str, Any] = {"fallback_timeout": 60}  # the longest there is
+SLOW = "cold " * 3
 UNSURE, SURE_OF = "warm", "warm air goes"  # one word, three words
 
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """heat-1 asks a teacher, which is slow at `cold` and fails at `sinks`; the student of alone-2 has none."""
+    """heat-1 asks a teacher, which fails at `sinks`; the student of alone-2 has none."""
     folder = tmp_path / "models"
     bank = {"1": "One word.", "2": "Two words.", "3": "Three."}
     scale = {"scale": "points", "max_score": 3, "feedback": bank}
     item = item_of(write_tiny_bundle(folder, "heat-1", threshold=SURE, item=scale))
     write_tiny_bundle(folder, "alone-2", threshold=SURE)
-    write_tiny_teacher(folder, [item], members=[plus_one_onnx(POINTS, slow_at="cold", fails_at="sinks")])
+    write_tiny_teacher(folder, [item], members=[plus_one_onnx(POINTS, fails_at="sinks")])
     fall_back(folder)
     return folder
 
@@ -72,11 +73,22 @@ def read(client: TestClient, prediction_id: str) -> dict[str, Any]:
 
 
 def until(get: Callable[[], dict[str, Any]], holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    deadline = time.monotonic() + 20
-    while not holds(found := get()):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.02)
-    return found
+    found: list[dict[str, Any]] = []
+
+    def looked() -> bool:
+        found.append(get())
+        return holds(found[-1])
+
+    waiting.until(looked)
+    return found[-1]
+
+
+def hold(client: TestClient, item_id: str = "heat-1") -> HeldTeacher:
+    return HeldTeacher(client.app_state["registry"].live[item_id])
+
+
+def pool_of(client: TestClient) -> TeacherPool:
+    return cast("TeacherPool", client.app_state["scorer"].second_opinions.pool)
 
 
 def assert_left_to_a_person(reply: dict[str, Any]) -> None:
@@ -112,13 +124,13 @@ def test_an_unsure_response_is_scored_by_the_teacher_and_the_log_keeps_both(serv
 
 @BOTH
 def test_a_sure_response_never_reaches_the_teacher(serve: Serve, logged: Logged) -> None:
-    """At `sinks` it would fail, of `cold` be slow."""
+    """At `sinks` it would fail."""
     client = serve(**WAIT)
-    began = time.monotonic()
+    teacher = hold(client)
 
     replies = [score(client, "cold air sinks"), *batch(client, *["cold cold cold cold sinks"] * 20)]
 
-    assert time.monotonic() - began < 5
+    assert not teacher.begun.is_set()
     for reply in replies:
         assert (reply["scored_by"], reply["decision"], reply["score"]) == ("student", "auto", 3)
         assert (reply["teacher"], reply["first_score"]) == (None, None)
@@ -275,10 +287,13 @@ def test_who_is_asked_in_the_students_place_throws_no_shadow(serve: Serve, sql: 
 def test_nobody_waits_for_the_shadow(serve: Serve, models: Path) -> None:
     fall_back(models, policy="shadow")
     client = serve(**WAIT)
+    teacher = hold(client)
 
     reply = score(client, SLOW)
 
+    assert teacher.is_at_work()
     assert read(client, reply["prediction_id"])["shadow"] is None
+    teacher.go.set()
     later = until(lambda: read(client, reply["prediction_id"]), lambda found: found["shadow"] is not None)
     assert later["shadow"]["score"] == 3
 
@@ -297,13 +312,18 @@ def test_the_shadow_of_a_long_batch_is_whole(serve: Serve, models: Path, sql: Sq
 def test_shadows_leave_the_pool_to_those_who_wait(serve: Serve, models: Path) -> None:
     """Two places: one is for all shadows together."""
     item = item_of(write_tiny_bundle(models, "shade-8", threshold=SURE))
-    write_tiny_teacher(models, [item], name="slow", members=[plus_one_onnx(POINTS, slow_at="cold")])
+    write_tiny_teacher(models, [item], name="slow")
     fall_back(models, "shade-8", "shadow", name="slow")
     client = serve(fallback_workers=2, fallback_queue=0, **WAIT)
+    teacher = hold(client, "shade-8")
     body = {"responses": [{"item_id": "shade-8", "response": SLOW}] * 20}
     assert client.post("/score/batch", json=body).status_code == 200
+    assert teacher.is_at_work()
 
-    assert {score(client, UNSURE)["scored_by"] for _ in range(10)} == {"teacher"}
+    for _ in range(10):
+        assert score(client, UNSURE)["scored_by"] == "teacher"
+        waiting.until(lambda: pool_of(client).taken == 1)  # the place of the shadows
+    teacher.go.set()
 
 
 def test_a_shadow_that_fails_leaves_no_trace_and_no_text(
@@ -331,10 +351,7 @@ def test_a_shadow_that_cannot_be_kept_is_said_and_fails_nothing(
 
     reply = score(client, "zebra")
 
-    deadline = time.monotonic() + 20
-    while "a shadow score was not kept" not in caplog.text:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    waiting.until(lambda: "a shadow score was not kept" in caplog.text)
     assert reply["scored_by"] == "student"
     assert "zebra" not in caplog.text
 
@@ -346,16 +363,14 @@ def answered(client: TestClient) -> dict[str, Any]:
 
 def test_where_the_queue_is_full_a_person_looks_and_later_the_teacher_is_asked_again(serve: Serve) -> None:
     client = serve(fallback_workers=1, fallback_queue=0, **WAIT)
+    teacher = hold(client)
 
-    def while_another_is_at_work() -> dict[str, Any]:
-        with ThreadPoolExecutor(1) as other:
-            slow = other.submit(score, client, "cold cold")
-            time.sleep(0.2)  # long enough, but on a busy machine
-            reply = score(client, UNSURE)
-            assert slow.result()["scored_by"] == "teacher" or reply["scored_by"] == "teacher"
-        return reply
-
-    reply = until(while_another_is_at_work, lambda reply: reply["scored_by"] == "student")
+    with ThreadPoolExecutor(1) as other:
+        slow = other.submit(score, client, "cold cold")
+        assert teacher.is_at_work()
+        reply = score(client, UNSURE)
+        teacher.go.set()
+        assert slow.result()["scored_by"] == "teacher"
 
     assert_left_to_a_person(reply)
     assert answered(client)["score"] == 2
@@ -370,24 +385,28 @@ def test_with_no_time_a_person_looks(serve: Serve) -> None:
 
 
 def test_a_teacher_that_is_too_slow_is_not_waited_for(serve: Serve) -> None:
-    client = serve(fallback_timeout=0.1)
+    client = serve(fallback_timeout=0.01)
+    teacher = hold(client)
 
-    began = time.monotonic()
     reply = score(client, "cold cold")
 
-    assert time.monotonic() - began < 20
+    assert not teacher.go.is_set()  # the reply came first
     assert_left_to_a_person(reply | {"response": "cold cold"})
+    teacher.go.set()
+    pool_of(client).timeout = HANGS
     assert answered(client)["score"] == 2
 
 
 def test_once_a_row_of_a_batch_is_late_the_rest_is_left_to_a_person(serve: Serve) -> None:
     """Else a batch of a thousand would take a thousand time limits."""
-    client = serve(fallback_workers=1, fallback_timeout=0.1)
+    client = serve(fallback_workers=1, fallback_timeout=0.01)
+    teacher = hold(client)
 
-    began = time.monotonic()
     replies = batch(client, *["cold cold"] * 100)
 
-    assert time.monotonic() - began < 5
+    assert pool_of(client).outcomes == {"late": 1}
+    teacher.go.set()
+    pool_of(client).timeout = HANGS
     for reply in replies:
         assert_left_to_a_person(reply | {"response": "cold cold"})
     assert answered(client)["score"] == 2
@@ -421,15 +440,17 @@ def test_a_batch_in_which_some_fail_is_scored_for_the_rest(serve: Serve) -> None
 def test_shut_down_with_shadows_in_flight_it_ends_cleanly_and_at_once(
     serve: Serve, models: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each would take a second, one after the other."""
+    """The first is not answered before the end."""
     fall_back(models, policy="shadow")
     client = serve(fallback_workers=1, fallback_queue=100, fallback_timeout=60)
+    teacher = hold(client)
     batch(client, *[SLOW] * 50)
+    assert teacher.is_at_work()
 
-    began = time.monotonic()
     client.__exit__()
 
-    assert time.monotonic() - began < 5
+    assert not teacher.go.is_set()
+    teacher.go.set()
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 

@@ -21,7 +21,7 @@ from tests.app.api.claims import BOTH
 from tests.app.conftest import Serve, Sql
 from tests.tiny import write_tiny_bundle
 from tests.tiny_feedback import VERSION, write_tiny_feedback
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 RAIN: dict[str, Any] = {"scale": "points", "max_score": 3, "feedback": {"1": "Say where it rises.", "2": "Nearly so."}}
 MODEL = f"tiny/{VERSION}"
@@ -318,7 +318,7 @@ def test_no_one_else_can_talk_to_the_model(serve: Serve, models: Path, both: tup
     ]
 
     for port in listening:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as stranger:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=HANGS) as stranger:
             for path in ("/completion", "/lora-adapters", "/tokenize", "/apply-template"):
                 assert stranger.post(path, json={"prompt": "a"}).status_code == 401, path
             for path in ("/props", "/slots", "/metrics", "/lora-adapters"):

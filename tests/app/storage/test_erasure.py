@@ -27,6 +27,7 @@ from tests.app.conftest import Serve, Sql
 from tests.conftest import Postgres
 from tests.programs import run, serving
 from tests.refusals import refused
+from tests.waiting import HANGS
 
 KEY = "this school's own secret"
 ANNA, BEN = "anna@school.example", "ben@school.example"
@@ -81,7 +82,7 @@ def address(settings: dict[str, Any], tmp_path: Path) -> Iterator[str]:
 def post(address: str, path: str, body: object, key: str | None = None) -> Any:
     headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
     request = urllib.request.Request(f"{address}{path}", json.dumps(body).encode(), headers)  # noqa: S310  # our own
-    with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=HANGS) as reply:  # noqa: S310
         return json.load(reply)
 
 

@@ -1,5 +1,4 @@
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -141,11 +140,9 @@ def test_a_label_is_what_it_says_whatever_it_says(tmp_path: Path, label: str) ->
 def test_of_many_scores_only_the_shades_are_shown(tmp_path: Path) -> None:
     live = a_live_item(tmp_path, item={"scale": "points", "max_score": 100})
     found = figures_on(live, [a_row("warm", 1), a_row("warm air", 77)])
-    began = time.monotonic()
 
     svg = confusion(found)
 
-    assert time.monotonic() - began < 5
     assert len(svg) < 300_000
     assert "77" not in words(svg)
 
