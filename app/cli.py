@@ -36,7 +36,7 @@ from app.scoring.errors import ScoringError
 from app.scoring.files.ours import CannotWrite, refuse_to_lose
 from app.scoring.files.reading import Delimiter, Reading
 from app.scoring.registry import Registry
-from app.scoring.rows import FORMATS, read_file
+from app.scoring.rows import FORMATS, read_file, require_rows
 from app.scoring.table import check_rows, judge_rows, write_table
 from app.storage import keys
 from app.storage.database import head_revision
@@ -103,6 +103,7 @@ def score(
     read = read_file(file, Reading(delimiter=delimiter))
     for note in read.notes:
         say_beside(note)
+    require_rows(read)
     check_rows(registry, read.rows)
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:

@@ -8,7 +8,7 @@ from app.scoring.errors import BadRows, BadText, RowError
 from app.scoring.files.reading import USUAL, Reading
 from app.scoring.judgement import Judgement
 from app.scoring.registry import Registry
-from app.scoring.rows import Row, read_file
+from app.scoring.rows import Row, read_file, require_rows
 from app.scoring.table import check_rows, judge_rows, write_table
 from training.attacks import attacks, good_responses
 from training.config import Phrases
@@ -61,8 +61,7 @@ def _rows_of(responses: Path, items: Sequence[str], reading: Reading) -> list[Ro
     """Return the rows of the items named, or of all.  Notes on the file go to stderr."""
     read = read_file(responses, reading)
     refuse_machine_scores(read, reading)
-    if not read.rows:
-        raise UnknownItems(f"{responses} has no responses", code="no_responses")
+    require_rows(read)
     ids = [_item_id(row) for row in read.rows]
     if missing := sorted(set(items) - set(ids)):
         raise UnknownItems(f"{responses} has no response to {', '.join(missing)}", code="no_response", items=missing)

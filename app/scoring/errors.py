@@ -4,7 +4,7 @@ CodedError, the base of every error that we raise on purpose
 ScoringError(CodedError)
 ├── BadText        a response that no model and no database can take
 ├── BadMark        a human mark that is none of the item's scores
-├── BadRows        rows of a file that cannot be read, each named by file, line and reason
+├── BadRows        rows of a file, or a whole file, that cannot be read: each fault by file, line and reason
 ├── BadBundle      a bundle that failed a check
 ├── UnknownItem    no bundle for this item
 ├── ItemNotReady   there is a bundle, but it was refused or none is active
@@ -69,7 +69,8 @@ class BadRows(ScoringError):
     def __init__(self, errors: list[RowError]) -> None:
         self.errors = errors
         more = [f"… and {len(errors) - SHOWN} more"] if len(errors) > SHOWN else []
-        sentence = "\n".join([f"{len(errors)} bad row(s)", *map(str, errors[:SHOWN]), *more])
+        head = [f"{len(errors)} faults:"] if len(errors) > 1 else []
+        sentence = "\n".join([*head, *map(str, errors[:SHOWN]), *more])
         super().__init__(sentence, count=len(errors))
 
 

@@ -39,6 +39,7 @@ class Row:
     fields: dict[str, Any]
     decimal: str = "."
     nth: int = 1  # among the rows that begin on the line
+    header: int = 1  # the line with the names of the columns
 
     @property
     def place(self) -> str:
@@ -152,7 +153,7 @@ def read_file(path: Path, reading: Reading) -> RowFile:
     rows: list[Row] = []
     for line, fields in content.lines:
         nth = rows[-1].nth + 1 if rows and rows[-1].line == line else 1
-        rows.append(Row(path, line, _without_guards(fields), decimal, nth))
+        rows.append(Row(path, line, _without_guards(fields), decimal, nth, content.header))
     return RowFile(path, rows, is_ours, tuple(_notes(path, content, reading, decimal)))
 
 
@@ -187,7 +188,7 @@ def _decimal(content: Content, reading: Reading) -> str:
 
 
 def _notes(path: Path, content: Content, reading: Reading, decimal: str) -> list[str]:
-    notes = []
+    notes = [f"{path.name}: {note}" for note in content.notes]
     usual = {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower(), content.delimiter)
     if content.delimiter != usual and reading.delimiter is None:
         notes.append(f"{path.name}: columns are separated by {SHOWN.get(content.delimiter, repr(content.delimiter))}")
@@ -203,5 +204,18 @@ def require_columns(rows: Sequence[Row], names: Sequence[str]) -> None:
         return
     found = [name for name in first.fields if name.casefold() in missing]  # others may be a learner's words
     hint = f" (there is {', '.join(map(repr, found))})" if found else ""
-    reason = f"no column {', '.join(map(repr, missing))}{hint}"
-    raise BadRows([RowError(first.file, 1, reason, "no_column", {"columns": missing, "found": found})])
+    reason = f"no column {', '.join(map(repr, missing))}{hint}: {_where_names_stand(first.file)} must name the columns"
+    raise BadRows([RowError(first.file, first.header, reason, "no_column", {"columns": missing, "found": found})])
+
+
+def require_rows(read: RowFile) -> None:
+    """Raise BadRows for a file without a response.  Its names may be in order, or it may be the wrong sheet."""
+    if not read.rows:
+        below = f": {_where_names_stand(read.path)} is taken for the names of the columns"
+        reason = f"no response stands in it{below if read.path.suffix.lower() in WITH_HEADER else ''}"
+        raise BadRows([RowError(read.path, 1, reason, "no_rows")])
+
+
+def _where_names_stand(path: Path) -> str:
+    is_sheet = path.suffix.lower() == ".xlsx"
+    return "the first row of the first sheet that is not empty" if is_sheet else "the first line that is not empty"

@@ -88,6 +88,13 @@ def test_a_column_that_the_items_need_is_missed_once(tmp_path: Path, train: str,
     assert caught.value.errors[0].fields["columns"] == missing
 
 
+def test_every_file_without_rows_is_said(tmp_path: Path) -> None:
+    with refused(BadRows) as caught:
+        read_data(a_folder(tmp_path, train_csv="item_id,answer\n", unlabelled_csv="item_id,response\n"))
+
+    assert rows_refused(caught.value.errors) == [("train.csv", 1, "no_rows"), ("unlabelled.csv", 1, "no_rows")]
+
+
 def test_a_folder_without_items_is_said(tmp_path: Path) -> None:
     with refused(BadRows) as caught:
         read_data(a_folder(tmp_path, items=[], train=[]))

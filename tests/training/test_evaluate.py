@@ -245,5 +245,6 @@ def test_where_nothing_can_be_written_the_exit_code_says_so(
 def test_a_wrong_folder_or_an_empty_file_is_said_once(models: Path, responses: Path, tmp_path: Path) -> None:
     with refused(UnknownItems, "no_bundles"):
         evaluate(tmp_path / "elsewhere", responses, None)
-    with refused(UnknownItems, "no_responses"):
+    with refused(BadRows) as caught:
         evaluate(models, written(tmp_path / "empty.jsonl", []), None)
+    assert rows_refused(caught.value.errors) == [("empty.jsonl", 1, "no_rows")]

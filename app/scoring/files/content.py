@@ -16,6 +16,8 @@ class Content:
     lines: list[Line] = field(default_factory=list)
     errors: list[RowError] = field(default_factory=list)
     delimiter: str = ""  # of a text file with columns
+    header: int = 1  # the line with the names of the columns
+    notes: tuple[str, ...] = ()  # what else was found out, for a person
 
 
 class BadHeader(ScoringError):

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from app.scoring.errors import RowError, ScoringError
@@ -40,7 +41,7 @@ def read_delimited(path: Path, reading: Reading) -> Content:
         delimiter = "\t" if reading.delimiter == "tab" else reading.delimiter or given or _delimiter(text)
     except UnclearDelimiter as error:
         return Content(errors=[RowError.of(path, first, error)])
-    found = Content(delimiter=delimiter)
+    found = Content(delimiter=delimiter, header=first - 1 + _names_end(text, delimiter))
     for row in _rows(path, text, delimiter, first):
         if isinstance(row, RowError):
             found.errors.append(row)
@@ -98,6 +99,14 @@ def _header(text: str, delimiter: str, *, spaced: bool) -> list[str]:
 def _first(rows: Iterator[list[str]]) -> list[str]:
     """Return the first row that is not empty: a sheet may begin with rows that are."""
     return next((row for row in rows if any(cell.strip() for cell in row)), [])
+
+
+def _names_end(text: str, delimiter: str) -> int:
+    """Return the number of the line on which the names of the columns end."""
+    reader = csv.reader(io.StringIO(text[:HEADER], newline=""), delimiter=delimiter)
+    with suppress(csv.Error):  # whoever reads the rows says it
+        _first(reader)
+    return reader.line_num
 
 
 def _spaced(text: str, delimiter: str) -> bool:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-_TAG = re.compile(rb"<(?:\w+:)?(c|row|v)\b([^>]*?)(/?)>([^<]*)")
+_TAG = re.compile(rb"<(?:\w+:)?(c|row|f|v)\b([^>]*?)(/?)>([^<]*)")
 _PLACE = re.compile(rb"""\sr\s*=\s*["']([A-Z]{0,3})([0-9]{1,7})["']""")
 _KIND = re.compile(rb"""\st\s*=\s*["'](\w+)["']""")
 _TEXT = re.compile(rb"<(?:\w+:)?si\b")
@@ -19,6 +19,7 @@ class Sheet:
     rows: int = 0  # the last row with a value
     columns: int = 0
     failed: dict[int, list[int]] = field(default_factory=dict)  # row: columns from 0 with a formula's error
+    unsolved: dict[int, list[int]] = field(default_factory=dict)  # the same with a formula that has no result
     texts: Counter[int] = field(default_factory=Counter)  # how often a cell shows each of the workbook's texts
 
     def text_bytes(self, sizes: Sequence[int]) -> int:
@@ -31,7 +32,13 @@ def look_through(pieces: Iterable[bytes]) -> Sheet:
     sheet, row, column, kind = Sheet(), 0, 0, b""
     for text in _whole_tags(pieces):
         for tag in _TAG.finditer(text):
+            if tag[1] == b"f":  # a program wrote it, and no spreadsheet computed it, unless a value follows
+                if kind != b"str":  # where the result is a text, it may be empty
+                    sheet.unsolved.setdefault(row, []).append(column - 1)
+                continue
             if tag[1] == b"v":
+                if tag[4] and sheet.unsolved.get(row, [])[-1:] == [column - 1]:
+                    sheet.unsolved[row].pop()
                 if kind == b"s" and tag[4].strip().isdigit():
                     sheet.texts[int(tag[4])] += 1
                 continue

@@ -20,6 +20,11 @@ CHUNK = 2**16
 MORE_TEXT = 5  # times MAX_UNPACKED: the texts of all cells, as a workbook keeps equal ones once
 TEXTS = "xl/sharedStrings.xml"
 NEEDED = ("id", "item_id", "response", "score", "label")
+FORMULAS = {
+    "failed_cell": "a formula that failed: format the column as text and enter it again",
+    "unsolved_cell": "a formula without a result: if a text was meant that begins with =, write it as text; else open "
+    "the workbook in a spreadsheet and save it",
+}
 PATHS = ("xl/workbook.xml", "xl/_rels/workbook.xml.rels")
 
 
@@ -32,22 +37,23 @@ def read_workbook(
 ) -> Content:
     try:
         content = path.read_bytes()
-        sheet = _looked_through(content, max_unpacked, max_cells)
+        sheet, others = _looked_through(content, max_unpacked, max_cells)
         cells = _cells(content)
     except BadWorkbook as error:
         return Content(errors=[RowError.of(path, 1, error)])
+    notes = ("only the first sheet is read, and another holds something too",) if others else ()
     header = next((number for number, row in enumerate(cells) if any(value != "" for value in row)), None)
     if header is None:
-        return Content()
+        return Content(notes=notes)
     try:
         columns = Columns.of([shown(value) for value in cells[header]])
     except BadHeader as error:
         return Content(errors=[RowError.of(path, header + 1, error)])
-    found = Content()
+    found = Content(header=header + 1, notes=notes)
     for line, values in enumerate(cells[header + 1 :], start=header + 2):
-        failed = sheet.failed.get(line, ())
-        if lost := [columns.names[place] for place in failed if place < len(columns.names)]:
-            found.errors.extend(_failed(path, line, lost, reading))
+        for formulas, code in ((sheet.failed, "failed_cell"), (sheet.unsolved, "unsolved_cell")):
+            lost = [columns.names[place] for place in formulas.get(line, ()) if place < len(columns.names)]
+            found.errors.extend(_lost(path, line, lost, reading, code))
         for row in typed_fields(path, line, columns, values, reading):
             if isinstance(row, RowError):
                 found.errors.append(row)
@@ -56,11 +62,10 @@ def read_workbook(
     return found
 
 
-def _failed(path: Path, line: int, names: list[str], reading: Reading) -> list[RowError]:
-    """Return an error for each failed formula in a column that needs its value.  In others the value is missing."""
-    reason = "holds a formula that failed: format the column as text and enter it again"
+def _lost(path: Path, line: int, names: list[str], reading: Reading, code: str) -> list[RowError]:
+    """Return an error for each such formula in a column that needs its value.  In others the value is missing."""
     lost = [name for name in names if name in (*NEEDED, reading.score_column)]
-    return [RowError(path, line, f"{name!r} {reason}", "failed_cell", {"column": name}) for name in lost]
+    return [RowError(path, line, f"{name!r} holds {FORMULAS[code]}", code, {"column": name}) for name in lost]
 
 
 def _cells(content: bytes) -> list[list[Any]]:
@@ -74,10 +79,10 @@ def _cells(content: bytes) -> list[list[Any]]:
         raise BadWorkbook(f"the workbook cannot be read: {type(error).__name__}", code="bad_workbook") from None
 
 
-def _looked_through(content: bytes, max_unpacked: int, max_cells: int) -> Sheet:
+def _looked_through(content: bytes, max_unpacked: int, max_cells: int) -> tuple[Sheet, bool]:
     """Unpack every part once, in pieces, to know the real size of all before a library unpacks it whole.
 
-    Return the first sheet's extent.  Raises BadWorkbook.
+    Return the first sheet's extent, and whether another sheet holds something.  Raises BadWorkbook.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -110,7 +115,7 @@ def _looked_through(content: bytes, max_unpacked: int, max_cells: int) -> Sheet:
         if sheet.text_bytes(sizes) > MORE_TEXT * max_unpacked:
             reason = "a long text stands in too many cells: keep only the sheet with the responses"
             raise BadWorkbook(reason, code="workbook_too_large")
-    return sheets.get(first, Sheet())
+    return sheets.get(first, Sheet()), any(sheet.rows for name, sheet in sheets.items() if name != first)
 
 
 class _Unpacked:

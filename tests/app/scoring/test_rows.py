@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.scoring.errors import SHOWN, BadRows, BadText
-from app.scoring.files.reading import Reading
-from app.scoring.rows import FORMATS, read_rows, require_columns
+from app.scoring.errors import SHOWN, BadRows, BadText, RowError
+from app.scoring.files.reading import USUAL, Reading
+from app.scoring.rows import FORMATS, read_file, read_rows, require_columns, require_rows
 from tests.refusals import refused, rows_refused
 
 
@@ -86,6 +86,44 @@ def test_a_column_that_is_missing_is_said_once(tmp_path: Path, head: str, column
 
     assert rows_refused(caught.value.errors) == [("a.csv", 1, "no_column")]
     assert caught.value.errors[0].fields == {"columns": columns, "found": found}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("a.csv", "\n;;\nItem;answer\nheat-1;warm\n", 3),
+        ("a.csv", "sep=;\nItem;answer\nheat-1;warm\n", 2),
+        ("a.csv", "sep=;\n;\nItem;answer\nheat-1;warm\n", 3),
+        ("a.csv", 'Item,"my\nanswer"\nheat-1,warm\n', 2),
+    ],
+)
+def test_a_column_that_is_missing_is_said_where_the_names_stand(
+    tmp_path: Path, name: str, content: str, line: int
+) -> None:
+    with refused(BadRows) as caught:
+        require_columns(read_rows(a_file(tmp_path, name, content)), ("item_id",))
+
+    assert rows_refused(caught.value.errors) == [(name, line, "no_column")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", "item_id,response\n"), ("a.tsv", "one\n\n"), ("a.json", "[]"), ("a.jsonl", "\n")],
+)
+def test_a_file_without_rows_is_refused_where_rows_are_needed(tmp_path: Path, name: str, content: str) -> None:
+    read = read_file(a_file(tmp_path, name, content), USUAL)
+
+    with refused(BadRows) as caught:
+        require_rows(read)
+
+    assert rows_refused(caught.value.errors) == [(name, 1, "no_rows")]
+
+
+def test_one_fault_is_said_without_a_count_and_two_with_it(tmp_path: Path) -> None:
+    one, two = RowError(tmp_path, 1, "is bad"), RowError(tmp_path, 2, "is worse")
+
+    assert str(BadRows([one])) == str(one)
+    assert str(BadRows([one, two])).splitlines()[1:] == [str(one), str(two)]
 
 
 def test_every_bad_row_is_found_not_only_the_first(tmp_path: Path) -> None:

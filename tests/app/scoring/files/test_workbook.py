@@ -67,6 +67,38 @@ def test_a_failed_formula_elsewhere_is_a_missing_value(tmp_path: Path) -> None:
     assert read_rows(file)[0].fields == {"item_id": "heat-1", "learner_id": ""}
 
 
+def test_a_formula_without_a_result_is_no_empty_text(tmp_path: Path) -> None:
+    """A data frame's text that begins with = is a formula in the workbook that pandas writes of it."""
+    names = "".join(f'<c t="inlineStr"><is><t>{name}</t></is></c>' for name in ("response", "note"))
+    head = f'<row r="1">{names}</row>'
+    cells = [
+        '<c r="A2"><f>1+1</f><v></v></c><c r="B2"><f>1</f><v/></c>',  # openpyxl
+        '<c r="A3"><f>1+1</f></c>',
+        '<c r="A4" t="str"><f>B9</f><v></v></c>',  # a result: the empty text
+        '<c r="A5" t="str"><f>B9</f><v>warm</v></c>',
+        '<c r="A6"><f t="shared" si="0"/><v>7</v></c>',
+    ]
+    rows = "".join(f'<row r="{number}">{row}</row>' for number, row in enumerate(cells, start=2))
+    read = read_workbook(write_parts(tmp_path / "a.xlsx", {SHEET: sheet_of(head + rows)}), Reading())
+
+    assert rows_refused(read.errors) == [("a.xlsx", 2, "unsolved_cell"), ("a.xlsx", 3, "unsolved_cell")]
+    assert [error.fields for error in read.errors] == [{"column": "response"}] * 2
+    assert [fields["response"] for line, fields in read.lines if line > 4] == ["warm", "7"]
+
+
+def test_a_sheet_that_is_not_read_is_said_and_the_line_of_the_names_kept(tmp_path: Path) -> None:
+    second = {"xl/worksheets/sheet2.xml": sheet_of('<row r="1"><c r="A1"><v>1</v></c></row>')}
+    rows = [["item_id"], ["heat-1"]]
+
+    read = read_workbook(write_workbook(tmp_path / "a.xlsx", rows, first_row=3, parts=second), Reading())
+    alone = read_workbook(
+        write_workbook(tmp_path / "b.xlsx", rows, parts={SHEET[:-5] + "2.xml": sheet_of("")}), Reading()
+    )
+
+    assert (read.header, len(read.notes)) == (3, 1)
+    assert (alone.header, alone.notes) == (1, ())
+
+
 def test_a_workbook_is_not_unpacked_beyond_its_bound(tmp_path: Path) -> None:
     file = write_workbook(tmp_path / "a.xlsx", [["item_id"], ["heat-1"]], parts={"xl/media/film.bin": bytes(5_000_000)})
 
