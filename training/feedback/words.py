@@ -1,35 +1,14 @@
-"""Words of any script, and the tokenizer of BLEU that suits a corpus.  Nothing is downloaded."""
+"""The length of a text in words, and the tokenizer of BLEU that suits a corpus.  Nothing is downloaded."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
 from typing import Literal
+
+from app.scoring.words import IDEOGRAPHS, KANA, UNSPACED, script
 
 BleuTokenizer = Literal["13a", "intl", "zh", "char"]  # sacrebleu's names; its others need a model or a dictionary
 
-IDEOGRAPHS = {"CJK", "IDEOGRAPHIC"}
-KANA = {"HIRAGANA", "KATAKANA"}
-UNSPACED = IDEOGRAPHS | KANA | {"THAI", "LAO", "KHMER", "MYANMAR"}  # scripts that put no space between words
 ENOUGH = 0.1  # share of letters from which a script counts beside another
-
-
-@cache
-def script(character: str) -> str:
-    """Return the first word of the character's Unicode name, such as LATIN, CYRILLIC or CJK."""
-    name = unicodedata.name(character, "").removeprefix("FULLWIDTH ").removeprefix("HALFWIDTH ")
-    return name.replace("-", " ").partition(" ")[0]
-
-
-def words(text: str) -> list[str]:
-    """Return runs of letters, marks and digits in lower case; each letter of a script without spaces is a word."""
-    return "".join(_apart(character) for character in unicodedata.normalize("NFC", text.lower())).split()
-
-
-def _apart(character: str) -> str:
-    if unicodedata.category(character)[0] not in "LMN":
-        return " "
-    return f" {character} " if script(character) in UNSPACED else character
 
 
 def count_words(text: str) -> float:

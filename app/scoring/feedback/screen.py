@@ -1,18 +1,17 @@
 """Which generated texts a learner may see: none that is empty, repeats the response, or speaks against the score."""
 
-import re
 from collections.abc import Sequence
 from typing import Literal
 
 from app.scoring.decoding import distribution
 from app.scoring.item import Item
 from app.scoring.network import Network
+from app.scoring.words import words
 
 Objection = Literal["empty", "repeats_response", "contradicts_score"]
 LOWEST, BETWEEN, HIGHEST = "lowest", "between", "highest"
-RUN = 8  # words in a row that count as repeated
+RUN = 8  # words in a row that count as repeated; letters where a script puts no space between words
 REPEATED = 0.5  # share of a text's words in such runs from which it only repeats the response
-_WORD = re.compile(r"\w+")
 
 
 def verdict(item: Item, value: float) -> str:
@@ -44,7 +43,7 @@ class Screen:
 
     def objection(self, text: str, response: str, item: Item, value: float) -> Objection | None:
         """Why a learner may not see the text, if so."""
-        if not _WORD.search(text):
+        if not words(text):
             return "empty"
         if repeated(text, response) >= REPEATED:
             return "repeats_response"
@@ -71,11 +70,14 @@ class Screen:
 
 
 def repeated(text: str, response: str) -> float:
-    """Share of the text's words that stand in runs of RUN words or more which the response has too."""
-    words, theirs = _WORD.findall(text.lower()), _WORD.findall(response.lower())
-    runs = {tuple(theirs[start : start + RUN]) for start in range(len(theirs) - RUN + 1)}
+    """Return the share of the text's words that stand in runs of RUN words or more which the response has too.
+
+    In a script without spaces each letter is a word.
+    """
+    written, answered = words(text), words(response)
+    runs = {tuple(answered[start : start + RUN]) for start in range(len(answered) - RUN + 1)}
     inside: set[int] = set()
-    for start in range(len(words) - RUN + 1):
-        if tuple(words[start : start + RUN]) in runs:
+    for start in range(len(written) - RUN + 1):
+        if tuple(written[start : start + RUN]) in runs:
             inside.update(range(start, start + RUN))
-    return len(inside) / len(words) if words else 0.0
+    return len(inside) / len(written) if written else 0.0

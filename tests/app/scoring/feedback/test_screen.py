@@ -134,6 +134,11 @@ def test_agreement_is_a_probability_of_each_text(screen: Screen) -> None:
         ("a b c d e f g", "a b c d e f g", 0.0),  # fewer words than count as repeated
         ("one two three four five six seven eight", "", 0.0),
         ("", "a", 0.0),
+        ("你说：暖空气上升冷空气下沉！", "暖空气上升，冷空气下沉", 10 / 12),  # no spaces: each letter is a word
+        ("暖かい空気は上がる", "暖かい空気は上がる", 1.0),
+        ("อากาศร้อนลอยขึ้น", "อากาศร้อนลอยขึ้น", 1.0),
+        ("गर्म हवा ऊपर उठती है और ठंडी हवा", "गर्म हवा ऊपर उठती है और ठंडी हवा", 1.0),  # signs belong to words
+        ("暖空气上升", "暖空气上升", 0.0),
     ],
 )
 def test_how_much_of_a_text_the_response_has_too(text: str, response: str, share: float) -> None:
