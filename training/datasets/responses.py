@@ -7,7 +7,7 @@ from pathlib import Path
 from app.scoring.errors import BadRows, BadText, RowError
 from app.scoring.files.reading import GROUP, USUAL, Reading, is_missing, plain_name, shown
 from app.scoring.item import Item, is_name
-from app.scoring.rows import Row, RowFile, kind, read_file, require_columns, require_rows
+from app.scoring.rows import WITH_HEADER, Row, RowFile, kind, read_file, require_columns, require_rows
 
 OPTIONAL = ("id", "learner_id", "score_1", "score_2")
 
@@ -117,7 +117,8 @@ def read_unlabelled(
 def _read(path: Path, errors: list[RowError], notes: list[str], reading: Reading) -> RowFile | None:
     try:
         read = read_file(path, reading)
-        require_rows(read)
+        if path.suffix.lower() in WITH_HEADER:  # without rows its names may be wrong; JSON is plainly empty
+            require_rows(read)
     except BadRows as error:
         errors += error.errors
         return None
