@@ -28,10 +28,11 @@ def choose_threshold(
     Scores reach it by their QWK within items (`items` numbers each response's; one if left out), or by the exact
     agreement of labels without order.  A place k of the search accepts the k surest responses.  Its statistic is
 
-        T = √C · (agreement - target) · (k / n) ** LEAN
+        T = (√(C · (1 - target)) - √(C · (1 - agreement))) · (k / n) ** LEAN
 
-    C is the disagreement by chance of these k, as in `qwk_within`, and k for exact agreement: √C · (agreement - target)
-    varies about alike at every place.  LEAN weighs places as the boundaries of Wang & Tsiatis (1987) do.
+    C is the disagreement by chance of these k, as in `qwk_within`, and k for exact agreement.  So the roots are of the
+    disagreement that the target allows, and of that observed: the root of a count varies about alike whatever its size
+    (Bartlett 1936).  LEAN weighs places as the boundaries of Wang & Tsiatis (1987) do.
 
     The limit for T comes from data sets in which every place agrees exactly as the target says: responses are drawn
     anew within their items, with weights exp(λ · (h - m)²) that make the agreement of all the target (exponential
@@ -157,7 +158,6 @@ def _observed(
 
 
 def _gain(sums: Floats, target: float, ordered: bool) -> Floats:
-    """Return √C · (agreement - target) of sums (..., items, features); -∞ where agreement is undefined."""
+    """Return the statistic but for its LEAN, of sums (..., items, features); -∞ where agreement is undefined."""
     chance, observed = of_sums(sums) if ordered else (sums[..., 0].sum(-1), sums[..., 4].sum(-1))
-    root = np.sqrt(chance)
-    return np.where(chance > 1e-9, (chance - observed) / np.maximum(root, 1e-9) - target * root, -np.inf)
+    return np.where(chance > 1e-9, np.sqrt(chance * (1 - target)) - np.sqrt(observed), -np.inf)
