@@ -131,6 +131,8 @@ def test_check_summarises_grades(tmp_path: Path) -> None:
         (("compare", "--data", "{data}", "--results", "r"), 2, "{data}"),
         (("evaluate", "--models", "{data}", "--responses", "{data}/train.jsonl"), 1, "{data}"),
         (("run", "--data", "{data}"), 2, "--models"),
+        (("feedback", "--data", "/nowhere", "--models", "m", "--name", "n"), 1, "/nowhere"),
+        (("feedback", "--data", "{data}", "--models", "m", "--name", "n"), 1, "{data}"),  # no rows with feedback
     ],
 )
 def test_what_cannot_be_done_is_said_without_torch_and_the_exit_code_tells_why(

@@ -14,6 +14,7 @@ from app.scoring.item import is_name
 from training.cache import work_folder
 from training.config import read_config
 from training.feedback.config import FeedbackConfig, Tuning
+from training.feedback.data import read_feedback
 from training.options import (
     Cache,
     Data,
@@ -30,6 +31,7 @@ from training.options import (
     to_be_written,
     training_installed,
 )
+from training.progress import note
 from training.weights import resolve
 
 
@@ -70,11 +72,13 @@ def feedback(
     settings = settings.model_copy(update=named)
     to_be_written([report], data, config, force=force)
     reading = reading_of(delimiter, decimal, keep_na, score_column)
+    read = read_feedback(data, item or (), reading)
+    note(read.notes)
     resolve(settings.base)  # what is missing is said before hours are spent
     with training_installed():
         from training.feedback.figures import COLUMNS, table
         from training.feedback.run import make_feedback
-    made = make_feedback(data, models, name, item or (), settings, work_folder(cache), reading)
+    made = make_feedback(read, models, name, settings, work_folder(cache))
     bundle = made.files.bundle
     for telling, title in ((False, "all dev rows"), (True, "rows with more than a verdict")):
         if rows := table(made.figures, telling):

@@ -21,17 +21,16 @@ from app.scoring.feedback.bundle import (
 from app.scoring.feedback.model import LanguageModel
 from app.scoring.feedback.prompt import Prompter, PromptSettings
 from app.scoring.feedback.screen import Screen
-from app.scoring.files.reading import USUAL, Reading
 from training.cache import key_of
 from training.errors import NoWeights
 from training.feedback.baselines import commonest, nearest
 from training.feedback.config import FeedbackConfig
-from training.feedback.data import FeedbackData, Told, read_feedback, says_more
+from training.feedback.data import FeedbackData, Told, says_more
 from training.feedback.export import finish, version_now, write_parts
 from training.feedback.figures import Figures, card_of, figures_of
 from training.feedback.tuning import tuned
 from training.feedback.verdicts import Reader, verdict_reader
-from training.progress import console, note, track
+from training.progress import console, track
 from training.unpacking import unpacked
 from training.weights import fingerprint, resolve
 
@@ -45,18 +44,8 @@ class Made:
     figures: list[Figures]  # of what was made first, of those it is held against after it; empty without dev rows
 
 
-def make_feedback(
-    folder: Path,
-    models: Path,
-    name: str,
-    item_ids: Sequence[str],
-    config: FeedbackConfig,
-    cache: Path,
-    reading: Reading = USUAL,
-) -> Made:
+def make_feedback(data: FeedbackData, models: Path, name: str, config: FeedbackConfig, cache: Path) -> Made:
     """`models/_feedback/<name>/<version>` from rows with feedback.  Killed, it goes on when called again."""
-    data = read_feedback(folder, item_ids, reading)
-    note(data.notes)
     base = _gguf(config.base)
     source = unpacked(base)
     tokenizer = (source / "tokenizer.json").read_bytes()

@@ -18,6 +18,7 @@ from training.__main__ import cli
 from training.cache import CACHE
 from training.errors import NoWeights
 from training.feedback.config import FeedbackConfig
+from training.feedback.data import read_feedback
 from training.feedback.run import Made, make_feedback
 from training.options import UsageFailure
 
@@ -49,7 +50,7 @@ def config(home: Path, tiny_encoder: Path) -> FeedbackConfig:
 
 
 def make(home: Path, models: Path, config: FeedbackConfig) -> Made:
-    return make_feedback(write_data(home / "data"), models, "school", (), config, home / "cache")
+    return make_feedback(read_feedback(write_data(home / "data"), ()), models, "school", config, home / "cache")
 
 
 @pytest.fixture(scope="module")
