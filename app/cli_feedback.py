@@ -44,7 +44,7 @@ def feedback_check(name: Name, models: Models = None) -> None:
             bad += 1
             say(f"refused  {name}/{version}: {error}")
     if bad:
-        raise WorkFailed(f"{bad} version(s) refused")
+        raise WorkFailed(f"{bad} version(s) refused", code="bundles_refused", count=bad)
 
 
 @feedback.command("activate")
@@ -57,11 +57,16 @@ def feedback_activate(
 ) -> None:
     """Let a model write to learners, after checking it.  Read its card.md first; restart a running service."""
     if not (by.strip() and reason.strip()):
-        raise BadUsage("a named person and a reason are needed: --by NAME --reason TEXT")
+        raise BadUsage("a named person and a reason are needed: --by NAME --reason TEXT", code="reason_needed")
     home = feedback_folder(models_or_fail(models), name)
     chosen = version or "".join(versions(home)[-1:])
     if chosen not in versions(home):
-        raise WorkFailed(f"{name} has no version {chosen!r}; it has {', '.join(versions(home)) or 'none'}")
+        raise WorkFailed(
+            f"{name} has no version {chosen!r}; it has {', '.join(versions(home)) or 'none'}",
+            code="no_such_version",
+            version=chosen,
+            found=versions(home),
+        )
     load_feedback(home / chosen)
     release(home, chosen, by=by, reason=reason)
     say(f"{name}/{chosen} writes feedback; restart a running service to use it")

@@ -81,8 +81,8 @@ class Judges:
                 judgements = live.judge(list(texts.values()))
             except BadBundle as error:  # it was let go, and cannot be read again
                 if self._looks_again:
-                    self._registry.withdraw(item_id, live, str(error))
-                judged.update(dict.fromkeys(own, refusal_of(ItemNotReady(item_id, str(error)))))
+                    self._registry.withdraw(item_id, live, error.with_traceback(None))
+                judged.update(dict.fromkeys(own, refusal_of(ItemNotReady(item_id, error))))
             except ScoringError as error:
                 judged.update(dict.fromkeys(own, refusal_of(error)))
             else:

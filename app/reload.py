@@ -65,7 +65,8 @@ async def _look(
         for item_id in changed:
             live = registry.live.get(item_id)
             log.info("item %s: %s", item_id, f"{live.active.version}, {live.active.mode}" if live else "gone")
-        wrong = registry.without_shadow | registry.without_teacher | registry.refused | registry.not_taken_up
+        errors = registry.without_shadow | registry.without_teacher | registry.refused | registry.not_taken_up
+        wrong = {item_id: str(error) for item_id, error in errors.items()}
         new = {item_id: reason for item_id, reason in wrong.items() if told.get(item_id) != reason}
         for item_id, reason in new.items():
             log.error("item %s, its teacher or its shadow is not taken up: %s", item_id, reason)

@@ -1,10 +1,13 @@
 """GET /livez and /readyz: for load balancers and health checks, without a key."""
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from app.api.bodies import Liveness, Readiness
 from app.api.state import State, StateDep
+from app.scoring.errors import CodedError
 from app.settings import is_loopback
 from app.storage import keys
 from app.storage.health import database_errors, schema_problem, write_problem
@@ -38,13 +41,17 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
         database=str(trouble) if trouble else "ok",
         database_code=trouble.code if trouble else None,
         items=sorted(registry.live),
-        refused=dict(registry.refused),
+        refused=_sentences(registry.refused),
         feedback_models=[writer.name for writer in desk.writers],
-        refused_feedback_models=desk.refused,
-        not_taken_up=dict(registry.not_taken_up),
-        without_teacher=dict(registry.without_teacher),
-        without_shadow=registry.without_shadow,
+        refused_feedback_models=_sentences(desk.refused),
+        not_taken_up=_sentences(registry.not_taken_up),
+        without_teacher=_sentences(registry.without_teacher),
+        without_shadow=_sentences(registry.without_shadow),
     )
+
+
+def _sentences(errors: Mapping[str, CodedError]) -> dict[str, str]:
+    return {name: str(error) for name, error in dict(errors).items()}
 
 
 def _look(state: State) -> tuple[Trouble | None, bool]:

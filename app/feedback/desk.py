@@ -10,13 +10,15 @@ from pathlib import Path
 from app.feedback.writer import Deliver, Writer
 from app.scoring.active import ACTIVE, Release, read_release
 from app.scoring.bundle import Bundle
-from app.scoring.errors import BadBundle
+from app.scoring.errors import BadBundle, CodedError
 from app.scoring.feedback.bundle import FeedbackFiles, feedback_folder, feedback_names, load_feedback
 from app.waits import USUAL
 
 
 class Desk:
-    def __init__(self, writers: Sequence[Writer], refused: Mapping[str, str], actives: Mapping[str, Release]) -> None:
+    def __init__(
+        self, writers: Sequence[Writer], refused: Mapping[str, CodedError], actives: Mapping[str, Release]
+    ) -> None:
         self.writers = list(writers)
         self.refused = dict(refused)
         self.actives = dict(actives)
@@ -52,12 +54,13 @@ class Desk:
                 await asyncio.wait(tasks, timeout=end)
 
 
-def live_feedback(models: Path) -> tuple[list[tuple[FeedbackFiles, Release]], dict[str, str]]:
+def live_feedback(models: Path) -> tuple[list[tuple[FeedbackFiles, Release]], dict[str, CodedError]]:
     """Feedback models whose ACTIVE names a sound version, and why the others are refused.
 
     A folder without ACTIVE is no fault: generated feedback is only for whoever opts for it.
     """
-    live, refused = [], {}
+    live = []
+    refused: dict[str, CodedError] = {}
     for name in feedback_names(models):
         try:
             folder = feedback_folder(models, name)
@@ -65,11 +68,17 @@ def live_feedback(models: Path) -> tuple[list[tuple[FeedbackFiles, Release]], di
                 continue
             active = read_release(folder, Release)
             files = load_feedback(folder / active.version)
-        except (BadBundle, OSError) as error:
-            refused[name] = str(error) if isinstance(error, BadBundle) else f"cannot be read: {error.strerror}"
+        except BadBundle as error:
+            refused[name] = error.with_traceback(None)
+            continue
+        except OSError as error:
+            refused[name] = BadBundle(f"cannot be read: {error.strerror}", code="folder_unreadable")
             continue
         if importlib.util.find_spec("xllamacpp") is None:
-            refused[name] = "llama.cpp is not installed: .venv/bin/pip install '.[feedback]' in the project's folder"
+            refused[name] = BadBundle(
+                "llama.cpp is not installed: .venv/bin/pip install '.[feedback]' in the project's folder",
+                code="llama_missing",
+            )
         else:
             live.append((files, active))
     return live, refused

@@ -75,7 +75,10 @@ class BadRows(ScoringError):
 
 
 class BadBundle(ScoringError):
-    pass
+    @classmethod
+    def of(cls, place: str, error: CodedError) -> "BadBundle":
+        """Return the error with the place it is about before its sentence, code and fields kept."""
+        return cls(f"{place}: {error}", code=error.code, **error.fields)
 
 
 class UnknownItem(ScoringError):
@@ -86,8 +89,8 @@ class UnknownItem(ScoringError):
 
 
 class ItemNotReady(ScoringError):
-    def __init__(self, item_id: str, reason: str) -> None:
-        super().__init__(f"item {item_id!r} is not ready: {reason}", item_id=item_id)
+    def __init__(self, item_id: str, cause: CodedError) -> None:
+        super().__init__(f"item {item_id!r} is not ready: {cause}", item_id=item_id, cause=cause.code)
 
 
 class NotJudged(ScoringError):
@@ -114,15 +117,17 @@ def no_panic() -> Iterator[None]:
 
 
 @contextmanager
-def refusing(what: str) -> Iterator[None]:
-    """What a library makes of a bundle's file, as BadBundle: libraries promise no certain error."""
+def refusing(sentence: str, *, code: str, **fields: object) -> Iterator[None]:
+    """Raise what a library makes of a bundle's file as BadBundle: libraries promise no certain error."""
     try:
         with no_panic():
             yield
     except BadBundle:
         raise
     except Exception as error:  # onnxruntime's and tokenizers' own derive from Exception directly
-        raise BadBundle(f"{what}: {str(error).partition(chr(10))[0]}") from None
+        raise BadBundle(
+            f"{sentence}: {str(error).partition(chr(10))[0]}", code=code, cause=type(error).__name__, **fields
+        ) from None
 
 
 def first_fault(error: ValidationError) -> str:

@@ -10,6 +10,7 @@ from tokenizers.models import BPE, Unigram
 
 from app.scoring.errors import BadBundle, no_panic, refusing
 
+TOKENIZER = "tokenizer.json"
 PAD, UNKNOWN, START = "[PAD]", "[UNK]", "[START]"
 WORD = "▁"  # what a piece that begins a word begins with
 SPECIAL = (PAD, UNKNOWN, START)  # ids 0, 1, 2: the student masks id 0
@@ -39,12 +40,17 @@ class Featurizer:
     @classmethod
     def from_bytes(cls, content: bytes, max_tokens: int) -> "Featurizer":
         """From the content of tokenizer.json.  Raises BadBundle if it is none, or its special ids are not ours."""
-        with refusing("tokenizer.json cannot be read"):
+        with refusing("tokenizer.json cannot be read", code="cannot_be_read", file=TOKENIZER):
             tokenizer = Tokenizer.from_buffer(content)
         ids = tuple(tokenizer.token_to_id(token) for token in SPECIAL)
         if ids != (0, 1, 2):
-            raise BadBundle(f"tokenizer.json gives {SPECIAL} the ids {ids}, not (0, 1, 2)")
-        with refusing("tokenizer.json cannot be used"):
+            raise BadBundle(
+                f"tokenizer.json gives {SPECIAL} the ids {ids}, not (0, 1, 2)",
+                code="wrong_special_ids",
+                file=TOKENIZER,
+                ids=ids,
+            )
+        with refusing("tokenizer.json cannot be used", code="cannot_be_used", file=TOKENIZER):
             return cls(tokenizer, max_tokens)
 
     def read(self, responses: Sequence[str]) -> list[Ids]:

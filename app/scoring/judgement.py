@@ -7,6 +7,7 @@ from app.scoring.active import Active, Mode
 from app.scoring.bundle import Bundle
 from app.scoring.conditions import Condition, Finding, Flag
 from app.scoring.decoding import Score
+from app.scoring.errors import CodedError
 from app.scoring.teacher import ExportedTeacher, TaughtItem
 from app.scoring.text import Format, read_response
 
@@ -97,7 +98,7 @@ class LiveItem:
         second: SecondScorer | None = None,
     ) -> None:
         self.shadow: ShadowItem | None = None
-        self.without_shadow: str | None = None  # why there is none although there should be
+        self.without_shadow: CodedError | None = None  # why there is none although there should be
         self.bundle = bundle
         self.source = source
         self.active = active

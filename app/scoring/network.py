@@ -11,6 +11,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 
+from app.scoring.bundle import STUDENT
 from app.scoring.decoding import Outputs, columns, distribution
 from app.scoring.errors import BadBundle, refusing
 from app.scoring.featurizer import Featurizer, Ids, padded
@@ -34,7 +35,9 @@ class Network:
         """From the content of tokenizer.json and student.onnx.  Raises BadBundle with the reason."""
         featurizer = Featurizer.from_bytes(tokenizer, max_tokens)
         network = cls(item, featurizer, session_of(student))
-        with refusing("student.onnx cannot be used"):  # the names in it, say, need not be UTF-8
+        with refusing(
+            "student.onnx cannot be used", code="cannot_be_used", file=STUDENT
+        ):  # the names in it, say, need not be UTF-8
             network._check()
         return network
 
@@ -59,33 +62,47 @@ class Network:
     def _check(self) -> None:
         inputs = {(i.name, i.type, len(i.shape)) for i in self._session.get_inputs()}
         if inputs != {("ids", "tensor(int64)", 2)}:
-            raise BadBundle(f"student.onnx takes {sorted(inputs)}, not ids: int64 (batch, tokens)")
+            raise BadBundle(
+                f"student.onnx takes {sorted(inputs)}, not ids: int64 (batch, tokens)",
+                code="wrong_inputs",
+                found=sorted(inputs),
+            )
         outputs = {(o.name, o.type, len(o.shape)) for o in self._session.get_outputs()}
         if outputs != {(name, "tensor(float)", 1 if self._item.is_continuous else 2) for name in self._names}:
             shape = "(batch)" if self._item.is_continuous else "(batch, choices)"
-            raise BadBundle(f"student.onnx gives {sorted(outputs)}, not {' and '.join(self._names)}: float {shape}")
-        with refusing("student.onnx fails on a probe response"):
+            raise BadBundle(
+                f"student.onnx gives {sorted(outputs)}, not {' and '.join(self._names)}: float {shape}",
+                code="wrong_outputs",
+                found=sorted(outputs),
+                needed=self._names,
+            )
+        with refusing("student.onnx fails on a probe response", code="probe_failed", file=STUDENT):
             together, alone = self.outputs(PROBE), self.outputs(PROBE[:1])
         expected = (len(PROBE), columns(self._item))
         if together.shape != expected:
-            raise BadBundle(f"student.onnx gives outputs of shape {together.shape}, item and probe need {expected}")
+            raise BadBundle(
+                f"student.onnx gives outputs of shape {together.shape}, item and probe need {expected}",
+                code="wrong_shape",
+                found=together.shape,
+                needed=expected,
+            )
         if not np.isfinite(together).all():
-            raise BadBundle("student.onnx gives outputs that are not finite")
+            raise BadBundle("student.onnx gives outputs that are not finite", code="not_finite")
         if self._item.is_continuous and not (together[:, 1] > 0).all():
-            raise BadBundle("student.onnx gives a variance that is not above 0")
+            raise BadBundle("student.onnx gives a variance that is not above 0", code="variance_not_positive")
         difference = distribution(together[:1], self._item) - distribution(alone, self._item)
         if np.abs(difference).max() > 1e-5:
-            raise BadBundle("student.onnx gives another score in a batch than alone")
+            raise BadBundle("student.onnx gives another score in a batch than alone", code="batch_differs")
 
 
-def session_of(content: bytes, name: str = "student.onnx") -> onnxruntime.InferenceSession:
+def session_of(content: bytes, name: str = STUDENT) -> onnxruntime.InferenceSession:
     """A session on one thread.  Raises BadBundle, in which the file has this name."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # requests run in parallel; one thread each
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # an arena keeps its largest size for good, one for every item
     options.log_severity_level = 4  # what fails is raised and named by us
-    with refusing(f"{name} cannot be loaded"):
+    with refusing(f"{name} cannot be loaded", code="cannot_be_loaded", file=name):
         # From bytes: the session reads what was checked, and no external data file can be named.
         # Without fallback: it would try the same again, and print that to stdout.
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)

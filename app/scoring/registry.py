@@ -7,7 +7,7 @@ from typing import Literal
 
 from app.scoring.active import Fallback, Shadow, active_bytes, item_folder, item_ids, read_active
 from app.scoring.bundle import Bundle
-from app.scoring.errors import BadBundle, ItemNotReady, UnknownItem
+from app.scoring.errors import BadBundle, CodedError, ItemNotReady, UnknownItem
 from app.scoring.item import Item
 from app.scoring.judgement import LiveItem, SecondScorer, ShadowItem
 from app.scoring.shelf import Shelf, Shelved
@@ -18,12 +18,14 @@ from app.scoring.teacher import ExportedTeacher, newest_teacher, teacher_folder
 class Registry:
     """Live items by id, and what is wrong: items not ready, changes not taken up, teachers that are missing."""
 
-    def __init__(self, live: Mapping[str, LiveItem], refused: Mapping[str, str], shelf: Shelf | None = None) -> None:
+    def __init__(
+        self, live: Mapping[str, LiveItem], refused: Mapping[str, CodedError], shelf: Shelf | None = None
+    ) -> None:
         self.shelf = Shelf() if shelf is None else shelf
         self.live = dict(live)
         self.refused = dict(refused)
-        self.not_taken_up: dict[str, str] = {}  # item → why; the version before goes on serving
-        self.without_teacher: dict[str, str] = {}
+        self.not_taken_up: dict[str, CodedError] = {}  # item → why; the version before goes on serving
+        self.without_teacher: dict[str, CodedError] = {}
         self._teachers: Teachers | None = None
         self._seen: dict[str, bytes] = {}  # what each ACTIVE was when it was last taken up
 
@@ -58,8 +60,9 @@ class Registry:
                     continue
                 item = load_item(models, item_id, teachers, self.shelf)
             except (BadBundle, UnknownItem) as error:
-                reason = str(error) if isinstance(error, BadBundle) else "the folder's name is not an item id"
-                (self.not_taken_up if item_id in self.live else self.refused)[item_id] = reason
+                if isinstance(error, UnknownItem):
+                    error = BadBundle("the folder's name is not an item id", code="no_item_id")
+                (self.not_taken_up if item_id in self.live else self.refused)[item_id] = error.with_traceback(None)
                 continue
             if unchanged and lacks == (item_id in teachers.refused, item.without_shadow is not None):
                 if item_id in teachers.refused:
@@ -89,15 +92,15 @@ class Registry:
         return self._teachers
 
     @property
-    def without_shadow(self) -> dict[str, str]:
+    def without_shadow(self) -> dict[str, CodedError]:
         """Item → why the version that should score in its shadow does not."""
         return {name: live.without_shadow for name, live in dict(self.live).items() if live.without_shadow}
 
-    def withdraw(self, item_id: str, live: LiveItem, reason: str) -> None:
+    def withdraw(self, item_id: str, live: LiveItem, error: CodedError) -> None:
         """An item whose student cannot be read any more is refused until it can; one in its place since is not."""
         if self.live.get(item_id) is not live:
             return
-        self.refused[item_id] = reason
+        self.refused[item_id] = error
         self.live.pop(item_id, None)
         self._seen.pop(item_id, None)
 
@@ -105,8 +108,8 @@ class Registry:
         """Raises UnknownItem, or ItemNotReady with the reason for which its bundle was refused."""
         if item := self.live.get(item_id):
             return item
-        if reason := self.refused.get(item_id):
-            raise ItemNotReady(item_id, reason)
+        if error := self.refused.get(item_id):
+            raise ItemNotReady(item_id, error)
         raise UnknownItem(item_id)
 
 
@@ -114,7 +117,7 @@ class Teachers:
     """The teachers that items fall back on, each loaded once.  An item is served without one that is refused."""
 
     def __init__(self, models: Path) -> None:
-        self.refused: dict[str, str] = {}
+        self.refused: dict[str, CodedError] = {}
         self._models = models
         self._loaded: dict[tuple[str, str], ExportedTeacher | BadBundle] = {}
 
@@ -132,10 +135,12 @@ class Teachers:
         try:
             teacher = self._load(fallback.teacher, fallback.version)
             if teacher.metadata_sha256 != fallback.metadata_sha256:
-                raise BadBundle("teacher.json is not the one that was released: activate the item again")
+                raise BadBundle(
+                    "teacher.json is not the one that was released: activate the item again", code="not_released"
+                )
             return SecondScorer(teacher, teacher.taught(bundle.item), fallback.policy)
         except BadBundle as error:
-            self.refused[bundle.item.item_id] = f"{fallback.teacher}/{fallback.version}: {error}"
+            self.refused[bundle.item.item_id] = BadBundle.of(f"{fallback.teacher}/{fallback.version}", error)
             return None
 
     def _load(self, name: str, version: str) -> ExportedTeacher:
@@ -147,7 +152,7 @@ class Teachers:
                 self._loaded[key] = error
         found = self._loaded[key]
         if isinstance(found, BadBundle):
-            raise BadBundle(str(found))
+            raise BadBundle(str(found), code=found.code, **found.fields)
         return found
 
 
@@ -165,7 +170,7 @@ def load_item(models: Path, item_id: str, teachers: Teachers | None = None, shel
         try:
             item.shadow = _shadow(shelf, folder, active.shadow)
         except BadBundle as error:  # the item is served all the same
-            item.without_shadow = f"{active.shadow.version}: {error}"
+            item.without_shadow = BadBundle.of(active.shadow.version, error)
     return item
 
 
@@ -177,7 +182,7 @@ def _shelve(shelf: Shelf, folder: Path, student: Student) -> Shelved:
 def _shadow(shelf: Shelf, folder: Path, shadow: Shadow) -> ShadowItem:
     student = Student.load(folder / shadow.version)
     if student.metadata_sha256 != shadow.metadata_sha256:
-        raise BadBundle("bundle.json has changed since it was put there")
+        raise BadBundle("bundle.json has changed since it was put there", code="bundle_changed")
     return ShadowItem(student.bundle.without_limits(), _shelve(shelf, folder / shadow.version, student))
 
 

@@ -51,7 +51,7 @@ class Shelf:
                 return student
             student = Student.load(folder)
             if student.metadata_sha256 != metadata_sha256:
-                raise BadBundle("bundle.json has changed since it was checked")
+                raise BadBundle("bundle.json has changed since it was checked", code="bundle_changed")
             self.read += 1
             self.put(folder, student)
             return student

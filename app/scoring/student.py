@@ -32,7 +32,7 @@ class Student:
         bundle = files.bundle
         network = Network.from_bytes(files.tokenizer, files.student, bundle.max_tokens, bundle.item)
         size = len(files.tokenizer) + len(files.student) + files.metadata_bytes
-        with refusing("it cannot look at a probe response"):
+        with refusing("it cannot look at a probe response", code="probe_failed"):
             student = cls(bundle, network, files.metadata_sha256, size)
             student.examine(PROBE[1], student.read(PROBE)[1])
         return student

@@ -13,6 +13,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from tokenizers import Tokenizer
 
 from app.scoring.agreement import Agreement
@@ -26,6 +27,7 @@ from app.scoring.sealed import Value, check_names, read_files, read_metadata, re
 FOLDER, METADATA = "_teachers", "teacher.json"
 MAX_BYTES = 4 * 2**30
 PROBE = "A probe response, 3/4 > 0.5."
+OUTPUT = "outputs"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -66,7 +68,7 @@ class TeacherBundle(Value):
     @model_validator(mode="after")
     def _items_share_a_scale(self) -> Self:
         if len({(own.item.is_continuous, columns(own.item)) for own in self.items}) != 1:
-            raise ValueError("items of one teacher have the same number of scores")
+            raise PydanticCustomError("several_scales", "items of one teacher have the same number of scores")
         return self
 
 
@@ -75,17 +77,24 @@ class TeacherNetwork:
 
     def __init__(self, tokenizer: bytes, members: Sequence[bytes], max_tokens: int, between: str, item: Item) -> None:
         """Raises BadBundle."""
-        with refusing(f"{TOKENIZER} cannot be read"):
+        with refusing(f"{TOKENIZER} cannot be read", code="cannot_be_read", file=TOKENIZER):
             self._tokenizer = Tokenizer.from_buffer(tokenizer)
             self._tokenizer.no_padding()
             self._tokenizer.enable_truncation(max_tokens, strategy="longest_first")
         names = member_names(len(members))
         self._sessions = [session_of(content, name) for content, name in zip(members, names, strict=True)]
         self._between, self._continuous, self._columns = between, item.is_continuous, columns(item)
-        with refusing("a member cannot be used"):  # the names in it, say, need not be UTF-8
+        with refusing("a member cannot be used", code="cannot_be_used"):  # the names in it, say, need not be UTF-8
             unknown = {tensor.name for session in self._sessions for tensor in session.get_inputs()} - set(INPUTS)
+            given = [sorted(tensor.name for tensor in session.get_outputs()) for session in self._sessions]
         if unknown:
-            raise BadBundle(f"a member takes {sorted(unknown)}, of which we know nothing")
+            raise BadBundle(
+                f"a member takes {sorted(unknown)}, of which we know nothing",
+                code="unknown_inputs",
+                inputs=sorted(unknown),
+            )
+        if wrong := [names for names in given if OUTPUT not in names]:
+            raise BadBundle(f"a member gives {wrong[0]}, not {OUTPUT}", code="wrong_outputs", found=wrong[0])
 
     def outputs(self, context: str, responses: Sequence[str]) -> Outputs:
         """(responses, columns): the mixture of the members' distributions."""
@@ -98,11 +107,16 @@ class TeacherNetwork:
         given = dict(zip(INPUTS, (encoding.ids, encoding.attention_mask, encoding.type_ids), strict=True))
         tensors = {name: np.array([values], np.int64) for name, values in given.items()}
         each = [
-            session.run(["outputs"], {own.name: tensors[own.name] for own in session.get_inputs()})[0]
+            session.run([OUTPUT], {own.name: tensors[own.name] for own in session.get_inputs()})[0]
             for session in self._sessions
         ]
         if wrong := {own.shape for own in each} - {(1, self._columns)}:
-            raise BadBundle(f"a member gives outputs of shape {sorted(wrong)}, the items need {(1, self._columns)}")
+            raise BadBundle(
+                f"a member gives outputs of shape {sorted(wrong)}, the items need {(1, self._columns)}",
+                code="wrong_shape",
+                found=sorted(wrong),
+                needed=(1, self._columns),
+            )
         return np.asarray(mixture(np.stack(each), self._continuous)[0])
 
 
@@ -137,19 +151,25 @@ class ExportedTeacher:
         members = [contents[name] for name in member_names(bundle.members)]
         first = bundle.items[0]
         network = TeacherNetwork(contents[TOKENIZER], members, bundle.max_tokens, bundle.between, first.item)
-        with refusing("it fails on a probe response"):
+        with refusing("it fails on a probe response", code="probe_failed"):
             outputs = network.outputs(first.context, [PROBE])
         if not np.isfinite(outputs).all():
-            raise BadBundle("it gives outputs that are not finite for a probe response")
+            raise BadBundle("it gives outputs that are not finite for a probe response", code="not_finite")
         if first.item.is_continuous and not (outputs[:, 1] > 0).all():
-            raise BadBundle("it gives a variance that is not above 0 for a probe response")
+            raise BadBundle(
+                "it gives a variance that is not above 0 for a probe response", code="variance_not_positive"
+            )
         return cls(bundle, network, sha256(metadata))
 
     def taught(self, item: Item) -> TaughtItem:
         """Raises BadBundle for another question, or for this one on another scale."""
         own = self._taught.get(item.item_id)
         if own is None or not own.item.asks_the_same_as(item):
-            raise BadBundle(f"it was not taught item {item.item_id!r} as this question on this scale")
+            raise BadBundle(
+                f"it was not taught item {item.item_id!r} as this question on this scale",
+                code="not_taught",
+                item_id=item.item_id,
+            )
         return own
 
     def score(self, taught: TaughtItem, response: str) -> Score:
@@ -166,9 +186,14 @@ def teacher_folder(models: Path, name: str, version: str) -> Path:
     folder = models / FOLDER / name / version
     try:
         if not (is_name(name) and is_name(version) and folder.is_dir()):
-            raise BadBundle(f"there is no teacher {name}/{version}")
+            raise BadBundle(f"there is no teacher {name}/{version}", code="no_teacher", name=name, version=version)
     except OSError as error:  # a folder above that others may not enter, say
-        raise BadBundle(f"the folder of teacher {name}/{version} cannot be read: {error.strerror}") from None
+        raise BadBundle(
+            f"the folder of teacher {name}/{version} cannot be read: {error.strerror}",
+            code="folder_unreadable",
+            name=name,
+            version=version,
+        ) from None
     return folder
 
 
@@ -182,7 +207,9 @@ def newest_teacher(models: Path, item: Item) -> tuple[str, str]:
                 found.append((bundle.version, bundle.name))
     if not found:
         raise BadBundle(
-            f"no teacher under {models / FOLDER} was taught item {item.item_id!r}: run with --export-teacher"
+            f"no teacher under {models / FOLDER} was taught item {item.item_id!r}: run with --export-teacher",
+            code="none_taught",
+            item_id=item.item_id,
         )
     version, name = max(found)
     return name, version

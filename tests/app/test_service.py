@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.prediction import Once, Prediction, Refusal, Result, Submission
 from app.scoring.decoding import Score
+from app.scoring.errors import BadBundle
 from app.scoring.judgement import AtHand, LiveItem
 from app.scoring.registry import Registry, load_item
 from app.second_opinion import Judged
@@ -51,7 +52,7 @@ def students() -> dict[str, WordCountStudent]:
 def registry(tiny_models: Path, students: dict[str, WordCountStudent]) -> Registry:
     loaded = {item_id: load_item(tiny_models, item_id) for item_id in students}
     live = {name: LiveItem(own.bundle, AtHand(students[name]), own.active) for name, own in loaded.items()}
-    return Registry(live, {"moon-5": "student.onnx does not have the checksum in bundle.json"})
+    return Registry(live, {"moon-5": BadBundle("student.onnx has changed")})
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ def test_it_is_loaded_with_every_item_it_was_taught_and_no_other(made: Made) -> 
     for data in made.data:
         assert exported.taught(data.item).item == data.item
         assert newest_teacher(made.models, data.item) == (made.bundle.name, made.bundle.version)
-        with pytest.raises(BadBundle, match="was not taught"):
+        with refused(BadBundle, "not_taught", item_id=data.item.item_id):
             exported.taught(data.item.model_copy(update={"prompt": "Why does cold fall?"}))
 
 

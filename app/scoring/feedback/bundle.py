@@ -114,7 +114,7 @@ def load_feedback(folder: Path) -> FeedbackFiles:
     bundle, _ = read_metadata(folder, METADATA, FeedbackBundle)
     check_names(bundle, METADATA, NEEDED, [ADAPTER])
     check_files(folder, bundle, METADATA)
-    with refusing(f"{TOKENIZER} cannot be used"):
+    with refusing(f"{TOKENIZER} cannot be used", code="cannot_be_used", file=TOKENIZER):
         return FeedbackFiles(folder, bundle)
 
 

@@ -6,7 +6,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
 from app.api import problems
-from app.scoring.errors import ItemNotReady, UnknownItem
+from app.scoring.errors import BadBundle, ItemNotReady, UnknownItem
 from app.service import IdempotencyConflict
 from tests.app.api.claims import BOTH, CANARY, assert_problem, body
 from tests.app.conftest import Serve, Sql
@@ -16,7 +16,7 @@ from tests.app.conftest import Serve, Sql
     ("error", "status", "kind"),
     [
         (UnknownItem("asap-99"), 404, "unknown-item"),
-        (ItemNotReady("asap-99", "checksum"), 503, "item-not-ready"),
+        (ItemNotReady("asap-99", BadBundle("changed")), 503, "item-not-ready"),
         (IdempotencyConflict("used before"), 409, "idempotency-conflict"),
         (problems.Unauthorized("a key is needed"), 401, "unauthorized"),
         (problems.Forbidden("lacks the scope"), 403, "forbidden"),

@@ -7,6 +7,7 @@ import pytest
 
 from app.scoring.errors import BadBundle
 from app.scoring.featurizer import Featurizer, padded
+from tests.refusals import refused
 from tests.tiny import word_tokenizer
 from training.tokenizer import learn_tokenizer
 
@@ -76,7 +77,7 @@ def resident_bytes() -> int:
 def test_another_projects_tokenizer_is_refused() -> None:
     content = learn_tokenizer(TEXTS, 100).replace(b'"[START]"', b'"[CLS]"')
 
-    with pytest.raises(BadBundle, match="ids"):
+    with refused(BadBundle, "wrong_special_ids", file="tokenizer.json", ids=(0, 1, None)):
         Featurizer.from_bytes(content, 32)
 
 

@@ -10,6 +10,7 @@ from app.scoring.bundle import METADATA, STUDENT
 from app.scoring.errors import ItemNotReady, UnknownItem
 from app.scoring.gate import Policy
 from app.scoring.registry import Registry
+from tests.refusals import refused
 from tests.tiny import word_count_onnx, write_tiny_bundle
 
 Edit = Callable[[Any], None]
@@ -22,28 +23,29 @@ def test_an_altered_model_is_refused_and_the_others_serve(tmp_path: Path) -> Non
     registry = Registry.from_folder(tmp_path)
 
     assert set(registry.live) == {"heat-2"}
-    assert "checksum" in registry.refused["heat-1"]
-    with pytest.raises(ItemNotReady, match="checksum"):
+    assert (registry.refused["heat-1"].code, registry.refused["heat-1"].fields["file"]) == ("wrong_checksum", STUDENT)
+    with refused(ItemNotReady, item_id="heat-1", cause="wrong_checksum"):
         registry.get("heat-1")
 
 
 def test_an_item_with_no_active_version_is_refused(tmp_path: Path) -> None:
     (write_tiny_bundle(tmp_path).parent / ACTIVE).unlink()
 
-    assert "no version is active" in Registry.from_folder(tmp_path).refused["heat-1"]
+    assert Registry.from_folder(tmp_path).refused["heat-1"].code == "none_active"
 
 
 def test_an_active_version_that_is_not_there_is_refused(tmp_path: Path) -> None:
     folder = write_tiny_bundle(tmp_path)
     folder.rename(folder.parent / "20990101T000000Z-00000000")
 
-    assert "missing" in Registry.from_folder(tmp_path).refused["heat-1"]
+    assert Registry.from_folder(tmp_path).refused["heat-1"].code == "no_plain_file"
 
 
 def test_a_folder_that_cannot_be_an_item_is_named(tmp_path: Path) -> None:
     (tmp_path / "heat 1").mkdir()
 
-    assert Registry.from_folder(tmp_path).refused == {"heat 1": "the folder's name is not an item id"}
+    [(name, error)] = Registry.from_folder(tmp_path).refused.items()
+    assert (name, error.code) == ("heat 1", "no_item_id")
 
 
 @pytest.mark.parametrize("item_id", ["heat-9", "../heat-1", "", "heat-1/20260101T000000Z-00000001"])
@@ -88,17 +90,17 @@ def lowers_the_threshold(bundle: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "edit", "reason"),
+    ("file", "edit", "code"),
     [
-        (ACTIVE, claims_auto, "mode 'auto' needs a passed gate, or an override by a named person"),
-        (ACTIVE, claims_a_pass, "ACTIVE has a gate result that bundle.json does not give: activate it again"),
-        (ACTIVE, claims_a_lower_limit, "ACTIVE has a gate result that bundle.json does not give: activate it again"),
-        (METADATA, loosens_the_policy, "bundle.json is not the one that was released: activate it again"),
-        (METADATA, lowers_the_threshold, "bundle.json is not the one that was released: activate it again"),
+        (ACTIVE, claims_auto, "auto_without_gate"),
+        (ACTIVE, claims_a_pass, "gate_differs"),
+        (ACTIVE, claims_a_lower_limit, "gate_differs"),
+        (METADATA, loosens_the_policy, "not_released"),
+        (METADATA, lowers_the_threshold, "not_released"),
     ],
 )
 def test_whoever_edits_a_release_by_hand_is_refused_and_told_why(
-    tmp_path: Path, file: str, edit: Edit, reason: str
+    tmp_path: Path, file: str, edit: Edit, code: str
 ) -> None:
     folder = an_unready_item(tmp_path)
     write_tiny_bundle(tmp_path, "heat-2")
@@ -107,7 +109,8 @@ def test_whoever_edits_a_release_by_hand_is_refused_and_told_why(
     registry = Registry.from_folder(tmp_path)
 
     assert set(registry.live) == {"heat-2"}
-    assert reason in registry.refused["heat-1"]
+    error = registry.refused["heat-1"]
+    assert code in (error.code, error.fields.get("fault"))
 
 
 def test_an_edited_bundle_serves_again_once_somebody_activates_it(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from app.scoring.errors import BadBundle, ItemNotReady
 from app.scoring.registry import Registry
 from app.scoring.shelf import Shelf, Shelved
 from app.scoring.student import Student
+from tests.refusals import refused
 from tests.tiny import write_tiny_bundle
 
 ITEMS = ("heat-1", "heat-2", "heat-3")
@@ -93,7 +94,7 @@ def test_what_has_changed_since_it_was_checked_is_not_taken(folders: list[Path])
     metadata = folders[0] / METADATA
     metadata.write_bytes(metadata.read_bytes() + b" ")
 
-    with pytest.raises(BadBundle, match="has changed"):
+    with refused(BadBundle, "bundle_changed"):
         first.take()
 
 
@@ -123,15 +124,15 @@ def test_an_item_that_was_withdrawn_is_refused_until_it_is_mended(tmp_path: Path
     student = folders[0] / STUDENT
     content = student.read_bytes()
     student.write_bytes(b"broken")
-    with pytest.raises(BadBundle, match="checksum"):
+    with refused(BadBundle, "wrong_checksum", file=STUDENT) as caught:
         registry.get("heat-1").judge(["warm air"])
 
     live = registry.live["heat-1"]
-    registry.withdraw("heat-1", registry.live["heat-2"], "of another")
+    registry.withdraw("heat-1", registry.live["heat-2"], caught.value)
     assert registry.live["heat-1"] is live
-    registry.withdraw("heat-1", live, "checksum")
+    registry.withdraw("heat-1", live, caught.value)
 
-    with pytest.raises(ItemNotReady, match="checksum"):
+    with refused(ItemNotReady, item_id="heat-1", cause="wrong_checksum"):
         registry.get("heat-1")
     student.write_bytes(content)
     assert registry.refresh(tmp_path) == ["heat-1"]
