@@ -2,8 +2,8 @@
 
 A plain HTML parser reads `a<b and b>c` as bold.  Here a tag is mark-up only if HTML knows it and its attributes;
 all else stays as the learner wrote it.  The standard library's parser is not used: on some texts its time grows with
-the square of their length.11), and each security fix changes its reading.  Here one pattern finds the tags, and the
-search goes on where a match ends, so no character is read twice and the time grows with the length.
+the square of their length (Python 3.11).  Here one pattern finds the tags, and the search goes on where a match ends,
+so no character is read twice and the time grows with the length.
 """
 
 import re
