@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Literal
 
+from app.logs import coded
 from app.scoring.decoding import Score
 from app.scoring.judgement import SecondScorer
 
@@ -81,7 +82,9 @@ class TeacherPool:
         except TimeoutError:
             return "late", None
         except Exception as error:
-            log.error("the teacher %s failed: %s", second.title, type(error).__name__)  # its message may hold the text
+            kind = type(error).__name__  # its message may hold the text
+            extra = coded("teacher_failed", teacher=second.title, error=kind)
+            log.error("the teacher %s failed: %s", second.title, kind, extra=extra)
             return "failed", None
 
     def _leave(self, loop: asyncio.AbstractEventLoop, _: Future[Score]) -> None:

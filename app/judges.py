@@ -8,7 +8,7 @@ from contextlib import suppress
 from anyio import CapacityLimiter, to_thread
 
 from app.gatherer import Gatherer
-from app.logs import type_and_place
+from app.logs import coded, type_and_place
 from app.prediction import Invalid, Refusal, Submission, invalid_request, refusal_of
 from app.scoring.errors import BadBundle, BadText, ItemNotReady, NotJudged, ScoringError
 from app.scoring.judgement import LiveItem
@@ -63,7 +63,8 @@ class Judges:
             [own] = submissions
             if isinstance(own, Refusal):
                 raise
-            log.error("a response to item %s could not be judged: %s", own.item_id, type_and_place(error))
+            extra = coded("not_judged", item_id=own.item_id, error=type(error).__name__)
+            log.error("a response to item %s could not be judged: %s", own.item_id, type_and_place(error), extra=extra)
             return [refusal_of(NotJudged(own.item_id))]
 
     def _judge(self, submissions: Sequence[Submission | Refusal]) -> list[Judged]:

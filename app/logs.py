@@ -29,6 +29,11 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(said, ensure_ascii=False, default=str)
 
 
+def coded(code: str, **fields: object) -> dict[str, dict[str, object]]:
+    """Return `extra` of a log call: a stable code and its values.  The sentence is for people and may be reworded."""
+    return {"fields": {"code": code, **fields}}
+
+
 def type_and_place(error: BaseException) -> str:
     """Return type and place of an exception.  Its message may quote a response."""
     frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]

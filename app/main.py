@@ -21,7 +21,7 @@ from app.api.state import State
 from app.api.unforeseen import Unforeseen
 from app.feedback.desk import Desk
 from app.feedback.writer import Outcome, Task
-from app.logs import type_and_place
+from app.logs import coded, type_and_place
 from app.metrics import Metrics
 from app.prediction import Feedback, told
 from app.reload import reloading
@@ -68,22 +68,25 @@ def create_app(settings: Settings | None = None, waits: Waits = USUAL) -> FastAP
         head = head_revision()
         try:
             registry = Registry.from_folder(settings.models_dir, settings.students_mib * 2**20)
-            for item_id, reason in registry.refused.items():
-                log.error("item %s is refused: %s", item_id, reason)
+            for item_id, error in registry.refused.items():
+                extra = coded("item_refused", item_id=item_id, cause=error.code)
+                log.error("item %s is refused: %s", item_id, error, extra=extra)
             desk = _desk(settings, engine)
             prediction_log = PredictionLog(engine, metrics.committed, waits)
             if trouble := schema_problem(engine, head):
-                log.error("not ready: %s", trouble)
+                log.error("not ready: %s", trouble, extra=coded("not_ready", cause=trouble.code))
             else:
                 if is_open(engine, settings.host):
-                    log.warning("OPEN: no key is made yet, so whoever is on this machine may do everything")
+                    sentence = "OPEN: no key is made yet, so whoever is on this machine may do everything"
+                    log.warning(sentence, extra=coded("open"))
                 if unwritten := write_problem(engine):
-                    log.error("not ready: %s", unwritten)
+                    log.error("not ready: %s", unwritten, extra=coded("not_ready", cause=unwritten.code))
                     prediction_log.failing = True
                 tell_of_a_clock_set_back(engine)
             scorer = Scorer(registry, prediction_log, engine, settings, desk, metrics, waits)
-            for item_id, reason in registry.without_teacher.items():
-                log.error("item %s falls back on no teacher: %s", item_id, reason)
+            for item_id, error in registry.without_teacher.items():
+                extra = coded("item_without_teacher", item_id=item_id, cause=error.code)
+                log.error("item %s falls back on no teacher: %s", item_id, error, extra=extra)
             watching = reloading(
                 registry,
                 settings.models_dir,
@@ -156,7 +159,9 @@ def tell_of_a_clock_set_back(engine: Engine) -> None:
         made = newest(session)
     if made is not None and made > datetime.now(UTC) + timedelta(minutes=1):
         log.error(
-            "the clock of this machine is behind the newest score, of %s: set it, or scores are out of order", made
+            "the clock of this machine is behind the newest score, of %s: set it, or scores are out of order",
+            made,
+            extra=coded("clock_behind", newest=made),
         )
 
 
@@ -183,8 +188,9 @@ def _desk(settings: Settings, engine: Engine) -> Desk:
         timeout=settings.feedback_timeout,
         threads=settings.feedback_threads,
     )
-    for name, reason in desk.refused.items():
-        log.error("feedback model %s is refused: %s", name, reason)
+    for name, error in desk.refused.items():
+        extra = coded("feedback_model_refused", name=name, cause=error.code)
+        log.error("feedback model %s is refused: %s", name, error, extra=extra)
     return desk
 
 

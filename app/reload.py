@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from app.ending import to_its_end
-from app.logs import type_and_place
+from app.logs import coded, type_and_place
 from app.scoring.registry import Registry
 from app.waits import USUAL
 
@@ -57,10 +57,12 @@ async def _look(
         try:
             changed = await to_its_end(registry.refresh, models, end=end)
         except OSError as error:  # the folder itself cannot be read: what is live goes on
-            log.error("the folder of bundles cannot be read: %s", error.strerror)
+            extra = coded("folder_unreadable", errno=error.errno)
+            log.error("the folder of bundles cannot be read: %s", error.strerror, extra=extra)
             continue
         except Exception as error:  # whatever it is: it is looked at again
-            log.error("the folder of bundles could not be gone through: %s", type_and_place(error))
+            place = type_and_place(error)
+            log.error("the folder of bundles could not be gone through: %s", place, extra=coded("reload_failed"))
             continue
         for item_id in changed:
             live = registry.live.get(item_id)
@@ -69,7 +71,8 @@ async def _look(
         wrong = {item_id: str(error) for item_id, error in errors.items()}
         new = {item_id: reason for item_id, reason in wrong.items() if told.get(item_id) != reason}
         for item_id, reason in new.items():
-            log.error("item %s, its teacher or its shadow is not taken up: %s", item_id, reason)
+            extra = coded("not_taken_up", item_id=item_id, cause=errors[item_id].code)
+            log.error("item %s, its teacher or its shadow is not taken up: %s", item_id, reason, extra=extra)
         reloaded(len(changed), len(new))
         told = wrong
         if changed or not noted:
@@ -80,6 +83,7 @@ def _noted(note: Callable[[], None]) -> bool:
     try:
         note()
     except Exception as error:  # whatever it is: it is written down later, and ACTIVE goes on being looked at
-        log.error("what is live could not be written down yet: %s", type_and_place(error))
+        place = type_and_place(error)
+        log.error("what is live could not be written down yet: %s", place, extra=coded("activation_not_noted"))
         return False
     return True

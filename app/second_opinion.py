@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.ending import to_its_end
 from app.fallback import TeacherPool
+from app.logs import coded
 from app.prediction import Prediction, Refusal, Result, Submission
 from app.scoring.item import Item
 from app.scoring.judgement import Judgement, LiveItem, SecondScorer
@@ -83,7 +84,7 @@ class SecondOpinions:
         try:
             await to_its_end(predictions.add_shadow, self._engine, row, end=self._end)
         except SQLAlchemyError as error:
-            log.error("a shadow score was not kept: %s", type(error).__name__)
+            log.error("a shadow score was not kept: %s", type(error).__name__, extra=coded("second_score_not_kept"))
 
     async def aclose(self) -> None:
         """Shadows that are being scored are given up; those that are being written are written."""

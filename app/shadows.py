@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine, insert
 
 from app.gatherer import Gatherer
+from app.logs import coded
 from app.prediction import Prediction, Refusal, Result, Submission
 from app.scoring.judgement import LiveItem
 from app.second_opinion import Judged
@@ -60,7 +61,7 @@ class Shadows:
         try:
             await self._writer.ask(seen)
         except Exception as error:  # of no consequence for the score, which is given
-            log.error("a shadow's score was not kept: %s", type(error).__name__)
+            log.error("a shadow's score was not kept: %s", type(error).__name__, extra=coded("shadow_not_kept"))
 
     def _write(self, together: list[_Seen]) -> list[Exception | None]:
         rows = []

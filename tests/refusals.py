@@ -30,6 +30,12 @@ def rows_refused(errors: list[RowError]) -> list[tuple[str, int, str]]:
     return [(error.file.name, error.line, error.code) for error in errors]
 
 
+def log_lines(caplog: pytest.LogCaptureFixture, code: str) -> list[dict[str, object]]:
+    """Return the fields of every log record that has this code."""
+    found = [getattr(record, "fields", {}) for record in caplog.records]
+    return [{name: value for name, value in own.items() if name != "code"} for own in found if own.get("code") == code]
+
+
 def check_golden(name: str, text: str) -> None:
     """The text is that of tests/golden/NAME.  `UPDATE_GOLDEN=1 pytest …` writes what was reworded on purpose."""
     path = GOLDEN / name

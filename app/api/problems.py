@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
+from app.logs import coded
 from app.prediction import Invalid, Refusal, invalid_request, refusal_of
 from app.scoring.errors import BadMark, CodedError, ItemNotReady, NotJudged, ScoringError, UnknownItem
 from app.service import IdempotencyConflict
@@ -140,7 +141,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(SQLAlchemyError)
     async def database_error(_: Request, error: SQLAlchemyError) -> JSONResponse:
-        log.error("the database failed: %s", type(error).__name__)
+        kind = type(error).__name__
+        log.error("the database failed: %s", kind, extra=coded("database_failed", error=kind))
         detail = (
             "the database cannot be used, so nothing is given; try again, with an Idempotency-Key to be logged once"
         )

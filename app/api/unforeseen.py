@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem, reply
-from app.logs import type_and_place
+from app.logs import coded, type_and_place
 
 log = logging.getLogger("scorelet")
 
@@ -35,7 +35,7 @@ class Unforeseen:
         except Exception as error:
             if scope["type"] != "http":
                 raise
-            log.error("unforeseen %s", type_and_place(error))
+            log.error("unforeseen %s", type_and_place(error), extra=coded("unforeseen", error=type(error).__name__))
             if started:
                 raise ConnectionAbortedError from None  # half a reply is sent: the server closes the connection
             detail = f"unforeseen {type(error).__name__}; the log says where"

@@ -18,6 +18,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 import app
+from app.logs import coded
 from app.scoring.feedback.bundle import FeedbackFiles
 from app.scoring.feedback.screen import Objection
 from app.scoring.item import Item
@@ -141,7 +142,9 @@ class Writer:
         try:
             await self._deliver(job.task, outcome)
         except Exception as error:  # the queue goes on whatever one delivery met
-            log.error("feedback of prediction %s is lost (%s)", job.task.prediction_id, type(error).__name__)
+            kind = type(error).__name__
+            extra = coded("feedback_lost", error=kind)
+            log.error("feedback of prediction %s is lost (%s)", job.task.prediction_id, kind, extra=extra)
         if not job.delivered.done():
             job.delivered.set_result(outcome)
 
@@ -159,9 +162,12 @@ class Writer:
                 return Outcome(None, "failed", self.name, written.tokens, seconds)
             objection = self.files.screen.objection(written.text, task.response, task.item, task.value)
         except Unusable as error:
-            log.error("feedback model %s cannot be used: %s", self.name, error)
+            extra = coded("feedback_model_unusable", model=self.name)
+            log.error("feedback model %s cannot be used: %s", self.name, error, extra=extra)
         except Exception as error:  # a pipe's, uvloop's, a library's own: all of them end the process
-            log.error("feedback model %s failed (%s); it is started anew", self.name, type(error).__name__)
+            kind = type(error).__name__
+            extra = coded("feedback_model_failed", model=self.name, error=kind)
+            log.error("feedback model %s failed (%s); it is started anew", self.name, kind, extra=extra)
         else:
             return Outcome(None if objection else written.text, objection, self.name, written.tokens, seconds)
         await self._end()

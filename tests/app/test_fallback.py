@@ -12,6 +12,7 @@ import pytest
 from app.fallback import TeacherPool
 from app.scoring.decoding import Score
 from app.scoring.judgement import SecondScorer
+from tests.refusals import log_lines
 from tests.waiting import HANGS, Clock
 from tests.waiting import until as until_now
 
@@ -188,7 +189,7 @@ def test_a_teacher_that_fails_fails_no_score_and_says_no_word_of_the_response(
 
     assert "canary" not in caplog.text
     if not isinstance(error, TimeoutError):
-        assert f"the teacher tiny/1 failed: {type(error).__name__}" in caplog.text
+        assert {"teacher": "tiny/1", "error": type(error).__name__} in log_lines(caplog, "teacher_failed")
 
 
 @pytest.mark.parametrize("queue", [0, 1])

@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 from app.main import CannotStart, OpenToTheNetwork, create_app
 from app.settings import Settings
 from tests.app.conftest import ITEMS, Logged, MakeKey, Serve, Sql
-from tests.refusals import refused
+from tests.refusals import log_lines, refused
 from tests.waiting import HANGS
 
 CANARY = "the canary sings of convection"
@@ -73,7 +73,7 @@ def test_the_service_starts_open_to_its_own_machine_and_says_so(
     client = serve(host=host)
 
     assert client.get("/readyz").json()["open"] is True
-    assert "OPEN: no key is made yet" in caplog.text
+    assert log_lines(caplog, "open") == [{}]
 
 
 @pytest.mark.parametrize("revoked", [False, True])
@@ -86,7 +86,7 @@ def test_with_a_key_made_the_service_starts_anywhere(
 
     assert client.get("/readyz").json()["open"] is False
     assert client.get("/items").status_code == 401
-    assert "OPEN" not in caplog.text
+    assert log_lines(caplog, "open") == []
 
 
 def test_a_service_without_a_schema_starts_to_say_so_and_scores_for_nobody(
@@ -96,7 +96,7 @@ def test_a_service_without_a_schema_starts_to_say_so_and_scores_for_nobody(
 
     assert client.get("/readyz").status_code == 503
     assert client.get("/items").status_code in (401, 503)
-    assert "scorelet db upgrade" in caplog.text
+    assert log_lines(caplog, "not_ready") == [{"cause": "database_empty"}]
 
 
 def test_what_is_live_is_written_down_once_a_change(serve: Serve, sql: Sql) -> None:
@@ -114,7 +114,7 @@ def test_a_refused_item_is_logged_by_name(models: Path, serve: Serve, caplog: py
 
     serve()
 
-    assert "item heat-1 is refused: no version is active" in caplog.text
+    assert log_lines(caplog, "item_refused") == [{"item_id": "heat-1", "cause": "none_active"}]
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A running service takes up what is made live, and nothing that cannot be."""
 
 import asyncio
+import errno
 import shutil
 import threading
 import time
@@ -15,6 +16,7 @@ from app.scoring.active import ACTIVE, activate, read_active
 from app.scoring.bundle import STUDENT
 from app.scoring.registry import Registry
 from tests.app.conftest import PATIENT, Locked, Serve, Sql
+from tests.refusals import log_lines
 from tests.tiny import write_tiny_bundle
 from tests.tiny_teacher import fall_back, item_of, write_tiny_teacher
 from tests.waiting import HANGS, until
@@ -85,7 +87,7 @@ def test_a_folder_that_is_gone_or_empty_for_a_while_takes_nothing_away(
     elsewhere = models.rename(models.parent / "elsewhere")
     if not gone:
         models.mkdir()  # what is left of a disk that is not mounted
-    until(lambda: "the folder of bundles cannot be read: no item is in it any more" in caplog.text)
+    until(lambda: {"errno": errno.ENOENT} in log_lines(caplog, "folder_unreadable"))
 
     assert version(client) == OLD
     ready = client.get("/readyz")

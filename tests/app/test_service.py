@@ -19,6 +19,7 @@ from app.service import IdempotencyConflict, Scorer
 from app.settings import Settings
 from app.storage.log import PredictionLog
 from tests.app.conftest import Logged, Sql
+from tests.refusals import log_lines
 from tests.tiny import BlanksOnly
 
 ONCE = Once("quiz-7/attempt-2", "0" * 64)
@@ -165,7 +166,7 @@ def test_what_a_student_fails_on_does_not_sink_the_rest_of_a_batch(
 
     assert scores(results) == [3, "NotJudged", 1, 1]
     assert len(logged()) == 3
-    assert "a response to item heat-1 could not be judged: ValueError at " in caplog.text
+    assert log_lines(caplog, "not_judged") == [{"item_id": "heat-1", "error": "ValueError"}]
     assert "poison" not in caplog.text
 
 

@@ -19,6 +19,7 @@ from app.scoring.item import Item
 from app.scoring.sealed import checksum
 from tests.app.api.claims import BOTH
 from tests.app.conftest import Serve, Sql
+from tests.refusals import log_lines
 from tests.tiny import write_tiny_bundle
 from tests.tiny_feedback import VERSION, write_tiny_feedback
 from tests.waiting import HANGS, until
@@ -291,7 +292,8 @@ def test_a_model_that_llama_cpp_cannot_take_is_named_in_the_log(
     (folder / "feedback.json").write_text(json.dumps(metadata))
 
     assert settled(serve(), "rain-7", "warm air")["feedback"]["instead_because"] == "failed"
-    assert f"feedback model {MODEL} cannot be used: llama.cpp cannot load base.gguf" in caplog.text
+    assert {"model": MODEL} in log_lines(caplog, "feedback_model_unusable")
+    assert "base.gguf" in caplog.text
 
 
 def test_the_model_gives_way_to_scores(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
@@ -406,7 +408,7 @@ def test_a_live_model_is_named_and_its_release_is_logged(
 
 
 def test_a_damaged_model_is_refused_by_name_and_the_bank_speaks(
-    serve: Serve, models: Path, both: tuple[Item, Item]
+    serve: Serve, models: Path, both: tuple[Item, Item], caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = write_tiny_feedback(models, both)
     (folder / "base.gguf").write_bytes(b"GGUF")
@@ -415,7 +417,8 @@ def test_a_damaged_model_is_refused_by_name_and_the_bank_speaks(
     ready = client.get("/readyz").json()
 
     assert ready["status"] == "ready"
-    assert ready["refused_feedback_models"] == {"tiny": "base.gguf does not have the checksum in feedback.json"}
+    assert list(ready["refused_feedback_models"]) == ["tiny"]
+    assert log_lines(caplog, "feedback_model_refused") == [{"name": "tiny", "cause": "wrong_checksum"}]
     assert ask(client, "rain-7", "warm air")["feedback"]["text"] == "Nearly so."
 
 
@@ -429,7 +432,7 @@ def test_no_score_fails_because_its_feedback_cannot_be_kept(
     reply = ask(client, "heat-1", "warm secret air")
 
     assert reply["score"] == 3
-    until(lambda: "is lost (OperationalError)" in caplog.text)
+    until(lambda: log_lines(caplog, "feedback_lost") == [{"error": "OperationalError"}])
     assert "secret" not in caplog.text
 
 

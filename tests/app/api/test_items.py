@@ -121,7 +121,7 @@ def test_a_passed_gate_is_shown_rule_by_rule(client: TestClient) -> None:
         "over-long responses": (0, 0.05, True),
         "threshold": (0.8, None, True),
     }
-    assert [own["note"] for own in gate["checks"] if own["note"]] == ["no group of 100 responses or more"]
+    assert [own["rule"] for own in gate["checks"] if own["note"]] == ["difference of groups"]
 
 
 def test_an_override_says_who_overruled_the_gate_and_why(models: Path, serve: Serve) -> None:

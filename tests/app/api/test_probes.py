@@ -9,6 +9,7 @@ from app.storage.database import connect, upgrade
 from tests.app.api.claims import BOTH, assert_problem, body
 from tests.app.conftest import ITEMS, PATIENT, Locked, MakeKey, Serve, Sql
 from tests.conftest import Postgres
+from tests.refusals import log_lines
 from tests.waiting import HANGS, until
 
 
@@ -154,12 +155,13 @@ def test_a_service_that_starts_where_nothing_can_be_written_is_not_ready_until_i
 
 def test_a_clock_behind_the_newest_score_is_told(serve: Serve, sql: Sql, caplog: pytest.LogCaptureFixture) -> None:
     serve().post("/score", json=body())
-    assert "clock" not in caplog.text
+    assert log_lines(caplog, "clock_behind") == []
     sql("UPDATE predictions SET created_at = '2999-01-01 00:00:00'")
 
     serve()
 
-    assert "the clock of this machine is behind the newest score, of 2999-01-01" in caplog.text
+    [told] = log_lines(caplog, "clock_behind")
+    assert str(told["newest"]).startswith("2999-01-01")
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

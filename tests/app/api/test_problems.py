@@ -10,6 +10,7 @@ from app.scoring.errors import BadBundle, ItemNotReady, UnknownItem
 from app.service import IdempotencyConflict
 from tests.app.api.claims import BOTH, CANARY, assert_problem, body
 from tests.app.conftest import Serve, Sql
+from tests.refusals import log_lines
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,6 @@ def test_a_response_never_reaches_the_logs(
 
     statuses = [reply.status_code for reply in (scored, invalid, batch, conflict, failed)]
     assert statuses == [200, 422, 200, 409, 503]
-    assert "the database failed" in caplog.text
+    assert [list(own) for own in log_lines(caplog, "database_failed")] == [["error"]]
     assert "INSERT INTO predictions" in caplog.text  # the loudest logger was heard
     assert "canary" not in caplog.text
