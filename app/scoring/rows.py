@@ -57,7 +57,8 @@ class Row:
         """Return a text field.  Raises BadText when it is missing, no text, or not to be stored."""
         value = self.fields.get(name)
         if value is None:
-            raise BadText(f"{name!r} is missing", code="missing", column=name)
+            blank = ': write "" where a learner wrote nothing' if name == "response" else ""
+            raise BadText(f"{name!r} is missing{blank}", code="missing", column=name)
         if not isinstance(value, str):
             raise BadText(f"{name!r} must be text, not {kind(value)}", code="not_text", column=name)
         try:
@@ -144,7 +145,8 @@ def read_file(path: Path, reading: Reading) -> RowFile:
     read = READERS.get(path.suffix.lower())
     if read is None:
         ends = ", ".join(FORMATS)
-        raise BadRows([RowError(path, 1, f"the file's name must end in one of {ends}", "unknown_format")])
+        reason = f"the file's name must end in one of {ends}: save the file as one (text with tabs: rename it to .tsv)"
+        raise BadRows([RowError(path, 1, reason, "unknown_format")])
     content = read(path, reading)
     if content.errors:
         raise BadRows(content.errors)

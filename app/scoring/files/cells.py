@@ -55,6 +55,10 @@ def _lost(name: str, value: object, reading: Reading) -> str | None:
 def _field(name: str, value: Any, reading: Reading) -> Any:
     if isinstance(value, Decimal):
         value = float(value)
+    if (
+        name == "response" and not isinstance(value, str) and is_missing(value)
+    ):  # a learner wrote nothing: in CSV an empty text
+        return ""
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, int | float):

@@ -52,10 +52,15 @@ class Columns:
             return
         named = [place for place, name in enumerate(self.names, start=1) if name not in self.nameless]
         if any(value not in ("", None) for value in values[len(self.names) :]):
-            reason = "more fields than columns: is a text with a delimiter not in quotes?"
+            reason = (
+                "more fields than columns: is a text with a delimiter not in quotes, or has a column (row names of R) "
+                "no name in the first line?"
+            )
             yield RowError(path, line, reason, "more_fields")
         elif len(values) < named[-1]:
-            yield RowError(path, line, "fewer fields than columns", "fewer_fields")
+            yield RowError(
+                path, line, "fewer fields than columns: is a text with a line end not in quotes?", "fewer_fields"
+            )
         else:
             pairs = zip(self.names, values, strict=False)
             yield line, {k: v for k, v in pairs if k not in self.nameless or v not in ("", None)}

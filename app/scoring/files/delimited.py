@@ -16,6 +16,7 @@ from app.scoring.text import MAX_CHARACTERS
 HEADER = 2**18  # characters among which the names of the columns stand
 DELIMITERS = (",", ";", "\t", "|")
 AS_UTF_8 = 'save it as UTF-8 (a spreadsheet calls that "CSV UTF-8")'
+QUOTES = 'a text with a quote in it stands in quotes, and the quote within twice ("")'
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # "Unicode text" of Excel
 _SEP = re.compile(r'"?sep=(.)"?[;, \t]*(\r\n|\r|\n)', re.IGNORECASE)
 
@@ -62,7 +63,7 @@ def _rows(path: Path, text: str, delimiter: str, first: int) -> Iterator[Line | 
             yield from columns.fields(path, line, values)
             line = first + reader.line_num
     except csv.Error as error:  # after a broken quote no line can be trusted
-        yield RowError(path, line, f"not CSV: {error}", "not_csv")
+        yield RowError(path, line, f"not CSV: {error}: {QUOTES}", "not_csv")
     except BadHeader as error:
         yield RowError.of(path, first, error)
 

@@ -11,6 +11,9 @@ from app.scoring.files.reading import JsonNumber, Reading
 
 DECODER = json.JSONDecoder(parse_float=JsonNumber)
 DEPTH = 2  # of lists in lists
+RECORDS = "one object with its columns for each row (pandas: orient='records')"
+LINES = "; if each line is an object, name the file .jsonl"
+LIST = "a file that is one list is named .json"
 _BLANK = " \t\r\n"
 
 
@@ -39,9 +42,9 @@ def read_json(path: Path, _: Reading) -> Content:
     except UnicodeDecodeError as error:
         return Content(errors=[_not_utf_8(path, content[: error.start].count(b"\n") + 1, error)])
     except (ValueError, RecursionError) as error:
-        return Content(errors=[_not_json(path, getattr(error, "lineno", 1), error)])
+        return Content(errors=[_not_json(path, getattr(error, "lineno", 1), error, LINES)])
     if not isinstance(whole, list):
-        return Content(errors=[RowError(path, 1, "must be a list of objects, one a response", "not_a_list")])
+        return Content(errors=[RowError(path, 1, f"must be a list of objects: {RECORDS}", "not_a_list")])
     found = Content()
     for line, value in _elements(text):
         _add(found, path, line, value)
@@ -69,12 +72,13 @@ def _add(found: Content, path: Path, line: int, value: object) -> None:
     if isinstance(value, dict):
         found.lines.append((line, value))
     else:
-        found.errors.append(RowError(path, line, "not an object", "not_an_object"))
+        where = f"; {LIST}" if path.suffix.lower() == ".jsonl" else ""
+        found.errors.append(RowError(path, line, f"not an object{where}", "not_an_object"))
 
 
 def _not_utf_8(path: Path, line: int, error: UnicodeDecodeError) -> RowError:
     return RowError(path, line, f"not UTF-8 at byte {error.start}", "not_utf_8")
 
 
-def _not_json(path: Path, line: int, error: Exception) -> RowError:
-    return RowError(path, line, f"not JSON: {error}", "not_json")
+def _not_json(path: Path, line: int, error: Exception, hint: str = "") -> RowError:
+    return RowError(path, line, f"not JSON: {error}{hint}", "not_json")

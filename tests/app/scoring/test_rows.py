@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from app.scoring.errors import SHOWN, BadRows, BadText, RowError
 from app.scoring.files.reading import USUAL, Reading
-from app.scoring.rows import FORMATS, read_file, read_rows, require_columns, require_rows
-from tests.refusals import refused, rows_refused
+from app.scoring.rows import FORMATS, Row, read_file, read_rows, require_columns, require_rows
+from tests.refusals import check_golden, refused, rows_refused
 
 
 def a_file(tmp_path: Path, name: str, content: str | bytes) -> Path:
@@ -124,6 +124,43 @@ def test_one_fault_is_said_without_a_count_and_two_with_it(tmp_path: Path) -> No
 
     assert str(BadRows([one])) == str(one)
     assert str(BadRows([one, two])).splitlines()[1:] == [str(one), str(two)]
+
+
+REFUSED: dict[str, str | bytes] = {
+    "quote.csv": 'item_id,response\nheat-1,"5" of air\n',
+    "delimiter.csv": "item_id,response\nheat-1,warm, and dry\n",
+    "line_end.csv": "response,item_id\nwarm\nair,heat-1\n",
+    "no_column.csv": "\nitem_id,Response\nheat-1,warm\n",
+    "no_row.csv": "item_id,response\n",
+    "latin.csv": b"item_id,response\nheat-1,\xe9\n",
+    "frame.json": '{"item_id": {"0": "heat-1"}}',
+    "lines.json": '{"item_id": "heat-1"}\n{"item_id": "heat-1"}\n',
+    "list.jsonl": '[{"item_id": "heat-1"}]\n',
+    "null.jsonl": '{"item_id": "heat-1", "response": null}\n',
+    "old.xls": "",
+    "two.csv": "item_id,response\nheat-1,warm, and dry\nheat-1\n",
+}
+
+
+def test_a_refusal_says_what_is_wrong_where_and_what_to_do(tmp_path: Path) -> None:
+    said: list[str] = []
+    for name, content in REFUSED.items():
+        with refused(BadRows) as caught:
+            read = read_file(a_file(tmp_path, name, content), USUAL)
+            require_rows(read)
+            require_columns(read.rows, ("item_id", "response"))
+            raise BadRows([row.error_of(error) for row in read.rows if (error := no_response(row))])
+        said.append(str(caught.value).replace(f"{tmp_path}/", ""))
+
+    check_golden("files/refused.txt", "\n".join(said) + "\n")
+
+
+def no_response(row: Row) -> BadText | None:
+    try:
+        row.response("html")
+    except BadText as error:
+        return error
+    return None
 
 
 def test_every_bad_row_is_found_not_only_the_first(tmp_path: Path) -> None:

@@ -42,6 +42,14 @@ def test_a_data_frame_is_read_as_its_csv_would_be(tmp_path: Path) -> None:
     assert (first.line, second.line) == (1, 2)
 
 
+@pytest.mark.parametrize("responses", [["warm", None], [1.5, float("nan")], [None, None]])
+def test_a_response_of_nothing_is_blank_as_in_csv(tmp_path: Path, responses: list[Any]) -> None:
+    """A frame that pandas writes as CSV has an empty text here, and all rows are read."""
+    rows = read_rows(written(tmp_path / "a.parquet", item_id=["a", "b"], response=responses))
+
+    assert rows[1].response("html") == ""
+
+
 def test_dates_and_booleans_in_place_of_texts_are_named(tmp_path: Path) -> None:
     file = written(tmp_path / "a.parquet", item_id=["a", "b"], response=[True, None], score=[None, None])
 
