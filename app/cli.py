@@ -37,7 +37,7 @@ from app.scoring.files.ours import CannotWrite, refuse_to_lose
 from app.scoring.files.reading import Delimiter, Reading
 from app.scoring.registry import Registry
 from app.scoring.rows import FORMATS, read_file, require_rows
-from app.scoring.table import check_rows, judge_rows, write_table
+from app.scoring.table import check_name, check_rows, judge_rows, write_table
 from app.storage import keys
 from app.storage.database import head_revision
 from app.storage.health import schema_problem
@@ -99,6 +99,7 @@ def score(
 ) -> None:
     """Score a file of responses.  Writes nothing to the database; a bad row stops all before anything is written."""
     refuse_to_lose([out], [file], force=force)
+    check_name(out)
     registry = Registry.from_folder(models_or_fail(models))
     read = read_file(file, Reading(delimiter=delimiter))
     for note in read.notes:

@@ -15,6 +15,7 @@ from rich.table import Table
 from app.scoring.errors import ScoringError
 from app.scoring.files.ours import MARK, CannotWrite
 from app.scoring.item import Item
+from app.scoring.table import check_name
 from app.settings import unknown_names
 from training.cache import work_folder
 from training.compare.command import compare
@@ -192,6 +193,7 @@ def evaluate(
     if report is not None and report.suffix != ".html":
         raise bad_ending(report, ".html")
     to_be_written([report, figures, predictions], responses, force=force)
+    check_name(predictions)
     reading = reading_of(delimiter, decimal, keep_na, score_column)
     found = evaluated(models, responses, predictions, item or (), texts=texts, raw=raw, reading=reading)
     head, *rows = summary(found)

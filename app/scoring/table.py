@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from app.scoring.errors import BadRows, BadText, ItemNotReady, RowError, UnknownItem
-from app.scoring.files.ours import GUARDED, MARK, RAW, guarded
+from app.scoring.files.ours import GUARDED, MARK, RAW, CannotWrite, guarded
 from app.scoring.item import Item
 from app.scoring.judgement import Judgement
 from app.scoring.registry import Registry
-from app.scoring.rows import Row, require_columns
+from app.scoring.rows import FORMATS, Row, require_columns
 from app.scoring.scale import whole_if_whole
 
 COLUMNS = (
@@ -61,6 +61,12 @@ def judge_rows(
             judged.update(zip(chunk, live.judge_fully(texts), strict=True))
             advance(len(chunk))
     return [judged[number] for number in range(len(rows))]
+
+
+def check_name(path: Path | None) -> None:
+    """Raise CannotWrite, before the work, for a name that promises another format than CSV."""
+    if path is not None and path.suffix.lower() in FORMATS and path.suffix.lower() != ".csv":
+        raise CannotWrite(f"{path}: scored rows are written as CSV: let the name end in .csv", code="no_csv", path=path)
 
 
 def write_table(

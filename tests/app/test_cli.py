@@ -83,6 +83,7 @@ def test_a_bad_row_stops_all_before_anything_is_written(commands: Commands, tmp_
     [
         (("score", "in.pdf", "--out", "out.csv"), BadRows, ""),
         (("score", "in.csv", "--out", "nowhere/out.csv"), CannotWrite, "no_folder"),
+        (("score", "in.csv", "--out", "out.XLSX"), CannotWrite, "no_csv"),  # it would be CSV, and open nowhere
         (("bundle", "check", "heat-9"), UnknownItem, "unknown_item"),
         (("bundle", "check", "../heat-1"), UnknownItem, "unknown_item"),
         (("bundle", "gate", "heat-9"), UnknownItem, "unknown_item"),

@@ -150,6 +150,8 @@ def test_csv_and_yaml_are_read_like_jsonl(tmp_path: Path) -> None:
     [
         ({"item_id": "heat-9", "response": "x", "score": 1}, "unknown_item"),
         ({"item_id": ["heat-1"], "response": "x", "score": 1}, "unknown_item"),
+        ({"item_id": " ", "response": "x", "score": 1}, "missing"),
+        ({"response": "x", "score": 1}, "missing"),
         ({"item_id": "heat-1", "score": 1}, "missing"),
         ({"item_id": "heat-1", "response": 5, "score": 1}, "not_text"),
         ({"item_id": "heat-1", "response": "a\0b", "score": 1}, "nul"),

@@ -40,6 +40,24 @@ def test_a_missing_value_is_none_and_counted(tmp_path: Path, value: Any) -> None
     assert summary.missing == {"id": 2, "learner_id": 2, "score_2": 2, "group_sex": 2}
 
 
+@pytest.mark.parametrize(
+    ("given", "raters", "missing"),
+    [("None", (0, 0), {}), ("none", (0, 0), {}), ("NA", None, {"score_2": 1}), ("heat", (0, 1), {})],
+)
+def test_a_label_may_be_called_none(
+    tmp_path: Path, given: str, raters: tuple[int, int] | None, missing: dict[str, int]
+) -> None:
+    """No misconception: another word for a missing value is still missing."""
+    folder = a_folder(tmp_path, [{**ROW, "label": "None", "score_1": "None", "score_2": given}])
+    item = {"item_id": ROW["item_id"], "prompt": "Why?", "scale": "nominal", "labels": ["None", "heat"]}
+    (tmp_path / "items.jsonl").write_text(json.dumps(item))
+
+    data = read_data(folder)
+
+    assert data.train[0].raters == raters
+    assert summarise(data)[0].missing == missing
+
+
 def test_a_group_may_be_called_na(tmp_path: Path) -> None:
     """Namibia."""
     rows = [ROW | {"group_country": country} for country in ("NA", "DE", "", None, float("nan"))]

@@ -203,6 +203,16 @@ def test_an_evaluation_may_lose_none_of_its_outputs_to_another(tmp_path: Path, m
     assert (code, out.exists()) == (2, False)
 
 
+@pytest.mark.usefixtures("scored")
+def test_scored_rows_are_not_written_under_the_name_of_another_format(tmp_path: Path, models: Path) -> None:
+    out = tmp_path / "out.parquet"
+
+    code, error = done(commands(tmp_path, models, out)["predictions"])
+
+    assert (code, out.exists()) == (2, False)
+    assert ".csv" in error
+
+
 def test_demo_data_are_not_written_over_others(tmp_path: Path) -> None:
     def demo(*options: object) -> int:
         return run("python", "-m", "training.demo", "--out", tmp_path / "demo", *options).returncode

@@ -9,7 +9,8 @@ from app.scoring.files.reading import GROUP, USUAL, Reading, is_missing, plain_n
 from app.scoring.item import Item, is_name
 from app.scoring.rows import WITH_HEADER, Row, RowFile, kind, read_file, require_columns, require_rows
 
-OPTIONAL = ("id", "learner_id", "score_1", "score_2")
+RATERS = ("score_1", "score_2")
+OPTIONAL = ("id", "learner_id", *RATERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def marked_from(
                         for name, value in row.fields.items()
                         if name.startswith(GROUP) and not is_missing(value, words=not reading.keep_na)
                     ),
-                    missing=tuple(_missing(row, reading)),
+                    missing=tuple(_missing(row, item, reading)),
                 )
             )
         except BadText as error:
@@ -149,6 +150,9 @@ def _identified(rows: Sequence[Row], items: Mapping[str, Item], errors: list[Row
     for row in rows:
         item_id, own_id = _item_id(row), row_id(row)
         if item_id is None or item_id not in items:
+            if is_missing(row.fields.get("item_id"), words=False):
+                errors.append(row.error("'item_id' is missing", code="missing", column="item_id"))
+                continue
             named = _shown(row.fields.get("item_id") if item_id is None else item_id)
             reason = f"item_id {named} is not in the items file"
             errors.append(row.error(reason, code="unknown_item", item_id=named))
@@ -179,12 +183,12 @@ def learner_of(row: Row) -> str | None:
     return None if is_missing(value) else plain_name(value)
 
 
-def _missing(row: Row, reading: Reading) -> list[str]:
+def _missing(row: Row, item: Item, reading: Reading) -> list[str]:
     """Return the optional columns of the row that hold nothing."""
     return [
         name
         for name, value in row.fields.items()
-        if (name in OPTIONAL and is_missing(value))
+        if (name in OPTIONAL and (_no_rating(row, name, item) if name in RATERS else is_missing(value)))
         or (name.startswith(GROUP) and is_missing(value, words=not reading.keep_na))
     ]
 
@@ -195,9 +199,16 @@ def _shown(item_id: object) -> str:
 
 
 def _raters(row: Row, item: Item) -> tuple[float, float] | None:
-    if any(is_missing(row.fields.get(name)) for name in ("score_1", "score_2")):
+    if any(_no_rating(row, name, item) for name in RATERS):
         return None
     return _given(row, "score_1", item), _given(row, "score_2", item)
+
+
+def _no_rating(row: Row, name: str, item: Item) -> bool:
+    """Return whether a rater gave nothing.  A word for a missing value, spelt as a label, is that label: None."""
+    value = row.fields.get(name)
+    is_label = isinstance(value, str) and item.labels is not None and value.strip() in item.labels
+    return is_missing(value) and not is_label
 
 
 def _given(row: Row, name: str, item: Item) -> int | float:
