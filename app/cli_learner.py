@@ -10,11 +10,15 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from app.console import BadUsage, ready_database, say, settings_or_fail, write_privately
+from app.console import BadUsage, ready_database, say, say_beside, settings_or_fail, write_privately
 from app.storage.erasure import rewrite
 from app.storage.learners import erase, expire, pseudonym, rows_of
 
-HASH = re.compile("[0-9a-f]{64}")
+HASH = re.compile("[0-9a-f]{64}", re.IGNORECASE)
+NO_ROW = (
+    "no row has this pseudonym: either all were erased before, or the id is not as the callers send it, or "
+    "SCORELET_LEARNER_KEY is not the key that it was made with"
+)
 KEPT = (
     "scores, confidences, decisions and marks, with their times and prediction ids, for agreement to be measured on; "
     "a caller that noted a prediction id beside the learner must erase its own note"
@@ -39,7 +43,8 @@ def learner_erase(learner: Learner, is_id: IsId = False) -> None:
     harm.
     """
     learner_hash = _pseudonym(learner, is_id)
-    _erased("erase", {"pseudonym": learner_hash}, lambda engine: erase(engine, learner_hash))
+    if not any(_erased("erase", {"pseudonym": learner_hash}, lambda engine: erase(engine, learner_hash)).values()):
+        say_beside(NO_ROW)
 
 
 @learner.command("expire")
@@ -52,8 +57,8 @@ def learner_expire(
     _erased("expire", which, lambda engine: expire(engine, before))
 
 
-def _erased(command: str, which: dict[str, str], work: Callable[[Engine], dict[str, int]]) -> None:
-    """Erase rows, write their tables anew, and print a receipt."""
+def _erased(command: str, which: dict[str, str], work: Callable[[Engine], dict[str, int]]) -> dict[str, int]:
+    """Erase rows, write their tables anew, and print a receipt; return how many rows of each table were erased."""
     with ready_database() as engine:
         counts = work(engine)
         remains = rewrite(engine, sorted(counts))
@@ -67,6 +72,7 @@ def _erased(command: str, which: dict[str, str], work: Callable[[Engine], dict[s
         "remains": remains,
     }
     say(json.dumps(receipt, indent=2))
+    return counts
 
 
 @learner.command("export")
@@ -88,12 +94,14 @@ def learner_export(
     write_privately(out, json.dumps(exported, indent=2, ensure_ascii=False, default=datetime.isoformat) + "\n")
     counts = ", ".join(f"{len(rows)} {name}" for name, rows in tables.items())
     say(f"{counts} written to {out}")
+    if not any(tables.values()):
+        say_beside(NO_ROW)
 
 
 def _pseudonym(learner: str, is_id: bool) -> str:
     """Return the pseudonym that is meant.  Raises BadUsage for an id without the key that pseudonyms are made with."""
-    if HASH.fullmatch(learner) and not is_id:
-        return learner
+    if HASH.fullmatch(learner.strip()) and not is_id:
+        return learner.strip().lower()  # as the log has it, however it was copied
     try:
         learner.encode()
     except UnicodeEncodeError:

@@ -14,6 +14,7 @@ from app.storage.database import file_of, head_revision, upgrade_within
 from app.storage.health import database_errors, files_of, schema_problem
 from app.storage.tables import Base
 from app.storage.trouble import DatabaseTrouble, Trouble
+from app.storage.upgrading import OURS, named_in, objects_of
 
 FILE = "scorelet.db"
 TABLES: list[Table] = Base.metadata.sorted_tables
@@ -157,9 +158,19 @@ def _in_use_is_trouble(engine: Engine) -> Iterator[None]:
     try:
         yield
     except database_errors(engine) as error:
-        state = getattr(getattr(error, "orig", error), "sqlstate", None)
+        original = getattr(error, "orig", None) or error
+        state = getattr(original, "sqlstate", None)
         if state == "55P03":  # lock_not_available
             raise DatabaseTrouble(_in_use()) from None
+        if state == "0A000":  # feature_not_supported: a table that another refers to is emptied
+            with engine.connect() as connection:
+                tables = [name for name in objects_of(connection) if name not in OURS]
+            for name in named_in(original, tables):
+                sentence = (
+                    f"the database did not take the backup, and is as it was: your table {name} refers to its rows"
+                )
+                mend = "keep and drop the constraint by which it does, restore again, then make it again"
+                raise DatabaseTrouble(Trouble("object_in_the_way", sentence, mend, {"name": name})) from None
         why = f"{type(error).__name__} {state}" if state else type(error).__name__
         sentence = f"the database did not take the backup ({why}), and is as it was"
         mend = "see whether its disk is full and its user may write, or take another backup"

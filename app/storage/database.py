@@ -16,12 +16,13 @@ from sqlalchemy.orm import DeclarativeBase
 
 from app.waits import USUAL
 
-SILENT_SERVER = {  # libpq's own: seconds to connect, milliseconds that what was sent may stay unacknowledged, and so on
+OPTIONS = {  # libpq's own: seconds to connect, milliseconds that what was sent may stay unacknowledged, and so on
     "connect_timeout": 10,
     "tcp_user_timeout": 15_000,
     "keepalives_idle": 15,
     "keepalives_interval": 5,
     "keepalives_count": 3,
+    "client_encoding": "utf-8",  # psycopg gives no text, but bytes, of a database in SQL_ASCII
 }
 POOL = {"pool_size": 10, "max_overflow": 40}  # one for each of 40 threads, for those that look up keys, and for the log
 
@@ -46,8 +47,8 @@ def connect(url: str, synchronous: Literal["FULL", "NORMAL"] = "FULL", locked: f
 
 def _connected(parsed: URL, synchronous: str, locked: float) -> Engine:
     if parsed.get_backend_name() != "sqlite":
-        silent = {name: value for name, value in SILENT_SERVER.items() if name not in parsed.query}
-        engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args=silent, **POOL)
+        options = {name: value for name, value in OPTIONS.items() if name not in parsed.query}
+        engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args=options, **POOL)
         event.listen(engine, "connect", partial(_prepare_postgres, locked))
         return engine
     waiting = {} if "timeout" in parsed.query else {"timeout": locked}

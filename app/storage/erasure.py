@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 from app.storage.database import file_of
 from app.storage.health import files_of
 from app.storage.trouble import DatabaseTrouble, Trouble
+from app.storage.upgrading import OURS, objects_of
 
 AGAIN = "run the same command again"
 
@@ -21,9 +22,9 @@ def rewrite(engine: Engine, tables: list[str]) -> list[dict[str, str]]:
     """
     if engine.dialect.name == "sqlite":
         _rewrite_sqlite(engine)
-        return [BACKUPS, _DISK]
+        return [BACKUPS, *_tables_of_the_user(engine), _DISK]
     kept = _rewrite_postgres(engine, tables)
-    return [BACKUPS, *kept, *_copies_of_postgres(engine)]
+    return [BACKUPS, *_tables_of_the_user(engine), *kept, *_copies_of_postgres(engine)]
 
 
 BACKUPS = {
@@ -34,6 +35,21 @@ _DISK = {
     "where": "the disk's free blocks, and snapshots of the disk",
     "until": "the system writes over them; whoever makes snapshots deletes them",
 }
+
+
+def _tables_of_the_user(engine: Engine) -> list[dict[str, str]]:
+    """Name whatever else in the database has rows of its own, and so may have copied some of scorelet's."""
+    with engine.connect() as connection:
+        kinds = objects_of(connection)
+    names = [
+        name
+        for name, kind in sorted(kinds.items())
+        if kind in ("table", "materialized view") and name not in OURS and not name.startswith("sqlite_")
+    ]
+    if not names:
+        return []
+    where = f"tables and materialized views of yours, if rows were copied to them: {', '.join(names)}"
+    return [{"where": where, "until": "you delete these rows, or refresh the view"}]
 
 
 def _rewrite_sqlite(engine: Engine) -> None:

@@ -1,7 +1,7 @@
 """The upgrade of the schema, with the user's own views, tables and triggers kept and named when they are in the way."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,15 +76,21 @@ def _trouble(engine: Engine, error: Exception) -> Trouble:
         return Trouble("database_in_use", "the tables were not changed: another program holds them", mend)
     if state is None or state in OF_OBJECTS:
         with engine.connect() as connection:
-            objects = _objects(connection)
-        said = _said(original)
-        named = [name for name in objects if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said)]
-        taken = state in TAKEN or (state is None and "already" in said)
-        for name in sorted(named, key=lambda own: own in OURS):  # the user's before a table of ours that it uses
+            objects = objects_of(connection)
+        named = named_in(original, objects)
+        taken = state in TAKEN or (state is None and "already" in _said(original))
+        for name in named:
             return (_name_taken if taken else _in_the_way)(name, objects[name])
     why = f"{type(error).__name__} {state}" if state else type(error).__name__
     mend = "see whether its disk is full and its user may change tables, then run it again, or restore a backup"
     return Trouble("upgrade_failed", f"the tables were not changed: the upgrade failed ({why})", mend, {"why": why})
+
+
+def named_in(error: BaseException, objects: Iterable[str]) -> list[str]:
+    """Return the objects that an error names: the user's before a table of ours that it uses."""
+    said = _said(error)
+    named = [name for name in objects if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said)]
+    return sorted(named, key=lambda own: own in OURS)
 
 
 def _name_taken(name: str, kind: str) -> Trouble:
@@ -108,7 +114,7 @@ def _said(error: BaseException) -> str:
     return f"{diag.message_primary} {diag.message_detail or ''}"
 
 
-def _objects(connection: Connection) -> dict[str, str]:
+def objects_of(connection: Connection) -> dict[str, str]:
     """Return the kind of every table, view, trigger and index by name, of every schema."""
     if connection.dialect.name == "sqlite":
         query = "SELECT name, type FROM sqlite_master"
@@ -125,4 +131,4 @@ def _objects(connection: Connection) -> dict[str, str]:
 def _objects_of_the_user(connection: Connection) -> dict[str, str]:
     """Return the views and triggers: scorelet makes none."""
     kinds = ("view", "materialized view", "trigger")
-    return {name: kind for name, kind in _objects(connection).items() if kind in kinds}
+    return {name: kind for name, kind in objects_of(connection).items() if kind in kinds}

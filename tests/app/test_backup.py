@@ -260,6 +260,20 @@ def test_a_restore_that_fails_late_changes_nothing(
     assert (contents(database_url), files(tmp_path / "models")) == before
 
 
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_table_of_the_user_that_refers_to_the_rows_is_named_and_kept(
+    commands: Commands, make_key: MakeKey, sql: Sql, tmp_path: Path
+) -> None:
+    make_key("score")
+    commands("backup", tmp_path / "backup")
+    sql("CREATE TABLE classes (prediction_id varchar(36) REFERENCES predictions)")
+
+    with refused(WorkFailed, "object_in_the_way", name="classes"):
+        commands("restore", tmp_path / "backup", "--force")
+
+    assert sql("SELECT * FROM classes") == []
+
+
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_file_that_a_service_uses_is_not_replaced(
     commands: Commands, settings: dict[str, Any], make_key: MakeKey, database_url: str, tmp_path: Path

@@ -322,13 +322,29 @@ def test_who_owns_the_tables_and_nothing_else_is_told_what_a_superuser_would_hav
     assert not [own for own in rewrite(engine, []) if "pg_statistic" in own["where"]]
 
 
+def test_tables_of_the_user_are_named_for_they_may_hold_copies(commands: Commands, sql: Sql, dialect: str) -> None:
+    sql("CREATE VIEW seen AS SELECT response FROM predictions")  # has no rows of its own
+    sql("CREATE TABLE copied AS SELECT response FROM predictions")
+    names = ["copied"]
+    if dialect == "postgresql":
+        sql("CREATE MATERIALIZED VIEW sampled AS SELECT response FROM predictions")
+        names.append("sampled")
+
+    remains = json.loads(commands("learner", "erase", ANNA))["remains"]
+
+    assert [own["where"].rpartition(": ")[2] for own in remains if "of yours" in own["where"]] == [", ".join(names)]
+
+
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_an_id_needs_the_key_and_a_hash_does_not(commands: Commands, engine: Engine, tmp_path: Path) -> None:
     looks_like_one = "0123456789abcdef" * 4
     commands("learner", "export", looks_like_one, "--id", "--out", tmp_path / "id.json")
     commands("learner", "export", looks_like_one, "--out", tmp_path / "hash.json")
-    of_id, of_hash = (json.loads((tmp_path / f"{name}.json").read_text())["pseudonym"] for name in ("id", "hash"))
-    assert (of_id, of_hash) == (pseudonym(KEY, looks_like_one), looks_like_one)
+    commands("learner", "export", f" {looks_like_one.upper()}", "--out", tmp_path / "copied.json")
+    of_id, *of_hash = (
+        json.loads((tmp_path / f"{name}.json").read_text())["pseudonym"] for name in ("id", "hash", "copied")
+    )
+    assert (of_id, of_hash) == (pseudonym(KEY, looks_like_one), [looks_like_one] * 2)
 
     commands.clear("SCORELET_LEARNER_KEY")
 
