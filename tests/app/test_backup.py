@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
+from starlette.testclient import TestClient
 
 from app.backup import MANIFEST
 from app.console import WorkFailed
 from app.storage.database import connect
 from app.storage.tables import Base
 from tests.app.commands import Commands
-from tests.app.conftest import MakeKey, Sql
+from tests.app.conftest import MakeKey, Serve, Sql
 from tests.conftest import MIGRATED, Postgres
-from tests.programs import run, serving
+from tests.programs import serving
 from tests.refusals import refused
 from tests.tiny import write_tiny_bundle
 from tests.waiting import HANGS
@@ -33,11 +34,16 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> dict[str, Any]:
+def models(tmp_path: Path) -> Path:
     for item_id in ("heat-1", "heat-2"):
         write_tiny_bundle(tmp_path / "models", item_id)
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def settings(models: Path, database_url: str) -> dict[str, Any]:
     return {
-        "SCORELET_MODELS_DIR": tmp_path / "models",
+        "SCORELET_MODELS_DIR": models,
         "SCORELET_DATABASE_URL": database_url,
         "SCORELET_LEARNER_KEY": KEY,
     }
@@ -60,11 +66,14 @@ def elsewhere(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> I
         server.drop("elsewhere")
 
 
-def score(address: str, secret: str, response: str, learner: str = "anna") -> Any:
+def score(service: str | TestClient, secret: str, response: str, learner: str = "anna") -> Any:
+    """Score by a service at an address, or by one beside the test."""
     body = {"item_id": "heat-1", "response": response, "learner_id": learner}
     once = hashlib.sha256(response.encode()).hexdigest()
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {secret}", "Idempotency-Key": once}
-    request = urllib.request.Request(f"{address}/score", json.dumps(body).encode(), headers)  # noqa: S310  # our own
+    if isinstance(service, TestClient):
+        return service.post("/score", json=body, headers=headers).raise_for_status().json()
+    request = urllib.request.Request(f"{service}/score", json.dumps(body).encode(), headers)  # noqa: S310  # our own
     with urllib.request.urlopen(request, timeout=HANGS) as reply:  # noqa: S310
         return json.load(reply)
 
@@ -90,28 +99,35 @@ def rewrite_manifest(folder: Path, **changes: object) -> None:
 
 
 def test_a_backup_of_a_running_service_is_restored_elsewhere_and_serves(
-    settings: dict[str, Any], elsewhere: dict[str, Any], make_key: MakeKey, tmp_path: Path
+    settings: dict[str, Any],
+    elsewhere: dict[str, Any],
+    commands: Commands,
+    serve: Serve,
+    make_key: MakeKey,
+    tmp_path: Path,
 ) -> None:
     key = make_key("score", "review")
     odd = 'tab\t, new\nline, back\\slash, \\N, "quotes", Ünïcödé, 🙂'
     with serving(**settings) as (_, address):
         sent = score(address, key.secret, odd)
-        made = run("scorelet", "backup", tmp_path / "backup", **settings)
+        made = json.loads(commands("backup", tmp_path / "backup"))
         expected = contents(settings["SCORELET_DATABASE_URL"])
         score(address, key.secret, "after the backup")  # the service went on
 
-    done = run("scorelet", "restore", tmp_path / "backup", **elsewhere)
+    commands.set(**elsewhere)
+    done = json.loads(commands("restore", tmp_path / "backup"))
 
-    assert (made.returncode, done.returncode) == (0, 0), made.stderr + done.stderr
-    assert json.loads(made.stdout)["rows"] == json.loads(done.stdout)["rows"]
-    assert json.loads(done.stdout)["live"].keys() == {"heat-1", "heat-2"}
+    assert made["rows"] == done["rows"]
+    assert done["live"].keys() == {"heat-1", "heat-2"}
     assert contents(elsewhere["SCORELET_DATABASE_URL"]) == expected
     assert len(expected["predictions"]) == 1
     assert files(tmp_path / "elsewhere") == files(tmp_path / "models")
-    with serving(**elsewhere) as (_, address):
-        again = score(address, key.secret, odd)  # the key is known, and the call too
-        assert again["prediction_id"] == sent["prediction_id"]
-        score(address, key.secret, "a new one")
+    restored = serve(
+        models_dir=elsewhere["SCORELET_MODELS_DIR"], database_url=elsewhere["SCORELET_DATABASE_URL"], learner_key=KEY
+    )
+    again = score(restored, key.secret, odd)  # the key is known, and the call too
+    assert again["prediction_id"] == sent["prediction_id"]
+    score(restored, key.secret, "a new one")
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
@@ -133,13 +149,12 @@ def test_a_backup_is_for_this_user_alone(commands: Commands, tmp_path: Path) -> 
         commands("backup", tmp_path / "other", "--models", tmp_path / "nowhere")
 
 
-def test_what_was_erased_is_in_no_backup(settings: dict[str, Any], make_key: MakeKey, tmp_path: Path) -> None:
-    key = make_key("score")
-    with serving(**settings) as (_, address):
-        score(address, key.secret, "zyzzyva rises", "anna")
-        score(address, key.secret, "quokkas rise", "ben")
-        assert run("scorelet", "learner", "erase", "anna", **settings).returncode == 0
-        assert run("scorelet", "backup", tmp_path / "backup", **settings).returncode == 0
+def test_what_was_erased_is_in_no_backup(commands: Commands, serve: Serve, make_key: MakeKey, tmp_path: Path) -> None:
+    key, client = make_key("score"), serve(learner_key=KEY)
+    score(client, key.secret, "zyzzyva rises", "anna")
+    score(client, key.secret, "quokkas rise", "ben")
+    commands("learner", "erase", "anna")
+    commands("backup", tmp_path / "backup")
 
     held = b"".join(files(tmp_path / "backup").values())
     assert b"quokkas" in held
