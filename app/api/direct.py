@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from fastapi import HTTPException, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 
-from app.api.problems import ApiError
+from app.api.problems import ApiError, BadRequest
 
 Model = TypeVar("Model", bound=BaseModel)
 JSON_TYPE = re.compile(r"\s*application/(?:[\w.-]+\+)?json\s*(?:;.*)?", re.ASCII | re.IGNORECASE)
@@ -44,7 +44,7 @@ async def json_only(request: Request) -> None:
 
 
 async def read_body(request: Request, model: type[Model]) -> Model:
-    """Raises UnsupportedMediaType, HTTPException (400) for what is no JSON, and RequestValidationError."""
+    """Raises UnsupportedMediaType, BadRequest for what is no JSON, and RequestValidationError."""
     await json_only(request)
     try:
         content = json.loads(await request.body())  # not pydantic's parser: half a character would sink a whole batch
@@ -52,7 +52,9 @@ async def read_body(request: Request, model: type[Model]) -> Model:
         where = {"type": "json_invalid", "loc": (error.pos,), "msg": f"JSON decode error: {error.msg}", "input": None}
         raise refused("body", [where]) from None
     except (ValueError, RecursionError):  # of bytes that are no UTF-8, of numbers with thousands of digits
-        raise HTTPException(400, "the body is not UTF-8, nested too deep, or has a number too long") from None
+        raise BadRequest(
+            "the body is not UTF-8, nested too deep, or has a number too long", code="unreadable_body"
+        ) from None
     try:
         return model.model_validate(content)
     except ValidationError as error:

@@ -28,6 +28,10 @@ class ApiError(CodedError):
     headers: dict[str, str] = {}  # noqa: RUF012  # never written to
 
 
+class BadRequest(ApiError):
+    status = 400
+
+
 class Unauthorized(ApiError):
     status = 401
     headers = {"WWW-Authenticate": "Bearer"}  # noqa: RUF012

@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from app.api.access import caller_of, take
 from app.api.bodies import BatchReply, BatchRequest, ScoreReply, ScoreRequest
 from app.api.direct import DirectRoute, documented_body, read_body, refused
-from app.api.problems import documented, invalid, problem_of, reply
+from app.api.problems import BadRequest, documented, invalid, problem_of, reply
 from app.api.state import State, state_of
 from app.prediction import Once, Refusal, Submission, invalid_request
 from app.storage.keys import Scope
@@ -100,7 +100,7 @@ def _canonical(responses: list[object], left_out: set[str]) -> str:
     try:
         return json.dumps(kept, sort_keys=True)
     except RecursionError:
-        raise HTTPException(400, "the body is nested too deep") from None
+        raise BadRequest("the body is nested too deep", code="nested_too_deep") from None
 
 
 def _wait(prefer: str | None) -> int:

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -143,7 +144,8 @@ def test_it_warns_of_responses_that_would_be_cut_and_of_refusals_that_are_answer
     assert summary.refusals_contradicted == {"none": 2}
     cut, answered = summary.warnings
     assert "student.max_tokens" in cut
-    assert "'none', and 2 marked" in answered
+    assert "'none'" in answered
+    assert re.search(r"\b2\b", answered)
 
 
 def test_it_says_nothing_of_responses_of_a_usual_length() -> None:

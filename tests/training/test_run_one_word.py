@@ -77,7 +77,7 @@ def test_what_is_cut_or_contradicted_is_said_and_fails_the_gate(
     [bundle] = train([replace(DATA, item=item)], tmp_path / "models", none, tmp_path / "cache")
 
     said = " ".join(capsys.readouterr().err.split())
-    assert "capital-1: `refusals` lists 'Paris!', and " in said
+    assert "'Paris!'" in said
     assert "student.max_tokens" in said
     assert "over-long responses" in bundle.gate.failed
     tokenizer = (tmp_path / "models" / ITEM.item_id / bundle.version / TOKENIZER).read_bytes()

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from app.scoring.files.ours import MARK
 from training.compare.figures import STUDENT, Cost, Row, Section
 from training.compare.plots import against_size, against_time
+from training.errors import TrainingError
 
 AGREEMENT = ("", "agreement", "95 % interval", "student less this", "accuracy", "macro-F1")
 COSTS = (
@@ -26,10 +27,15 @@ COSTS = (
 FORMATS = (".html", ".md", ".json")
 
 
+class BadFormat(TrainingError):
+    """The name of a report's file asks for a format that there is not."""
+
+
 def write_report(path: Path, found: Sequence[Section]) -> None:
-    """In the format that the file's name asks for.  Raises ValueError for another."""
+    """In the format that the file's name asks for.  Raises BadFormat for another."""
     if path.suffix not in FORMATS:
-        raise ValueError(f"a report is written as {', '.join(FORMATS)}, not as {path.name}")
+        sentence = f"a report is written as {', '.join(FORMATS)}, not as {path.name}"
+        raise BadFormat(sentence, name=path.name, formats=FORMATS)
     write = {".html": html, ".md": markdown, ".json": as_json}[path.suffix]
     path.write_text(write(found), encoding="utf-8")
 

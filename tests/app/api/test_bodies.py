@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import HTTPException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from app.api.problems import BadRequest
 from app.api.score import _canonical
 from app.main import create_app
 from app.settings import Settings
 from tests.app.api.claims import CANARY, assert_problem, body
 from tests.app.conftest import Logged
+from tests.refusals import refused
 
 JSON = {"Content-Type": "application/json"}
 HUGE = "9" * 5000
@@ -158,10 +159,10 @@ def test_a_body_too_deep_to_be_hashed_is_the_callers_error() -> None:
     for _ in range(5000):
         body = [body]
 
-    with pytest.raises(HTTPException, match="nested too deep") as raised:
+    with refused(BadRequest, "nested_too_deep"):
         _canonical(body, set())
 
-    assert raised.value.status_code == 400
+    assert BadRequest.status == 400
 
 
 def test_every_language_and_the_longest_response_are_taken(client: TestClient, logged: Logged) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from app.scoring.files.ours import MARK
+from tests.refusals import refused
 from tests.training.compare.sections import a_row, a_section
 from training.compare.figures import HUMAN, Section
-from training.compare.report import html, markdown, write_report
+from training.compare.report import BadFormat, html, markdown, write_report
 
 TITLE = 'the student, <b>full</b> & "quoted"'
 
@@ -144,7 +145,7 @@ def test_the_name_decides_the_format(tmp_path: Path, name: str, begins: str) -> 
 
 @pytest.mark.parametrize("name", ["report.pdf", "report", "report.html.gz"])
 def test_another_format_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(name)):
+    with refused(BadFormat, name=name):
         write_report(tmp_path / name, found())
 
     assert list(tmp_path.iterdir()) == []
