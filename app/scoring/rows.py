@@ -10,7 +10,7 @@ from app.scoring.errors import BadRows, BadText, CodedError, RowError
 from app.scoring.files.content import Content
 from app.scoring.files.delimited import read_delimited
 from app.scoring.files.json_rows import read_json, read_json_lines
-from app.scoring.files.ours import MARK, RAW, unguarded
+from app.scoring.files.ours import GUARDED, MARK, RAW, unguarded
 from app.scoring.files.parquet import read_parquet
 from app.scoring.files.reading import USUAL, Reading, shown
 from app.scoring.files.workbook import read_workbook
@@ -166,6 +166,8 @@ def _without_guards(fields: dict[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in fields.items() if name != MARK}
     if fields[MARK] == RAW:
         return given
+    if fields[MARK] != GUARDED:  # a row that somebody added: its texts never had a guard, the names do
+        return {unguarded(name): value for name, value in given.items()}
     return {unguarded(name): _without_guard(value) for name, value in given.items()}
 
 

@@ -163,6 +163,15 @@ def no_response(row: Row) -> BadText | None:
     return None
 
 
+def test_a_row_added_to_our_file_by_hand_keeps_its_first_quote(tmp_path: Path) -> None:
+    content = "response,'=note,written_by_scorelet\n''Twas warm,'=1,guarded\n'Twas warm,x,\n"
+
+    ours, added = read_rows(a_file(tmp_path, "a.csv", content))
+
+    assert ours.fields == {"response": "'Twas warm", "=note": "=1"}
+    assert added.fields == {"response": "'Twas warm", "=note": "x"}
+
+
 def test_every_bad_row_is_found_not_only_the_first(tmp_path: Path) -> None:
     with refused(BadRows, count=60) as caught:
         read_rows(a_file(tmp_path, "a.jsonl", "x\n{}\ny\n" * 30))
