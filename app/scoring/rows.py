@@ -25,7 +25,8 @@ READERS: dict[str, Callable[[Path, Reading], Content]] = {
     ".parquet": read_parquet,
 }
 FORMATS = tuple(READERS)
-WITH_HEADER = (".csv", ".tsv", ".xlsx", ".parquet")
+DELIMITED = (".csv", ".tsv")
+WITH_HEADER = (*DELIMITED, ".xlsx", ".parquet")
 SHOWN = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
@@ -208,6 +209,8 @@ def require_columns(rows: Sequence[Row], names: Sequence[str]) -> None:
         return
     found = [name for name in first.fields if name.casefold() in missing]  # others may be a learner's words
     hint = f" (there is {', '.join(map(repr, found))})" if found else ""
+    if len(first.fields) == 1 and first.file.suffix.lower() in DELIMITED:
+        hint += ", and one column in all (is the delimiter right?)"
     reason = f"no column {', '.join(map(repr, missing))}{hint}: {_where_names_stand(first.file)} must name the columns"
     raise BadRows([RowError(first.file, first.header, reason, "no_column", {"columns": missing, "found": found})])
 

@@ -131,6 +131,7 @@ REFUSED: dict[str, str | bytes] = {
     "delimiter.csv": "item_id,response\nheat-1,warm, and dry\n",
     "line_end.csv": "response,item_id\nwarm\nair,heat-1\n",
     "no_column.csv": "\nitem_id,Response\nheat-1,warm\n",
+    "one_column.csv": "item_id:response\nheat-1:warm\n",
     "no_row.csv": "item_id,response\n",
     "latin.csv": b"item_id,response\nheat-1,\xe9\n",
     "frame.json": '{"item_id": {"0": "heat-1"}}',
