@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.scoring.errors import ScoringError
+
 Scores = NDArray[np.float64]
 MIN_PAIRS = 30  # Fewer responses with two raters say nothing about the agreement of raters: it counts as unknown.
 
@@ -162,10 +164,15 @@ def grade_agreement(
     )
 
 
+class UnpairedScores(ScoringError, ValueError):
+    """Two lists of scores that cannot be compared one by one."""
+
+
 def _pair(human: ArrayLike, machine: ArrayLike) -> tuple[Scores, Scores]:
     h, m = np.asarray(human, float), np.asarray(machine, float)
     if h.shape != m.shape or h.ndim != 1 or not len(h):
-        raise ValueError(f"two equally long, non-empty lists of scores are needed, not {h.shape} and {m.shape}")
+        sentence = f"two equally long, non-empty lists of scores are needed, not {h.shape} and {m.shape}"
+        raise UnpairedScores(sentence, human=h.shape, machine=m.shape)
     return h, m
 
 

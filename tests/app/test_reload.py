@@ -14,9 +14,10 @@ from starlette.testclient import TestClient
 from app.reload import reloading
 from app.scoring.active import ACTIVE, activate, read_active
 from app.scoring.bundle import STUDENT
-from app.scoring.registry import Registry
+from app.scoring.errors import BadBundle
+from app.scoring.registry import Registry, load_item
 from tests.app.conftest import PATIENT, Locked, Serve, Sql
-from tests.refusals import log_lines
+from tests.refusals import log_lines, refused
 from tests.tiny import write_tiny_bundle
 from tests.tiny_teacher import fall_back, item_of, write_tiny_teacher
 from tests.waiting import HANGS, until
@@ -71,7 +72,9 @@ def test_a_bundle_that_is_still_being_copied_changes_nothing_until_it_is_whole(
     until(lambda: client.get("/readyz").json()["not_taken_up"])
     ready = client.get("/readyz")
     assert (ready.status_code, version(client)) == (200, OLD)
-    assert "checksum" in ready.json()["not_taken_up"]["heat-1"]
+    assert STUDENT in ready.json()["not_taken_up"]["heat-1"]
+    with refused(BadBundle, "wrong_checksum", file=STUDENT):
+        load_item(models, "heat-1")
     assert ready.json()["refused"] == {}
 
     (half / STUDENT).write_bytes(whole)
@@ -221,7 +224,9 @@ def test_a_student_that_was_let_go_and_cannot_be_read_again_is_not_ready_until_i
         assert asked(item_id) == (200, None)
     student.write_bytes(b"broken")
     until(lambda: asked("heat-1") == (503, "ItemNotReady"))
-    assert "checksum" in client.get("/readyz").json()["refused"]["heat-1"]
+    assert STUDENT in client.get("/readyz").json()["refused"]["heat-1"]
+    with refused(BadBundle, "wrong_checksum", file=STUDENT):
+        load_item(models, "heat-1")
     batch = {"responses": [{"item_id": item, "response": "warm air"} for item in ("heat-1", "heat-2")]}
     problem, prediction = client.post("/score/batch", json=batch).json()["results"]
     assert (problem["title"], prediction["score"]) == ("ItemNotReady", 2)

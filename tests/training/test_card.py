@@ -22,6 +22,12 @@ def test_it_says_when_none_may(tmp_path: Path) -> None:
     check_golden("card/no_threshold.md", a_card(tmp_path, None))
 
 
+def test_it_says_where_there_were_no_dev_rows(tmp_path: Path) -> None:
+    bundle = Student.load(write_tiny_bundle(tmp_path)).bundle
+
+    check_golden("card/no_dev.md", card_of(bundle.model_copy(update={"agreement": None}), {}))
+
+
 def test_it_says_what_an_interval_holds_and_what_confidence_means(tmp_path: Path) -> None:
     item = {"scale": "continuous", "min_score": 1, "max_score": 6}
     card = card_of(Student.load(write_tiny_bundle(tmp_path, item=item)).bundle, {})

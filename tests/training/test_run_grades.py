@@ -96,7 +96,7 @@ def test_the_card_gives_the_figures_of_grades(run: Run) -> None:
 
     assert run.bundle.agreement is not None
     assert f"| RMSE | {run.bundle.agreement.rmse:.3f} |" in card
-    assert "scale continuous 1 to 6" in card
+    assert f"{run.bundle.item.scale} {run.bundle.item.extent}" in card
 
 
 def test_it_can_be_released_to_score_alone(run: Run) -> None:

@@ -100,7 +100,7 @@ def test_it_has_learnt_and_passes_its_gate(run: Run) -> None:
     assert set(run.bundle.evidence.recalls) == {str(score) for score in run.scores}
     assert Registry.from_folder(run.models).live["heat-1"].active.mode == "auto"
     card = (run.models / "heat-1" / run.bundle.version / CARD).read_text()
-    assert ("scale points 1 to 6 (1 is the best)." if run.scores[0] == 6 else "scale points -2 to 2.") in card
+    assert f"{run.bundle.item.scale} {run.bundle.item.extent}" in card
 
 
 def test_attacks_are_made_of_the_best_responses_and_only_the_worst_score_is_worth_nothing(run: Run) -> None:

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from tests.app.api.claims import BOTH, CANARY, assert_problem, body
 from tests.app.conftest import Logged, MakeKey, Serve, Sql
 from tests.conftest import Postgres
+from tests.refusals import log_lines
 from tests.tiny import write_tiny_bundle
 
 ONCE = {"Idempotency-Key": "quiz-7/attempt-2"}
@@ -232,14 +233,15 @@ def test_an_empty_batch_is_refused(client: TestClient) -> None:
     assert_problem(client.post("/score/batch", json=batch()), 422, "invalid-request")
 
 
-def test_an_item_that_was_refused_is_not_ready(models: Path, serve: Serve) -> None:
+def test_an_item_that_was_refused_is_not_ready(models: Path, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     [student] = (models / "heat-1").rglob("student.onnx")
     student.write_bytes(student.read_bytes()[:-1] + b"?")
 
     client = serve()
 
     problem = assert_problem(client.post("/score", json=body()), 503, "item-not-ready")
-    assert "checksum" in problem["detail"]
+    assert student.name in problem["detail"]
+    assert log_lines(caplog, "item_refused") == [{"item_id": "heat-1", "cause": "wrong_checksum"}]
     assert score(client, "light", "plants-2")["score"] == 1
     [result] = client.post("/score/batch", json=batch(body())).json()["results"]
     assert (result["status"], result["type"]) == (503, "urn:scorelet:problem:item-not-ready")

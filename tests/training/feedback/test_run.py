@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from app.scoring.feedback.bundle import load_feedback
 from app.scoring.feedback.model import LanguageModel
+from app.scoring.files.ours import MARK
 from tests.refusals import refused
 from tests.training.conftest import tiny_settings
 from tests.training.feedback.told import ITEM, SAID, write_data
@@ -85,9 +86,9 @@ def test_the_figures_are_of_the_files_and_of_what_they_are_held_against(made: Ma
     assert sum(own.objections.values()) > 0
     assert made.files.bundle.figures == own.as_dict()
     card = (made.files.folder / "card.md").read_text()
-    assert f"| commonest of item and score | {common.all.bleu:.1f} | {common.all.chrf:.1f} |" in card
-    assert f"Measured by: {own.all.signature}." in card
-    assert "The screen objected to" in card
+    assert f"| {common.title} | {common.all.bleu:.1f} | {common.all.chrf:.1f} |" in card
+    assert own.all.signature in card
+    assert all(f"{why.replace('_', ' ')} {count}" in card for why, count in own.objections.items())
 
 
 def test_a_second_call_trains_and_writes_nothing_anew(
@@ -145,9 +146,10 @@ def test_the_command_prints_and_writes_the_figures(home: Path, tmp_path: Path, c
     done = command(tmp_path, "--config", settings, "--json", tmp_path / "found.json", "--cache", home / "cache")
 
     assert done.exception is None, done.output
-    assert "nearest response's" in done.output
-    assert "`scorelet feedback activate` makes it live" in done.output
     found = json.loads((tmp_path / "found.json").read_text())
+    missing = {name for name in found if name not in " ".join(done.output.split())} - {MARK}
+    assert missing == set(), done.output
+    assert "`scorelet feedback activate`" in done.output
     assert found["raters' own"]["rouge_l"] == 1
     assert found["generated"]["rows"] == 24
     assert found["generated"]["chrf"] >= 0
