@@ -113,10 +113,10 @@ def test_epochs_are_those_that_validation_prefers(
     times: int,
     seed: int,
 ) -> None:
-    asked: list[tuple[Sequence[float], int]] = []
+    asked: list[tuple[Sequence[float], int, Sequence[object]]] = []
 
-    def figure(_: Item, target: Sequence[float], outputs: Outputs) -> float:
-        asked.append((target, len(outputs)))
+    def figure(_: Item, target: Sequence[float], outputs: Outputs, items: Sequence[object]) -> float:
+        asked.append((target, len(outputs), items))
         return figures[len(asked) - 1]
 
     monkeypatch.setattr(distilled, "figure_of_merit", figure)
@@ -124,7 +124,7 @@ def test_epochs_are_those_that_validation_prefers(
     human_labels(contest, seed)
 
     validation = [row.value for row in contest.taught.parts[0].validation]
-    assert asked == [(validation, len(validation))] * len(TIMES_EPOCHS)
+    assert asked == [(validation, len(validation), [ITEM.item_id] * len(validation))] * len(TIMES_EPOCHS)
     chosen = made[-1][2].distillation
     assert (chosen.epochs, chosen.seed) == (times * contest.config.distillation.epochs, seed)
 
@@ -135,7 +135,7 @@ def test_students_of_different_epochs_differ_however_few_the_texts_are(
     """Else there is nothing to choose between."""
     tried: list[Outputs] = []
 
-    def figure(_: Item, __: Sequence[float], outputs: Outputs) -> float:
+    def figure(_: Item, __: Sequence[float], outputs: Outputs, ___: Sequence[object]) -> float:
         tried.append(outputs)
         return 0.0
 
