@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, as_completed
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -55,9 +55,13 @@ def server() -> Iterator[str]:
 
 
 class Between(ThreadingHTTPServer):
-    """Passes requests on to the server, but for those that a fault answers."""
+    """Passes requests on to the server, but for those that a fault answers.
+
+    What the model once replied to a request it replies again: the tests ask for the same texts many times.
+    """
 
     daemon_threads = True
+    replies: ClassVar[dict[bytes, bytes]] = {}
 
     def __init__(self, server: str) -> None:
         super().__init__(("127.0.0.1", 0), Passing)
@@ -82,11 +86,13 @@ class Passing(BaseHTTPRequestHandler):
         if fault is not None and fault(self):
             return
         self.server.bodies.append(json.loads(body))
-        request = urllib.request.Request(  # noqa: S310  # our own address
-            f"{self.server.passed_on_to}{self.path}", body, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=HANGS) as reply:  # noqa: S310
-            answer(self, 200, reply.read())
+        if body not in self.server.replies:
+            request = urllib.request.Request(  # noqa: S310  # our own address
+                f"{self.server.passed_on_to}{self.path}", body, {"Content-Type": "application/json"}
+            )
+            with urllib.request.urlopen(request, timeout=HANGS) as reply:  # noqa: S310
+                self.server.replies[body] = reply.read()
+        answer(self, 200, self.server.replies[body])
 
     def log_message(self, *_: object) -> None:
         pass
