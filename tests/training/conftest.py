@@ -1,7 +1,10 @@
 """Settings under which a whole run takes seconds."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import gguf
 import pytest
 
 from training.config import DistillationConfig, StudentConfig, TeacherConfig, TextConfig, TrainingConfig
@@ -36,3 +39,16 @@ def shared(config: TrainingConfig) -> TrainingConfig:
 @pytest.fixture
 def tiny_config(tiny_encoder: Path) -> TrainingConfig:
     return tiny_settings(tiny_encoder)
+
+
+@pytest.fixture(scope="session")
+def gguf_reader() -> Callable[[Path], gguf.GGUFReader]:
+    """Return the library's reader, which needs seconds for the wheel's model, so that it reads a file once."""
+    return cache(gguf.GGUFReader)
+
+
+@pytest.fixture
+def read_once(gguf_reader: Callable[[Path], gguf.GGUFReader], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of the wheel's model alone, which does not change: transformers reads it once for each of its parts."""
+    monkeypatch.setattr(gguf, "GGUFReader", lambda file: gguf_reader(Path(file)))
+    monkeypatch.setattr(gguf, "get_tensor_name_map", cache(gguf.get_tensor_name_map))  # made anew for every module

@@ -86,6 +86,7 @@ def test_without_one_it_is_named(tmp_path: Path) -> None:
         need(config(tmp_path), ITEM)
 
 
+@pytest.mark.usefixtures("read_once")
 def test_of_a_gguf_file_only_the_description_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE, str(tmp_path))
 

@@ -37,6 +37,7 @@ def test_a_gguf_file_becomes_a_folder_once(tmp_path: Path, monkeypatch: pytest.M
     assert [path.name for path in (tmp_path / "bases").iterdir() if path.name.startswith("tmp")] == []
 
 
+@pytest.mark.usefixtures("read_once")
 def test_the_wheels_4_bits_are_unpacked_to_the_numbers_that_they_stand_for() -> None:
     file = Path(resolve("smollm2"))
 

@@ -112,14 +112,19 @@ def _encoder() -> tuple[PreTrainedTokenizerBase, nn.Module]:
 
 
 def embeddings(texts: Sequence[str]) -> NDArray[np.float32]:
-    """(texts, width) of length 1: the mean of MiniLM's last hidden states, which it was made for."""
+    """(texts, width) of length 1: the mean of MiniLM's last hidden states, which it was made for.
+
+    Raters say many things more than once: a text that is repeated is computed once.
+    """
     tokenizer, encoder = _encoder()
+    place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    distinct = list(place)
     parts = []
-    for start in range(0, len(texts), BATCH):
-        tokens = tokenise(tokenizer, [], list(texts[start : start + BATCH]), TOKENS)
+    for start in range(0, len(distinct), BATCH):
+        tokens = tokenise(tokenizer, [], distinct[start : start + BATCH], TOKENS)
         with torch.inference_mode():
             hidden = encoder.eval()(**tokens).last_hidden_state
         mask = tokens["attention_mask"].unsqueeze(-1)
         parts.append(((hidden * mask).sum(1) / mask.sum(1)).numpy())
-    whole = np.concatenate(parts)
+    whole = np.concatenate(parts)[[place[text] for text in texts]]
     return np.asarray(whole / np.linalg.norm(whole, axis=1, keepdims=True), np.float32)
