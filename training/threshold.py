@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from training.within import features, number_items, of_sums, sum_by_item
 
 Floats = NDArray[np.float64]
+Pool = tuple[Floats, NDArray[np.int64], Floats]  # features, items, and how many responses each row counts as
 LEVEL = 0.04  # Drawn data vary a little less than new data: at .04 some .05 of items are given a threshold by chance.
 MIN_ACCEPTED = 30  # fewer accepted responses say nothing about agreement
 PLACES = 40  # thresholds tried at most; one more adds work and hardly any choice
@@ -48,13 +49,13 @@ def choose_threshold(
     if not len(ends):
         return None
     rows = features(h - h.mean(), m - h.mean()) if ordered else features(h == m, np.ones(len(h)))
-    pool, pooled = _with_twins(h, m, numbers, ordered)
-    weights = _tilted(pool, pooled, target, ordered)
+    pool, pooled, base = _merged(*_with_twins(h, m, numbers, ordered))
+    weights = _tilted(pool, pooled, base, np.bincount(numbers), target, ordered)
     if weights is None:
         return None
     lean = (ends / len(c)) ** LEAN
     found = _observed(rows, numbers, ends, target, ordered) * lean
-    by_chance = _null(pool, pooled, weights, numbers, ends, target, ordered) * lean
+    by_chance = _null(pool, weights, numbers, ends, target, ordered) * lean
     passed = step_down(found, by_chance)
     return float(c[ends[np.flatnonzero(passed)[-1]] - 1]) if passed.any() else None
 
@@ -78,29 +79,38 @@ def _places(c: Floats) -> NDArray[np.int64]:
     return ends[np.unique(np.linspace(0, len(ends) - 1, PLACES).round().astype(int))] if len(ends) > PLACES else ends
 
 
-def _with_twins(h: Floats, m: Floats, numbers: NDArray[np.int64], ordered: bool) -> tuple[Floats, NDArray[np.int64]]:
+def _with_twins(h: Floats, m: Floats, numbers: NDArray[np.int64], ordered: bool) -> Pool:
     """Return the features and items of all responses, and again with a machine score one step further off.
 
     Without these twins no weights could make data that agree throughout disagree as often as a target below 1 allows.
+    The twins of an item count half a response together.
     """
+    both = np.tile(numbers, 2)
+    base = np.append(np.ones(len(h)), (0.5 / np.bincount(numbers))[numbers])
     if not ordered:
         agrees = np.append(h == m, np.zeros(len(h)))
-        return features(agrees, np.ones(2 * len(h))), np.tile(numbers, 2)
+        return features(agrees, np.ones(2 * len(h))), both, base
     apart = np.abs(h - m)
     step = apart[apart > 0].min(initial=1.0)
     inwards = np.where(h + step <= h.max(), 1.0, -1.0)
     twin = m + step * np.where(apart > 0, np.sign(m - h), inwards)
-    return features(np.tile(h, 2) - h.mean(), np.append(m, twin) - h.mean()), np.tile(numbers, 2)
+    return features(np.tile(h, 2) - h.mean(), np.append(m, twin) - h.mean()), both, base
 
 
-def _tilted(pool: Floats, pooled: NDArray[np.int64], target: float, ordered: bool) -> Floats | None:
+def _merged(pool: Floats, pooled: NDArray[np.int64], base: Floats) -> Pool:
+    """Return equal rows of an item as one, by item.  Scores are few, so that draws from these take far less time."""
+    rows, group = np.unique(np.column_stack([pooled, pool]), axis=0, return_inverse=True)
+    return rows[:, 1:], rows[:, 0].astype(np.int64), np.asarray(np.bincount(group.ravel(), base), float)
+
+
+def _tilted(
+    pool: Floats, pooled: NDArray[np.int64], base: Floats, rows: NDArray[np.int64], target: float, ordered: bool
+) -> Floats | None:
     """Return each pool row's probability among those of its item, by which the agreement is the target.
 
-    The twins of an item count half a response together.  None where no weights give an agreement above the target.
-    Where all give one, they are those of the least.
+    `base` says how many responses each row of the pool counts as, and `rows` how many an item has.  None where no
+    weights give an agreement above the target.  Where all give one, they are those of the least.
     """
-    rows = np.bincount(pooled) / 2
-    base = np.append(np.ones(len(pool) // 2), 0.5 / rows[pooled[len(pool) // 2 :]])
     apart = pool[:, 4]
     scale = apart[apart > 0].mean()
 
@@ -126,7 +136,6 @@ def _tilted(pool: Floats, pooled: NDArray[np.int64], target: float, ordered: boo
 
 def _null(
     pool: Floats,
-    pooled: NDArray[np.int64],
     weights: Floats,
     numbers: NDArray[np.int64],
     ends: NDArray[np.int64],
@@ -135,15 +144,14 @@ def _null(
 ) -> Floats:
     """Return (DRAWS, places): the statistic of data sets drawn by these weights, each response within its item."""
     generator = np.random.default_rng(0)
-    order = np.argsort(pooled, kind="stable")
-    cumulative = np.cumsum(weights[order])  # each item's weights sum to 1: item i has those from i to i + 1
+    cumulative = np.cumsum(weights)  # the pool is by item, whose weights sum to 1: item i has those from i to i + 1
     sums = np.zeros((DRAWS, numbers.max() + 1, pool.shape[1]))
     gains = np.zeros((DRAWS, len(ends)))
     for place, (first, end) in enumerate(zip(np.append(0, ends[:-1]), ends, strict=True)):
         items = np.sort(numbers[first:end])
         of_items, starts = np.unique(items, return_index=True)
         at = items + generator.random((DRAWS, end - first)) * (1 - 1e-9)
-        drawn = pool[order[np.minimum(np.searchsorted(cumulative, at, side="right"), len(order) - 1)]]
+        drawn = pool[np.minimum(np.searchsorted(cumulative, at, side="right"), len(pool) - 1)]
         sums[:, of_items] += np.add.reduceat(drawn, starts, axis=1)
         gains[:, place] = _gain(sums, target, ordered)
     return gains
