@@ -77,7 +77,7 @@ def test_training_opens_no_socket(tmp_path: Path, request: pytest.FixtureRequest
     (tmp_path / "items.jsonl").write_text(
         '{"item_id": "heat-1", "prompt": "Why does heat rise?", "scale": "points", "max_score": 1}\n'
     )
-    rows = [{"item_id": "heat-1", "response": f"warm air {n} " * (n % 2 + 1), "score": n % 2} for n in range(40)]
+    rows = [{"item_id": "heat-1", "response": f"warm air {n} " * (n % 2 + 1), "score": n % 2} for n in range(24)]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "quick.toml").write_text(
         "[teacher]\nmembers = 1\nmax_epochs = 1\nmin_steps = 1\nmax_tokens = 64\n"

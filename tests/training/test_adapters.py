@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from app.scoring.decoding import distribution
+from tests.training.conftest import tiny_settings
 from tests.training.data import GRADES, ITEM, marked
 from tests.training.teaching import a_teacher
 from training import fine_tuning
@@ -27,7 +28,7 @@ class Case(NamedTuple):
     kind: TeacherKind
 
 
-@pytest.fixture(params=["tiny_encoder lora", "tiny_decoder lora", "tiny_decoder qlora"])
+@pytest.fixture(scope="module", params=["tiny_encoder lora", "tiny_decoder lora", "tiny_decoder qlora"])
 def case(request: pytest.FixtureRequest) -> Case:
     """4 bits come in blocks of 64: the encoder is narrower."""
     base, _, kind = request.param.partition(" ")
@@ -39,19 +40,28 @@ def adapted(config: TrainingConfig, case: Case) -> TrainingConfig:
     return config.model_copy(update={"teacher": config.teacher.model_copy(update=teacher)})
 
 
+class Made(NamedTuple):
+    config: TrainingConfig
+    cache: Path
+    teacher: FineTuned
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, case: Case) -> Made:
+    """Train the teacher of a case once for all tests, none of which changes it."""
+    config, cache = adapted(tiny_settings(tiny_encoder), case), tmp_path_factory.mktemp("adapters")
+    return Made(config, cache, a_teacher(config, cache))
+
+
 def probabilities(teacher: FineTuned) -> np.ndarray:
     return distribution(teacher.outputs(TEXTS), ITEM)
 
 
-def test_only_adapters_and_output_layer_learn_and_are_kept(
-    tiny_config: TrainingConfig, tmp_path: Path, case: Case
-) -> None:
-    teacher = a_teacher(adapted(tiny_config, case), tmp_path)
-
-    network = teacher.members[0].network
-    assert teacher.members[0].history[-1] > 0.5  # by chance: 0
+def test_only_adapters_and_output_layer_learn_and_are_kept(made: Made, case: Case) -> None:
+    network = made.teacher.members[0].network
+    assert made.teacher.members[0].history[-1] > 0.5  # by chance: 0
     assert all("lora" in name or name.startswith("head.") for name in network.learnt)
-    [kept] = tmp_path.rglob(WEIGHTS)
+    [kept] = made.cache.rglob(WEIGHTS)
     assert load_file(kept).keys() == network.learnt.keys()
     _, untouched = load_base(str(case.base), in_4_bits=case.kind == "qlora")
     found = {name.replace(".base_layer", ""): tensor for name, tensor in network.encoder.state_dict().items()}
@@ -59,32 +69,29 @@ def test_only_adapters_and_output_layer_learn_and_are_kept(
         assert torch.equal(found[f"base_model.model.{name}"], tensor), name
 
 
-def test_a_finished_one_is_read_again(
-    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case
-) -> None:
-    config = adapted(tiny_config, case)
-    made = a_teacher(config, tmp_path)
+def test_a_finished_one_is_read_again(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fine_tuning, "human_loss", None)  # nothing is trained again
 
-    read = a_teacher(config, tmp_path)
+    read = a_teacher(made.config, made.cache)
 
-    assert read.key == made.key
-    assert np.abs(probabilities(read) - probabilities(made)).max() < 1e-5
+    assert read.key == made.teacher.key
+    assert np.abs(probabilities(read) - probabilities(made.teacher)).max() < 1e-5
 
 
 def test_full_lora_and_qlora_are_three_teachers(
     tiny_config: TrainingConfig, tmp_path: Path, tiny_decoder: Path
 ) -> None:
     kinds: tuple[TeacherKind, ...] = ("full", "lora", "qlora")
+    short = tiny_config.teacher.model_copy(update={"max_epochs": 1, "min_steps": 1})
+    config = tiny_config.model_copy(update={"teacher": short})
 
-    assert len({a_teacher(adapted(tiny_config, Case(tiny_decoder, kind)), tmp_path).key for kind in kinds}) == 3
+    assert len({a_teacher(adapted(config, Case(tiny_decoder, kind)), tmp_path).key for kind in kinds}) == 3
 
 
 def test_killed_after_an_epoch_it_becomes_the_teacher_it_would_have_been(
-    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = adapted(tiny_config, case)
-    whole = a_teacher(config, tmp_path / "whole")
+    config, whole = made.config, made.teacher
     figures = iter([0.1])
     with monkeypatch.context() as patch:
         patch.setattr(fine_tuning, "_validate", lambda *_: next(figures))
@@ -98,8 +105,8 @@ def test_killed_after_an_epoch_it_becomes_the_teacher_it_would_have_been(
     assert np.abs(probabilities(gone_on) - probabilities(whole)).max() < 1e-5
 
 
-def test_merged_it_computes_the_same(tiny_config: TrainingConfig, tmp_path: Path, case: Case) -> None:
-    teacher = a_teacher(adapted(tiny_config, case), tmp_path)
+def test_merged_it_computes_the_same(made: Made, case: Case) -> None:
+    teacher = made.teacher
     network, tokens = teacher.members[0].network, tokenise(teacher.tokenizer, [""] * 20, TEXTS, 64)
 
     plain = network.merged()
@@ -111,10 +118,9 @@ def test_merged_it_computes_the_same(tiny_config: TrainingConfig, tmp_path: Path
     assert difference < (1e-5 if case.kind == "lora" else 0.02)  # 4-bit products are rounded
 
 
-def test_an_exported_language_model_scores_the_same(
-    tiny_config: TrainingConfig, tmp_path: Path, tiny_decoder: Path
-) -> None:
-    teacher = a_teacher(adapted(tiny_config, Case(tiny_decoder, "lora")), tmp_path)
+@pytest.mark.parametrize("case", ["tiny_decoder lora"], indirect=True)
+def test_an_exported_language_model_scores_the_same(made: Made) -> None:
+    teacher = made.teacher
     content = to_onnx(teacher.members[0].network, teacher.tokenizer, 64)
 
     outputs = OnnxEncoder(content, teacher.tokenizer, 64).outputs([""] * 20, TEXTS)

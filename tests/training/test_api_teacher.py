@@ -19,9 +19,10 @@ from pydantic import ValidationError
 
 from app.scoring.item import Item
 from app.scoring.student import Student
-from tests.programs import environment, free_port, run
+from tests.programs import environment, free_port
 from tests.refusals import refused
 from tests.training.data import GRADES, ITEM, LABELS, item_data, marked
+from tests.training.inside import call
 from tests.waiting import HANGS
 from training import api_teacher
 from training.api_teacher import CERTAIN, KEY, Answer, ApiTeacher, _Pace, codes, question
@@ -450,7 +451,7 @@ def test_a_teacher_behind_an_api_must_be_told_where(tmp_path: Path) -> None:
     (tmp_path / "items.jsonl").write_text('{"item_id": "a", "prompt": "Why?", "scale": "points", "max_score": 1}\n')
     (tmp_path / "train.jsonl").write_text('{"item_id": "a", "response": "So.", "score": 1}\n')
 
-    done = run("scorelet-train", "run", "--data", tmp_path, "--models", tmp_path / "m", "--teacher", "api")
+    done = call("run", "--data", tmp_path, "--models", tmp_path / "m", "--teacher", "api")
 
-    assert done.returncode == 2
+    assert done.code == 2
     assert "teacher.api" in done.stderr
