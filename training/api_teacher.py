@@ -16,11 +16,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import openai
-from openai.types.chat import ChatCompletion
 
 from app.scoring.decoding import Outputs
 from app.scoring.item import Item
@@ -28,6 +26,9 @@ from training.cache import key_of
 from training.config import ApiConfig
 from training.errors import BadConfig, TeacherFailed
 from training.progress import console
+
+if TYPE_CHECKING:  # the library takes two seconds to import, which other teachers do without
+    from openai.types.chat import ChatCompletion
 
 KEY = "SCORELET_TEACHER_KEY"  # a secret: no setting, for settings are kept in bundles
 MAX_CODES = 26
@@ -52,6 +53,8 @@ class ApiTeacher:
     """`item` stands for all whose responses are read: they have the same scores or labels."""
 
     def __init__(self, item: Item, config: ApiConfig, cache: Path, retries: int = RETRIES) -> None:
+        import openai
+
         self.columns = item.choices
         self.codes = codes(item)
         self._config = config
@@ -110,6 +113,8 @@ class ApiTeacher:
 
     def _ask_all(self, missing: Mapping[str, str], context: str, kept: sqlite3.Connection) -> "dict[str, Answer]":
         """Usable answers are kept as they come; however the call ends, none that was paid for is lost."""
+        import openai
+
         answers: dict[str, Answer] = {}
         pool = ThreadPoolExecutor(self._config.parallel)
         asked = {pool.submit(self._ask, text, context): key for key, text in missing.items()}
@@ -235,7 +240,7 @@ def question(item: Item) -> str:
     return "\n\n".join(lines)
 
 
-def read_reply(reply: ChatCompletion, known: Sequence[str]) -> Answer:
+def read_reply(reply: "ChatCompletion", known: Sequence[str]) -> Answer:
     """A code that is not among the likeliest tokens is as likely as the last of them, which is the most it can be."""
     choice = reply.choices[0]
     tokens = int(reply.usage.total_tokens or 0) if reply.usage else 0
