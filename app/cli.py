@@ -40,7 +40,7 @@ from app.scoring.rows import FORMATS, read_file, require_rows
 from app.scoring.table import check_name, check_rows, judge_rows, write_table
 from app.storage import keys
 from app.storage.database import head_revision
-from app.storage.health import schema_problem
+from app.storage.health import damage, schema_problem
 from app.storage.trouble import DatabaseTrouble
 from app.storage.upgrading import upgrade_or_name_what_is_in_the_way
 
@@ -239,7 +239,7 @@ def main() -> None:
     except (BadUsage, CannotWrite) as error:
         _exit(2, str(error))
     except SQLAlchemyError as error:
-        _exit(1, f"the database failed ({type(error).__name__}): see `scorelet doctor`")
+        _exit(1, str(damage(error) or f"the database failed ({type(error).__name__}): see `scorelet doctor`"))
     except (WorkFailed, ScoringError, OSError) as error:
         _exit(1, str(error))
 

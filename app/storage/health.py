@@ -23,6 +23,8 @@ def schema_problem(engine: Engine, head: str | None) -> Trouble | None:
         with engine.connect() as connection:
             return _schema_problem(connection, head) or _reading_problem(engine, connection)
     except database_errors(engine) as error:
+        if trouble := damage(error):
+            return trouble
         why, said = _why(engine, error)
         sentence = f"the database cannot be reached ({said})"
         return Trouble("database_unreachable", sentence, f"check SCORELET_DATABASE_URL and the {_place(engine)}", why)
@@ -40,10 +42,26 @@ def write_problem(engine: Engine) -> Trouble | None:
             connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
             connection.commit()
     except database_errors(engine) as error:
+        if trouble := damage(error):
+            return trouble
         why, said = _why(engine, error)
         sentence = f"the database takes no writes ({said})"
         return Trouble("database_takes_no_writes", sentence, _mend_of_writing(engine), why)
     return None
+
+
+def damage(error: Exception) -> Trouble | None:
+    """Return the trouble of an error by which SQLite says that its file is damaged or is no database, else None."""
+    name = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
+    if not name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return None
+    return Trouble(
+        "database_damaged",
+        "the database's file is damaged, or is no database",
+        "stop the service, move the file away, and restore a backup (`scorelet restore DIR`), or begin an empty one "
+        f"(`{UPGRADE}`)",
+        {"why": name},
+    )
 
 
 def encoding_problem(connection: Connection) -> Trouble | None:
@@ -109,6 +127,8 @@ def _reading_problem(engine: Engine, connection: Connection) -> Trouble | None:
     try:
         connection.execute(READ_ALL)
     except database_errors(engine) as error:
+        if trouble := damage(error):
+            return trouble
         why, said = _why(engine, error)
         mend = "see whether a table is gone (restore a backup then), or locked, or its user may not read it"
         return Trouble("tables_unreadable", f"a table of scorelet cannot be read ({said})", mend, why)

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, text
 
 from app.storage.database import head_revision, transaction, upgrade_within
-from app.storage.health import database_errors, encoding_problem, schema_problem
+from app.storage.health import damage, database_errors, encoding_problem, schema_problem
 from app.storage.tables import Base
 from app.storage.trouble import UPGRADE, DatabaseTrouble, Trouble
 
@@ -69,6 +69,8 @@ def _naming(engine: Engine) -> Iterator[None]:
 
 
 def _trouble(engine: Engine, error: Exception) -> Trouble:
+    if trouble := damage(error):
+        return trouble
     original = getattr(error, "orig", None) or error
     state = getattr(original, "sqlstate", None)
     if state in LOCKS or "database is locked" in str(original):

@@ -46,6 +46,7 @@ ADVICE = {
     "scorelet feedback off X",
     "scorelet keys create",  # in the documentation page
     "scorelet keys create NAME --scope score",
+    "scorelet restore DIR",
 }
 
 
@@ -78,6 +79,20 @@ def no_revision(commands: Commands, folder: Path) -> None:
 
 def table_in_the_way(commands: Commands, folder: Path) -> None:  # noqa: ARG001
     sql(folder, "CREATE TABLE predictions (mine INTEGER)")
+
+
+def damaged_database(commands: Commands, folder: Path) -> None:
+    """A page of a table of ours is lost, as on a failing disk."""
+    commands("db", "upgrade")
+    copied = folder / "whole.db"
+    sql(folder, f"VACUUM INTO '{copied}'")
+    for end in ("", "-wal", "-shm"):
+        (folder / f"log.db{end}").unlink(missing_ok=True)
+    (folder / "log.db").write_bytes(copied.read_bytes()[:-4096])
+
+
+def no_database(commands: Commands, folder: Path) -> None:  # noqa: ARG001
+    (folder / "log.db").write_text("a list of learners\n" * 500)
 
 
 def no_key(commands: Commands, folder: Path) -> None:  # noqa: ARG001
@@ -136,6 +151,8 @@ STATES: list[tuple[Callable[[Commands, Path], None], list[str], Callable[[Path],
     (new_database, ["database_empty"], None),
     (no_revision, ["name_taken"], lambda folder: (folder / "log.db").unlink()),  # a backup is restored
     (table_in_the_way, ["name_taken"], lambda folder: sql(folder, "ALTER TABLE predictions RENAME TO mine")),
+    (damaged_database, ["database_damaged"], lambda folder: (folder / "log.db").unlink()),
+    (no_database, ["database_damaged"], lambda folder: (folder / "log.db").unlink()),
     (no_key, ["no_key_made"], None),
     (damaged_student, ["item_refused"], None),
     (no_active_file, ["item_refused"], None),

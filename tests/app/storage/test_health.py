@@ -79,12 +79,12 @@ def test_a_sqlite_file_without_its_folder_is_out_of_reach(tmp_path: Path) -> Non
     assert of(schema_problem(nowhere, None)) == ("database_unreachable", {"why": "no_folder"})
 
 
-def test_a_file_that_is_no_database_is_out_of_reach(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_said_to_be_damaged(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"no database" * 100)
 
     found = schema_problem(connect(f"sqlite:///{tmp_path / 'x.db'}"), None)
 
-    assert of(found) == ("database_unreachable", {"why": "DatabaseError"})
+    assert of(found) == ("database_damaged", {"why": "SQLITE_NOTADB"})
 
 
 def test_what_keeps_sqlite_from_its_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
