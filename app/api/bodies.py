@@ -21,7 +21,11 @@ from app.storage.tables import LoggedPrediction
 MAX_BATCH = 1000
 NO_NUL = r"^[^\x00]*$"
 Checked = Annotated[str, AfterValidator(checked_text), Field(json_schema_extra={"pattern": NO_NUL})]
-Reference = Annotated[Checked, Field(min_length=1, max_length=200)]
+# A blank reference would make one attempt, or one learner, of all whose platform leaves the field empty.
+NOT_BLANK = r"^[^\x00]*[^\s\x00][^\x00]*$"
+Reference = Annotated[
+    Checked, Field(max_length=200, pattern=r"\S", json_schema_extra={"pattern": NOT_BLANK, "minLength": 1})
+]
 
 
 class ScoreRequest(BaseModel):

@@ -78,6 +78,8 @@ def raw(text: str) -> bytes:
         (raw(f'"{CANARY}", "gradebook_max": {HUGE}'), 400, "bad-request"),  # more digits than Python reads
         (raw(f'"{CANARY}", "learner_id": "\\ud800"'), 422, "invalid-request"),
         (raw(f'"{CANARY}", "learner_id": ""'), 422, "invalid-request"),
+        (raw(f'"{CANARY}", "learner_id": " "'), 422, "invalid-request"),
+        (raw(f'"{CANARY}", "attempt_id": "  \\t"'), 422, "invalid-request"),
         (raw(f'"{CANARY}", "attempt_id": "{CANARY * 10}"'), 422, "invalid-request"),
         (raw(f'"{CANARY}", "attempt_id": "\\u0000"'), 422, "invalid-request"),
         (raw(f'"{CANARY}"').replace(b"sings", b"\xff\xfe"), 400, "bad-request"),  # no UTF-8
