@@ -23,6 +23,7 @@ from app.scoring.feedback.bundle import (
     load_feedback,
 )
 from app.scoring.sealed import checksum
+from training.export import version
 from training.feedback.adapter_file import write_adapter
 from training.feedback.verdicts import Reader
 
@@ -66,5 +67,6 @@ def finish(staged: Path, models: Path, bundle: FeedbackBundle, card: str) -> Fee
 
 
 def version_now(content: str) -> tuple[str, datetime]:
+    """Return a version and its time.  Two of one content are told apart by the exact time."""
     made = datetime.now(UTC)
-    return f"{made:%Y%m%dT%H%M%SZ}-{content[:8]}", made
+    return version(content.encode(), made), made

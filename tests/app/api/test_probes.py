@@ -217,7 +217,7 @@ def test_a_damaged_database_is_not_ready_once_a_score_was_not_taken(client: Test
 
     ready = client.get("/readyz")
 
-    assert (ready.status_code, ready.json()["database_code"]) == (503, "database_takes_no_writes")
+    assert (ready.status_code, ready.json()["database_code"]) == (503, "database_damaged")
 
 
 def test_a_database_that_cannot_hold_every_character_is_not_ready_and_named_at_the_start(
