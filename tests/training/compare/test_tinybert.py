@@ -42,7 +42,7 @@ def a_contest(encoder: Path, cache: Path, *items: ItemData, key: str = "wide") -
 
 @pytest.fixture(scope="module")
 def contest(tmp_path_factory: pytest.TempPathFactory, wide_encoder: Path) -> Contest:
-    return a_contest(wide_encoder, tmp_path_factory.mktemp("cache"), item_data(24, 8, 4))
+    return a_contest(wide_encoder, tmp_path_factory.mktemp("cache"), item_data(12, 4, 2))
 
 
 @torch.no_grad()
@@ -79,7 +79,7 @@ def distance(contest: Contest, outputs: Any) -> float:
 
 def test_learning_brings_it_nearer_to_the_teacher(contest: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tinybert, "PREDICTIONS_EPOCHS", 4)
-    monkeypatch.setattr(tinybert, "BATCH", 8)
+    monkeypatch.setattr(tinybert, "BATCH", 4)
     starts: list[float] = []
     learn = tinybert._learn_predictions
 
@@ -140,7 +140,7 @@ def test_other_texts_or_another_teacher_make_another(contest: Contest, monkeypat
 def test_items_that_share_a_teacher_share_a_network_and_its_time(wide_encoder: Path, tmp_path: Path) -> None:
     """Grades, each item's responses read after its own question."""
     items = [GRADES.model_copy(update={"item_id": f"shade-{n}", "prompt": "the air " * (n + 1)}) for n in range(2)]
-    contest = a_contest(wide_encoder, tmp_path, *(item_data(12, 4, 2, item, seed=n) for n, item in enumerate(items)))
+    contest = a_contest(wide_encoder, tmp_path, *(item_data(6, 2, 1, item, seed=n) for n, item in enumerate(items)))
 
     first, second = tiny_berts(contest, 0)
 
