@@ -27,7 +27,7 @@ class Run(NamedTuple):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Run:
     folder, tiny = tmp_path_factory.mktemp("grades"), tiny_settings(tiny_encoder)
-    longer = tiny.distillation.model_copy(update={"epochs": 25})
+    longer = tiny.distillation.model_copy(update={"epochs": 12, "learning_rate": 2e-2})
     config = tiny.model_copy(update={"distillation": longer, "human_margin": 0.6})
     data = item_data(train=160, dev=80, item=GRADES)
     [bundle] = train([data], folder / "models", config, folder / "cache")

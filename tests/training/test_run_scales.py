@@ -64,7 +64,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     scale, scores = request.param
     folder, tiny = tmp_path_factory.mktemp("scales"), tiny_settings(tiny_encoder)
     write_data(folder, scale, scores)
-    longer = tiny.distillation.model_copy(update={"epochs": 25})
+    longer = tiny.distillation.model_copy(update={"epochs": 12, "learning_rate": 2e-2})
     config = tiny.model_copy(update={"distillation": longer, "release": LENIENT, "human_margin": 1.0})
     [bundle] = train([read_data(folder).of("heat-1")], folder / "models", config, folder / "cache")
     return Run(folder, folder / "models", bundle, scores)

@@ -1,7 +1,7 @@
 """Teachers exported: of one item or of several, encoders and a language model; one training each serves all tests."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import BPE
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertConfig, BertModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from app.scoring.active import activate, versions
 from app.scoring.bundle import CARD
@@ -20,6 +20,7 @@ from app.scoring.decoding import Outputs, decode, distribution
 from app.scoring.errors import BadBundle
 from app.scoring.item import Item
 from app.scoring.registry import Registry, fallback_on
+from app.scoring.sealed import sha256
 from app.scoring.teacher import FOLDER, ExportedTeacher, TeacherBundle, newest_teacher
 from tests.programs import run as program
 from tests.refusals import refused
@@ -31,10 +32,12 @@ from training.api_teacher import ApiTeacher
 from training.cache import key_of
 from training.config import ApiConfig, TrainingConfig
 from training.datasets import ItemData
-from training.encoder import ScoringEncoder
+from training.encoder import ScoringEncoder, tokenise
 from training.errors import BadConfig
 from training.groups import groups
 from training.measure import Unfitted, agreement_on, choose_heads, group_threshold
+from training.onnx_encoder import to_onnx
+from training.quantise import dynamic_int8
 from training.run import train
 from training.selection import figure_of_merit
 from training.targets import targets
@@ -43,6 +46,7 @@ from training.teacher import FineTuned, Member
 from training.teacher_export import export_teacher, export_teachers
 
 pytestmark = pytest.mark.torch
+Convert = Callable[[ScoringEncoder, PreTrainedTokenizerBase, int], bytes]
 ANY, NONE = 10.0, -10.0  # losses of merit: every int8 form is good enough; none is
 TEXTS = ["air", *(row.text for row in marked(30, seed=7)), " ".join(row.text for row in marked(30)), "Ω → ∞ 🙂, 3/4"]
 
@@ -80,6 +84,23 @@ def settings_of(kind: str, request: pytest.FixtureRequest) -> tuple[list[ItemDat
     return [item_data(item=GRADES if kind == "grades" else ITEM)], config.model_copy(update={"teacher": members})
 
 
+def once_for_weights(convert: Convert) -> Convert:
+    """Return the same conversion, done once for networks of the same form, weights and inputs."""
+    done: dict[str, bytes] = {}
+
+    def converted(network: ScoringEncoder, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> bytes:
+        weights = sorted(network.state_dict().items())
+        content = b"".join(tensor.numpy().tobytes() for _, tensor in weights)
+        inputs = list(tokenise(tokenizer, ["", ""], ["two texts", "of different length"], max_tokens))
+        names = [name for name, _ in weights]
+        key = key_of(str(network), str(network.encoder.config), names, sha256(content), inputs, max_tokens)
+        if key not in done:
+            done[key] = convert(network, tokenizer, max_tokens)
+        return done[key]
+
+    return converted
+
+
 @pytest.fixture(scope="module", params=["points", "grades", "shared", "decoder"])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("exported")
@@ -87,8 +108,8 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     [group] = groups(data, config.teacher.own_from)
     taught = teach(group, config, folder / "cache")
     with pytest.MonkeyPatch.context() as patch:  # each of these networks is converted once, which takes seconds
-        for name in ("to_onnx", "dynamic_int8"):
-            patch.setattr(teacher_export, name, cache(getattr(teacher_export, name)))
+        patch.setattr(teacher_export, "to_onnx", once_for_weights(to_onnx))
+        patch.setattr(teacher_export, "dynamic_int8", cache(dynamic_int8))
         data_sha256 = key_of([group.data_sha256(own) for own in group.members])
         bundle = export_teacher(taught, data_sha256, folder / "models", config, NONE)
         yield Made(folder / "models", folder / "cache", config, data, taught, bundle)
