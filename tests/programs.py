@@ -8,6 +8,7 @@ import importlib
 import multiprocessing
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from tests.waiting import HANGS, until
 
 BIN = Path(sys.executable).parent
 MAINS = {"scorelet": "app.cli", "scorelet-train": "training.__main__"}  # modules with a `main`
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # for clients of plain HTTP: the default reads all certificates
 _forking = multiprocessing.get_context("forkserver")
 _forking.set_forkserver_preload(["tests.programs", "pytest", "alembic.command", *MAINS.values()])
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from app.storage.database import connect
-from tests.programs import run, serving
+from tests.programs import NO_TLS, run, serving
 from tests.tiny import write_tiny_bundle
 from tests.waiting import HANGS, until
 
@@ -40,7 +40,7 @@ def test_nothing_that_was_taken_is_dropped(tmp_path: Path, workers: int) -> None
 
 def ask_until_it_ends(address: str, told: list[str], refused: list[str]) -> None:
     """Until nobody answers any more."""
-    with httpx2.Client(trust_env=False, timeout=HANGS) as client:
+    with httpx2.Client(trust_env=False, timeout=HANGS, verify=NO_TLS) as client:
         while True:
             try:
                 reply = client.post(f"{address}/score", json=BODY)

@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 from app.main import CannotStart, OpenToTheNetwork, create_app
 from app.settings import Settings
 from tests.app.conftest import ITEMS, Logged, MakeKey, Serve, Sql
+from tests.programs import NO_TLS
 from tests.refusals import log_lines, refused
 from tests.waiting import HANGS
 
@@ -140,10 +141,10 @@ def test_under_a_real_server_a_response_reaches_no_log(
     body = {"item_id": "heat-1", "response": CANARY}
 
     with listening(Settings.model_validate({"models_dir": models, "database_url": database_url})) as address:
-        scored = httpx2.post(f"{address}/score", json=body, timeout=HANGS)
-        invalid = httpx2.post(f"{address}/score", json=body | {CANARY: CANARY}, timeout=HANGS)
+        scored = httpx2.post(f"{address}/score", json=body, timeout=HANGS, verify=NO_TLS)
+        invalid = httpx2.post(f"{address}/score", json=body | {CANARY: CANARY}, timeout=HANGS, verify=NO_TLS)
         sql("ALTER TABLE predictions RENAME TO gone")
-        failed = httpx2.post(f"{address}/score", json=body, timeout=HANGS)
+        failed = httpx2.post(f"{address}/score", json=body, timeout=HANGS, verify=NO_TLS)
 
     assert [reply.status_code for reply in (scored, invalid, failed)] == [200, 422, 503]
     assert "canary" not in invalid.text + failed.text
@@ -181,7 +182,7 @@ def test_a_kill_under_load_loses_no_acknowledged_score(models: Path, database_ur
     address, acknowledged = f"http://127.0.0.1:{port}", []
 
     def send_until_it_dies(_: int) -> None:
-        with httpx2.Client(base_url=address, timeout=HANGS) as client:
+        with httpx2.Client(base_url=address, timeout=HANGS, verify=NO_TLS) as client:
             while True:
                 try:
                     reply = client.post("/score", json={"item_id": "heat-1", "response": "warm air"})
@@ -209,7 +210,7 @@ def test_a_kill_under_load_loses_no_acknowledged_score(models: Path, database_ur
 def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
     while server.poll() is None:
         try:
-            httpx2.get(f"{address}/livez")
+            httpx2.get(f"{address}/livez", verify=NO_TLS)
         except httpx2.TransportError:
             time.sleep(0.05)
         else:
