@@ -27,7 +27,7 @@ def tiny_settings(encoder: Path) -> TrainingConfig:
         ),
         text=TextConfig(augmented_per_response=2),
         student=StudentConfig(vocabulary=200, embedding=8, hidden=8, max_tokens=48),  # pieces are words: few to read
-        distillation=DistillationConfig(epochs=8, shared_epochs=8, min_steps=20, learning_rate=1e-2, batch_size=32),
+        distillation=DistillationConfig(epochs=4, shared_epochs=4, min_steps=20, learning_rate=2e-2, batch_size=32),
     )
 
 
