@@ -77,13 +77,16 @@ def test_a_database_file_that_others_can_read_is_named(tmp_path: Path) -> None:
         folder = Path(made)
         folder.chmod(0o755)
         own = settings(tmp_path, database_url=f"sqlite:///{folder / 'log.db'}")
-        upgrade(connect(own.database_url.get_secret_value()))
+        engine = connect(own.database_url.get_secret_value())
+        upgrade(engine)
+        engine.dispose()  # an open connection keeps files beside the database
         assert bad(own) == []
         (folder / "log.db").chmod(0o644)
 
         [found] = [finding for finding in examine(own) if not finding.good]
 
-        assert (found.code, found.mend) == ("database_readable_by_others", f"chmod 600 {folder / 'log.db'}")
+        assert found.code == "database_readable_by_others"
+        assert (found.mend or "").split()[:3] == ["chmod", "600", str(folder / "log.db")]
 
 
 @pytest.mark.parametrize(
