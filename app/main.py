@@ -13,32 +13,33 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from app.api import docs, items, monitoring, predictions, probes, problems, score
-from app.api.edge import Edge
+from app.api import docs, items, predictions, probes, problems, score
 from app.api.limits import BodyLimit, KnownHosts
+from app.api.metrics import router as metrics_router
 from app.api.rates import FailedTries, Rates
+from app.api.request_log import RequestLog
 from app.api.state import State
-from app.api.unforeseen import Unforeseen
-from app.feedback.desk import Desk
-from app.feedback.writer import Outcome, Task
+from app.api.unhandled_errors import UnhandledErrors
+from app.concurrency.time_limits import DEFAULT_LIMITS, TimeLimits
 from app.logs import coded, type_and_place
-from app.metrics import Metrics
-from app.prediction import Feedback, told
-from app.reload import reloading
-from app.scoring.active import Active, Release
 from app.scoring.errors import CodedError
 from app.scoring.feedback.bundle import FOLDER
 from app.scoring.registry import Registry
-from app.service import Scorer
+from app.scoring.release import Active, Release
+from app.service.bundle_watcher import reloading
+from app.service.feedback.model_pool import ModelPool
+from app.service.feedback.writer import Outcome, Task
+from app.service.metrics import Metrics
+from app.service.prediction import Feedback, told
+from app.service.scorer import ScoringService
 from app.settings import Settings, is_loopback
-from app.storage import keys
+from app.storage import api_keys
 from app.storage.database import connect, head_revision
 from app.storage.health import schema_problem, write_problem
 from app.storage.key_cache import KeyCache
-from app.storage.log import PredictionLog
-from app.storage.predictions import add_feedback, newest, note_activations
+from app.storage.prediction_log import PredictionLog
+from app.storage.queries import add_feedback, newest, note_activations
 from app.storage.tables import GeneratedFeedback, SeenActivation
-from app.waits import USUAL, Waits
 
 log = logging.getLogger("scorelet")
 # FastAPI would send traces, with what exceptions say, wherever the environment's OTEL_… variables point.
@@ -57,7 +58,7 @@ class OpenToTheNetwork(CannotStart):
     """No key is made, and the service was told to listen where other machines reach it."""
 
 
-def create_app(settings: Settings | None = None, waits: Waits = USUAL) -> FastAPI:
+def create_app(settings: Settings | None = None, waits: TimeLimits = DEFAULT_LIMITS) -> FastAPI:
     """Build the application."""
     settings = settings or Settings()
     metrics = Metrics()
@@ -83,7 +84,7 @@ def create_app(settings: Settings | None = None, waits: Waits = USUAL) -> FastAP
                     log.error("not ready: %s", unwritten, extra=coded("not_ready", cause=unwritten.code))
                     prediction_log.failing = True
                 tell_of_a_clock_set_back(engine)
-            scorer = Scorer(registry, prediction_log, engine, settings, desk, metrics, waits)
+            scorer = ScoringService(registry, prediction_log, engine, settings, desk, metrics, waits)
             for item_id, error in registry.without_teacher.items():
                 extra = coded("item_without_teacher", item_id=item_id, cause=error.code)
                 log.error("item %s falls back on no teacher: %s", item_id, error, extra=extra)
@@ -128,12 +129,12 @@ def create_app(settings: Settings | None = None, waits: Waits = USUAL) -> FastAP
         telemetry=NO_TELEMETRY,
     )
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    app.add_middleware(Unforeseen)
+    app.add_middleware(UnhandledErrors)
     if hosts := settings.allowed_hosts:
         app.add_middleware(KnownHosts, hosts=[host.strip() for host in hosts.split(",") if host.strip()])
-    app.add_middleware(Edge, metrics=metrics)
+    app.add_middleware(RequestLog, metrics=metrics)
     problems.install(app)
-    for router in (score.router, items.router, predictions.router, probes.router, monitoring.router):
+    for router in (score.router, items.router, predictions.router, probes.router, metrics_router):
         app.include_router(router)
     docs.mount(app)
     return app
@@ -142,7 +143,7 @@ def create_app(settings: Settings | None = None, waits: Waits = USUAL) -> FastAP
 def is_open(engine: Engine, host: str) -> bool:
     """Return whether the service answers without a key, as it may on loopback only.  Raises OpenToTheNetwork."""
     with Session(engine) as session:
-        if keys.any_made(session):
+        if api_keys.any_made(session):
             return False
     if not is_loopback(host):
         raise OpenToTheNetwork(
@@ -165,7 +166,7 @@ def tell_of_a_clock_set_back(engine: Engine) -> None:
         )
 
 
-def _desk(settings: Settings, engine: Engine) -> Desk:
+def _desk(settings: Settings, engine: Engine) -> ModelPool:
     """Return the feedback models; each keeps the outcome of every text in the database."""
 
     async def deliver(task: Task, outcome: Outcome) -> None:
@@ -181,7 +182,7 @@ def _desk(settings: Settings, engine: Engine) -> Desk:
         )
         await to_thread.run_sync(add_feedback, engine, row)
 
-    desk = Desk.from_folder(
+    desk = ModelPool.from_folder(
         settings.models_dir,
         deliver,
         limit=settings.feedback_queue,
@@ -202,7 +203,7 @@ def _reasons(active: Release) -> str:
     return f"{active.reason}; blank responses and refusals are given the worst score by {rule.by}: {rule.reason}"
 
 
-def _activations(registry: Registry, desk: Desk) -> list[SeenActivation]:
+def _activations(registry: Registry, desk: ModelPool) -> list[SeenActivation]:
     """Return the activations of items, and of feedback models as `_feedback/<name>`."""
     named: dict[str, Release] = {item_id: live.active for item_id, live in dict(registry.live).items()}
     named |= {f"{FOLDER}/{name}": active for name, active in desk.actives.items()}

@@ -18,8 +18,7 @@ import typer
 
 from app.scoring.bundle import Head
 from app.scoring.decoding import columns
-from training.augment import WAYS, Way, augmented, crop, splice
-from training.cache import work_folder
+from training.common.cache import work_folder
 from training.compare.contest import Competitor, Contest, Contestant
 from training.compare.distilled import full_recipe, retaught
 from training.compare.figures import sections
@@ -28,14 +27,15 @@ from training.compare.results import read_results
 from training.compare.run import SEEDS, compare
 from training.compare.settings import EVERY_PART
 from training.config import TrainingConfig
-from training.datasets import read_data
-from training.lesson import Lesson
-from training.students import make_students
-from training.targets import NO_LABEL
-from training.teach import lessons_of, teach, tokenizer_for
+from training.data import read_data
+from training.data.augment import WAYS, Way, augmented, crop, splice
+from training.data.targets import NO_LABEL
+from training.pipeline.prepare import lessons_of, teach, tokenizer_for
+from training.student.build import make_students
+from training.student.training_set import TrainingSet
 
 CERTAIN = 20.0  # a logit that leaves the other scores nothing
-Mend = Callable[[Lesson], Lesson]
+Mend = Callable[[TrainingSet], TrainingSet]
 
 
 def changed(contest: Contest, seed: int, **parts: dict[str, object]) -> list[Competitor]:
@@ -74,11 +74,11 @@ def mended(contest: Contest, seed: int, mend: Mend) -> list[Competitor]:
     ]
 
 
-def no_human_scores(lesson: Lesson) -> Lesson:
+def no_human_scores(lesson: TrainingSet) -> TrainingSet:
     return replace(lesson, targets=np.full_like(lesson.targets, NO_LABEL))
 
 
-def most_probable(lesson: Lesson) -> Lesson:
+def most_probable(lesson: TrainingSet) -> TrainingSet:
     """The teacher's most probable score for certain, as the authors' notebook has it."""
     if lesson.teacher is None:
         return lesson

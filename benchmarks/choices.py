@@ -24,14 +24,14 @@ from app.scoring.agreement import exact_agreement, quadratic_weighted_kappa
 from app.scoring.bundle import Head, Interval, PredictionSet
 from app.scoring.decoding import decode
 from benchmarks.synthetic import HALF, ITEM, NULL, TRUE, Floats, Pattern, logits, raters, scored, true_agreement
-from training.calibrate import COVERAGE, choose_interval, choose_set
-from training.curve import drawn
-from training.datasets.responses import MarkedResponse
+from training.calibration.confidence import COVERAGE, choose_interval, choose_set
+from training.calibration.cuts_and_target import choose_cuts
+from training.calibration.threshold import MIN_ACCEPTED, choose_threshold
+from training.common.within_items import qwk_within
+from training.data.responses import MarkedResponse
+from training.data.splits import carve, folded
 from training.evaluation.coverage import agreement_of_first
-from training.selection import choose_cuts
-from training.splits import carve, folded
-from training.threshold import MIN_ACCEPTED, choose_threshold
-from training.within import qwk_within
+from training.pipeline.learning_curve import drawn
 
 NOISE, NEW = 0.7, 2000  # of the machine; responses that judge a choice
 SIZES, TARGET, LEVEL = (60, 120, 250, 500, 1000), 0.8, 0.05

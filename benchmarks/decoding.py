@@ -21,10 +21,10 @@ from sklearn.model_selection import cross_val_predict
 from app.scoring.agreement import quadratic_weighted_kappa
 from app.scoring.bundle import Head
 from app.scoring.decoding import decode, expected_choice, softmax
-from training.calibrate import choose_temperature
-from training.datasets import ItemData, read_data
-from training.linear import TINY, tf_idf
-from training.selection import choose_cuts
+from training.calibration.confidence import choose_temperature
+from training.calibration.cuts_and_target import choose_cuts
+from training.compare.linear import TINY, tf_idf
+from training.data import ItemData, read_data
 
 FOLDS, PLACING, DRAWS = 5, 200, 10
 

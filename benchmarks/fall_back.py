@@ -21,15 +21,15 @@ import httpx2
 import numpy as np
 import typer
 
-from app.scoring.active import activate
 from app.scoring.agreement import quadratic_weighted_kappa
+from app.scoring.decision import LiveItem
 from app.scoring.errors import BadBundle
-from app.scoring.judgement import LiveItem
 from app.scoring.registry import Registry, fallback_on
-from app.scoring.rows import read_rows
+from app.scoring.release import activate
+from app.scoring.row_files import read_rows
 from app.scoring.teacher import FOLDER
 from benchmarks.service import quantiles, served
-from training.datasets.responses import MarkedResponse, marked_from
+from training.data.responses import MarkedResponse, marked_from
 
 SHARES = np.linspace(0, 1, 11)
 PARALLEL = 8

@@ -18,14 +18,14 @@ from rich.table import Table
 
 from app.scoring.conditions import Examiner
 from app.scoring.featurizer import Featurizer
-from training.conditions import learn_limits
+from training.calibration.condition_limits import learn_limits
+from training.cli.options import print_table
 from training.config import TrainingConfig
-from training.datasets import read_data
-from training.datasets.responses import MarkedResponse
-from training.groups import Group, groups
-from training.lesson import texts_for
-from training.options import print_table
-from training.teach import parts_of, tokenizer_for
+from training.data import read_data
+from training.data.item_groups import Group, groups
+from training.data.responses import MarkedResponse
+from training.pipeline.prepare import parts_of, tokenizer_for
+from training.student.training_set import texts_for
 
 
 def main(data: Annotated[Path, typer.Argument(metavar="DIR", help="items, train and dev, as for `run`.")]) -> None:

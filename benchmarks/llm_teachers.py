@@ -26,10 +26,10 @@ from rich.table import Table
 from app.scoring.agreement import root_mean_squared_error
 from app.scoring.decoding import Outputs, softmax
 from app.scoring.item import Item
-from training.cache import work_folder
+from training.common.cache import work_folder
 from training.config import TeacherConfig, TrainingConfig
-from training.datasets import ItemData, read_data
-from training.datasets.responses import MarkedResponse
+from training.data import ItemData, read_data
+from training.data.responses import MarkedResponse
 
 CLASSES = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of the scale that a classification head tells apart
 RESAMPLES, TIMED = 2000, 40
@@ -81,9 +81,9 @@ def main(
 
 def measured(data: Path, title: str, precision: str) -> Found:
     """Trained, or read where it was trained before."""
-    from training.groups import groups
-    from training.splits import split
-    from training.teacher import fine_tuned
+    from training.data.item_groups import groups
+    from training.data.splits import split
+    from training.teacher.ensemble import fine_tuned
 
     settings, in_classes = VARIANTS[title]
     config = TrainingConfig(teacher=TeacherConfig.model_validate(settings | {"precision": precision}))

@@ -18,9 +18,9 @@ from typing import Annotated, Any
 import httpx2
 import typer
 
-from app.scoring.active import active_bytes, item_ids
 from app.scoring.bundle import METADATA
-from app.scoring.sealed import sha256
+from app.scoring.bundle_files import sha256
+from app.scoring.release import active_bytes, item_ids
 from benchmarks.service import quantiles, resident, served
 
 WARM = 10  # items

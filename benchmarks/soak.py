@@ -22,8 +22,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from app.scoring.active import activate, active_bytes, item_ids
 from app.scoring.bundle import METADATA
+from app.scoring.release import activate, active_bytes, item_ids
 from benchmarks.crowd import Caller
 from benchmarks.service import quantiles, resident, served
 

@@ -11,8 +11,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from app.scoring.decision import LiveItem
 from app.scoring.evidence import AttackFigures
-from app.scoring.judgement import LiveItem
 from app.scoring.registry import Registry
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from typer.main import get_command
 
-from app.cli import cli as scorelet
+from app.cli.main import cli as scorelet
 from training.__main__ import cli as scorelet_train
 
 HEAD = """# Commands

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import NullPool, create_engine, text
 
 from app.storage.database import connect, upgrade
-from tests.training.data import FILLERS, IDEAS
+from tests.training.example_rows import FILLERS, IDEAS
 from tests.waiting import until
 
 # How long a case takes says how busy the machine is.
@@ -138,7 +138,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tokenizers import Tokenizer
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    from training.tokenizer import learn_tokenizer
+    from training.student.tokenizer import learn_tokenizer
 
     folder = tmp_path_factory.mktemp("encoder")
     content = learn_tokenizer([*IDEAS, *FILLERS, " ".join(string.digits)] * 2, 200).decode()

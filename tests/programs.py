@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.waiting import HANGS, until
 
 BIN = Path(sys.executable).parent
-MAINS = {"scorelet": "app.cli", "scorelet-train": "training.__main__"}  # modules with a `main`
+MAINS = {"scorelet": "app.cli.main", "scorelet-train": "training.__main__"}  # modules with a `main`
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # for clients of plain HTTP: the default reads all certificates
 _forking = multiprocessing.get_context("forkserver")
 _forking.set_forkserver_preload(["tests.programs", "pytest", "alembic.command", *MAINS.values()])

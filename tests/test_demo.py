@@ -8,14 +8,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.main import create_app
-from app.scoring.active import read_active
 from app.scoring.registry import Registry
+from app.scoring.release import read_active
 from app.scoring.student import Student
 from app.settings import Settings
 from training.config import TrainingConfig
-from training.datasets import DataSet, read_data
+from training.data import DataSet, read_data
 from training.demo.generator import generate, write
-from training.evidence import measured
+from training.evaluation.evidence import measured
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from app.scoring.files.reading import MEANT, MISSING
+from app.scoring.files.options import MEANT, MISSING
 from app.scoring.item import Item
-from app.scoring.rows import FORMATS
-from app.scoring.table import COLUMNS
+from app.scoring.row_files import FORMATS
+from app.scoring.score_file import COLUMNS
 from tests.commands_page import page
 from training.config import Config, TrainingConfig
-from training.datasets.items import SUFFIXES
+from training.data.items import SUFFIXES
 from training.feedback.config import FeedbackConfig
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,6 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordLevel
 
-from app.scoring.active import BlankIsWorst, activate
 from app.scoring.agreement import Agreement
 from app.scoring.bundle import (
     CARD,
@@ -28,12 +27,13 @@ from app.scoring.bundle import (
     PredictionSet,
     Provenance,
 )
-from app.scoring.conditions import Finding, Limits
+from app.scoring.bundle_files import sha256
+from app.scoring.conditions import Examination, Limits
 from app.scoring.evidence import AttackFigures, Evidence
 from app.scoring.featurizer import SPECIAL, START, UNKNOWN
 from app.scoring.gate import Policy
 from app.scoring.item import Item
-from app.scoring.sealed import sha256
+from app.scoring.release import BlankIsWorst, activate
 from app.scoring.text import is_blank
 
 WORDS = ["heat rises because warm air is lighter than cold air", "warm air goes up and cold air sinks"]
@@ -62,8 +62,8 @@ BY_ANA = BlankIsWorst(by="Ana", at=datetime(2026, 1, 2, tzinfo=UTC), reason="an 
 class BlanksOnly:
     """Holds back what is blank, and nothing else."""
 
-    def examine(self, response: str, _: object = None) -> Finding:
-        return Finding("blank" if is_blank(response) else None)
+    def examine(self, response: str, _: object = None) -> Examination:
+        return Examination("blank" if is_blank(response) else None)
 
 
 def write_tiny_bundle(

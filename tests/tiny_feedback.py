@@ -15,7 +15,7 @@ import numpy as np
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
 
-from app.scoring.active import release
+from app.scoring.bundle_files import checksum
 from app.scoring.feedback.bundle import (
     BASE,
     CARD,
@@ -32,7 +32,7 @@ from app.scoring.feedback.bundle import (
 from app.scoring.feedback.prompt import PromptSettings
 from app.scoring.feedback.screen import BETWEEN, HIGHEST, LOWEST
 from app.scoring.item import Item
-from app.scoring.sealed import checksum
+from app.scoring.release import release
 from tests.tiny import word_count_onnx, word_tokenizer
 
 UNKNOWN, BEGIN, END, GO = "<unk>", "<s>", "</s>", "<go>"

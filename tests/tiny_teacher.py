@@ -13,7 +13,6 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, processors
 
-from app.scoring.active import Fallback, activate
 from app.scoring.bundle import (
     CARD,
     TOKENIZER,
@@ -22,9 +21,10 @@ from app.scoring.bundle import (
     Provenance,
     read_bundle,
 )
+from app.scoring.bundle_files import sha256
 from app.scoring.featurizer import SPECIAL, START
 from app.scoring.item import Item
-from app.scoring.sealed import sha256
+from app.scoring.release import Fallback, activate
 from app.scoring.teacher import FOLDER, METADATA, TaughtItem, TeacherBundle, member_names
 from tests.tiny import FULL_MARKS, NINE_TENTHS, word_tokenizer
 

@@ -13,30 +13,26 @@ from rich.console import Console
 from rich.table import Table
 
 from app.scoring.errors import ScoringError
-from app.scoring.files.ours import MARK, CannotWrite
+from app.scoring.files.output import MARK, CannotWrite
 from app.scoring.item import Item
-from app.scoring.table import check_name
+from app.scoring.score_file import check_name
 from app.settings import unknown_names
-from training.cache import work_folder
-from training.compare.command import compare
-from training.config import TrainingConfig
-from training.datasets import read_data
-from training.errors import BadConfig, TeacherTooLarge, TrainingError
-from training.feedback.command import feedback
-from training.options import (
-    Base,
-    Cache,
-    Config,
-    Data,
-    Decimals,
-    Force,
-    Items,
-    KeepNa,
-    Models,
-    ScoreColumn,
-    Seed,
-    Separated,
-    Teacher,
+from training.cli.compare import compare
+from training.cli.feedback import feedback
+from training.cli.options import (
+    BaseModelOption,
+    CacheOption,
+    ConfigOption,
+    DataOption,
+    DecimalOption,
+    DelimiterOption,
+    ForceOption,
+    ItemsOption,
+    KeepNaOption,
+    ModelsOption,
+    ScoreColumnOption,
+    SeedOption,
+    TeacherOption,
     UsageFailure,
     bad_ending,
     chosen_items,
@@ -49,7 +45,11 @@ from training.options import (
     to_be_written,
     training_installed,
 )
-from training.progress import note
+from training.common.cache import work_folder
+from training.common.progress import note
+from training.config import TrainingConfig
+from training.data import read_data
+from training.errors import BadConfig, TeacherTooLarge, TrainingError
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -63,16 +63,16 @@ def names_are_known() -> None:
 
 @cli.command()
 def check(
-    data: Data,
+    data: DataOption,
     report: Annotated[Path | None, typer.Option("--json", help="Write the summary here too.")] = None,
-    delimiter: Separated = None,
-    decimal: Decimals = None,
-    keep_na: KeepNa = False,
-    score_column: ScoreColumn = "",
-    force: Force = False,
+    delimiter: DelimiterOption = None,
+    decimal: DecimalOption = None,
+    keep_na: KeepNaOption = False,
+    score_column: ScoreColumnOption = "",
+    force: ForceOption = False,
 ) -> None:
     """Summarise a data set: counts, scores, human agreement, duplicates, conflicting scores, leaks into dev."""
-    from training.check import summarise
+    from training.pipeline.check import summarise
 
     to_be_written([report], data, force=force)
     summaries = summarise(noted(read_data(data, reading_of(delimiter, decimal, keep_na, score_column))))
@@ -112,31 +112,31 @@ def check(
 
 @cli.command()
 def run(
-    data: Data,
-    models: Models,
-    item: Items = None,
-    config: Config = None,
-    teacher: Teacher = None,
-    base: Base = None,
-    seed: Seed = None,
-    cache: Cache = None,
+    data: DataOption,
+    models: ModelsOption,
+    item: ItemsOption = None,
+    config: ConfigOption = None,
+    teacher: TeacherOption = None,
+    base: BaseModelOption = None,
+    seed: SeedOption = None,
+    cache: CacheOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Train nothing: say what memory the teacher needs; takes no weights.")
     ] = False,
     export_teacher: Annotated[
         bool, typer.Option("--export-teacher", help="Write the teachers too, for the service to fall back on.")
     ] = False,
-    delimiter: Separated = None,
-    decimal: Decimals = None,
-    keep_na: KeepNa = False,
-    score_column: ScoreColumn = "",
+    delimiter: DelimiterOption = None,
+    decimal: DecimalOption = None,
+    keep_na: KeepNaOption = False,
+    score_column: ScoreColumnOption = "",
 ) -> None:
     """Train a teacher, distil a student, export and measure it, item by item.  Killed, it goes on when called again."""
     settings = settings_of(config, teacher, base, seed)
     chosen = chosen_items(data, item, reading_of(delimiter, decimal, keep_na, score_column))
     with training_installed():
-        from training.run import train
-        from training.teacher_export import export_teachers
+        from training.pipeline.export_teacher import export_teachers
+        from training.pipeline.run import train
     if dry_run:
         _say_need(settings, chosen[0].item)
         return
@@ -162,11 +162,11 @@ cli.command()(compare)
 
 @cli.command()
 def evaluate(
-    models: Models,
+    models: ModelsOption,
     responses: Annotated[
         Path, typer.Option(help="Marked responses (docs/data.md); none that the models were trained on.")
     ],
-    item: Items = None,
+    item: ItemsOption = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write the report here: one .html file that opens offline.")
     ] = None,
@@ -180,14 +180,14 @@ def evaluate(
         bool,
         typer.Option("--raw", help="Write texts as they are, also those that a spreadsheet would run."),
     ] = False,
-    delimiter: Separated = None,
-    decimal: Decimals = None,
-    keep_na: KeepNa = False,
-    score_column: ScoreColumn = "",
-    force: Force = False,
+    delimiter: DelimiterOption = None,
+    decimal: DecimalOption = None,
+    keep_na: KeepNaOption = False,
+    score_column: ScoreColumnOption = "",
+    force: ForceOption = False,
 ) -> None:
     """Measure live bundles against human scores, through the code that serves."""
-    from training.evaluate import evaluate as evaluated
+    from training.evaluation.evaluate import evaluate as evaluated
     from training.evaluation.report import summary, write_html, write_json
 
     if report is not None and report.suffix != ".html":
@@ -212,7 +212,7 @@ cli.command()(feedback)
 
 
 def _say_need(settings: TrainingConfig, item: Item) -> None:
-    from training.memory import available, need
+    from training.teacher.memory_estimate import available, need
 
     if settings.teacher.kind == "api" or settings.distillation.soft_weight == 0:
         raise UsageFailure("no teacher is trained under these settings", code="no_teacher_trained")

@@ -8,9 +8,9 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
-from app.api.bodies import BatchRequest, ReviewRequest, ScoreRequest
-from app.api.direct import components
 from app.api.examples import EXAMPLES
+from app.api.fast_route import components
+from app.api.schemas import BatchRequest, ReviewRequest, ScoreRequest
 
 FILES = Path(__file__).with_name("static")  # its README says where they come from
 # The browser is told to ask nobody but us, whatever the pages' scripts may come to want.

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, JsonValue
 
-from app.api.bodies import (
+from app.api.schemas import (
     BatchReply,
     BatchRequest,
     ItemReply,

@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter
 
-from app.api.access import ReadingCaller
-from app.api.bodies import ItemReply, ItemsReply
+from app.api.auth import ReadingCaller
 from app.api.problems import documented
+from app.api.schemas import ItemReply, ItemsReply
 from app.api.state import State, StateDep
-from app.scoring.judgement import LiveItem
+from app.scoring.decision import LiveItem
 
 router = APIRouter(tags=["items"])
 

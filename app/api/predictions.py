@@ -9,19 +9,19 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from app.api.access import ReadingCaller, ReviewCaller
-from app.api.bodies import LoggedReply, LogPage, Reference, ReviewRequest
-from app.api.direct import body_of, read_body
+from app.api.auth import ReadingCaller, ReviewCaller
+from app.api.fast_route import body_of, read_body
 from app.api.problems import UnknownPrediction, documented
+from app.api.schemas import LoggedReply, LogPage, Reference, ReviewRequest
 from app.api.state import State, StateDep
-from app.feedback.writer import START
-from app.marking import add_mark
+from app.scoring.decision import Decision
 from app.scoring.item import Name
-from app.scoring.judgement import Decision
-from app.storage import predictions
-from app.storage.keys import Scope
-from app.storage.patience import in_thread
+from app.service.feedback.writer import START
+from app.service.review import add_mark
+from app.storage import queries
+from app.storage.api_keys import Scope
 from app.storage.tables import LoggedPrediction
+from app.storage.timeouts import in_thread
 
 router = APIRouter(tags=["predictions"])
 
@@ -38,7 +38,7 @@ async def prediction(prediction_id: UUID, caller: ReadingCaller, state: StateDep
 
     def read() -> LoggedReply:
         with Session(state["engine"]) as session:
-            row = predictions.find(session, str(prediction_id))
+            row = queries.find(session, str(prediction_id))
             if row is None or not (Scope.REVIEW in caller.scopes or row.key_id == caller.key_id):
                 raise _unknown(prediction_id)  # another key's is not told from none
             return _replies(session, [row], state)[0]
@@ -58,7 +58,7 @@ async def review(prediction_id: UUID, request: Request, caller: ReviewCaller, st
 
     def write() -> LoggedReply:
         with Session(state["engine"]) as session:
-            row = predictions.find(session, str(prediction_id))
+            row = queries.find(session, str(prediction_id))
             if row is None:
                 raise _unknown(prediction_id)
             add_mark(session, row, body.mark(), caller.key_id)
@@ -88,7 +88,7 @@ async def log(_: ReviewCaller, state: StateDep, wanted: Annotated[LogQuery, Quer
 
     def read() -> LogPage:
         with Session(state["engine"]) as session:
-            rows = predictions.page(
+            rows = queries.page(
                 session,
                 before=str(wanted.cursor) if wanted.cursor else None,
                 limit=wanted.limit + 1,
@@ -111,6 +111,4 @@ def _unknown(prediction_id: UUID) -> UnknownPrediction:
 
 def _replies(session: Session, rows: Sequence[LoggedPrediction], state: State) -> list[LoggedReply]:
     overdue = _overdue(state)
-    return [
-        LoggedReply.of(row, since, overdue) for row, since in zip(rows, predictions.since(session, rows), strict=True)
-    ]
+    return [LoggedReply.of(row, since, overdue) for row, since in zip(rows, queries.since(session, rows), strict=True)]

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
-from app.api.bodies import Liveness, Readiness
+from app.api.schemas import Liveness, Readiness
 from app.api.state import State, StateDep
 from app.scoring.errors import CodedError
 from app.settings import is_loopback
-from app.storage import keys
+from app.storage import api_keys
 from app.storage.health import database_errors, schema_problem, write_problem
-from app.storage.patience import DatabaseSilent, in_thread
-from app.storage.trouble import Trouble
+from app.storage.problems import DatabaseProblem
+from app.storage.timeouts import DatabaseSilent, in_thread
 
 router = APIRouter(tags=["probes"])
 
@@ -30,7 +30,7 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
     try:
         trouble, is_open = await in_thread(_look, state, seconds=state["waits"].probe, limiter=state["probing"])
     except DatabaseSilent:
-        trouble = Trouble("database_silent", "the database does not answer", "see whether its machine does")
+        trouble = DatabaseProblem("database_silent", "the database does not answer", "see whether its machine does")
     registry, desk = state["registry"], state["scorer"].desk
     ready = trouble is None and bool(registry.live)
     if not ready:
@@ -54,7 +54,7 @@ def _sentences(errors: Mapping[str, CodedError]) -> dict[str, str]:
     return {name: str(error) for name, error in dict(errors).items()}
 
 
-def _look(state: State) -> tuple[Trouble | None, bool]:
+def _look(state: State) -> tuple[DatabaseProblem | None, bool]:
     """Return what keeps the database from being used, and whether the service is open."""
     engine = state["engine"]
     trouble = schema_problem(engine, state["schema_head"])
@@ -64,7 +64,7 @@ def _look(state: State) -> tuple[Trouble | None, bool]:
         return trouble, False
     try:
         with Session(engine) as session:
-            return None, not keys.any_made(session)
+            return None, not api_keys.any_made(session)
     except database_errors(engine) as error:  # since the look above
         name = type(error).__name__
-        return Trouble("database_failed", f"the database failed ({name})", "run `scorelet doctor`"), False
+        return DatabaseProblem("database_failed", f"the database failed ({name})", "run `scorelet doctor`"), False

@@ -13,9 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from app.logs import coded
-from app.prediction import Invalid, Refusal, invalid_request, refusal_of
 from app.scoring.errors import BadMark, CodedError, ItemNotReady, NotJudged, ScoringError, UnknownItem
-from app.service import IdempotencyConflict
+from app.service.prediction import Invalid, Refusal, invalid_request, refusal_of
+from app.service.scorer import IdempotencyConflict
 
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("scorelet")

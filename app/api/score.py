@@ -10,15 +10,15 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from app.api.access import caller_of, take
-from app.api.bodies import BatchReply, BatchRequest, ScoreReply, ScoreRequest
-from app.api.direct import DirectRoute, documented_body, read_body, refused
+from app.api.auth import caller_of, take
+from app.api.fast_route import FastRoute, documented_body, read_body, refused
 from app.api.problems import BadRequest, documented, invalid, problem_of, reply
+from app.api.schemas import BatchReply, BatchRequest, ScoreReply, ScoreRequest
 from app.api.state import State, state_of
-from app.prediction import Once, Refusal, Submission, invalid_request
-from app.storage.keys import Scope
+from app.service.prediction import Once, Refusal, Submission, invalid_request
+from app.storage.api_keys import Scope
 
-router = APIRouter(tags=["score"], route_class=DirectRoute)
+router = APIRouter(tags=["score"], route_class=FastRoute)
 IDEMPOTENCY_KEY = TypeAdapter(
     Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 )

@@ -7,20 +7,20 @@ from fastapi import Depends, Request
 from sqlalchemy import Engine
 
 from app.api.rates import FailedTries, Rates
-from app.metrics import Metrics
+from app.concurrency.time_limits import TimeLimits
 from app.scoring.registry import Registry
-from app.service import Scorer
+from app.service.metrics import Metrics
+from app.service.scorer import ScoringService
 from app.settings import Settings
 from app.storage.key_cache import KeyCache
-from app.waits import Waits
 
 
 class State(TypedDict):
     settings: Settings
-    waits: Waits
+    waits: TimeLimits
     engine: Engine
     registry: Registry
-    scorer: Scorer
+    scorer: ScoringService
     keys: KeyCache
     metrics: Metrics
     rates: Rates

@@ -15,17 +15,17 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.scoring.agreement import Agreement
+from app.scoring.bundle_files import FrozenModel, check_names, read_files, read_metadata, sha256
 from app.scoring.conditions import Limits
 from app.scoring.evidence import Evidence
 from app.scoring.gate import Gate, Policy, gate_of
 from app.scoring.item import Item, Name
-from app.scoring.sealed import Value, check_names, read_files, read_metadata, sha256
 
 METADATA, TOKENIZER, STUDENT, CARD = "bundle.json", "tokenizer.json", "student.onnx", "card.md"
 FILES = (TOKENIZER, STUDENT, CARD)
 
 
-class Interval(Value):
+class Interval(FrozenModel):
     """The interval about a grade: its mean ± `deviations` standard deviations, as its variance gives them.
 
     Without a coverage it is the whole scale: too few responses were there to promise anything by.
@@ -41,7 +41,7 @@ class Interval(Value):
         return self
 
 
-class PredictionSet(Value):
+class PredictionSet(FrozenModel):
     """The scores or labels that a human one is among as often as `coverage` says: every one at least this probable,
     the one given, and, where they have an order, all between.
 
@@ -58,7 +58,7 @@ class PredictionSet(Value):
         return self
 
 
-class Calibration(Value):
+class Calibration(FrozenModel):
     """What makes a probability one that can be relied on, fitted on responses that the student did not learn.
 
     Logits are divided by the temperature (Guo et al. 2017).  The confidence is σ(slope · logit(p) + intercept) of the
@@ -70,7 +70,7 @@ class Calibration(Value):
     intercept: float = Field(default=0.0, allow_inf_nan=False)
 
 
-class Head(Value):
+class Head(FrozenModel):
     """How outputs become a score.
 
     With cuts, the score is the number of cuts that the expected score Σ p·choice has reached; without, the most
@@ -114,7 +114,7 @@ class Head(Value):
         return own.coverage if own else None
 
 
-class Provenance(Value):
+class Provenance(FrozenModel):
     """Where a bundle comes from: enough to make it again."""
 
     created_at: datetime
@@ -129,7 +129,7 @@ class Provenance(Value):
     software: dict[str, str] = Field(description="Package versions.")
 
 
-class Bundle(Value):
+class Bundle(FrozenModel):
     """bundle.json"""
 
     format: Literal[1] = 1

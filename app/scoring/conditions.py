@@ -1,7 +1,7 @@
 """Why no model may score a response (a condition), and why a person should look at its score (flags).
 
 Each is a small pure function of the response; its limit stands in the bundle, learnt from the item's own responses
-(training/conditions.py).  They read pieces of words, as the student does, so no language is assumed.
+(training/calibration/condition_limits.py).  They read pieces of words, as the student does, so no language is assumed.
 """
 
 import base64
@@ -57,7 +57,7 @@ class Limits(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Examination:
     condition: Condition | None = None
     flags: tuple[Flag, ...] = ()
 
@@ -79,22 +79,22 @@ class Examiner:
         self._neighbours = unpacked(limits.neighbours)
         self._given = given(item, featurizer)
 
-    def examine(self, response: str, read: Ids) -> Finding:
+    def examine(self, response: str, read: Ids) -> Examination:
         """The first condition that holds; without one all flags that do.  `read`: the response as the featurizer has
         read it.
         """
         if is_blank(response):
-            return Finding("blank")
+            return Examination("blank")
         limits, own = self._limits, read[1:]
         words = spoken(self._featurizer, own)
         # Each of them has a letter or digit of its own: with more it cannot be a refusal, and need not be normalised.
         if len(words) <= self._longest_refusal and normalised(response) in self._refusals:
-            return Finding("refusal")
+            return Examination("refusal")
         surprising = surprise(own, limits.log_frequency, limits.usual) > limits.surprise
         if surprising and density(own, response) > limits.pieces_per_character and letters(response) >= LEAST_READ:
-            return Finding("unreadable")
+            return Examination("unreadable")
         if repetition(own) > limits.repetition and letters(response) >= LEAST_READ:
-            return Finding("repetition")
+            return Examination("repetition")
         found: dict[Flag, bool] = {
             "copied": copied(own, self._given) > limits.copied,
             "off_topic": surprising,
@@ -102,7 +102,7 @@ class Examiner:
             > limits.disorder,
             "over_long": len(read) >= self._featurizer.max_tokens,  # the rest is cut
         }
-        return Finding(flags=tuple(name for name, holds in found.items() if holds))
+        return Examination(flags=tuple(name for name, holds in found.items() if holds))
 
 
 def given(item: Item, featurizer: Featurizer) -> frozenset[int]:

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from app.scoring.active import Fallback, Shadow, active_bytes, item_folder, item_ids, read_active
 from app.scoring.bundle import Bundle
+from app.scoring.decision import LiveItem, SecondScorer, ShadowItem
 from app.scoring.errors import BadBundle, CodedError, ItemNotReady, UnknownItem
 from app.scoring.item import Item
-from app.scoring.judgement import LiveItem, SecondScorer, ShadowItem
-from app.scoring.shelf import Shelf, Shelved
+from app.scoring.release import Fallback, Shadow, active_bytes, item_folder, item_ids, read_active
 from app.scoring.student import Student
+from app.scoring.student_cache import CachedStudent, StudentCache
 from app.scoring.teacher import ExportedTeacher, newest_teacher, teacher_folder
 
 
@@ -19,9 +19,9 @@ class Registry:
     """Live items by id, and what is wrong: items not ready, changes not taken up, teachers that are missing."""
 
     def __init__(
-        self, live: Mapping[str, LiveItem], refused: Mapping[str, CodedError], shelf: Shelf | None = None
+        self, live: Mapping[str, LiveItem], refused: Mapping[str, CodedError], shelf: StudentCache | None = None
     ) -> None:
-        self.shelf = Shelf() if shelf is None else shelf
+        self.shelf = StudentCache() if shelf is None else shelf
         self.live = dict(live)
         self.refused = dict(refused)
         self.not_taken_up: dict[str, CodedError] = {}  # item → why; the version before goes on serving
@@ -35,7 +35,7 @@ class Registry:
 
         `budget`: bytes of students that stay in memory; each is loaded once, to see that it can be.
         """
-        registry = cls({}, {}, Shelf(budget))
+        registry = cls({}, {}, StudentCache(budget))
         registry.refresh(models)
         return registry
 
@@ -78,7 +78,7 @@ class Registry:
                 known.pop(item_id, None)
             changed.append(item_id)
         used = [own for item in list(self.live.values()) for own in (item, item.shadow) if own is not None]
-        self.shelf.keep({own.source.folder for own in used if isinstance(own.source, Shelved)})
+        self.shelf.keep({own.source.folder for own in used if isinstance(own.source, CachedStudent)})
         teachers.keep(
             {(own.teacher, own.version) for item in list(self.live.values()) if (own := item.active.fallback)}
         )
@@ -156,13 +156,15 @@ class Teachers:
         return found
 
 
-def load_item(models: Path, item_id: str, teachers: Teachers | None = None, shelf: Shelf | None = None) -> LiveItem:
+def load_item(
+    models: Path, item_id: str, teachers: Teachers | None = None, shelf: StudentCache | None = None
+) -> LiveItem:
     """The item's active bundle, with its teacher if it is to have one.  Raises UnknownItem or BadBundle."""
     folder = item_folder(models, item_id)
     active = read_active(folder)
     student = Student.load(folder / active.version)
     active.check(student.bundle, student.metadata_sha256)
-    shelf = Shelf() if shelf is None else shelf
+    shelf = StudentCache() if shelf is None else shelf
     second = (teachers or Teachers(models)).second(student.bundle, active.fallback)
     source = _shelve(shelf, folder / active.version, student)
     item = LiveItem(student.bundle.without_limits(), source, active, second)
@@ -174,12 +176,12 @@ def load_item(models: Path, item_id: str, teachers: Teachers | None = None, shel
     return item
 
 
-def _shelve(shelf: Shelf, folder: Path, student: Student) -> Shelved:
+def _shelve(shelf: StudentCache, folder: Path, student: Student) -> CachedStudent:
     shelf.put(folder, student)
-    return Shelved(shelf, folder, student.metadata_sha256)
+    return CachedStudent(shelf, folder, student.metadata_sha256)
 
 
-def _shadow(shelf: Shelf, folder: Path, shadow: Shadow) -> ShadowItem:
+def _shadow(shelf: StudentCache, folder: Path, shadow: Shadow) -> ShadowItem:
     student = Student.load(folder / shadow.version)
     if student.metadata_sha256 != shadow.metadata_sha256:
         raise BadBundle("bundle.json has changed since it was put there", code="bundle_changed")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from app.scoring.bundle import Bundle, read_bundle
-from app.scoring.conditions import Examiner, Finding
+from app.scoring.conditions import Examination, Examiner
 from app.scoring.decoding import Score, decode
 from app.scoring.errors import refusing
 from app.scoring.featurizer import Ids
@@ -41,7 +41,7 @@ class Student:
         """What conditions and scores both rest on: reading costs as much as scoring."""
         return self.network.featurizer.read(responses)
 
-    def examine(self, response: str, read: Ids) -> Finding:
+    def examine(self, response: str, read: Ids) -> Examination:
         """Before it is scored."""
         return self.examiner.examine(response, read)
 

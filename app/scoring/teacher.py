@@ -18,11 +18,11 @@ from tokenizers import Tokenizer
 
 from app.scoring.agreement import Agreement
 from app.scoring.bundle import CARD, TOKENIZER, Head, Provenance
+from app.scoring.bundle_files import FrozenModel, check_names, read_files, read_metadata, read_plain, sha256
 from app.scoring.decoding import Outputs, Score, columns, decode, softmax
 from app.scoring.errors import BadBundle, no_panic, refusing
 from app.scoring.item import Item, Name, is_name
 from app.scoring.network import session_of
-from app.scoring.sealed import Value, check_names, read_files, read_metadata, read_plain, sha256
 
 FOLDER, METADATA = "_teachers", "teacher.json"
 MAX_BYTES = 4 * 2**30
@@ -31,7 +31,7 @@ OUTPUT = "outputs"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-class TaughtItem(Value):
+class TaughtItem(FrozenModel):
     """How this teacher's outputs become scores of one item."""
 
     item: Item
@@ -46,7 +46,7 @@ class TaughtItem(Value):
         return self
 
 
-class TeacherBundle(Value):
+class TeacherBundle(FrozenModel):
     """teacher.json"""
 
     format: Literal[1] = 1

@@ -23,7 +23,7 @@ class Attempt(NamedTuple):
     attempt_id: str
 
 
-class Standing(NamedTuple):
+class StandingMark(NamedTuple):
     """A mark that stands, and the prediction that it was given on."""
 
     mark: HumanMark
@@ -46,7 +46,7 @@ def as_marked(connection: Connection, calls: Sequence[Sequence[LogRow]]) -> list
     return [[_for_a_person(row) if attempt_of(row) in marked else row for row in rows] for rows in calls]
 
 
-def standing(session: Session, rows: Sequence[LoggedPrediction]) -> dict[Attempt, Standing]:
+def standing(session: Session, rows: Sequence[LoggedPrediction]) -> dict[Attempt, StandingMark]:
     """Return the newest mark on each attempt of the rows that has one."""
     named = {attempt for row in rows if (attempt := attempt_of(row)) is not None}
     newest = [
@@ -59,12 +59,12 @@ def standing(session: Session, rows: Sequence[LoggedPrediction]) -> dict[Attempt
             .group_by(LoggedPrediction.item_id, LoggedPrediction.attempt_id)
         )
     ]
-    found: dict[Attempt, Standing] = {}
+    found: dict[Attempt, StandingMark] = {}
     for ids in _parts(newest):
         query = select(HumanMark, LoggedPrediction).join(LoggedPrediction).where(HumanMark.id.in_(ids))
         for mark, on in session.execute(query):
             if (attempt := attempt_of(on)) is not None:
-                found[attempt] = Standing(mark, on)
+                found[attempt] = StandingMark(mark, on)
     return found
 
 

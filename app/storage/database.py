@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase
 
-from app.waits import USUAL
+from app.concurrency.time_limits import DEFAULT_LIMITS
 
 OPTIONS = {  # libpq's own: seconds to connect, milliseconds that what was sent may stay unacknowledged, and so on
     "connect_timeout": 10,
@@ -31,7 +31,7 @@ class BadUrl(ValueError):
     """A URL names neither SQLite in a file nor PostgreSQL.  The message does not repeat it: it may hold a password."""
 
 
-def connect(url: str, synchronous: Literal["FULL", "NORMAL"] = "FULL", locked: float = USUAL.lock) -> Engine:
+def connect(url: str, synchronous: Literal["FULL", "NORMAL"] = "FULL", locked: float = DEFAULT_LIMITS.lock) -> Engine:
     """Return an engine whose statements wait `locked` seconds for another's lock.
 
     SQLite gets WAL, and, with synchronous=FULL, a commit that returned survives a power cut.

@@ -8,8 +8,8 @@ from sqlalchemy.exc import OperationalError
 
 from app.storage.database import file_of
 from app.storage.health import files_of
-from app.storage.trouble import DatabaseTrouble, Trouble
-from app.storage.upgrading import OURS, objects_of
+from app.storage.problems import DatabaseProblem, DatabaseUnusable
+from app.storage.upgrade import OURS, objects_of
 
 AGAIN = "run the same command again"
 
@@ -126,7 +126,7 @@ def _copies_of_postgres(engine: Engine) -> list[dict[str, str]]:
     return copies
 
 
-def _unfinished(said: str, why: str) -> DatabaseTrouble:
+def _unfinished(said: str, why: str) -> DatabaseUnusable:
     sentence = f"no query finds what was erased, but a file of the database still holds it: {said}"
     mend = f"end that program, or stop the service, then {AGAIN}"
-    return DatabaseTrouble(Trouble("erasure_unfinished", sentence, mend, {"why": why}))
+    return DatabaseUnusable(DatabaseProblem("erasure_unfinished", sentence, mend, {"why": why}))

@@ -9,15 +9,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.storage.database import file_of
 from app.storage.ids import uuid7
+from app.storage.problems import UPGRADE, DatabaseProblem
 from app.storage.tables import Base, LoggedPrediction
-from app.storage.trouble import UPGRADE, Trouble
 
 UTF8 = "UTF8"
 _TABLES = ", ".join(table.name for table in Base.metadata.sorted_tables)
 READ_ALL = text(f"SELECT 1 FROM {_TABLES} WHERE 1 = 0")  # noqa: S608  # names of ours
 
 
-def schema_problem(engine: Engine, head: str | None) -> Trouble | None:
+def schema_problem(engine: Engine, head: str | None) -> DatabaseProblem | None:
     """Return what keeps the database from being used at revision `head`, or None."""
     try:
         with engine.connect() as connection:
@@ -27,10 +27,12 @@ def schema_problem(engine: Engine, head: str | None) -> Trouble | None:
             return trouble
         why, said = _why(engine, error)
         sentence = f"the database cannot be reached ({said})"
-        return Trouble("database_unreachable", sentence, f"check SCORELET_DATABASE_URL and the {_place(engine)}", why)
+        return DatabaseProblem(
+            "database_unreachable", sentence, f"check SCORELET_DATABASE_URL and the {_place(engine)}", why
+        )
 
 
-def write_problem(engine: Engine) -> Trouble | None:
+def write_problem(engine: Engine) -> DatabaseProblem | None:
     """Return what keeps the database from taking a score, or None.
 
     A copy of the newest prediction is written and rolled back, then the revision is written as it stands.
@@ -46,16 +48,16 @@ def write_problem(engine: Engine) -> Trouble | None:
             return trouble
         why, said = _why(engine, error)
         sentence = f"the database takes no writes ({said})"
-        return Trouble("database_takes_no_writes", sentence, _mend_of_writing(engine), why)
+        return DatabaseProblem("database_takes_no_writes", sentence, _mend_of_writing(engine), why)
     return None
 
 
-def damage(error: Exception) -> Trouble | None:
+def damage(error: Exception) -> DatabaseProblem | None:
     """Return the trouble of an error by which SQLite says that its file is damaged or is no database, else None."""
     name = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
     if not name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return None
-    return Trouble(
+    return DatabaseProblem(
         "database_damaged",
         "the database's file is damaged, or is no database",
         "stop the service, move the file away, and restore a backup (`scorelet restore DIR`), or begin an empty one "
@@ -64,14 +66,14 @@ def damage(error: Exception) -> Trouble | None:
     )
 
 
-def encoding_problem(connection: Connection) -> Trouble | None:
+def encoding_problem(connection: Connection) -> DatabaseProblem | None:
     """Return what is wrong where a PostgreSQL database cannot hold every character, or None."""
     if connection.dialect.name == "sqlite":  # holds UTF-8, or UTF-16, which has the same characters
         return None
     encoding = str(connection.execute(text("SHOW server_encoding")).scalar())
     if encoding == UTF8:
         return None
-    return Trouble(
+    return DatabaseProblem(
         "database_encoding",
         f"the database's encoding is {encoding}, which cannot hold every character (server_encoding must be UTF8)",
         "make another one with `createdb --encoding=UTF8 --template=template0 NAME`, "
@@ -100,18 +102,20 @@ def database_errors(engine: Engine) -> tuple[type[Exception], ...]:
     return (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
 
 
-def _schema_problem(connection: Connection, head: str | None) -> Trouble | None:
+def _schema_problem(connection: Connection, head: str | None) -> DatabaseProblem | None:
     if trouble := encoding_problem(connection):
         return trouble
     if not inspect(connection).has_table("alembic_version"):
-        return Trouble("database_empty", "the database has no tables of scorelet", f"run `{UPGRADE}`")
+        return DatabaseProblem("database_empty", "the database has no tables of scorelet", f"run `{UPGRADE}`")
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     revisions = {"found": found, "head": head}
     if _is_read_only(connection):
         mend = "let the server take writes (default_transaction_read_only, a standby)"
-        return Trouble("database_read_only", "the database is read-only, so that no score can be recorded", mend)
+        return DatabaseProblem(
+            "database_read_only", "the database is read-only, so that no score can be recorded", mend
+        )
     if found is not None and head is not None and found > head:  # revisions are numbers, with zeros before
-        return Trouble(
+        return DatabaseProblem(
             "database_newer",
             f"the database is of a newer scorelet (revision {found}, not {head})",
             "install that one, or restore a backup",
@@ -119,11 +123,11 @@ def _schema_problem(connection: Connection, head: str | None) -> Trouble | None:
         )
     if found != head:
         sentence = f"the database is at revision {found}, this version needs {head}"
-        return Trouble("database_older", sentence, f"run `{UPGRADE}`", revisions)
+        return DatabaseProblem("database_older", sentence, f"run `{UPGRADE}`", revisions)
     return None
 
 
-def _reading_problem(engine: Engine, connection: Connection) -> Trouble | None:
+def _reading_problem(engine: Engine, connection: Connection) -> DatabaseProblem | None:
     try:
         connection.execute(READ_ALL)
     except database_errors(engine) as error:
@@ -131,7 +135,7 @@ def _reading_problem(engine: Engine, connection: Connection) -> Trouble | None:
             return trouble
         why, said = _why(engine, error)
         mend = "see whether a table is gone (restore a backup then), or locked, or its user may not read it"
-        return Trouble("tables_unreadable", f"a table of scorelet cannot be read ({said})", mend, why)
+        return DatabaseProblem("tables_unreadable", f"a table of scorelet cannot be read ({said})", mend, why)
     return None
 
 

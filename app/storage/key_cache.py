@@ -12,9 +12,9 @@ from anyio import CapacityLimiter
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from app.storage import keys
-from app.storage.patience import in_thread
-from app.waits import USUAL
+from app.concurrency.time_limits import DEFAULT_LIMITS
+from app.storage import api_keys
+from app.storage.timeouts import in_thread
 
 FRESH = 0.5  # seconds
 MOST = 1024  # keys
@@ -24,7 +24,7 @@ READERS = 4  # threads: a flood of keys that are none must not take those that o
 @dataclass(frozen=True, slots=True)
 class KnownKey:
     caller: str  # the id of the first key of its line: who has a new one in its place is who had the old
-    scopes: frozenset[keys.Scope]
+    scopes: frozenset[api_keys.Scope]
     expires_at: datetime | None
     revoked_at: datetime | None
     responses_a_minute: int | None
@@ -42,7 +42,7 @@ class KeyCache:
         self,
         engine: Engine,
         *,
-        patience: float = USUAL.database,
+        patience: float = DEFAULT_LIMITS.database,
         most: int = MOST,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -54,7 +54,7 @@ class KeyCache:
 
     async def find(self, secret: str) -> KnownKey | None:
         """None for a key that never was; those are asked for each time, and not kept."""
-        hashed, now = keys.hashed(secret), self._now()
+        hashed, now = api_keys.hashed(secret), self._now()
         kept = self._known.get(hashed)
         if kept is not None:
             age = now - kept.at
@@ -84,12 +84,14 @@ class KeyCache:
 
     def _query(self, hashed: str) -> KnownKey | None:
         with Session(self._engine) as session:
-            key = keys.find(session, hashed)
+            key = api_keys.find(session, hashed)
             if key is None:
                 return None
-            scopes = frozenset(map(keys.Scope, key.scopes.split()))
-            return KnownKey(keys.first_of(session, key), scopes, key.expires_at, key.revoked_at, key.responses_a_minute)
+            scopes = frozenset(map(api_keys.Scope, key.scopes.split()))
+            return KnownKey(
+                api_keys.first_of(session, key), scopes, key.expires_at, key.revoked_at, key.responses_a_minute
+            )
 
     def _any_made(self) -> bool:
         with Session(self._engine) as session:
-            return keys.any_made(session)
+            return api_keys.any_made(session)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from app.cli import cli
+from app.cli.main import cli
 
 
 class Commands:

@@ -14,16 +14,16 @@ from sqlalchemy import Engine, NullPool, create_engine, select, text
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
+from app.concurrency.time_limits import TimeLimits
 from app.main import create_app
 from app.settings import Settings
-from app.storage import keys
+from app.storage import api_keys
 from app.storage.database import connect
 from app.storage.tables import LoggedPrediction
-from app.waits import Waits
 from tests.tiny import write_tiny_bundle
 from tests.waiting import HANGS
 
-PATIENT = Waits(lock=HANGS, database=HANGS, probe=HANGS, end=HANGS)  # waits end with what is waited for
+PATIENT = TimeLimits(lock=HANGS, database=HANGS, probe=HANGS, end=HANGS)  # waits end with what is waited for
 ITEMS: dict[str, dict[str, Any]] = {
     "heat-1": {},  # 0..3 points by the number of words, confidence .91 for 1 and 2
     "plants-2": {"item": {"scale": "ordinal", "labels": ["missing", "partial", "complete"]}},
@@ -60,7 +60,7 @@ class Serve(Protocol):
         *,
         caller: str = "127.0.0.1",
         base_url: str = "http://127.0.0.1",
-        waits: Waits = PATIENT,
+        waits: TimeLimits = PATIENT,
         **settings: Any,
     ) -> TestClient: ...
 
@@ -74,7 +74,7 @@ def serve(models: Path, database_url: str) -> Iterator[Serve]:
             *,
             caller: str = "127.0.0.1",
             base_url: str = "http://127.0.0.1",
-            waits: Waits = PATIENT,
+            waits: TimeLimits = PATIENT,
             **settings: Any,
         ) -> TestClient:
             given = {"models_dir": models, "database_url": database_url, "feedback_timeout": HANGS} | settings
@@ -190,12 +190,12 @@ def make_key(outside: Engine) -> MakeKey:
         responses_a_minute: int | None = None,
         replaces: str | None = None,
     ) -> Key:
-        named = map(keys.Scope, scopes)
+        named = map(api_keys.Scope, scopes)
         with Session(outside) as session, session.begin():
-            key, secret = keys.create(session, "a school", named, expires_at, responses_a_minute, replaces)
+            key, secret = api_keys.create(session, "a school", named, expires_at, responses_a_minute, replaces)
             session.flush()
             if revoked:
-                keys.revoke(session, key.id)
+                api_keys.revoke(session, key.id)
             return Key(key.id, secret)
 
     return make

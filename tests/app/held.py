@@ -2,8 +2,8 @@
 
 import threading
 
+from app.scoring.decision import LiveItem, SecondScorer
 from app.scoring.decoding import Score
-from app.scoring.judgement import LiveItem, SecondScorer
 from tests.waiting import HANGS
 
 

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.scoring.active import ACTIVE, activate
 from app.scoring.bundle import METADATA, STUDENT, TOKENIZER
+from app.scoring.bundle_files import sha256
 from app.scoring.errors import BadBundle
 from app.scoring.feedback.bundle import METADATA as FEEDBACK
 from app.scoring.feedback.bundle import READER, READER_TOKENIZER, load_feedback
 from app.scoring.feedback.bundle import TOKENIZER as FEEDBACK_TOKENIZER
 from app.scoring.item import Item
 from app.scoring.registry import Registry, load_item
-from app.scoring.sealed import sha256
+from app.scoring.release import ACTIVE, activate
 from app.scoring.teacher import METADATA as TEACHER
 from app.scoring.teacher import ExportedTeacher
 from tests.fuzz.cases import TIMES, altered, cases, damaged

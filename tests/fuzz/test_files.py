@@ -14,14 +14,14 @@ from pyarrow import parquet
 
 from app.scoring.errors import BadRows
 from app.scoring.registry import Registry
-from app.scoring.rows import FORMATS, read_rows
-from app.scoring.table import check_rows, judge_rows, write_table
+from app.scoring.row_files import FORMATS, read_rows
+from app.scoring.score_file import check_rows, judge_rows, write_table
 from tests.fuzz.cases import TEXTS, VALUES, altered, cases, damaged
 from tests.refusals import refused, rows_refused
 from tests.tiny import write_tiny_bundle
 from tests.workbooks import write_workbook
-from training.datasets import read_data
-from training.datasets.items import read_items
+from training.data import read_data
+from training.data.items import read_items
 
 ITEMS: list[dict[str, Any]] = [
     {"item_id": "heat-1", "prompt": "Why?", "scale": "points", "max_score": 3, "feedback": {"0": "No.", "3": "Yes."}},

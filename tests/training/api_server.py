@@ -5,7 +5,7 @@ import threading
 
 import xllamacpp
 
-from training.weights import resolve
+from training.teacher.base_models import resolve
 
 
 def main(port: int) -> None:

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.scoring.item import Item
-from tests.training.data import ITEM, marked
+from tests.training.example_rows import ITEM, marked
 from training.config import TrainingConfig
-from training.datasets.responses import MarkedResponse
-from training.fine_tuning import Example
-from training.splits import carve
-from training.targets import targets
-from training.teacher import FineTuned, fine_tuned
+from training.data.responses import MarkedResponse
+from training.data.splits import carve
+from training.data.targets import Example, targets
+from training.teacher.ensemble import FineTuned, fine_tuned
 
 
 def examples(rows: Sequence[MarkedResponse], item: Item = ITEM, context: str = "") -> list[Example]:

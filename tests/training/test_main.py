@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from app.scoring.errors import BadRows
-from app.scoring.files.reading import Reading
+from app.scoring.files.options import ReadOptions
 from tests.programs import run
 from tests.refusals import check_golden, rows_refused
 from tests.tiny import write_tiny_bundle
 from tests.training.inside import call
-from training.options import chosen_items
+from training.cli.options import chosen_items
 
 ITEM = '{"item_id": "heat-1", "prompt": "Why does heat rise?", "scale": "points", "max_score": 3}\n'
 
@@ -184,8 +184,8 @@ def test_items_without_a_row_do_not_stop_a_run_and_are_said(data: Path) -> None:
         file.write(ITEM.replace("heat-1", "heat-2"))
 
     done = call("run", "--data", data, "--models", "m", "--dry-run", "--base", "/no/model")
-    chosen = chosen_items(data, None, Reading())
-    named = chosen_items(data, ["heat-2"], Reading())
+    chosen = chosen_items(data, None, ReadOptions())
+    named = chosen_items(data, ["heat-2"], ReadOptions())
 
     assert "heat-2" in done.stderr
     assert [own.item.item_id for own in chosen] == ["heat-1"]
@@ -195,4 +195,4 @@ def test_items_without_a_row_do_not_stop_a_run_and_are_said(data: Path) -> None:
 def test_every_item_stays_where_none_has_a_row(data: Path) -> None:
     (data / "train.jsonl").write_text("")
 
-    assert [own.item.item_id for own in chosen_items(data, None, Reading())] == ["heat-1"]
+    assert [own.item.item_id for own in chosen_items(data, None, ReadOptions())] == ["heat-1"]

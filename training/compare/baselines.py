@@ -9,12 +9,12 @@ from sklearn.model_selection import KFold
 
 from app.scoring.bundle import Head
 from app.scoring.decoding import Outputs, columns
+from training.calibration.choose import Unfitted
 from training.compare.contest import Competitor, Contest, Runtime
+from training.compare.linear import TINY, Linear
 from training.config import PARAMETER_BUDGET
-from training.linear import TINY, Linear
-from training.measure import Unfitted
-from training.splits import Parts
-from training.targets import targets
+from training.data.splits import Parts
+from training.data.targets import targets
 
 FOLDS = 5
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from app.scoring.bundle import Head
 from app.scoring.decoding import Outputs
+from training.calibration.choose import Unfitted, choose_heads, unfitted
 from training.compare.settings import Part
 from training.config import TrainingConfig
-from training.measure import Unfitted, choose_heads, unfitted
-from training.teach import Taught
+from training.pipeline.prepare import Taught
 
-Score = Callable[[Sequence[str]], Outputs]  # texts → (texts, columns)
+ScoreFunction = Callable[[Sequence[str]], Outputs]  # texts → (texts, columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Runtime:
 
     name: str  # float32, int8, or the library that runs it
     bytes: int
-    outputs: Score
+    outputs: ScoreFunction
 
 
 @dataclass(frozen=True, slots=True)
 class Competitor:
-    outputs: Score
+    outputs: ScoreFunction
     parameters: int  # learned weights, all counted
     seconds: float | None  # of training, a share of what several items needed together; None if not known
     runtimes: Callable[[], list[Runtime]]  # made only when they are timed

@@ -8,14 +8,14 @@ import numpy as np
 
 from app.scoring.item import Item
 from app.scoring.network import Network
+from training.common.quantise import weights_int8
+from training.common.validation_metric import validation_metric
 from training.compare.contest import Competitor, Contest, Runtime
 from training.config import TextConfig, TrainingConfig
-from training.lesson import labelling_seconds, texts_for
-from training.quantise import weights_int8
-from training.selection import figure_of_merit
-from training.students import StudentFiles
-from training.targets import targets
-from training.teach import Taught, students_of, tokenizer_for
+from training.data.targets import targets
+from training.pipeline.prepare import Taught, students_of, tokenizer_for
+from training.student.build import StudentFiles
+from training.student.training_set import labelling_seconds, texts_for
 
 TIMES_EPOCHS = (1, 2, 4)  # of the full recipe's, tried on validation where there are fewer texts and so fewer steps
 NO_EXTRA_TEXT = TextConfig(unlabelled=False, augmented_per_response=0)
@@ -55,7 +55,7 @@ def _on_validation(taught: Taught, made: Sequence[Competitor]) -> float:
     outputs = [own.outputs([row.text for row in parts.validation]) for own, parts in validated]
     target = [targets(parts.item, [row.value for row in parts.validation]) for _, parts in validated]
     items = [parts.item.item_id for _, parts in validated for _ in parts.validation]
-    return figure_of_merit(taught.items[0], np.concatenate(target).tolist(), np.concatenate(outputs), items)
+    return validation_metric(taught.items[0], np.concatenate(target).tolist(), np.concatenate(outputs), items)
 
 
 def _with_epochs(config: TrainingConfig, seed: int, times: int, distillation: dict[str, object]) -> TrainingConfig:

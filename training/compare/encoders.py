@@ -8,13 +8,13 @@ from transformers import PreTrainedTokenizerBase
 
 from app.scoring.decoding import Outputs
 from app.scoring.teacher import mixture
+from training.common.quantise import dynamic_int8
 from training.compare.contest import Competitor, Contest, Runtime
-from training.encoder import ScoringEncoder
-from training.onnx_encoder import OnnxEncoder, to_onnx
-from training.quantise import dynamic_int8
-from training.softlabels import teacher_outputs
-from training.student import parameters
-from training.teacher import FineTuned, Teacher
+from training.student.network import parameters
+from training.teacher.encoder import ScoringEncoder
+from training.teacher.ensemble import FineTuned, Teacher
+from training.teacher.onnx_export import OnnxEncoder, to_onnx
+from training.teacher.soft_labels import teacher_outputs
 
 
 def teachers(contest: Contest, _: int) -> list[Competitor]:

@@ -20,7 +20,7 @@ from app.scoring.agreement import (
     quadratic_weighted_kappa,
     root_mean_squared_error,
 )
-from training.compare.results import ItemResult, Value
+from training.compare.results import ItemResult, ResultModel
 
 RESAMPLES = 2000
 STUDENT, HUMAN, CONSTANT = "student", "human", "constant"
@@ -30,7 +30,7 @@ Scores = list[NDArray[np.float64]]  # item by item
 Drawn = list[NDArray[np.int64]]  # row numbers, item by item
 
 
-class Cost(Value):
+class Cost(ResultModel):
     """One precision: bytes, and milliseconds a response; means over the items that were timed."""
 
     bytes: float
@@ -39,7 +39,7 @@ class Cost(Value):
     figure: float | None  # of the section's metric, on the items that were timed
 
 
-class Row(Value):
+class TableRow(ResultModel):
     """One contestant over all items of a section."""
 
     name: str
@@ -57,7 +57,7 @@ class Row(Value):
     items: dict[str, float | None]
 
 
-class Section(Value):
+class Section(ResultModel):
     """All items on one kind of scale."""
 
     kind: Kind
@@ -65,7 +65,7 @@ class Section(Value):
     items: int
     rows: int
     settings: int  # under how many different ones results of items with a teacher of their own, or shared, were found
-    contestants: list[Row]
+    contestants: list[TableRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +198,11 @@ def _interval(figure: float, resampled: Sequence[float]) -> tuple[float, float]:
 
 def _row(
     kind: Kind, items: Sequence[ItemResult], name: str, title: str, entry: _Entry, resampled: Sequence[float]
-) -> Row:
+) -> TableRow:
     found = [item.found[name] for item in items if name in item.found]
     seconds = [own.seconds for own in found if own.seconds is not None]
     figure = _mean_figure(kind, entry)
-    return Row(
+    return TableRow(
         name=name,
         title=title,
         figure=figure,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.compare.contest import Score
-from training.hardware import one_thread
+from training.common.hardware import one_thread
+from training.compare.contest import ScoreFunction
 
 TOKENIZERS = "TOKENIZERS_PARALLELISM"
 
@@ -30,7 +30,7 @@ FULL = Effort()
 
 
 def milliseconds(
-    scores: Mapping[str, Score], texts: Sequence[str], effort: Effort = FULL
+    scores: Mapping[str, ScoreFunction], texts: Sequence[str], effort: Effort = FULL
 ) -> dict[str, tuple[float, float]]:
     """Return medians (alone, in batches) a response.
 
@@ -54,7 +54,9 @@ def _tokenizers_on_one_thread() -> Iterator[None]:
             os.environ[TOKENIZERS] = tokenizers
 
 
-def _in_turn(scores: Mapping[str, Score], texts: Sequence[str], effort: Effort) -> dict[str, tuple[float, float]]:
+def _in_turn(
+    scores: Mapping[str, ScoreFunction], texts: Sequence[str], effort: Effort
+) -> dict[str, tuple[float, float]]:
     if before := texts[effort.rounds * effort.run + effort.warm_up :][: effort.served]:
         for score in scores.values():
             score(before)
@@ -77,7 +79,7 @@ def _taken(texts: Sequence[str], start: int, count: int) -> list[str]:
     return [texts[(start + number) % len(texts)] for number in range(count)]
 
 
-def _timed(score: Score, texts: Sequence[str]) -> float:
+def _timed(score: ScoreFunction, texts: Sequence[str]) -> float:
     began = time.perf_counter()
     score(texts)
     return (time.perf_counter() - began) * 1000

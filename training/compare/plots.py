@@ -6,7 +6,7 @@ from collections.abc import Callable
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from training.compare.figures import CONSTANT, HUMAN, STUDENT, Row, Section
+from training.compare.figures import CONSTANT, HUMAN, STUDENT, Section, TableRow
 
 OURS, OTHERS = "#0b6e4f", "#5c6b73"
 
@@ -19,12 +19,12 @@ def against_time(section: Section) -> str:
     return _plot(section, "milliseconds a response, alone, one thread", _milliseconds)
 
 
-def _milliseconds(row: Row) -> float | None:
+def _milliseconds(row: TableRow) -> float | None:
     first = next(iter(row.costs.values()), None)
     return None if first is None else first.alone_ms
 
 
-def _plot(section: Section, label: str, value: Callable[[Row], float | None]) -> str:
+def _plot(section: Section, label: str, value: Callable[[TableRow], float | None]) -> str:
     """Contestants with such a value, with their intervals; human raters as a line.  Nothing where none has one."""
     placed = [(row, x) for row in section.contestants if row.name not in (CONSTANT, HUMAN) and (x := value(row))]
     if not placed:

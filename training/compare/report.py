@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from app.scoring.files.ours import MARK
-from training.compare.figures import STUDENT, Cost, Row, Section
+from app.scoring.files.output import MARK
+from training.compare.figures import STUDENT, Cost, Section, TableRow
 from training.compare.plots import against_size, against_time
 from training.errors import TrainingError
 
@@ -81,7 +81,7 @@ def heading(section: Section) -> str:
     return f"{section.metric}, {how}: {section.items} items, {section.rows} responses{note}"
 
 
-def agreement_cells(row: Row) -> list[str]:
+def agreement_cells(row: TableRow) -> list[str]:
     less, interval = row.student_less_this, row.student_less_this_interval
     return [
         row.title,
@@ -93,7 +93,7 @@ def agreement_cells(row: Row) -> list[str]:
     ]
 
 
-def cost_cells(row: Row) -> list[str]:
+def cost_cells(row: TableRow) -> list[str]:
     """Bytes and times in the precision that the contestant is made in, then in int8; all of items that were timed."""
     own = next((cost for precision, cost in row.costs.items() if precision != "int8"), None)
     small = row.costs.get("int8")

@@ -11,25 +11,25 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.scoring.item import Item
 from app.scoring.scale import Number, ScaleKind
-from training.cache import replace_file
+from training.common.cache import replace_file
+from training.data.splits import Parts
 from training.errors import BadResults
-from training.splits import Parts
 
 SUFFIX = ".result.json"
 
 
-class Value(BaseModel):
+class ResultModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Seed(Value):
+class Seed(ResultModel):
     """Scores and predictions for the dev rows, in the order of the file's ids."""
 
     values: list[Number]
     predictions: list[list[float]]  # probabilities, or mean and variance as shares of the scale
 
 
-class Timing(Value):
+class Timing(ResultModel):
     """One competitor in one precision, all of an item timed in one go."""
 
     bytes: int
@@ -38,7 +38,7 @@ class Timing(Value):
     values: list[Number]  # scores for the dev rows in this precision
 
 
-class Found(Value):
+class ContestantResult(ResultModel):
     """One contestant on one item."""
 
     key: str  # a hash of data, contestant and the settings that it reads
@@ -49,7 +49,7 @@ class Found(Value):
     timings: dict[str, Timing] = Field(default_factory=dict)  # by precision, or the library that ran it
 
 
-class ItemResult(Value):
+class ItemResult(ResultModel):
     item_id: str
     scale: ScaleKind
     span: Number
@@ -60,7 +60,7 @@ class ItemResult(Value):
     ids: list[str]
     human: list[Number]
     raters: list[tuple[Number, Number]] | None
-    found: dict[str, Found] = Field(default_factory=dict)  # by contestant
+    found: dict[str, ContestantResult] = Field(default_factory=dict)  # by contestant
 
     @classmethod
     def begun(cls, parts: Parts, group: str, data_sha256: str) -> Self:

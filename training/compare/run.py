@@ -8,19 +8,19 @@ import numpy as np
 from app.scoring.bundle import Head
 from app.scoring.decoding import Outputs, decode, distribution
 from app.scoring.item import Item
-from training.cache import key_of
+from training.common.cache import key_of
+from training.common.progress import console
 from training.compare import baselines, distilled, encoders, tinybert
 from training.compare.contest import Competitor, Contest, Contestant, heads_of
 from training.compare.figures import CONSTANT, STUDENT
 from training.compare.latency import FULL, Effort, milliseconds
-from training.compare.results import Found, ItemResult, Seed, Timing, read_result, write_result
+from training.compare.results import ContestantResult, ItemResult, Seed, Timing, read_result, write_result
 from training.compare.settings import EVERY_PART, Part, hashes
 from training.config import TrainingConfig
-from training.datasets import ItemData
-from training.groups import Group, groups
-from training.progress import console
-from training.splits import split
-from training.teach import teach
+from training.data import ItemData
+from training.data.item_groups import Group, groups
+from training.data.splits import split
+from training.pipeline.prepare import teach
 
 FORMAT = 5  # of the keys: raised when contestants, or how all are decoded, change
 SEEDS = 3  # of what is seeded, if nobody says otherwise
@@ -129,7 +129,7 @@ class _GroupResults:
         if not made:
             for number, result in enumerate(self.results):
                 absent = Seed(values=[], predictions=[])
-                result.found[contestant.name] = Found(
+                result.found[contestant.name] = ContestantResult(
                     key=self._keys[number][contestant.name],
                     settings=self._settings[contestant.name],
                     parameters=0,
@@ -143,7 +143,7 @@ class _GroupResults:
             outputs = own.outputs([row.text for row in parts.dev])
             key, before = self._keys[number][contestant.name], result.found.get(contestant.name)
             read = self._settings[contestant.name]
-            found = Found(key=key, settings=read, parameters=own.parameters, seconds=own.seconds, seeds={})
+            found = ContestantResult(key=key, settings=read, parameters=own.parameters, seconds=own.seconds, seeds={})
             if before is not None and before.key == key:
                 found.seeds, found.timings = before.seeds, before.timings
             found.seeds[seed] = Seed(

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable
 from typing import Literal, get_args
 
-from training.cache import key_of
+from training.common.cache import key_of
 from training.config import TrainingConfig
-from training.teacher import learnt_by
+from training.teacher.ensemble import learnt_by
 
 Part = Literal["split", "unlabelled", "augmented", "teacher", "student", "distillation", "soft_weight", "temperature"]
 EVERY_PART: tuple[Part, ...] = get_args(Part)

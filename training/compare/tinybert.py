@@ -19,19 +19,19 @@ from torch.nn.functional import mse_loss
 from transformers import PreTrainedTokenizerBase
 
 from app.scoring.decoding import Outputs
-from training.batches import shuffled_batches
-from training.cache import keep, key_of, seconds_of
+from training.common.batches import shuffled_batches
+from training.common.cache import keep, key_of, seconds_of
+from training.common.losses import soft_loss
+from training.common.progress import track
 from training.compare.contest import Competitor, Contest
 from training.compare.encoders import runtimes
 from training.compare.pruning import is_prunable, pruned
-from training.encoder import ScoringEncoder, tokenise
-from training.fine_tuning import outputs_of, warmed_up
-from training.lesson import Lesson
-from training.losses import soft_loss
-from training.progress import track
-from training.student import parameters
-from training.teach import lessons_of
-from training.teacher import FineTuned
+from training.pipeline.prepare import lessons_of
+from training.student.network import parameters
+from training.student.training_set import TrainingSet
+from training.teacher.encoder import ScoringEncoder, tokenise
+from training.teacher.ensemble import FineTuned
+from training.teacher.fine_tuning import outputs_of, warmed_up
 
 LAYERS, BATCH, LEARNING_RATE, WARMUP = 4, 32, 1e-4, 0.1
 STATES_EPOCHS, PREDICTIONS_EPOCHS = 1, 2
@@ -39,7 +39,7 @@ MAX_TEXTS = 20_000  # drawn from those of all items that share a teacher
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Tokens:
     """All texts of a group, each with what is read before it and the teacher's outputs."""
 
     contexts: tuple[str, ...]
@@ -77,13 +77,13 @@ def _outputs(
     return outputs_of([network], tokenizer, [context] * len(texts), texts, max_tokens)
 
 
-def _reading(lessons: Sequence[Lesson], contexts: Sequence[str], seed: int, most: int = MAX_TEXTS) -> Reading:
+def _reading(lessons: Sequence[TrainingSet], contexts: Sequence[str], seed: int, most: int = MAX_TEXTS) -> Tokens:
     rows = [(item, row) for item, lesson in enumerate(lessons) for row in range(len(lesson.texts))]
     if len(rows) > most:
         drawn = np.random.default_rng(seed).choice(len(rows), most, replace=False)
         rows = [rows[number] for number in sorted(drawn)]
     outputs = [lesson.teacher for lesson in lessons if lesson.teacher is not None]
-    return Reading(
+    return Tokens(
         tuple(contexts[item] for item, _ in rows),
         tuple(lessons[item].texts[row] for item, row in rows),
         np.stack([outputs[item][row] for item, row in rows]),
@@ -91,7 +91,7 @@ def _reading(lessons: Sequence[Lesson], contexts: Sequence[str], seed: int, most
 
 
 def _trained(
-    large: ScoringEncoder, teacher: FineTuned, reading: Reading, seed: int, folder: Path, name: str
+    large: ScoringEncoder, teacher: FineTuned, reading: Tokens, seed: int, folder: Path, name: str
 ) -> ScoringEncoder:
     """Both stages, each kept when it is done."""
     torch.manual_seed(seed)
@@ -133,7 +133,7 @@ def _learn_states(
     large: ScoringEncoder,
     matched: Sequence[int],
     teacher: FineTuned,
-    reading: Reading,
+    reading: Tokens,
     seed: int,
     name: str,
 ) -> None:
@@ -170,7 +170,7 @@ def _attention_scores(encoder: Any, layer: int, states: Sequence[Tensor], mask: 
     return scores * (mask[:, None, :, None] & mask[:, None, None, :])
 
 
-def _learn_predictions(network: ScoringEncoder, teacher: FineTuned, reading: Reading, seed: int, name: str) -> None:
+def _learn_predictions(network: ScoringEncoder, teacher: FineTuned, reading: Tokens, seed: int, name: str) -> None:
     def loss(tokens: dict[str, Tensor], wanted: Tensor) -> Tensor:
         return soft_loss(network(tokens), wanted, 1.0, network.head.continuous)
 
@@ -183,7 +183,7 @@ def _learn(
     learnt: list[nn.Parameter],
     loss: Any,
     teacher: FineTuned,
-    reading: Reading,
+    reading: Tokens,
     epochs: int,
     seed: int,
     name: str,

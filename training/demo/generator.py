@@ -37,7 +37,7 @@ MISSPELLINGS: dict[str, list[str]] = {
     "quicker": ["quiker", "qwicker"],
 }
 
-Row = dict[str, str | int]
+DemoRow = dict[str, str | int]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Learner:
 
 
 @dataclass(frozen=True)
-class Answer:
+class DemoAnswer:
     text: str
     stated: tuple[Statement, ...]
 
@@ -59,14 +59,14 @@ class Answer:
 @dataclass(frozen=True)
 class Demo:
     items: list[Mapping[str, Any]]
-    train: list[Row]
-    dev: list[Row]
-    unlabelled: list[Row]
+    train: list[DemoRow]
+    dev: list[DemoRow]
+    unlabelled: list[DemoRow]
 
 
 def generate(seed: int = SEED) -> Demo:
     learners = _learners(stream(seed, "learners"))
-    rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    rows: dict[str, list[DemoRow]] = {split: [] for split in SPLITS}
     grammars = load_grammars()
     for grammar in grammars:
         # A stream an item: a phrasing added to one item leaves the others' responses as they were.
@@ -97,14 +97,14 @@ def write(demo: Demo, folder: Path) -> list[Path]:
     return [folder / name for name in files(demo)]
 
 
-def answer(grammar: Grammar, learner: Learner, rng: Random) -> Answer:
+def answer(grammar: Grammar, learner: Learner, rng: Random) -> DemoAnswer:
     while True:
         stated = _plan(grammar, learner, rng)
         bare = stated[0] in (grammar.refusals, grammar.keywords)
         text = _phrase(stated[0].phrasings, grammar, {}, rng) if bare else _say(grammar, stated, learner, rng)
         text = _dress(_misspell(text, grammar, learner, rng), learner)
         if text and (bare or len(text.split()) in WORDS):
-            return Answer(text, tuple(stated))
+            return DemoAnswer(text, tuple(stated))
 
 
 def normalised(text: str) -> str:
@@ -133,9 +133,9 @@ def _learner(number: int, rng: Random) -> Learner:
     return Learner(f"demo-learner-{number:04}", group, rng.random(), misspelt, rng.choice(REGISTERS), chatty)
 
 
-def _row(grammar: Grammar, learner: Learner, given: Answer, marked: bool, rng: Random) -> Row:
+def _row(grammar: Grammar, learner: Learner, given: DemoAnswer, marked: bool, rng: Random) -> DemoRow:
     item_id = grammar.item["item_id"]
-    row: Row = {"id": f"{item_id}-{learner.learner_id[-4:]}", "item_id": item_id, "response": given.text}
+    row: DemoRow = {"id": f"{item_id}-{learner.learner_id[-4:]}", "item_id": item_id, "response": given.text}
     if marked:
         score = mark(grammar, given.stated)
         if isinstance(score, int):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.scoring.item import Item
-from training.evidence import Pair
+from training.evaluation.evidence import Pair
 
 POINTS = 60  # of the curve, at most
 

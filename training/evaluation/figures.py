@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.scoring.active import Fallback, Mode
 from app.scoring.agreement import (
     MIN_PAIRS,
     Agreement,
@@ -16,27 +15,28 @@ from app.scoring.agreement import (
     root_mean_squared_error,
     standardised_mean_difference,
 )
+from app.scoring.decision import Judgement, LiveItem
 from app.scoring.evidence import Evidence, reliability, sd_ratio
 from app.scoring.gate import Gate, gate_of
 from app.scoring.item import Item
-from app.scoring.judgement import Judgement, LiveItem
-from training.datasets.responses import MarkedResponse
+from app.scoring.release import Fallback, Mode
+from training.data.responses import MarkedResponse
 from training.evaluation.bootstrap import interval
 from training.evaluation.coverage import coverage_curve
+from training.evaluation.evidence import Pair, agreement_of, correct, flagged
 from training.evaluation.fairness import Fairness, fairness
 from training.evaluation.truescore import prmse
-from training.evidence import Pair, agreement_of, correct, flagged
 
 BANDS = 4  # of responses by their length
 WORST = 20
 Values = NDArray[np.float64]
 
 
-class Figures(BaseModel):
+class ReportModel(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Band(Figures):
+class Band(ReportModel):
     """Responses of about one length."""
 
     words: tuple[int, int]
@@ -45,7 +45,7 @@ class Band(Figures):
     agreement: Agreement | None
 
 
-class Disagreement(Figures):
+class Disagreement(ReportModel):
     id: str
     human: str
     machine: str
@@ -53,7 +53,7 @@ class Disagreement(Figures):
     response: str | None = Field(description="Only where texts were asked for.")
 
 
-class ItemFigures(Figures):
+class ItemReport(ReportModel):
     """One item, as it is live."""
 
     item_id: str
@@ -106,7 +106,7 @@ def figures_of(
     found: Sequence[Pair],
     evidence: Evidence,
     texts: bool,
-) -> ItemFigures:
+) -> ItemReport:
     """`found`: of the rows that a model scored.  `texts`: whether the worst disagreements show what learners wrote."""
     item, bundle = live.bundle.item, live.bundle
     human = np.array([pair.row.value for pair in found], float)
@@ -115,7 +115,7 @@ def figures_of(
     raters = [pair.row.raters for pair in found if pair.row.raters is not None]
     double = np.array([pair.row.raters is not None for pair in found], bool)
     has_prmse = item.is_ordered and len(raters) >= MIN_PAIRS
-    return ItemFigures(
+    return ItemReport(
         item_id=item.item_id,
         title=item.title,
         bundle_version=bundle.version,

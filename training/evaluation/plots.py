@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.evaluation.figures import ItemFigures
+from training.evaluation.figures import ItemReport
 
 MOST_NUMBERS = 20  # scores; of more only the shades can be read
 OURS, OTHERS, GRID = "#0b6e4f", "#5c6b73", "#e3e7e9"
 
 
-def calibration(own: ItemFigures) -> str:
+def calibration(own: ItemReport) -> str:
     """Share right against confidence; the area of a point is its share of the responses."""
 
     def draw(axes: Axes) -> None:
@@ -33,7 +33,7 @@ def calibration(own: ItemFigures) -> str:
     return _svg(draw)
 
 
-def coverage(own: ItemFigures, metric: str) -> str:
+def coverage(own: ItemReport, metric: str) -> str:
     """Agreement of accepted scores against the share accepted."""
 
     def draw(axes: Axes) -> None:
@@ -56,7 +56,7 @@ def coverage(own: ItemFigures, metric: str) -> str:
     return _svg(draw)
 
 
-def learning(own: ItemFigures, metric: str) -> str:
+def learning(own: ItemReport, metric: str) -> str:
     """Agreement on dev against the marked responses trained on."""
 
     def draw(axes: Axes) -> None:
@@ -66,7 +66,7 @@ def learning(own: ItemFigures, metric: str) -> str:
     return _svg(draw)
 
 
-def confusion(own: ItemFigures) -> str:
+def confusion(own: ItemReport) -> str:
     """Human scores by row, machine scores by column; the shade is the share of the row."""
 
     def draw(axes: Axes) -> None:

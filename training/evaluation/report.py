@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from app.scoring.agreement import Agreement
-from app.scoring.files.ours import MARK
+from app.scoring.files.output import MARK
 from app.scoring.gate import lines
-from training.evaluation.figures import ItemFigures
+from training.evaluation.figures import ItemReport
 
 EXACT = "exact agreement"
 ATTACKS = {
@@ -25,13 +25,13 @@ ATTACKS = {
 }
 
 
-def write_json(path: Path, found: Sequence[ItemFigures]) -> None:
+def write_json(path: Path, found: Sequence[ItemReport]) -> None:
     path.write_text(
         json.dumps([{MARK: "evaluate"} | own.model_dump() for own in found], indent=1) + "\n", encoding="utf-8"
     )
 
 
-def write_html(path: Path, found: Sequence[ItemFigures], source: str) -> None:
+def write_html(path: Path, found: Sequence[ItemReport], source: str) -> None:
     """`source`: the name of the file of responses."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -43,7 +43,7 @@ def write_html(path: Path, found: Sequence[ItemFigures], source: str) -> None:
     path.write_text(content + "\n", encoding="utf-8")
 
 
-def view(own: ItemFigures) -> dict[str, Any]:
+def view(own: ItemReport) -> dict[str, Any]:
     from training.evaluation import plots
 
     metric = metric_of(own)
@@ -67,11 +67,11 @@ def view(own: ItemFigures) -> dict[str, Any]:
     }
 
 
-def metric_of(own: ItemFigures) -> str:
+def metric_of(own: ItemReport) -> str:
     return EXACT if own.agreement is not None and own.agreement.qwk is None else "QWK"
 
 
-def summary(found: Sequence[ItemFigures]) -> list[tuple[str, ...]]:
+def summary(found: Sequence[ItemReport]) -> list[tuple[str, ...]]:
     """A row an item, the head first."""
     rows: list[tuple[str, ...]] = [
         ("item", "scored", "QWK", "exact", "RMSE", "SMD", "calibration error", "automatic at threshold", "these",
@@ -99,7 +99,7 @@ def summary(found: Sequence[ItemFigures]) -> list[tuple[str, ...]]:
 Table = tuple[str, list[tuple[str, ...]]]
 
 
-def agreement(own: ItemFigures) -> Table:
+def agreement(own: ItemReport) -> Table:
     a = own.agreement
     rows: list[tuple[str, ...]] = [("", "machine", "95 % interval", "raters")]
     if a is None:
@@ -129,7 +129,7 @@ def agreement(own: ItemFigures) -> Table:
     return "Agreement with the human score", rows
 
 
-def others(own: ItemFigures) -> list[Table]:
+def others(own: ItemReport) -> list[Table]:
     """Tables of which some have no rows but their heads."""
     metric = metric_of(own)
     groups = [
@@ -174,7 +174,7 @@ def others(own: ItemFigures) -> list[Table]:
     ]
 
 
-def worst(own: ItemFigures) -> list[tuple[str, ...]]:
+def worst(own: ItemReport) -> list[tuple[str, ...]]:
     with_text = any(d.response is not None for d in own.worst)
     head = ("response", "human", "machine", "confidence", *(("text",) if with_text else ()))
     rows = [(d.id, d.human, d.machine, f"{d.confidence:.2f}", d.response or "")[: len(head)] for d in own.worst]

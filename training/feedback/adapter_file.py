@@ -8,8 +8,8 @@ import gguf
 import numpy as np
 from torch import Tensor
 
-from training.adapters import ALPHA
 from training.errors import NoWeights
+from training.teacher.adapters import ALPHA
 
 PREFIX = "base_model.model."
 SIDES = {".lora_A.default.weight": "lora_a", ".lora_B.default.weight": "lora_b"}

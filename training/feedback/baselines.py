@@ -6,15 +6,15 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from training.feedback.data import Told
+from training.feedback.data import MarkedFeedback
 
 
-def commonest(known: Sequence[Told], rows: Sequence[Told]) -> list[str]:
+def commonest(known: Sequence[MarkedFeedback], rows: Sequence[MarkedFeedback]) -> list[str]:
     """For each row what raters said most often under its item and score, or the item's score that is nearest to it."""
     return [Counter(told.feedback for told in _nearest_score(known, row)).most_common(1)[0][0] for row in rows]
 
 
-def nearest(known: Sequence[Told], rows: Sequence[Told]) -> list[str]:
+def nearest(known: Sequence[MarkedFeedback], rows: Sequence[MarkedFeedback]) -> list[str]:
     """For each row what was said of the response most like it (cosine of TF-IDF) that has its score, or the nearest."""
     found = []
     for row in rows:
@@ -26,7 +26,7 @@ def nearest(known: Sequence[Told], rows: Sequence[Told]) -> list[str]:
     return found
 
 
-def _nearest_score(known: Sequence[Told], row: Told) -> list[Told]:
+def _nearest_score(known: Sequence[MarkedFeedback], row: MarkedFeedback) -> list[MarkedFeedback]:
     """Of the row's item where it is known, else of all."""
     of_item = [told for told in known if told.item.item_id == row.item.item_id] or list(known)
     least = min(abs(told.marked.value - row.marked.value) for told in of_item)

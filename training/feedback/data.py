@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.scoring.errors import BadRows, BadText, RowError
-from app.scoring.files.reading import USUAL, Reading, is_missing
+from app.scoring.files.options import DEFAULT_OPTIONS, ReadOptions, is_missing
 from app.scoring.item import Item
-from app.scoring.rows import read_rows
+from app.scoring.row_files import read_rows
 from app.scoring.text import is_blank
-from training.cache import key_of
-from training.datasets import find_file, read_data
-from training.datasets.responses import MarkedResponse, row_id
+from training.common.cache import key_of
+from training.data import find_file, read_data
+from training.data.responses import MarkedResponse, row_id
 from training.errors import TooFewRows, UnknownItems
 from training.feedback.words import count_words
 
@@ -20,7 +20,7 @@ FEW_WORDS = 6  # fewer say no more than a verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class MarkedFeedback:
     """What one learner wrote, got, and was told."""
 
     item: Item
@@ -30,8 +30,8 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackData:
-    train: tuple[Told, ...]
-    dev: tuple[Told, ...]
+    train: tuple[MarkedFeedback, ...]
+    dev: tuple[MarkedFeedback, ...]
     notes: tuple[str, ...] = ()  # what the reading found out, for a person
 
     @property
@@ -48,11 +48,11 @@ class FeedbackData:
         return key_of(self.train_sha256, _sha256(self.dev))
 
 
-def _sha256(rows: Sequence[Told]) -> str:
+def _sha256(rows: Sequence[MarkedFeedback]) -> str:
     return key_of([(row.item.model_dump_json(), repr(row.marked), row.feedback) for row in rows])
 
 
-def read_feedback(folder: Path, item_ids: Sequence[str], reading: Reading = USUAL) -> FeedbackData:
+def read_feedback(folder: Path, item_ids: Sequence[str], reading: ReadOptions = DEFAULT_OPTIONS) -> FeedbackData:
     """Rows with a score and feedback, of the items named or of all.  Blank responses get no feedback from a model.
 
     Raises BadRows, UnknownItems, and TooFewRows where there is none to learn from.
@@ -75,8 +75,8 @@ def read_feedback(folder: Path, item_ids: Sequence[str], reading: Reading = USUA
 
 
 def _told(
-    folder: Path, part: str, marked: Sequence[MarkedResponse], items: dict[str, Item], reading: Reading
-) -> list[Told]:
+    folder: Path, part: str, marked: Sequence[MarkedResponse], items: dict[str, Item], reading: ReadOptions
+) -> list[MarkedFeedback]:
     file = find_file(folder, part)
     texts: dict[str, str] = {}
     errors: list[RowError] = []
@@ -89,10 +89,12 @@ def _told(
             errors.append(row.error_of(error))
     if errors:
         raise BadRows(errors)
-    return [Told(items[m.item_id], m, texts[m.id]) for m in marked if texts.get(m.id) and not is_blank(m.text)]
+    return [
+        MarkedFeedback(items[m.item_id], m, texts[m.id]) for m in marked if texts.get(m.id) and not is_blank(m.text)
+    ]
 
 
-def says_more(rows: Sequence[Told], known: Sequence[Told]) -> list[bool]:
+def says_more(rows: Sequence[MarkedFeedback], known: Sequence[MarkedFeedback]) -> list[bool]:
     """For each row whether its feedback is more than a bare verdict.
 
     What raters wrote under several responses to an item, word for word, says nothing of any one of them.

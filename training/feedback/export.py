@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from app.scoring.bundle_files import checksum
 from app.scoring.feedback.bundle import (
     ADAPTER,
     BASE,
@@ -22,8 +23,7 @@ from app.scoring.feedback.bundle import (
     FeedbackFiles,
     load_feedback,
 )
-from app.scoring.sealed import checksum
-from training.export import version
+from training.bundle.write import version
 from training.feedback.adapter_file import write_adapter
 from training.feedback.verdicts import Reader
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.scoring.feedback.bundle import FeedbackBundle, Figure
-from training.feedback.data import FeedbackData, Told
+from training.feedback.data import FeedbackData, MarkedFeedback
 from training.feedback.measures import Likeness, likeness
 from training.feedback.verdicts import Reader, agreement
 from training.feedback.words import bleu_tokenizer
@@ -13,7 +13,7 @@ COLUMNS = ("BLEU", "chrF", "ROUGE-1", "ROUGE-2", "ROUGE-L", "similarity")
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class FeedbackFigures:
     title: str
     rows: int
     all: Likeness
@@ -34,12 +34,12 @@ class Figures:
 
 def figures_of(
     title: str,
-    rows: Sequence[Told],
+    rows: Sequence[MarkedFeedback],
     texts: Sequence[str],
     more: Sequence[bool],
     reader: Reader,
     objections: Mapping[str, int],
-) -> Figures:
+) -> FeedbackFigures:
     """texts[i] is for rows[i]; more[i]: whether its human feedback is more than a bare verdict."""
     human = [row.feedback for row in rows]
     telling = [number for number, own in enumerate(more) if own]
@@ -47,7 +47,7 @@ def figures_of(
     of_telling = None
     if telling:
         of_telling = likeness([texts[n] for n in telling], [human[n] for n in telling], tokenizer)
-    return Figures(
+    return FeedbackFigures(
         title=title,
         rows=len(rows),
         all=likeness(texts, human, tokenizer),
@@ -58,7 +58,7 @@ def figures_of(
     )
 
 
-def table(found: Sequence[Figures], telling: bool) -> list[list[str]]:
+def table(found: Sequence[FeedbackFigures], telling: bool) -> list[list[str]]:
     """A row each: title, the columns of COLUMNS, verdict agreement."""
     rows = []
     for own in found:
@@ -74,7 +74,7 @@ def _shown(value: float | None, digits: int) -> str:
     return "undefined" if value is None else f"{value:.{digits}f}"
 
 
-def card_of(bundle: FeedbackBundle, data: FeedbackData, reader: Reader, found: Sequence[Figures]) -> str:
+def card_of(bundle: FeedbackBundle, data: FeedbackData, reader: Reader, found: Sequence[FeedbackFigures]) -> str:
     """Markdown: what a person reads before learners are told anything by this model."""
     made = bundle.provenance
     lines = [

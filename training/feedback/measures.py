@@ -15,8 +15,8 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from app.scoring.words import words
-from training.encoder import load_base, tokenise
 from training.feedback.words import BleuTokenizer, bleu_tokenizer
+from training.teacher.encoder import load_base, tokenise
 
 ENCODER, TOKENS, BATCH = "minilm", 128, 32
 ROUGES = {"rouge1": 1, "rouge2": 2, "rougeL": 1}  # by name, with the words that a text needs to have such a figure

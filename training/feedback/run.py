@@ -10,7 +10,6 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
-from app.scoring.active import write_atomically
 from app.scoring.feedback.bundle import (
     ADAPTER,
     BASE,
@@ -21,30 +20,33 @@ from app.scoring.feedback.bundle import (
 from app.scoring.feedback.model import LanguageModel
 from app.scoring.feedback.prompt import Prompter, PromptSettings
 from app.scoring.feedback.screen import Screen
-from training.cache import key_of
+from app.scoring.release import write_atomically
+from training.common.cache import key_of
+from training.common.progress import console, track
 from training.errors import NoWeights
 from training.feedback.baselines import commonest, nearest
 from training.feedback.config import FeedbackConfig
-from training.feedback.data import FeedbackData, Told, says_more
+from training.feedback.data import FeedbackData, MarkedFeedback, says_more
 from training.feedback.export import finish, version_now, write_parts
-from training.feedback.figures import Figures, card_of, figures_of
+from training.feedback.figures import FeedbackFigures, card_of, figures_of
 from training.feedback.tuning import tuned
 from training.feedback.verdicts import Reader, verdict_reader
-from training.progress import console, track
-from training.unpacking import unpacked
-from training.weights import fingerprint, resolve
+from training.teacher.base_models import fingerprint, resolve
+from training.teacher.gguf import unpacked
 
 INSTRUCTION = "Tell the learner in one or two sentences what is right and what is wrong in the answer."
 SOFTWARE = ("scorelet", "torch", "transformers", "peft", "gguf", "xllamacpp")
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MadeFeedback:
     files: FeedbackFiles
-    figures: list[Figures]  # of what was made first, of those it is held against after it; empty without dev rows
+    figures: list[
+        FeedbackFigures
+    ]  # of what was made first, of those it is held against after it; empty without dev rows
 
 
-def make_feedback(data: FeedbackData, models: Path, name: str, config: FeedbackConfig, cache: Path) -> Made:
+def make_feedback(data: FeedbackData, models: Path, name: str, config: FeedbackConfig, cache: Path) -> MadeFeedback:
     """`models/_feedback/<name>/<version>` from rows with feedback.  Killed, it goes on when called again."""
     base = _gguf(config.base)
     source = unpacked(base)
@@ -79,7 +81,7 @@ def make_feedback(data: FeedbackData, models: Path, name: str, config: FeedbackC
             ),
             sha256={},
         )
-        return Made(finish(staged, models, bundle, card_of(bundle, data, reader, figures)), figures)
+        return MadeFeedback(finish(staged, models, bundle, card_of(bundle, data, reader, figures)), figures)
 
 
 def _gguf(base: str) -> Path:
@@ -113,7 +115,9 @@ def _prompt_settings(source: Path, config: FeedbackConfig) -> PromptSettings:
     )
 
 
-def _measured(staged: Path, data: FeedbackData, prompter: Prompter, reader: Reader, kept: Path) -> list[Figures]:
+def _measured(
+    staged: Path, data: FeedbackData, prompter: Prompter, reader: Reader, kept: Path
+) -> list[FeedbackFigures]:
     """Of the model's texts as they come, of what a learner would see, and of the two baselines."""
     known, more = data.train, says_more(data.dev, data.train)
     texts = _texts(staged, data.dev, prompter, kept)
@@ -138,7 +142,7 @@ def _measured(staged: Path, data: FeedbackData, prompter: Prompter, reader: Read
     ]
 
 
-def _texts(staged: Path, rows: Sequence[Told], prompter: Prompter, kept: Path) -> list[str]:
+def _texts(staged: Path, rows: Sequence[MarkedFeedback], prompter: Prompter, kept: Path) -> list[str]:
     """What the model writes for each row; kept as it comes."""
     found: dict[str, str] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     missing = [row for row in rows if row.marked.id not in found]

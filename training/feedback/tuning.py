@@ -21,11 +21,11 @@ from transformers import (
 )
 
 from app.scoring.feedback.prompt import Prompter
-from training.adapters import load_in_4_bits, with_adapters
-from training.cache import key_of, note_seconds, replace_file
+from training.common.cache import key_of, note_seconds, replace_file
+from training.common.progress import bar, console, hide_loading
 from training.feedback.config import FeedbackConfig
-from training.feedback.data import Told
-from training.progress import bar, console, hide_loading
+from training.feedback.data import MarkedFeedback
+from training.teacher.adapters import load_in_4_bits, with_adapters
 
 NO_LABEL = -100  # tokens that the loss leaves out: those of the prompt, and padding
 SAVED_EVERY = 20  # steps
@@ -34,7 +34,7 @@ SAVED_EVERY = 20  # steps
 class Examples(Dataset[dict[str, list[int]]]):
     """Prompt and feedback as ids; only the feedback is learnt."""
 
-    def __init__(self, rows: Sequence[Told], prompter: Prompter) -> None:
+    def __init__(self, rows: Sequence[MarkedFeedback], prompter: Prompter) -> None:
         self._pairs = [
             (
                 prompter.ids(row.item, row.marked.text, row.marked.value),
@@ -71,7 +71,7 @@ def collate(rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Any]:
 
 def tuned(
     source: str,
-    fit: Sequence[Told],
+    fit: Sequence[MarkedFeedback],
     prompter: Prompter,
     config: FeedbackConfig,
     key: str,

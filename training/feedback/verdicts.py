@@ -15,14 +15,14 @@ from app.scoring.feedback.screen import verdict, verdicts
 from app.scoring.item import Item
 from app.scoring.network import Network
 from training.config import TrainingConfig
-from training.datasets import ItemData
-from training.datasets.responses import MarkedResponse
+from training.data import ItemData
+from training.data.item_groups import Group
+from training.data.responses import MarkedResponse
 from training.errors import TooFewRows
-from training.feedback.data import Told
-from training.groups import Group
-from training.students import StudentFiles
-from training.teach import parts_of, students_of, teach
-from training.teacher import Teacher
+from training.feedback.data import MarkedFeedback
+from training.pipeline.prepare import parts_of, students_of, teach
+from training.student.build import StudentFiles
+from training.teacher.ensemble import Teacher
 
 PASSED = 0.05  # share of texts under a wrong score that may pass for agreeing with it
 LEAST = 0.5  # probability of a verdict: below it another is likelier
@@ -40,7 +40,7 @@ class Reader:
         return self.files.network(self.settings.item, self.settings.max_tokens)
 
 
-def verdict_reader(rows: Sequence[Told], config: TrainingConfig, cache: Path) -> Reader:
+def verdict_reader(rows: Sequence[MarkedFeedback], config: TrainingConfig, cache: Path) -> Reader:
     """Raises TooFewRows where all responses have one verdict."""
     labels = tuple(sorted({verdict(row.item, row.marked.value) for row in rows}))
     if len(labels) < 2:
@@ -87,7 +87,7 @@ def verdict_reader(rows: Sequence[Told], config: TrainingConfig, cache: Path) ->
     )
 
 
-def agreement(reader: Reader, rows: Sequence[Told], texts: Sequence[str]) -> float:
+def agreement(reader: Reader, rows: Sequence[MarkedFeedback], texts: Sequence[str]) -> float:
     """Share of texts that say of their response what its score says: as read by the teacher, whom the screen that
     decides what is shown does not ask; by the student where it had none.
     """

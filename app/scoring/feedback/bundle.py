@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from app.scoring.bundle_files import FrozenModel, check_files, check_names, read_metadata, read_plain
 from app.scoring.errors import UnknownItem, refusing
 from app.scoring.feedback.prompt import Prompter, PromptSettings
 from app.scoring.feedback.screen import Screen
 from app.scoring.item import Item, Name, is_name
 from app.scoring.network import Network
-from app.scoring.sealed import Value, check_files, check_names, read_metadata, read_plain
 
 Figure = float | str | None
 
@@ -40,7 +40,7 @@ def _nominal(item: Item) -> Item:
     return item
 
 
-class VerdictSettings(Value):
+class VerdictSettings(FrozenModel):
     """The tiny student that reads from a text what it says of the response."""
 
     item: Annotated[Item, AfterValidator(_nominal)] = Field(description="Its labels are the verdicts.")
@@ -48,7 +48,7 @@ class VerdictSettings(Value):
     threshold: float = Field(ge=0, le=1, description="A text agrees with its score from this probability.")
 
 
-class FeedbackProvenance(Value):
+class FeedbackProvenance(FrozenModel):
     created_at: datetime
     data_sha256: str
     base: str
@@ -56,7 +56,7 @@ class FeedbackProvenance(Value):
     software: dict[str, str]
 
 
-class FeedbackBundle(Value):
+class FeedbackBundle(FrozenModel):
     """feedback.json"""
 
     format: Literal[1] = 1

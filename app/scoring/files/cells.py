@@ -8,14 +8,14 @@ from typing import Any
 
 from app.scoring.errors import RowError
 from app.scoring.files.content import Columns, Line
-from app.scoring.files.reading import Reading, is_missing, shown
+from app.scoring.files.options import ReadOptions, is_missing, shown
 
 AS_TEXT = "a spreadsheet made it of what was typed: format the column as text and enter it again"
 Moment = (date, datetime, time, timedelta)
 
 
 def typed_fields(
-    path: Path, line: int, columns: Columns, values: Sequence[Any], reading: Reading
+    path: Path, line: int, columns: Columns, values: Sequence[Any], reading: ReadOptions
 ) -> Iterator[Line | RowError]:
     """Yield the row, or an error for every cell whose text is lost.
 
@@ -43,7 +43,7 @@ _A = {"date": "a date", "boolean": "TRUE or FALSE"}
 _EXACT = {"id", "item_id", "response", "learner_id"}
 
 
-def _lost(name: str, value: object, reading: Reading) -> str | None:
+def _lost(name: str, value: object, reading: ReadOptions) -> str | None:
     """Return the kind of a cell that lost the text that was typed, in a column that needs the text."""
     if isinstance(value, bool):
         return "boolean" if name in _EXACT or name in reading.score_columns else None
@@ -52,7 +52,7 @@ def _lost(name: str, value: object, reading: Reading) -> str | None:
     return None
 
 
-def _field(name: str, value: Any, reading: Reading) -> Any:
+def _field(name: str, value: Any, reading: ReadOptions) -> Any:
     if isinstance(value, Decimal):
         value = float(value)
     if (

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from app.scoring.errors import RowError, ScoringError
-from app.scoring.files.reading import has_meaning
+from app.scoring.files.options import has_meaning
 
 Line = tuple[int, dict[str, Any]]  # the line, or the row of a sheet, and its fields by column
 

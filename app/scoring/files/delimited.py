@@ -9,8 +9,8 @@ from pathlib import Path
 
 from app.scoring.errors import RowError, ScoringError
 from app.scoring.files.content import BadHeader, Columns, Content, Line
-from app.scoring.files.ours import MARK
-from app.scoring.files.reading import Reading, has_meaning
+from app.scoring.files.options import ReadOptions, has_meaning
+from app.scoring.files.output import MARK
 from app.scoring.text import MAX_CHARACTERS
 
 HEADER = 2**18  # characters among which the names of the columns stand
@@ -25,7 +25,7 @@ class UnclearDelimiter(ScoringError):
     """Two delimiters give the header a meaning."""
 
 
-def read_delimited(path: Path, reading: Reading) -> Content:
+def read_delimited(path: Path, reading: ReadOptions) -> Content:
     csv.field_size_limit(50 * MAX_CHARACTERS)  # a longer text is no response in any encoding
     content = path.read_bytes()
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.scoring.errors import RowError
 from app.scoring.files.content import Content
-from app.scoring.files.reading import JsonNumber, Reading
+from app.scoring.files.options import JsonNumber, ReadOptions
 
 DECODER = json.JSONDecoder(parse_float=JsonNumber)
 DEPTH = 2  # of lists in lists
@@ -17,7 +17,7 @@ LIST = "a file that is one list is named .json"
 _BLANK = " \t\r\n"
 
 
-def read_json_lines(path: Path, _: Reading) -> Content:
+def read_json_lines(path: Path, _: ReadOptions) -> Content:
     found = Content()
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -34,7 +34,7 @@ def read_json_lines(path: Path, _: Reading) -> Content:
     return found
 
 
-def read_json(path: Path, _: Reading) -> Content:
+def read_json(path: Path, _: ReadOptions) -> Content:
     content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")

@@ -5,7 +5,7 @@ from pathlib import Path
 from app.scoring.errors import RowError
 from app.scoring.files.cells import typed_fields
 from app.scoring.files.content import BadHeader, Columns, Content
-from app.scoring.files.reading import Reading
+from app.scoring.files.options import ReadOptions
 
 INSTALL = (
     "pyarrow, which reads .parquet, is not installed: .venv/bin/pip install '.[parquet]' in the project's folder, or "
@@ -15,7 +15,7 @@ MAX_ROWS = 5_000_000
 MAX_BYTES = 2 * 2**30  # as the file declares them
 
 
-def read_parquet(path: Path, reading: Reading, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> Content:
+def read_parquet(path: Path, reading: ReadOptions, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> Content:
     try:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile

@@ -11,7 +11,7 @@ from typing import Any
 from app.scoring.errors import Panicked, RowError, ScoringError, no_panic
 from app.scoring.files.cells import typed_fields
 from app.scoring.files.content import BadHeader, Columns, Content
-from app.scoring.files.reading import Reading, shown
+from app.scoring.files.options import ReadOptions, shown
 from app.scoring.files.sheet import Sheet, first_sheet, look_through, text_sizes
 
 MAX_UNPACKED = 100 * 2**20  # bytes; a hundred thousand long responses have half of it
@@ -33,7 +33,7 @@ class BadWorkbook(ScoringError):
 
 
 def read_workbook(
-    path: Path, reading: Reading, max_unpacked: int = MAX_UNPACKED, max_cells: int = MAX_CELLS
+    path: Path, reading: ReadOptions, max_unpacked: int = MAX_UNPACKED, max_cells: int = MAX_CELLS
 ) -> Content:
     try:
         content = path.read_bytes()
@@ -62,7 +62,7 @@ def read_workbook(
     return found
 
 
-def _lost(path: Path, line: int, names: list[str], reading: Reading, code: str) -> list[RowError]:
+def _lost(path: Path, line: int, names: list[str], reading: ReadOptions, code: str) -> list[RowError]:
     """Return an error for each such formula in a column that needs its value.  In others the value is missing."""
     lost = [name for name in names if name in (*NEEDED, reading.score_column)]
     return [RowError(path, line, f"{name!r} holds {FORMULAS[code]}", code, {"column": name}) for name in lost]

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, event
 from starlette.testclient import TestClient
 
 from app.scoring.scale import Scale
-from app.storage.keys import rotate
+from app.storage.api_keys import rotate
 from tests.app.api.claims import BOTH, body
 from tests.app.conftest import MakeKey, Serve, Sql
 from tests.tiny import write_tiny_bundle

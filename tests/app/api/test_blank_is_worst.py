@@ -9,16 +9,16 @@ import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from app.cli import cli
-from app.comparison import Closeness, compare
-from app.scoring.active import cast_shadow
+from app.cli.main import cli
+from app.cli.shadow_comparison import Closeness, compare
 from app.scoring.bundle import read_bundle
 from app.scoring.conditions import Limits
+from app.scoring.release import cast_shadow
 from tests.app.api.claims import BOTH
 from tests.app.conftest import Serve, Sql
 from tests.tiny import BY_ANA, write_tiny_bundle
 from tests.waiting import until
-from training.evaluate import evaluate
+from training.evaluation.evaluate import evaluate
 
 LIMITS = Limits(refusals=("idk",), repetition=0.5)
 SCALES: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from app.cli import cli
+from app.cli.main import cli
 from app.scoring.conditions import Limits
 from tests.app.api.claims import BOTH
 from tests.app.conftest import Serve

@@ -7,8 +7,8 @@ from jsonschema import Draft202012Validator, ValidationError
 from pydantic import BaseModel
 from starlette.testclient import TestClient
 
-from app.api.bodies import BatchRequest, ScoreRequest
 from app.api.docs import FILES
+from app.api.schemas import BatchRequest, ScoreRequest
 from tests.app.api.claims import assert_problem
 
 ELSEWHERE = re.compile(r"""(?:https?:)?//[a-z0-9-]""", re.IGNORECASE)

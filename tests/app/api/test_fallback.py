@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 from starlette.testclient import TestClient
 
-from app.fallback import TeacherPool
 from app.scoring.teacher import METADATA
+from app.service.teacher_pool import TeacherPool
 from tests import waiting
 from tests.app.api.claims import BOTH
 from tests.app.conftest import Logged, Serve, Sql

@@ -12,11 +12,11 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from app.feedback.writer import START, Writer
-from app.scoring.active import ACTIVE
+from app.scoring.bundle_files import checksum
 from app.scoring.feedback.bundle import FOLDER
 from app.scoring.item import Item
-from app.scoring.sealed import checksum
+from app.scoring.release import ACTIVE
+from app.service.feedback.writer import START, Writer
 from tests.app.api.claims import BOTH
 from tests.app.conftest import Serve, Sql
 from tests.refusals import log_lines
@@ -102,7 +102,7 @@ def workers() -> list[int]:
     for folder in Path("/proc").iterdir():
         try:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() and b"app.feedback.worker" in (folder / "cmdline").read_bytes():
+            if parent == os.getpid() and b"app.service.feedback.worker" in (folder / "cmdline").read_bytes():
                 found.append(int(folder.name))
         except (OSError, ValueError):
             continue

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from app.scoring.bundle import CARD, METADATA, STUDENT, TOKENIZER, read_bundle
+from app.scoring.bundle_files import sha256
 from app.scoring.errors import BadBundle
-from app.scoring.sealed import sha256
 from tests.refusals import refused
 from tests.tiny import write_tiny_bundle
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from app.scoring.conditions import (
+    Examination,
     Examiner,
-    Finding,
     Limits,
     copied,
     density,
@@ -30,33 +30,33 @@ COMMON = [log(0.5)] * FEATURIZER.vocabulary
 COMMON[UNKNOWN] = log(0.001)
 
 
-def examine(response: str, **limits: Any) -> Finding:
+def examine(response: str, **limits: Any) -> Examination:
     return Examiner(Limits(**limits), ITEM, FEATURIZER).examine(response, FEATURIZER.read([response])[0])
 
 
 def test_without_limits_only_blanks_are_held_back() -> None:
     for response in ("warm air", "zzz", "?", "idk", "warm warm warm warm warm warm"):
-        assert examine(response) == Finding()
-    assert examine(" \u200b") == Finding("blank")
+        assert examine(response) == Examination()
+    assert examine(" \u200b") == Examination("blank")
 
 
 @pytest.mark.parametrize("response", ["idk", "IDK!", " I don't know. ", "i don’t   know", "?"])
 def test_a_refusal_is_known_in_any_dress(response: str) -> None:
-    assert examine(response, refusals=("idk", "i dont know", "?")) == Finding("refusal")
+    assert examine(response, refusals=("idk", "i dont know", "?")) == Examination("refusal")
 
 
 @pytest.mark.parametrize("response", ["idk but warm air rises", "I don't know why heat rises", "??"])
 def test_more_than_a_refusal_is_none(response: str) -> None:
-    assert examine(response, refusals=("idk", "i dont know", "?")) == Finding()
+    assert examine(response, refusals=("idk", "i dont know", "?")) == Examination()
 
 
 def test_what_is_rare_is_off_topic_and_in_small_pieces_unreadable() -> None:
     limits = {"log_frequency": tuple(COMMON), "usual": -COMMON[5], "surprise": 3.0}
 
-    assert examine("warm air goes up", **limits) == Finding()
-    assert examine("penguins eat much fish", **limits) == Finding(flags=("off_topic",))
-    assert examine("x y z " * 7, **limits, pieces_per_character=0.5) == Finding("unreadable")
-    assert examine("penguins eat much fish", **limits, pieces_per_character=0.5) == Finding(flags=("off_topic",))
+    assert examine("warm air goes up", **limits) == Examination()
+    assert examine("penguins eat much fish", **limits) == Examination(flags=("off_topic",))
+    assert examine("x y z " * 7, **limits, pieces_per_character=0.5) == Examination("unreadable")
+    assert examine("penguins eat much fish", **limits, pieces_per_character=0.5) == Examination(flags=("off_topic",))
 
 
 def test_small_pieces_alone_are_no_reason() -> None:
@@ -67,24 +67,24 @@ def test_a_text_of_few_letters_is_flagged_and_never_unreadable() -> None:
     """A slip, a symbol or a number that nobody wrote before may be a right answer."""
     limits = {"log_frequency": tuple(COMMON), "usual": -COMMON[5], "surprise": 3.0, "pieces_per_character": 0.1}
 
-    assert examine("Pairs", **limits) == Finding(flags=("off_topic",))
-    assert examine("2 7 3 1 5 6 8 9 4", **limits) == Finding(flags=("off_topic",))
+    assert examine("Pairs", **limits) == Examination(flags=("off_topic",))
+    assert examine("2 7 3 1 5 6 8 9 4", **limits) == Examination(flags=("off_topic",))
     assert letters("Ελ 12 不x!") == 4
 
 
 @pytest.mark.parametrize("text", ["0.33333333", "10000000000", "9 9 9 9 9 9 9 9 9", "aaaaaaaa"])
 def test_a_text_of_few_letters_is_no_repetition(text: str) -> None:
     """A number of equal digits may be a right answer."""
-    assert examine(text, repetition=-1) == Finding()
+    assert examine(text, repetition=-1) == Examination()
 
 
 def test_repetition_and_copying_have_limits() -> None:
     again = "warm air goes up warm air goes up warm"
 
-    assert examine(again, repetition=0.5) == Finding()
-    assert examine(again, repetition=0.3) == Finding("repetition")
-    assert examine("so warm air goes up and cold air sinks because", copied=0.9) == Finding()
-    assert examine("warm air goes up and cold air sinks because warm", copied=0.9) == Finding(flags=("copied",))
+    assert examine(again, repetition=0.5) == Examination()
+    assert examine(again, repetition=0.3) == Examination("repetition")
+    assert examine("so warm air goes up and cold air sinks because", copied=0.9) == Examination()
+    assert examine("warm air goes up and cold air sinks because warm", copied=0.9) == Examination(flags=("copied",))
 
 
 def test_a_passage_can_be_copied_too() -> None:
@@ -97,9 +97,9 @@ def test_a_passage_can_be_copied_too() -> None:
 
 
 def test_what_is_cut_off_is_over_long() -> None:
-    assert examine(" ".join(["air"] * 10)) == Finding()
-    assert examine(" ".join(["air"] * 11)) == Finding(flags=("over_long",))  # and START: twelve
-    assert examine(" ".join(["air"] * 500)) == Finding(flags=("over_long",))
+    assert examine(" ".join(["air"] * 10)) == Examination()
+    assert examine(" ".join(["air"] * 11)) == Examination(flags=("over_long",))  # and START: twelve
+    assert examine(" ".join(["air"] * 500)) == Examination(flags=("over_long",))
 
 
 def test_the_first_condition_counts_and_all_flags_do() -> None:

@@ -9,7 +9,7 @@ from app.scoring.errors import BadBundle
 from app.scoring.featurizer import Featurizer, padded
 from tests.refusals import refused
 from tests.tiny import word_tokenizer
-from training.tokenizer import learn_tokenizer
+from training.student.tokenizer import learn_tokenizer
 
 TEXTS = [
     "Wärme steigt auf, weil warme Luft leichter ist.",

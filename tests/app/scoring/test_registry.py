@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from app.scoring.active import ACTIVE, activate
 from app.scoring.bundle import METADATA, STUDENT
 from app.scoring.errors import ItemNotReady, UnknownItem
 from app.scoring.gate import Policy
 from app.scoring.registry import Registry
+from app.scoring.release import ACTIVE, activate
 from tests.refusals import refused
 from tests.tiny import word_count_onnx, write_tiny_bundle
 

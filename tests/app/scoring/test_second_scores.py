@@ -11,8 +11,8 @@ from typing import Any, Literal
 import pytest
 
 from app.scoring.conditions import Limits
+from app.scoring.decision import Decision, Judgement, LiveItem, SecondScorer
 from app.scoring.decoding import Score
-from app.scoring.judgement import Decision, Judgement, LiveItem, SecondScorer
 from app.scoring.registry import load_item
 from app.scoring.teacher import ExportedTeacher
 from tests.tiny import write_tiny_bundle

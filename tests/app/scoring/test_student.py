@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.scoring.bundle import METADATA, STUDENT, TOKENIZER
+from app.scoring.bundle_files import sha256
 from app.scoring.errors import BadBundle
-from app.scoring.sealed import sha256
 from app.scoring.student import Student
 from tests.programs import run
 from tests.refusals import refused

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from app.concurrency.time_limits import DEFAULT_LIMITS
 from app.storage.database import (
     OPTIONS,
     connect,
@@ -19,7 +20,6 @@ from app.storage.database import (
 )
 from app.storage.health import schema_problem
 from app.storage.tables import Base
-from app.waits import USUAL
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_the_migrations_are_found_with_a_head(engine: Engine) -> None:
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 def test_a_lock_is_not_waited_for_without_end(engine: Engine) -> None:
     with engine.connect() as connection:
-        assert connection.execute(text("SHOW lock_timeout")).scalar() == f"{USUAL.lock:.0f}s"
+        assert connection.execute(text("SHOW lock_timeout")).scalar() == f"{DEFAULT_LIMITS.lock:.0f}s"
 
 
 def test_a_server_that_says_nothing_is_not_waited_for_without_end() -> None:
@@ -149,4 +149,4 @@ def test_a_url_may_say_how_long_a_lock_is_waited_for(empty_database_url: str) ->
     with connect(f"{empty_database_url}?timeout=0.25").connect() as connection:
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 250
     with connect(empty_database_url).connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == USUAL.lock * 1000
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == DEFAULT_LIMITS.lock * 1000

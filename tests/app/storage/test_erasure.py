@@ -16,11 +16,11 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from app.console import BadUsage, WorkFailed
+from app.cli.console import BadUsage, WorkFailed
 from app.storage.database import connect
 from app.storage.erasure import rewrite
 from app.storage.learners import DELETED, ERASED, erase, pseudonym, rows_of
-from app.storage.predictions import add_feedback
+from app.storage.queries import add_feedback
 from app.storage.tables import Base, GeneratedFeedback
 from tests.app.commands import Commands
 from tests.app.conftest import Serve, Sql

@@ -8,8 +8,8 @@ from sqlalchemy import Engine, text
 
 from app.storage.database import connect, head_revision, upgrade
 from app.storage.health import exposed_files, schema_problem, write_problem
-from app.storage.trouble import Trouble
-from app.storage.upgrading import rehearse, upgrade_or_name_what_is_in_the_way
+from app.storage.problems import DatabaseProblem
+from app.storage.upgrade import rehearse, upgrade_or_name_what_is_in_the_way
 from tests.app.storage.troubles import in_trouble
 from tests.conftest import Postgres
 
@@ -33,7 +33,7 @@ def narrow(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[tuple
     postgres.drop("narrow")
 
 
-def of(trouble: Trouble | None) -> tuple[str, dict[str, object]]:
+def of(trouble: DatabaseProblem | None) -> tuple[str, dict[str, object]]:
     return (trouble.code, dict(trouble.fields)) if trouble else NO_TROUBLE
 
 

@@ -5,9 +5,9 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
-from app.storage import keys
+from app.storage import api_keys
+from app.storage.api_keys import Scope
 from app.storage.key_cache import FRESH, MOST, KeyCache
-from app.storage.keys import Scope
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def queries(engine: Engine) -> list[str]:
 
 def made(engine: Engine, *scopes: Scope) -> tuple[str, str]:
     with Session(engine) as session, session.begin():
-        key, secret = keys.create(session, "a school", scopes or [Scope.SCORE], None)
+        key, secret = api_keys.create(session, "a school", scopes or [Scope.SCORE], None)
         return key.id, secret
 
 
@@ -54,7 +54,7 @@ def test_a_revoked_key_is_known_to_be_after_a_moment(engine: Engine) -> None:
     cache = KeyCache(engine, now=clock)
     anyio.run(cache.find, secret)
     with Session(engine) as session, session.begin():
-        keys.revoke(session, key_id)
+        api_keys.revoke(session, key_id)
 
     clock.seconds += 0.9 * FRESH
     kept = anyio.run(cache.find, secret)
@@ -107,7 +107,7 @@ def test_who_comes_after_a_pause_gets_no_old_answer_also_when_many_come_at_once(
     cache = KeyCache(engine, now=clock)
     anyio.run(cache.find, secret)
     with Session(engine) as session, session.begin():
-        keys.revoke(session, key_id)
+        api_keys.revoke(session, key_id)
     clock.seconds += 2 * FRESH
 
     async def at_once() -> list[bool]:

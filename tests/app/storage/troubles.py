@@ -5,13 +5,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from app.storage.trouble import DatabaseTrouble
+from app.storage.problems import DatabaseUnusable
 
 
 @contextmanager
 def in_trouble(code: str, fields: Mapping[str, object] | None = None) -> Iterator[None]:
     """The block raises DatabaseTrouble with this code, and with these fields if any are given."""
-    with pytest.raises(DatabaseTrouble) as caught:
+    with pytest.raises(DatabaseUnusable) as caught:
         yield
     assert caught.value.trouble.code == code
     if fields is not None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from training.compare.contest import Contest
 from training.config import TrainingConfig
-from training.datasets import ItemData
-from training.groups import Group
-from training.splits import split
-from training.teach import Taught, teach
+from training.data import ItemData
+from training.data.item_groups import Group
+from training.data.splits import split
+from training.pipeline.prepare import Taught, teach
 
 
 def quick(config: TrainingConfig, epochs: int = 3, **distillation: object) -> TrainingConfig:

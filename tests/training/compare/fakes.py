@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from app.scoring.decoding import Outputs
-from tests.training.data import ITEM, item_data
+from tests.training.example_rows import ITEM, item_data
 from training.compare.contest import Competitor, Contest, Contestant, Runtime
 from training.compare.latency import Effort
 from training.compare.results import ItemResult, read_results
 from training.compare.run import TIMED_ITEMS, compare
 from training.compare.settings import EVERY_PART
 from training.config import TrainingConfig
-from training.datasets import ItemData
+from training.data import ItemData
 
 A = item_data(20, 20, 2, ITEM.model_copy(update={"item_id": "a"}))
 B = item_data(20, 20, 2, ITEM.model_copy(update={"item_id": "b"}), seed=3)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.scoring.scale import ScaleKind
-from training.compare.figures import STUDENT, Row, Section, sections
-from training.compare.results import Found, ItemResult, Seed, Timing
+from training.compare.figures import STUDENT, Section, TableRow, sections
+from training.compare.results import ContestantResult, ItemResult, Seed, Timing
 
 Values = Sequence[float]
 FEW = 200  # resamples: enough for tests
@@ -14,10 +14,10 @@ TITLES = {STUDENT: "the student", "teacher": "its teacher"}
 AGREED, NO_RELATION = ([0, 1, 2, 3] * 5, [0, 1, 2, 3] * 5), ([0, 0, 2, 2] * 5, [0, 2, 0, 2] * 5)  # QWK 1 and 0
 
 
-def found(*seeds: Values, parameters: int = 100, seconds: float | None = 120, timed: Values = ()) -> Found:
+def found(*seeds: Values, parameters: int = 100, seconds: float | None = 120, timed: Values = ()) -> ContestantResult:
     """A contestant's scores, seed by seed; `timed`: those it gave when it was timed."""
     timing = Timing(bytes=1000, alone_ms=0.5, batched_ms=0.25, values=list(timed))
-    return Found(
+    return ContestantResult(
         key="any",
         settings={"split": "any"},
         parameters=parameters,
@@ -35,7 +35,7 @@ def result(
     span: float = 3,
     raters: list[tuple[float, float]] | None = None,
     labels: list[str] | None = None,
-    **contestants: Found,
+    **contestants: ContestantResult,
 ) -> ItemResult:
     return ItemResult(
         item_id=item_id,
@@ -73,7 +73,7 @@ def only(results: Sequence[ItemResult]) -> Section:
     return section
 
 
-def row_of(section: Section, name: str = STUDENT) -> Row:
+def row_of(section: Section, name: str = STUDENT) -> TableRow:
     [row] = [row for row in section.contestants if row.name == name]
     return row
 

@@ -1,11 +1,11 @@
 """Figures of comparisons, written by hand."""
 
-from training.compare.figures import Cost, Kind, Row, Section
+from training.compare.figures import Cost, Kind, Section, TableRow
 
 
 def a_row(
     name: str, title: str, figure: float = 0.7, *, parameters: float | None = 100, alone_ms: float | None = None
-) -> Row:
+) -> TableRow:
     """With costs in float32 and int8 where a time is given, of items on which the figure is lower than on all."""
     costs = {}
     if alone_ms is not None:
@@ -13,7 +13,7 @@ def a_row(
             "float32": Cost(bytes=4000, alone_ms=alone_ms, batched_ms=alone_ms / 2, figure=figure - 0.1),
             "int8": Cost(bytes=1234, alone_ms=alone_ms / 4, batched_ms=alone_ms / 8, figure=figure - 0.111),
         }
-    return Row(
+    return TableRow(
         name=name,
         title=title,
         figure=figure,
@@ -28,5 +28,5 @@ def a_row(
     )
 
 
-def a_section(*rows: Row, kind: Kind = "ordered", metric: str = "QWK") -> Section:
+def a_section(*rows: TableRow, kind: Kind = "ordered", metric: str = "QWK") -> Section:
     return Section(kind=kind, metric=metric, items=2, rows=80, settings=1, contestants=list(rows))

@@ -9,14 +9,14 @@ from app.scoring.agreement import quadratic_weighted_kappa, root_mean_squared_er
 from app.scoring.decoding import decode
 from app.scoring.item import Item
 from tests.training.compare.contests import an_untaught_contest, dev_texts
-from tests.training.data import GRADES, ITEM, LABELS, item_data, marked
+from tests.training.example_rows import GRADES, ITEM, LABELS, item_data, marked
 from training.compare.baselines import constant, linear, linear_within_budget
 from training.compare.contest import heads_of
+from training.compare.linear import Linear
 from training.config import PARAMETER_BUDGET
-from training.datasets import ItemData
-from training.datasets.responses import MarkedResponse
-from training.linear import Linear
-from training.targets import targets
+from training.data import ItemData
+from training.data.responses import MarkedResponse
+from training.data.targets import targets
 
 RIGHT = Item(item_id="right-1", prompt="Is it so?", scale="nominal", labels=("no", "yes"))
 EVERY_KIND = pytest.mark.parametrize("item", [ITEM, LABELS, GRADES], ids=["points", "labels", "grades"])

@@ -9,18 +9,18 @@ from app.scoring.decoding import Outputs, distribution
 from app.scoring.item import Item
 from tests.training.compare.contests import a_contest, dev_texts, quick
 from tests.training.conftest import tiny_settings
-from tests.training.data import ITEM, item_data, other_dev
+from tests.training.example_rows import ITEM, item_data, other_dev
 from training.compare import distilled
 from training.compare.contest import Contest
 from training.compare.distilled import TIMES_EPOCHS, full_recipe, human_labels, published_loss
 from training.config import PARAMETER_BUDGET, TrainingConfig
-from training.lesson import Lesson
-from training.students import StudentFiles, make_students
-from training.teacher import FineTuned
-from training.tokenizer import learn_tokenizer
+from training.student.build import StudentFiles, make_students
+from training.student.tokenizer import learn_tokenizer
+from training.student.training_set import TrainingSet
+from training.teacher.ensemble import FineTuned
 
 EVERY_RECIPE = pytest.mark.parametrize("make", [full_recipe, published_loss, human_labels])
-Made = list[tuple[Lesson, bytes, TrainingConfig]]
+Made = list[tuple[TrainingSet, bytes, TrainingConfig]]
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +34,12 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     seen: Made = []
 
     def watched(
-        items: Sequence[Item], lessons: Sequence[Lesson], tokenizer: bytes, config: TrainingConfig, cache: Path
+        items: Sequence[Item], lessons: Sequence[TrainingSet], tokenizer: bytes, config: TrainingConfig, cache: Path
     ) -> list[StudentFiles]:
         seen.extend((lesson, tokenizer, config) for lesson in lessons)
         return make_students(items, lessons, tokenizer, config, cache)
 
-    monkeypatch.setattr("training.teach.make_students", watched)
+    monkeypatch.setattr("training.pipeline.prepare.make_students", watched)
     return seen
 
 
@@ -51,7 +51,7 @@ def test_without_a_teacher_none_is_asked(
     contest: Contest, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FineTuned, "outputs", lambda *_: pytest.fail("asked"))
-    monkeypatch.setattr("training.lesson.teacher_outputs", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr("training.student.training_set.teacher_outputs", lambda *_: pytest.fail("asked"))
 
     human_labels(replace(contest, cache=tmp_path), 0)
 
@@ -119,7 +119,7 @@ def test_epochs_are_those_that_validation_prefers(
         asked.append((target, len(outputs), items))
         return figures[len(asked) - 1]
 
-    monkeypatch.setattr(distilled, "figure_of_merit", figure)
+    monkeypatch.setattr(distilled, "validation_metric", figure)
 
     human_labels(contest, seed)
 
@@ -139,7 +139,7 @@ def test_students_of_different_epochs_differ_however_few_the_texts_are(
         tried.append(outputs)
         return 0.0
 
-    monkeypatch.setattr(distilled, "figure_of_merit", figure)
+    monkeypatch.setattr(distilled, "validation_metric", figure)
 
     human_labels(replace(contest, config=quick(contest.config, epochs=1, min_steps=30)), 0)
 

@@ -8,10 +8,10 @@ from app.scoring.decoding import Outputs, distribution
 from app.scoring.item import Item
 from tests.training.compare.contests import a_contest, an_untaught_contest, dev_texts, quick
 from tests.training.conftest import tiny_settings
-from tests.training.data import GRADES, item_data
+from tests.training.example_rows import GRADES, item_data
 from training.compare.contest import Contest
 from training.compare.encoders import teachers
-from training.teacher import FineTuned
+from training.teacher.ensemble import FineTuned
 
 ITEMS = [
     GRADES.model_copy(update={"item_id": f"shade-{n}", "prompt": f"How {how}?"})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.scoring.files.ours import MARK
+from app.scoring.files.output import MARK
 from tests.refusals import refused
 from tests.training.compare.sections import a_row, a_section
 from training.compare.figures import HUMAN, Section

@@ -7,12 +7,12 @@ import pytest
 from tests.refusals import refused
 from tests.training.compare.contests import texts_of
 from tests.training.compare.findings import found, result
-from tests.training.data import GRADES, ITEM, item_data, other_dev
+from tests.training.example_rows import GRADES, ITEM, item_data, other_dev
 from training.compare.results import ItemResult, Seed, read_result, read_results, write_result
 from training.config import TrainingConfig
-from training.datasets import ItemData
+from training.data import ItemData
+from training.data.splits import split
 from training.errors import BadResults
-from training.splits import split
 
 
 def begun(data: ItemData, data_sha256: str = "0" * 64) -> ItemResult:

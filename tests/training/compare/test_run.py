@@ -9,7 +9,7 @@ from app.scoring.item import Item
 from tests.training.compare.contests import texts_of
 from tests.training.compare.fakes import A, B, Fakes, bytes_of, run
 from tests.training.conftest import shared
-from tests.training.data import GRADES, ITEM, item_data, other_dev, some_items
+from tests.training.example_rows import GRADES, ITEM, item_data, other_dev, some_items
 from training.compare.figures import sections
 from training.compare.run import CONTESTANTS, TITLES
 from training.config import TrainingConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.compare.fakes import QUICK, A, B, Fakes, bytes_of, run
-from tests.training.data import other_dev
+from tests.training.example_rows import other_dev
 from training.compare import run as run_module
 from training.compare.baselines import constant
 from training.compare.contest import Contestant
@@ -14,7 +14,7 @@ from training.compare.figures import sections
 from training.compare.results import read_results
 from training.compare.run import SEEDS, compare
 from training.config import Phrases, TrainingConfig
-from training.datasets import ItemData
+from training.data import ItemData
 
 
 def test_the_same_call_again_makes_nothing(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:

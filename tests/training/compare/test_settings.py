@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from tests.training.compare.contests import a_contest, dev_texts, quick
 from tests.training.conftest import tiny_settings
-from tests.training.data import item_data
+from tests.training.example_rows import item_data
 from training.compare.contest import Contestant, heads_of
 from training.compare.run import CONTESTANTS
 from training.compare.settings import EVERY_PART, READ, hashes

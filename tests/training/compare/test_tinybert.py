@@ -11,17 +11,17 @@ from transformers import AutoModel
 from app.scoring.decoding import softmax
 from tests.training.compare.contests import an_untaught_contest, dev_texts
 from tests.training.conftest import tiny_settings
-from tests.training.data import GRADES, ITEM, item_data
+from tests.training.example_rows import GRADES, ITEM, item_data
 from training.compare import tinybert
 from training.compare.contest import Contest
 from training.compare.pruning import pruned
 from training.compare.tinybert import _attention_scores, _reading, tiny_berts
 from training.config import TextConfig
-from training.datasets import ItemData
-from training.encoder import ScoringEncoder, load_base, tokenise
-from training.lesson import Lesson, texts_for
-from training.teach import tokenizer_for
-from training.teacher import FineTuned, Member
+from training.data import ItemData
+from training.pipeline.prepare import tokenizer_for
+from training.student.training_set import TrainingSet, texts_for
+from training.teacher.encoder import ScoringEncoder, load_base, tokenise
+from training.teacher.ensemble import FineTuned, Member
 
 
 def a_contest(encoder: Path, cache: Path, *items: ItemData, key: str = "wide") -> Contest:
@@ -156,7 +156,7 @@ def test_items_that_share_a_teacher_share_a_network_and_its_time(wide_encoder: P
 @pytest.mark.parametrize("most", [10, 1000])
 def test_contexts_texts_and_teacher_stay_in_step(most: int) -> None:
     lessons = [
-        Lesson(
+        TrainingSet(
             texts=tuple(f"{item} {row}" for row in range(rows)),
             targets=np.zeros(rows),
             teacher=np.array([[item, row] for row in range(rows)], float),

@@ -15,8 +15,8 @@ from training.demo.generator import (
     RATERS_DIFFER,
     WORDS,
     Demo,
+    DemoRow,
     Learner,
-    Row,
     answer,
     generate,
     normalised,
@@ -35,7 +35,7 @@ def demo() -> Demo:
     return generate(seed=1)
 
 
-def rows_of(rows: list[Row], item_id: str) -> list[Row]:
+def rows_of(rows: list[DemoRow], item_id: str) -> list[DemoRow]:
     return [row for row in rows if row["item_id"] == item_id]
 
 
@@ -65,7 +65,7 @@ def test_another_seed_writes_other_responses_to_the_same_items(demo: Demo) -> No
 
 
 def test_what_is_written_reads_back_with_every_character(tmp_path: Path) -> None:
-    row: Row = {"id": "demo-1", "response": "warm air … über 20 °C\nand wind"}
+    row: DemoRow = {"id": "demo-1", "response": "warm air … über 20 °C\nand wind"}
 
     paths = write(Demo([{"item_id": "demo"}], [row], [], []), tmp_path)
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from app.scoring.decision import LiveItem
 from app.scoring.evidence import AttackFigures
 from app.scoring.gate import Policy
-from app.scoring.judgement import LiveItem
 from app.scoring.registry import load_item
 from tests.tiny import LENIENT, write_tiny_bundle
 from tests.tiny_teacher import fall_back, item_of, write_tiny_teacher
-from training.datasets.responses import MarkedResponse
-from training.evaluation.figures import ItemFigures, figures_of
-from training.evidence import evidence_of, pairs_of
+from training.data.responses import MarkedResponse
+from training.evaluation.evidence import evidence_of, pairs_of
+from training.evaluation.figures import ItemReport, figures_of
 
 MIDDLE, TOP = 0.909438, 0.952569  # confidences
 JUNK = {"characters": AttackFigures(n=50, accepted=0.0, unguarded=0.5, junk=True)}
@@ -43,7 +43,7 @@ def a_live_item(
     return load_item(models, "heat-1")
 
 
-def figures_on(live: LiveItem, rows: Sequence[MarkedResponse], *, texts: bool = False) -> ItemFigures:
+def figures_on(live: LiveItem, rows: Sequence[MarkedResponse], *, texts: bool = False) -> ItemReport:
     """As `evaluate` measures them, but for the attacks, of which none would stand."""
     judged = live.judge_fully([row.text for row in rows])
     found = pairs_of(live, rows, judged)

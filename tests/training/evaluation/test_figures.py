@@ -13,8 +13,8 @@ from app.scoring.evidence import LearningPoint
 from app.scoring.gate import Policy
 from tests.tiny_teacher import SURE
 from tests.training.evaluation.measured import MIDDLE, TOP, a_live_item, a_row, figures_on
-from training.datasets.responses import MarkedResponse
-from training.evaluation.figures import ItemFigures
+from training.data.responses import MarkedResponse
+from training.evaluation.figures import ItemReport
 from training.evaluation.report import write_json
 
 LABELS: dict[str, Any] = {"scale": "nominal", "labels": ["no idea", "heat is a thing", "air moves"]}
@@ -397,7 +397,7 @@ def test_json_is_read_again_as_it_was_written(tmp_path: Path, item: dict[str, An
         raise AssertionError(f"{name} is no JSON")
 
     content = (tmp_path / "figures.json").read_text()
-    assert [ItemFigures.model_validate(own) for own in json.loads(content, parse_constant=refused)] == [found, found]
+    assert [ItemReport.model_validate(own) for own in json.loads(content, parse_constant=refused)] == [found, found]
 
 
 def test_what_is_flagged_counts_and_does_not_stand(tmp_path: Path) -> None:

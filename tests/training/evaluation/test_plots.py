@@ -6,11 +6,11 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.training.evaluation.measured import a_live_item, a_row, figures_on
-from training.evaluation.figures import ItemFigures
+from training.evaluation.figures import ItemReport
 from training.evaluation.plots import calibration, confusion, coverage, learning
 
 SVG = "{http://www.w3.org/2000/svg}"
-PLOTS: list[Callable[[ItemFigures], str]] = [calibration, confusion, lambda own: coverage(own, "QWK")]
+PLOTS: list[Callable[[ItemReport], str]] = [calibration, confusion, lambda own: coverage(own, "QWK")]
 LABELS = ["a < b & c", "<script>alert(1)</script>", "a label longer than fourteen letters"]
 
 
@@ -21,7 +21,7 @@ def words(svg: str) -> list[str]:
 
 
 @pytest.fixture
-def found(tmp_path: Path) -> ItemFigures:
+def found(tmp_path: Path) -> ItemReport:
     rows = [
         a_row(" ".join(["warm"] * (1 + number % 3)), 1 + number % 3 % 2, (2.0, 1.0 + number % 2))
         for number in range(40)
@@ -31,7 +31,7 @@ def found(tmp_path: Path) -> ItemFigures:
 
 @pytest.mark.parametrize("plot", PLOTS)
 def test_a_plot_is_an_svg_that_can_be_read_and_names_its_axes(
-    found: ItemFigures, plot: Callable[[ItemFigures], str]
+    found: ItemReport, plot: Callable[[ItemReport], str]
 ) -> None:
     svg = plot(found)
 
@@ -42,7 +42,7 @@ def test_a_plot_is_an_svg_that_can_be_read_and_names_its_axes(
 
 @pytest.mark.parametrize("plot", PLOTS)
 def test_the_same_figures_make_the_same_plot_and_tell_no_time(
-    found: ItemFigures, plot: Callable[[ItemFigures], str]
+    found: ItemReport, plot: Callable[[ItemReport], str]
 ) -> None:
     first, second = plot(found), plot(found)
 
@@ -50,7 +50,7 @@ def test_the_same_figures_make_the_same_plot_and_tell_no_time(
     assert not re.search(r"20\d\d-\d\d-\d\d", first)
 
 
-def test_every_cell_of_the_confusion_is_written(found: ItemFigures) -> None:
+def test_every_cell_of_the_confusion_is_written(found: ItemReport) -> None:
     """Besides the scores at both axes."""
     said = words(confusion(found))
 
@@ -59,7 +59,7 @@ def test_every_cell_of_the_confusion_is_written(found: ItemFigures) -> None:
         assert said.count(count) >= counts.count(count)
 
 
-def test_human_scores_go_down_and_machine_scores_to_the_right(found: ItemFigures) -> None:
+def test_human_scores_go_down_and_machine_scores_to_the_right(found: ItemReport) -> None:
     counts = ((101, 102, 103, 104), (105, 106, 107, 108), (109, 110, 111, 112), (113, 114, 115, 116))
     page = ElementTree.fromstring(confusion(found.model_copy(update={"confusion": counts})))  # noqa: S314  # our own
     places = {
@@ -76,14 +76,14 @@ def test_human_scores_go_down_and_machine_scores_to_the_right(found: ItemFigures
         assert row == 0 or down[row][0] > down[row - 1][0]
 
 
-def test_the_threshold_is_marked_where_there_is_one(found: ItemFigures) -> None:
+def test_the_threshold_is_marked_where_there_is_one(found: ItemReport) -> None:
     without = found.model_copy(update={"threshold": None})
 
     assert "threshold" in words(calibration(found))
     assert "threshold" not in words(calibration(without))
 
 
-def test_raters_are_marked_where_there_are_two(found: ItemFigures) -> None:
+def test_raters_are_marked_where_there_are_two(found: ItemReport) -> None:
     assert found.agreement is not None
     alone = found.model_copy(
         update={"agreement": found.agreement.model_copy(update={"human_qwk": None, "human_exact": None})}
@@ -93,7 +93,7 @@ def test_raters_are_marked_where_there_are_two(found: ItemFigures) -> None:
     assert "raters" not in words(coverage(alone, "QWK"))
 
 
-def test_what_is_accepted_at_the_threshold_is_marked_if_it_agrees_at_all(found: ItemFigures) -> None:
+def test_what_is_accepted_at_the_threshold_is_marked_if_it_agrees_at_all(found: ItemReport) -> None:
     nothing = found.model_copy(update={"evidence": found.evidence.model_copy(update={"accepted": None})})
 
     assert "threshold" in words(coverage(found, "QWK"))
@@ -121,7 +121,7 @@ def test_a_plot_of_one_response_is_drawn(tmp_path: Path) -> None:
         assert plot(found).startswith("<svg")
 
 
-def test_the_learning_curve_names_its_axes(found: ItemFigures) -> None:
+def test_the_learning_curve_names_its_axes(found: ItemReport) -> None:
     svg = learning(found.model_copy(update={"learning_curve": [(100, 0.5), (300, 0.8)]}), "QWK")
 
     assert {"marked responses", "QWK on dev, when trained"} <= set(words(svg))

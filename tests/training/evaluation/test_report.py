@@ -11,7 +11,7 @@ from app.scoring.evidence import AttackFigures
 from app.scoring.gate import Policy
 from tests.tiny_teacher import NAME, SURE, VERSION
 from tests.training.evaluation.measured import a_live_item, a_row, figures_on
-from training.evaluation.figures import ItemFigures
+from training.evaluation.figures import ItemReport
 from training.evaluation.report import summary, view, worst, write_html
 
 TITLE = 'Heat, <b>bold</b> & "quoted" <script>alert(1)</script>'
@@ -55,7 +55,7 @@ class Page(HTMLParser):
         self._inside = self._inside and tag not in ("td", "th")
 
 
-def html(folder: Path, *found: ItemFigures, source: str = "dev.jsonl") -> str:
+def html(folder: Path, *found: ItemReport, source: str = "dev.jsonl") -> str:
     write_html(folder / "report.html", found, source)
     return (folder / "report.html").read_text(encoding="utf-8")
 

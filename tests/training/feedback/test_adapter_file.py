@@ -8,11 +8,11 @@ from transformers import AutoModelForCausalLM
 
 from tests.refusals import refused
 from tests.training.tiny_gguf import write_tiny_gguf
-from training.adapters import with_adapters
-from training.cache import CACHE
+from training.common.cache import CACHE
 from training.errors import NoWeights
 from training.feedback.adapter_file import write_adapter
-from training.unpacking import unpacked
+from training.teacher.adapters import with_adapters
+from training.teacher.gguf import unpacked
 
 PROMPT = [60, 21, 33, 250, 5, 77, 130, 12, 90]
 

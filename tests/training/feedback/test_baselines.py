@@ -2,10 +2,10 @@ from dataclasses import replace
 
 from tests.training.feedback.told import OTHER, told
 from training.feedback.baselines import commonest, nearest
-from training.feedback.data import Told
+from training.feedback.data import MarkedFeedback
 
 
-def row(number: int, text: str, value: float, feedback: str = "") -> Told:
+def row(number: int, text: str, value: float, feedback: str = "") -> MarkedFeedback:
     base = told(number)
     return replace(base, marked=replace(base.marked, text=text, value=value), feedback=feedback)
 

@@ -1,4 +1,4 @@
-from training.feedback.figures import COLUMNS, Figures, table
+from training.feedback.figures import COLUMNS, FeedbackFigures, table
 from training.feedback.measures import Likeness
 
 
@@ -6,7 +6,7 @@ def test_a_table_says_undefined_where_a_figure_is() -> None:
     found = Likeness(
         bleu=None, chrf=41.25, rouge_1=0.5, rouge_2=None, rouge_l=0.25, similarity=0.75, signature="BLEU of none"
     )
-    figures = Figures("generated", 2, found, 0, None, 0.5, {})
+    figures = FeedbackFigures("generated", 2, found, 0, None, 0.5, {})
 
     [[title, *cells]] = table([figures], telling=False)
 

@@ -10,18 +10,18 @@ from typer.testing import CliRunner
 
 from app.scoring.feedback.bundle import load_feedback
 from app.scoring.feedback.model import LanguageModel
-from app.scoring.files.ours import MARK
+from app.scoring.files.output import MARK
 from tests.refusals import refused
 from tests.training.conftest import tiny_settings
 from tests.training.feedback.told import ITEM, SAID, write_data
 from tests.training.tiny_gguf import write_tiny_gguf
 from training.__main__ import cli
-from training.cache import CACHE
+from training.cli.options import UsageFailure
+from training.common.cache import CACHE
 from training.errors import NoWeights
 from training.feedback.config import FeedbackConfig
 from training.feedback.data import read_feedback
-from training.feedback.run import Made, make_feedback
-from training.options import UsageFailure
+from training.feedback.run import MadeFeedback, make_feedback
 
 LIMITS = {"question_tokens": 32, "reference_tokens": 24, "response_tokens": 32, "feedback_tokens": 48}
 
@@ -50,16 +50,16 @@ def config(home: Path, tiny_encoder: Path) -> FeedbackConfig:
     )
 
 
-def make(home: Path, models: Path, config: FeedbackConfig) -> Made:
+def make(home: Path, models: Path, config: FeedbackConfig) -> MadeFeedback:
     return make_feedback(read_feedback(write_data(home / "data"), ()), models, "school", config, home / "cache")
 
 
 @pytest.fixture(scope="module")
-def made(home: Path, config: FeedbackConfig) -> Made:
+def made(home: Path, config: FeedbackConfig) -> MadeFeedback:
     return make(home, home / "models", config)
 
 
-def test_a_bundle_is_made_that_loads_and_writes(home: Path, made: Made) -> None:
+def test_a_bundle_is_made_that_loads_and_writes(home: Path, made: MadeFeedback) -> None:
     [folder] = (home / "models" / "_feedback" / "school").iterdir()
     files = load_feedback(folder)
     assert folder.stat().st_mode & 0o555 == 0o555  # the service may run as another user
@@ -76,7 +76,7 @@ def test_a_bundle_is_made_that_loads_and_writes(home: Path, made: Made) -> None:
     assert not (folder.parent / "ACTIVE").exists()  # a person decides that
 
 
-def test_the_figures_are_of_the_files_and_of_what_they_are_held_against(made: Made) -> None:
+def test_the_figures_are_of_the_files_and_of_what_they_are_held_against(made: MadeFeedback) -> None:
     own, shown, common, near, raters = made.figures
     assert raters.all.rouge_l == 1
     assert min(common.agreement, near.agreement) > own.agreement
@@ -92,7 +92,7 @@ def test_the_figures_are_of_the_files_and_of_what_they_are_held_against(made: Ma
 
 
 def test_a_second_call_trains_and_writes_nothing_anew(
-    home: Path, made: Made, tmp_path: Path, config: FeedbackConfig, monkeypatch: pytest.MonkeyPatch
+    home: Path, made: MadeFeedback, tmp_path: Path, config: FeedbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("training.feedback.tuning._trainer", "training.feedback.run.LanguageModel"):
         monkeypatch.setattr(name, None)
@@ -103,7 +103,7 @@ def test_a_second_call_trains_and_writes_nothing_anew(
     assert again.files.bundle.version != made.files.bundle.version
 
 
-def test_versions_share_the_bytes_of_their_base(home: Path, made: Made) -> None:
+def test_versions_share_the_bytes_of_their_base(home: Path, made: MadeFeedback) -> None:
     assert made.files.base.stat().st_ino == (home / "base.gguf").stat().st_ino
 
 

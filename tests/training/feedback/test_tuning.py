@@ -10,10 +10,10 @@ from transformers import Trainer
 from app.scoring.feedback.prompt import Prompter, PromptSettings
 from tests.training.feedback.told import told
 from tests.training.tiny_gguf import write_tiny_gguf
-from training.cache import CACHE
+from training.common.cache import CACHE
 from training.feedback.config import FeedbackConfig
 from training.feedback.tuning import NO_LABEL, Examples, collate, tuned
-from training.unpacking import unpacked
+from training.teacher.gguf import unpacked
 
 ROWS = [told(number) for number in range(24)]
 CONFIG = FeedbackConfig(adapter_rank=4, dropout=0.0, learning_rate=1e-2, batch_size=4, epochs=2)
@@ -86,7 +86,7 @@ def test_the_loss_is_that_of_whole_rows(source: Path, prompter: Prompter) -> Non
 def test_adapters_learn(source: Path, prompter: Prompter, tmp_path: Path, kind: str) -> None:
     from transformers import AutoModelForCausalLM
 
-    from training.adapters import with_adapters
+    from training.teacher.adapters import with_adapters
 
     config = CONFIG.model_copy(update={"tuning": kind, "epochs": 6})
     weights = tuned(str(source), ROWS, prompter, config, kind, tmp_path)

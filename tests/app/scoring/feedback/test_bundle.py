@@ -89,7 +89,7 @@ def test_a_bad_bundle_is_refused_with_its_reason(
 
 
 def test_what_has_the_right_checksum_may_still_be_no_tokenizer(folder: Path) -> None:
-    from app.scoring.sealed import checksum
+    from app.scoring.bundle_files import checksum
 
     (folder / "tokenizer.json").write_text("{}")
     sums = json.loads((folder / "feedback.json").read_text())["sha256"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.scoring.errors import BadRows
-from app.scoring.files.reading import Delimiter, Reading
-from app.scoring.rows import read_file, read_rows
+from app.scoring.files.options import Delimiter, ReadOptions
+from app.scoring.row_files import read_file, read_rows
 from tests.refusals import refused, rows_refused
 
 ROW = {"item_id": "heat-1", "response": "warm, so it rises", "score": "2"}
@@ -24,7 +24,7 @@ def a_file(tmp_path: Path, content: str | bytes, name: str = "a.csv") -> Path:
 def test_the_delimiter_is_found_out(tmp_path: Path, name: str, delimiter: str) -> None:
     file = a_file(tmp_path, f"{HEAD}\n{CELLS}\n".format(delimiter), name)
 
-    read = read_file(file, Reading())
+    read = read_file(file, ReadOptions())
 
     assert [row.fields for row in read.rows] == [ROW]
     assert bool(read.notes) is (delimiter != ("," if name.lower() == "a.csv" else "\t"))
@@ -60,12 +60,12 @@ def test_a_header_with_two_meanings_needs_to_be_told(tmp_path: Path) -> None:
         read_rows(file)
 
     assert rows_refused(caught.value.errors) == [("a.csv", 1, "unclear_delimiter")]
-    assert read_rows(file, Reading(delimiter=";"))[0].fields == {"item_id": "heat-1", "response,score": "warm,2"}
+    assert read_rows(file, ReadOptions(delimiter=";"))[0].fields == {"item_id": "heat-1", "response,score": "warm,2"}
 
 
 @pytest.mark.parametrize(("told", "delimiter"), [(",", ","), (";", ";"), ("tab", "\t"), ("|", "|")])
 def test_a_delimiter_that_is_told_is_taken(tmp_path: Path, told: Delimiter, delimiter: str) -> None:
-    read = read_file(a_file(tmp_path, f"{HEAD}\n{CELLS}\n".format(delimiter)), Reading(delimiter=told))
+    read = read_file(a_file(tmp_path, f"{HEAD}\n{CELLS}\n".format(delimiter)), ReadOptions(delimiter=told))
 
     assert [row.fields for row in read.rows] == [ROW]
     assert read.notes == ()

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.scoring.errors import BadRows
-from app.scoring.rows import read_rows
+from app.scoring.row_files import read_rows
 from tests.refusals import refused, rows_refused
 
 

@@ -7,9 +7,9 @@ import pytest
 from pyarrow import parquet
 
 from app.scoring.errors import BadRows
+from app.scoring.files.options import ReadOptions
 from app.scoring.files.parquet import read_parquet
-from app.scoring.files.reading import Reading
-from app.scoring.rows import read_rows
+from app.scoring.row_files import read_rows
 from tests.programs import run
 from tests.refusals import refused, rows_refused
 from tests.tiny import write_tiny_bundle
@@ -62,9 +62,9 @@ def test_dates_and_booleans_in_place_of_texts_are_named(tmp_path: Path) -> None:
 def test_a_file_of_too_many_rows_is_not_read(tmp_path: Path) -> None:
     file = written(tmp_path / "a.parquet", item_id=["heat-1"] * 1000)
 
-    assert rows_refused(read_parquet(file, Reading(), max_rows=999).errors) == [("a.parquet", 1, "too_many_rows")]
-    assert rows_refused(read_parquet(file, Reading(), max_bytes=20).errors) == [("a.parquet", 1, "too_many_rows")]
-    assert len(read_parquet(file, Reading()).lines) == 1000
+    assert rows_refused(read_parquet(file, ReadOptions(), max_rows=999).errors) == [("a.parquet", 1, "too_many_rows")]
+    assert rows_refused(read_parquet(file, ReadOptions(), max_bytes=20).errors) == [("a.parquet", 1, "too_many_rows")]
+    assert len(read_parquet(file, ReadOptions()).lines) == 1000
 
 
 @pytest.mark.parametrize("cut", [0, 4, 100, -1])

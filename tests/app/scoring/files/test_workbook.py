@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.scoring.errors import BadRows
-from app.scoring.files.reading import Reading
+from app.scoring.files.options import ReadOptions
 from app.scoring.files.workbook import read_workbook
-from app.scoring.rows import read_rows
+from app.scoring.row_files import read_rows
 from tests.refusals import refused, rows_refused
 from tests.workbooks import OFFICE, PARTS, RELATIONS, SHEET, Failed, sheet_of, write_parts, write_workbook
 
@@ -79,7 +79,7 @@ def test_a_formula_without_a_result_is_no_empty_text(tmp_path: Path) -> None:
         '<c r="A6"><f t="shared" si="0"/><v>7</v></c>',
     ]
     rows = "".join(f'<row r="{number}">{row}</row>' for number, row in enumerate(cells, start=2))
-    read = read_workbook(write_parts(tmp_path / "a.xlsx", {SHEET: sheet_of(head + rows)}), Reading())
+    read = read_workbook(write_parts(tmp_path / "a.xlsx", {SHEET: sheet_of(head + rows)}), ReadOptions())
 
     assert rows_refused(read.errors) == [("a.xlsx", 2, "unsolved_cell"), ("a.xlsx", 3, "unsolved_cell")]
     assert [error.fields for error in read.errors] == [{"column": "response"}] * 2
@@ -90,9 +90,9 @@ def test_a_sheet_that_is_not_read_is_said_and_the_line_of_the_names_kept(tmp_pat
     second = {"xl/worksheets/sheet2.xml": sheet_of('<row r="1"><c r="A1"><v>1</v></c></row>')}
     rows = [["item_id"], ["heat-1"]]
 
-    read = read_workbook(write_workbook(tmp_path / "a.xlsx", rows, first_row=3, parts=second), Reading())
+    read = read_workbook(write_workbook(tmp_path / "a.xlsx", rows, first_row=3, parts=second), ReadOptions())
     alone = read_workbook(
-        write_workbook(tmp_path / "b.xlsx", rows, parts={SHEET[:-5] + "2.xml": sheet_of("")}), Reading()
+        write_workbook(tmp_path / "b.xlsx", rows, parts={SHEET[:-5] + "2.xml": sheet_of("")}), ReadOptions()
     )
 
     assert (read.header, len(read.notes)) == (3, 1)
@@ -102,11 +102,11 @@ def test_a_sheet_that_is_not_read_is_said_and_the_line_of_the_names_kept(tmp_pat
 def test_a_workbook_is_not_unpacked_beyond_its_bound(tmp_path: Path) -> None:
     file = write_workbook(tmp_path / "a.xlsx", [["item_id"], ["heat-1"]], parts={"xl/media/film.bin": bytes(5_000_000)})
 
-    read = read_workbook(file, Reading(), max_unpacked=4_000_000)
+    read = read_workbook(file, ReadOptions(), max_unpacked=4_000_000)
 
     assert file.stat().st_size < 20_000
     assert rows_refused(read.errors) == [("a.xlsx", 1, "workbook_too_large")]
-    assert [fields for _, fields in read_workbook(file, Reading()).lines] == [{"item_id": "heat-1"}]
+    assert [fields for _, fields in read_workbook(file, ReadOptions()).lines] == [{"item_id": "heat-1"}]
 
 
 @pytest.mark.parametrize("max_unpacked", [4_000_000, 100_000_000])
@@ -118,7 +118,7 @@ def test_a_workbook_that_hides_its_size_is_found_out(tmp_path: Path, max_unpacke
     with zipfile.ZipFile(file) as archive:
         assert archive.getinfo("xl/media/film.bin").file_size == 1000
 
-    read = read_workbook(file, Reading(), max_unpacked=max_unpacked)
+    read = read_workbook(file, ReadOptions(), max_unpacked=max_unpacked)
 
     code = "workbook_too_large" if max_unpacked < 5_000_000 else "untrue_size"
     assert rows_refused(read.errors) == [("a.xlsx", 1, code)]
@@ -137,7 +137,7 @@ def test_a_sheet_with_a_cell_far_away_is_named_and_not_held_in_memory(tmp_path: 
     content = sheet_of(f'<row r="1"><c r="A1" t="inlineStr"><is><t>item_id</t></is></c></row>{cells}')
     file = write_parts(tmp_path / "a.xlsx", {SHEET: content})
 
-    read = read_workbook(file, Reading(), max_cells=90 * 26 - 1)
+    read = read_workbook(file, ReadOptions(), max_cells=90 * 26 - 1)
 
     assert rows_refused(read.errors) == [("a.xlsx", 1, "sheet_too_large")]
     assert read.errors[0].fields["columns"] == 26
@@ -147,7 +147,7 @@ def test_a_format_far_away_is_no_cell(tmp_path: Path) -> None:
     rows = '<row r="1"><c r="A1" t="inlineStr"><is><t>item_id</t></is></c></row><row r="2"><c r="A2"><v>12</v></c>'
     content = sheet_of(f'{rows}<c r="Z2" s="1"/></row><row r="90"><c r="Z90" s="1" /></row>')
 
-    read = read_workbook(write_parts(tmp_path / "a.xlsx", {SHEET: content}), Reading(), max_cells=2)
+    read = read_workbook(write_parts(tmp_path / "a.xlsx", {SHEET: content}), ReadOptions(), max_cells=2)
 
     assert [fields for _, fields in read.lines] == [{"item_id": "12"}]
 
@@ -162,7 +162,7 @@ def test_a_long_text_in_many_cells_is_not_unpacked_for_each(tmp_path: Path, coun
     relations = PARTS[RELATIONS].replace(b"</Relationships>", relation.encode())
     parts = {SHEET: sheet_of(f'<row r="1">{head}</row>{cells}'), "xl/sharedStrings.xml": texts, RELATIONS: relations}
 
-    read = read_workbook(write_parts(tmp_path / "a.xlsx", parts), Reading())
+    read = read_workbook(write_parts(tmp_path / "a.xlsx", parts), ReadOptions())
 
     assert rows_refused(read.errors) == ([] if count == 10 else [("a.xlsx", 1, "workbook_too_large")])
     assert [len(fields["response"]) for _, fields in read.lines] == [30_000] * (10 if count == 10 else 0)
@@ -186,7 +186,7 @@ def test_a_broken_workbook_is_named(tmp_path: Path, cut: int) -> None:
 def test_no_part_of_a_workbook_crashes_the_reader(tmp_path: Path, part: str, content: bytes) -> None:
     file = write_workbook(tmp_path / "a.xlsx", [["item_id", "response"], ["heat-1", "warm"]], parts={part: content})
 
-    read = read_workbook(file, Reading())
+    read = read_workbook(file, ReadOptions())
 
     assert {code for _, _, code in rows_refused(read.errors)} <= {"bad_workbook"}
     assert len(read.lines) <= 1

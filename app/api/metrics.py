@@ -1,0 +1,20 @@
+"""GET /metrics: what the service counts, for Prometheus."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from app.api.auth import MetricsCaller
+from app.api.problems import documented
+from app.api.state import StateDep
+
+router = APIRouter(tags=["probes"])
+EXAMPLE = 'scorelet_decisions_total{item="demo-drying-towel",decision="review",scored_by="student"} 12.0\n'
+TEXT: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}, "example": EXAMPLE}}}
+
+
+@router.get("/metrics", response_class=Response, responses={**documented(401, 403, 503), 200: TEXT})
+async def metrics(_: MetricsCaller, state: StateDep) -> Response:
+    """Requests, decisions, conditions, fall-back, queues and commits, in Prometheus' own format."""
+    return Response(state["metrics"].text(), media_type=CONTENT_TYPE_LATEST)

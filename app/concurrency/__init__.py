@@ -1,0 +1,1 @@
+"""Batching workers and an orderly shutdown."""

@@ -1,0 +1,85 @@
+"""Options of reading, names of columns with a meaning, and words that stand for a missing value."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Delimiter = Literal[",", ";", "tab", "|"]
+Decimal = Literal[".", ","]
+SCORES = ("score", "score_1", "score_2")
+MEANT = frozenset({"id", "item_id", "response", "label", "learner_id", "feedback", "verdict", *SCORES})
+GROUP = "group_"
+# The words that pandas, R and spreadsheets write for a missing value, in these spellings only: `none` and `na` may be
+# a group or a learner.
+MISSING = frozenset(
+    {"", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "null", "NULL", "Null", "None"}
+)
+_WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How to read what a file leaves open.  An empty option is found out, or has its usual value."""
+
+    delimiter: Delimiter | None = None
+    decimal: Decimal | None = None
+    keep_na: bool = False  # in `group_*` a word of MISSING names a group: NA is Namibia
+    score_column: str = ""  # of the human score or label, in place of `score` and `label`
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        return (*SCORES, self.score_column) if self.score_column else SCORES
+
+    def human(self, fields: Mapping[str, Any], *, labelled: bool) -> str:
+        """Return the column with the human score, or label, of a row.  `input_score` goes with `input_label`."""
+        if not self.score_column:
+            return "label" if labelled else "score"
+        of_labels = re.sub("score$", "label", self.score_column)
+        return of_labels if labelled and of_labels in fields else self.score_column
+
+
+class JsonNumber(float):
+    """A number of a JSON file that keeps its spelling: a label 0.50 is the text 0.50."""
+
+    def __new__(cls, text: str) -> "JsonNumber":
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+DEFAULT_OPTIONS = ReadOptions()
+
+
+def has_meaning(name: str) -> bool:
+    return name in MEANT or name.startswith(GROUP)
+
+
+def is_missing(value: object, *, words: bool = True) -> bool:
+    """Return whether a field is empty, NaN, or (with `words`) a word of MISSING.  A response is never asked."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return True
+    return isinstance(value, str) and (value.strip() in MISSING if words else not value.strip())
+
+
+def shown(value: object) -> str:
+    """Return a value as the text that a file shows: 12.0 of a spreadsheet is 12."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and not isinstance(value, JsonNumber) and math.isfinite(value):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.15g}"
+    return str(value)
+
+
+def plain_name(value: object) -> str:
+    """Return the form in which two spellings of a label or a learner's id are equal: case, spaces, 12 and 12.0."""
+    text = " ".join(unicodedata.normalize("NFKC", shown(value)).casefold().split())
+    whole = _WHOLE.fullmatch(text)
+    return whole[1] if whole else text

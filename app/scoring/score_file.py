@@ -1,0 +1,118 @@
+"""Files of responses scored row by row, as `scorelet score` and `scorelet-train evaluate` write them."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.scoring.decision import Judgement
+from app.scoring.errors import BadRows, BadText, ItemNotReady, RowError, UnknownItem
+from app.scoring.files.output import GUARDED, MARK, RAW, CannotWrite, guarded
+from app.scoring.item import Item
+from app.scoring.registry import Registry
+from app.scoring.row_files import FORMATS, Row, require_columns
+from app.scoring.scale import whole_if_whole
+
+COLUMNS = (
+    "id",
+    "item_id",
+    "score",
+    "label",
+    "expected_score",
+    "confidence",
+    "decision",
+    "condition",
+    "bundle_version",
+    "scored_by",
+    "flags",
+    "prediction_set",
+    MARK,
+)
+CHUNK = 256  # responses between two steps of the progress bar
+
+
+def check_rows(registry: Registry, rows: Sequence[Row]) -> None:
+    """Raise BadRows naming every row whose item cannot be scored or whose response is no text."""
+    require_columns(rows, ("item_id", "response"))
+    errors: list[RowError] = []
+    for row in rows:
+        try:
+            row.response(registry.get(row.item_id()).bundle.item.format)
+        except (BadText, UnknownItem, ItemNotReady) as error:
+            errors.append(row.error_of(error))
+    if errors:
+        raise BadRows(errors)
+
+
+def judge_rows(
+    registry: Registry, rows: Sequence[Row], advance: Callable[[int], object] = lambda _: None
+) -> list[Judgement]:
+    """Return a judgement for every row, in order.  `advance` is told how many more rows are done."""
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        numbers[row.item_id()].append(number)
+    judged: dict[int, Judgement] = {}
+    for item_id, places in numbers.items():
+        live = registry.get(item_id)
+        for start in range(0, len(places), CHUNK):
+            chunk = places[start : start + CHUNK]
+            texts = [rows[number].response(live.bundle.item.format) for number in chunk]
+            judged.update(zip(chunk, live.judge_fully(texts), strict=True))
+            advance(len(chunk))
+    return [judged[number] for number in range(len(rows))]
+
+
+def check_name(path: Path | None) -> None:
+    """Raise CannotWrite, before the work, for a name that promises another format than CSV."""
+    if path is not None and path.suffix.lower() in FORMATS and path.suffix.lower() != ".csv":
+        raise CannotWrite(f"{path}: scored rows are written as CSV: let the name end in .csv", code="no_csv", path=path)
+
+
+def write_table(
+    path: Path, registry: Registry, rows: Sequence[Row], judgements: Iterable[Judgement], *, raw: bool = False
+) -> None:
+    """Write CSV: COLUMNS, then the input's columns; one that is named like a column of COLUMNS is `input_<name>`.
+
+    A text that a spreadsheet would run gets a guard, which our readers take off.  `raw` leaves all as it is.
+    """
+    given = list(dict.fromkeys(name for row in rows for name in row.fields if name not in ("id", "item_id")))
+    renamed: dict[str, str] = {}
+    for name in given:
+        free = name
+        while free in COLUMNS or free in renamed.values() or (free != name and free in given):
+            free = f"input_{free}"
+        renamed[name] = free
+    names = [*COLUMNS, *renamed.values()]
+    mark = {MARK: RAW if raw else GUARDED}
+    # A column that is only carried through may hold what UTF-8 cannot: it is escaped, not lost.
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names if raw else map(guarded, names))
+        for row, judgement in zip(rows, judgements, strict=True):
+            bundle = registry.get(row.item_id()).bundle
+            cells = {"id": row.fields.get("id"), "item_id": bundle.item.item_id, "bundle_version": bundle.version}
+            cells |= dict(_scored(bundle.item, judgement)) | mark
+            cells |= {renamed[name]: value for name, value in row.fields.items() if name in renamed}
+            values = [cells.get(name, "") for name in names]
+            writer.writerow(values if raw else [_guarded(value) for value in values])
+
+
+def _guarded(value: object) -> object:
+    return guarded(value) if isinstance(value, str) else value
+
+
+def _scored(item: Item, judgement: Judgement) -> Iterator[tuple[str, Any]]:
+    yield "decision", judgement.decision
+    yield "condition", judgement.condition
+    yield "scored_by", judgement.scored_by
+    yield "flags", " ".join(judgement.flags)
+    if (value := judgement.value) is not None:
+        points = item.score(value)
+        yield "score", None if points is None else whole_if_whole(points)
+        yield "label", item.label(value)
+    if score := judgement.score:
+        yield "expected_score", score.expected
+        yield "confidence", score.confidence
+        if score.prediction_set is not None:
+            yield "prediction_set", "|".join(map(str, item.named(score.prediction_set)))

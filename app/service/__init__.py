@@ -1,0 +1,1 @@
+"""The use cases: score responses, review them, keep bundles current."""

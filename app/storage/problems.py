@@ -1,0 +1,27 @@
+"""One thing that keeps the database from being used: a code, its values, a sentence, and the way out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+UPGRADE = "scorelet db upgrade"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseProblem:
+    """`mend` says what to do, as a command or in words.  The sentence names no host, user, path or response."""
+
+    code: str
+    sentence: str
+    mend: str
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.sentence}: {self.mend}"
+
+
+class DatabaseUnusable(Exception):
+    """Raised where a command cannot do its work because of a Trouble."""
+
+    def __init__(self, trouble: DatabaseProblem) -> None:
+        super().__init__(str(trouble))
+        self.trouble = trouble

@@ -1,0 +1,60 @@
+"""What is at work in a thread when the service ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from threading import Event
+
+import pytest
+
+from app.concurrency.shutdown import to_its_end
+from tests.waiting import HANGS
+
+
+async def cancelled_once(begun: Event, working: Awaitable[object], then: Callable[[], object] = bool) -> None:
+    """Cancel it when it has begun; `then` follows while it ends."""
+    task = asyncio.ensure_future(working)
+    assert await asyncio.to_thread(begun.wait, HANGS)
+    task.cancel()
+    asyncio.get_running_loop().call_later(0.05, then)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_what_is_found_is_given_and_what_is_raised_is_raised() -> None:
+    assert asyncio.run(to_its_end(divmod, 7, 2)) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(to_its_end(divmod, 7, 0))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_task_that_is_cancelled_ends_after_its_thread(fails: bool, caplog: pytest.LogCaptureFixture) -> None:
+    begun, go_on, done = Event(), Event(), Event()
+
+    def work() -> None:
+        begun.set()
+        assert go_on.wait(HANGS)
+        done.set()
+        if fails:
+            raise ValueError
+
+    async def service() -> None:
+        await cancelled_once(begun, to_its_end(work, end=HANGS), go_on.set)
+        assert done.is_set()
+
+    asyncio.run(service())
+    assert caplog.text == ""
+
+
+def test_what_hangs_holds_up_no_end() -> None:
+    begun, go_on = Event(), Event()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(HANGS)
+
+    async def service() -> None:
+        await cancelled_once(begun, to_its_end(work, end=0.01))
+        assert not go_on.is_set()
+        go_on.set()
+
+    asyncio.run(service())

@@ -1,0 +1,141 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from app.scoring.bundle import METADATA, STUDENT
+from app.scoring.errors import BadBundle, ItemNotReady
+from app.scoring.registry import Registry
+from app.scoring.student import Student
+from app.scoring.student_cache import CachedStudent, StudentCache
+from tests.refusals import refused
+from tests.tiny import write_tiny_bundle
+
+ITEMS = ("heat-1", "heat-2", "heat-3")
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    return [write_tiny_bundle(tmp_path, item_id=item) for item in ITEMS]
+
+
+def shelved(folders: list[Path], students: int) -> tuple[StudentCache, list[CachedStudent]]:
+    """A shelf for so many students of this size, with all put on it in order."""
+    loaded = [Student.load(folder) for folder in folders]
+    shelf = StudentCache(students * max(own.bytes for own in loaded))
+    for folder, student in zip(folders, loaded, strict=True):
+        shelf.put(folder, student)
+    return shelf, [
+        CachedStudent(shelf, folder, own.metadata_sha256) for folder, own in zip(folders, loaded, strict=True)
+    ]
+
+
+def test_who_was_not_asked_for_longest_is_let_go_and_read_again(folders: list[Path]) -> None:
+    shelf, [first, second, third] = shelved(folders, students=2)
+    assert [own.at_hand for own in (first, second, third)] == [False, True, True]
+
+    kept = second.take()
+    assert second.take() is kept
+    assert shelf.read == 0
+    first.take()
+
+    assert [own.at_hand for own in (first, second, third)] == [True, True, False]
+    assert second.take() is kept
+    assert shelf.read == 1
+    assert len(shelf) == 2
+    assert shelf.bytes == first.take().bytes + kept.bytes
+
+
+def test_without_a_budget_all_are_kept(folders: list[Path]) -> None:
+    shelf = StudentCache()
+    for folder in folders:
+        shelf.put(folder, Student.load(folder))
+
+    assert len(shelf) == 3
+
+
+def test_one_is_kept_however_large(folders: list[Path]) -> None:
+    shelf = StudentCache(1)
+
+    shelf.put(folders[0], Student.load(folders[0]))
+
+    assert folders[0] in shelf
+
+
+def test_the_same_put_twice_counts_once(folders: list[Path]) -> None:
+    shelf, student = StudentCache(), Student.load(folders[0])
+
+    shelf.put(folders[0], student)
+    shelf.put(folders[0], student)
+
+    assert shelf.bytes == student.bytes
+
+
+def test_several_that_ask_for_one_read_it_once(folders: list[Path]) -> None:
+    shelf, [first, *_] = shelved(folders, students=1)
+    taken: list[Student] = []
+    together = threading.Barrier(4)
+
+    def take() -> None:
+        together.wait()
+        taken.append(first.take())
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(taken) == 4
+    assert len(set(map(id, taken))) == 1
+    assert shelf.read == 1
+
+
+def test_what_has_changed_since_it_was_checked_is_not_taken(folders: list[Path]) -> None:
+    _, [first, *_] = shelved(folders, students=1)
+    metadata = folders[0] / METADATA
+    metadata.write_bytes(metadata.read_bytes() + b" ")
+
+    with refused(BadBundle, "bundle_changed"):
+        first.take()
+
+
+def test_what_no_item_uses_any_more_is_let_go(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    registry = Registry.from_folder(tmp_path)
+    newer = write_tiny_bundle(tmp_path, version="20270101T000000Z-00000002")
+
+    registry.refresh(tmp_path)
+
+    assert len(registry.shelf) == 1
+    assert newer in registry.shelf
+
+
+@pytest.mark.usefixtures("folders")
+def test_an_item_scores_the_same_when_it_was_let_go(tmp_path: Path) -> None:
+    whole, small = Registry.from_folder(tmp_path), Registry.from_folder(tmp_path, budget=1)
+
+    for item in (*ITEMS, *ITEMS):
+        assert small.get(item).judge(["warm air"]) == whole.get(item).judge(["warm air"])
+    assert small.shelf.read == 2 * len(ITEMS)
+    assert len(small.shelf) == 1
+
+
+def test_an_item_that_was_withdrawn_is_refused_until_it_is_mended(tmp_path: Path, folders: list[Path]) -> None:
+    registry = Registry.from_folder(tmp_path, budget=1)
+    student = folders[0] / STUDENT
+    content = student.read_bytes()
+    student.write_bytes(b"broken")
+    with refused(BadBundle, "wrong_checksum", file=STUDENT) as caught:
+        registry.get("heat-1").judge(["warm air"])
+
+    live = registry.live["heat-1"]
+    registry.withdraw("heat-1", registry.live["heat-2"], caught.value)
+    assert registry.live["heat-1"] is live
+    registry.withdraw("heat-1", live, caught.value)
+
+    with refused(ItemNotReady, item_id="heat-1", cause="wrong_checksum"):
+        registry.get("heat-1")
+    student.write_bytes(content)
+    assert registry.refresh(tmp_path) == ["heat-1"]
+    assert registry.get("heat-1").judge(["warm air"])

@@ -1,0 +1,264 @@
+"""A running service takes up what is made live, and nothing that cannot be."""
+
+import asyncio
+import errno
+import shutil
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.scoring.bundle import STUDENT
+from app.scoring.errors import BadBundle
+from app.scoring.registry import Registry, load_item
+from app.scoring.release import ACTIVE, activate, read_active
+from app.service.bundle_watcher import reloading
+from tests.app.conftest import PATIENT, Locked, Serve, Sql
+from tests.refusals import log_lines, refused
+from tests.tiny import write_tiny_bundle
+from tests.tiny_teacher import fall_back, item_of, write_tiny_teacher
+from tests.waiting import HANGS, until
+
+OLD, NEW = "20260101T000000Z-00000001", "20260202T000000Z-00000002"
+
+
+def version(client: TestClient) -> str:
+    reply = client.post("/score", json={"item_id": "heat-1", "response": "warm air"})
+    assert reply.status_code == 200
+    return str(reply.json()["bundle_version"])
+
+
+@pytest.fixture
+def client(serve: Serve) -> TestClient:
+    return serve(reload_seconds=0.05)
+
+
+def test_a_new_version_goes_live_and_back_without_a_restart(client: TestClient, models: Path, sql: Sql) -> None:
+    assert version(client) == OLD
+
+    write_tiny_bundle(models, version=NEW)
+    until(lambda: version(client) == NEW)
+    activate(models / "heat-1", OLD, by="Ana", reason="worse")
+    until(lambda: version(client) == OLD)
+
+    seen = "SELECT version, by FROM seen_activations WHERE item_id = 'heat-1'"
+    until(lambda: (OLD, "Ana") in [(row["version"], row["by"]) for row in sql(seen)])
+    assert {row["version"] for row in sql(seen)} == {OLD, NEW}
+
+
+def test_a_new_item_and_a_removed_one(client: TestClient, models: Path) -> None:
+    write_tiny_bundle(models, "rain-9")
+    until(lambda: client.get("/items/rain-9").status_code == 200)
+
+    shutil.rmtree(models / "rain-9")
+    until(lambda: client.get("/items/rain-9").status_code == 404)
+    assert version(client) == OLD
+
+
+def test_a_bundle_that_is_still_being_copied_changes_nothing_until_it_is_whole(
+    client: TestClient, models: Path
+) -> None:
+    before = (models / "heat-1" / ACTIVE).read_bytes()
+    folder = write_tiny_bundle(models.parent / "elsewhere", version=NEW)
+    half = models / "heat-1" / NEW
+    shutil.copytree(folder, half)
+    whole = (half / STUDENT).read_bytes()
+    (half / STUDENT).write_bytes(whole[:100])
+    shutil.copy(folder.parent / ACTIVE, models / "heat-1" / ACTIVE)
+
+    until(lambda: client.get("/readyz").json()["not_taken_up"])
+    ready = client.get("/readyz")
+    assert (ready.status_code, version(client)) == (200, OLD)
+    assert STUDENT in ready.json()["not_taken_up"]["heat-1"]
+    with refused(BadBundle, "wrong_checksum", file=STUDENT):
+        load_item(models, "heat-1")
+    assert ready.json()["refused"] == {}
+
+    (half / STUDENT).write_bytes(whole)
+    until(lambda: version(client) == NEW)
+    assert client.get("/readyz").json()["not_taken_up"] == {}
+    assert (models / "heat-1" / ACTIVE).read_bytes() != before
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_folder_that_is_gone_or_empty_for_a_while_takes_nothing_away(
+    client: TestClient, models: Path, gone: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    elsewhere = models.rename(models.parent / "elsewhere")
+    if not gone:
+        models.mkdir()  # what is left of a disk that is not mounted
+    until(lambda: {"errno": errno.ENOENT} in log_lines(caplog, "folder_unreadable"))
+
+    assert version(client) == OLD
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()["refused"]) == (200, {})
+
+    if not gone:
+        models.rmdir()
+    elsewhere.rename(models)
+    write_tiny_bundle(models, version=NEW)
+    until(lambda: version(client) == NEW)
+
+
+def test_what_is_being_written_down_when_the_service_ends_is_written(models: Path) -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+    go = threading.Event()
+
+    def note() -> None:
+        begun.append(1)
+        if len(begun) == 2:  # the first is of the start
+            assert go.wait(HANGS)
+        ended.append(1)
+
+    async def service() -> None:
+        async with reloading(Registry.from_folder(models), models, 0.01, note, end=HANGS):
+            write_tiny_bundle(models, version=NEW)
+            await asyncio.to_thread(until, lambda: len(begun) == 2)
+            asyncio.get_running_loop().call_later(0.1, go.set)  # while the end waits for it
+        assert len(ended) == len(begun) == 2
+
+    asyncio.run(service())
+
+
+def test_what_cannot_be_written_down_does_not_end_the_looking(
+    serve: Serve, models: Path, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError("dictionary changed size during iteration")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.main._activations", failing)
+        client = serve(reload_seconds=0.05)
+        write_tiny_bundle(models, version=NEW)
+        until(lambda: version(client) == NEW)
+
+    until(lambda: sql("SELECT * FROM seen_activations WHERE item_id = 'heat-1'"))
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"version": "v9"}'])
+def test_a_broken_active_file_leaves_what_is_live(client: TestClient, models: Path, content: str) -> None:
+    kept = (models / "heat-1" / ACTIVE).read_text()
+    (models / "heat-1" / ACTIVE).write_text(content)
+
+    until(lambda: "heat-1" in client.get("/readyz").json()["not_taken_up"])
+    assert version(client) == OLD
+
+    (models / "heat-1" / ACTIVE).write_text(kept)
+    until(lambda: client.get("/readyz").json()["not_taken_up"] == {})
+
+
+def test_a_refused_item_is_taken_up_when_it_is_mended(serve: Serve, models: Path) -> None:
+    student = models / "heat-1" / OLD / STUDENT
+    whole = student.read_bytes()
+    student.write_bytes(b"broken")
+    client = serve(reload_seconds=0.05)
+    assert "heat-1" in client.get("/readyz").json()["refused"]
+
+    student.write_bytes(whole)
+
+    until(lambda: client.get("/readyz").json()["refused"] == {})
+    assert version(client) == OLD
+
+
+def test_zero_seconds_never_look(serve: Serve, models: Path) -> None:
+    client = serve(reload_seconds=0)
+
+    write_tiny_bundle(models, version=NEW)
+    time.sleep(0.3)
+
+    assert version(client) == OLD
+
+
+def test_what_has_not_changed_is_not_loaded_again(models: Path) -> None:
+    registry = Registry.from_folder(models)
+    before = dict(registry.live)
+
+    activate(models / "tides-4", read_active(models / "tides-4").version, by="Ana", reason="again")
+
+    assert registry.refresh(models) == ["tides-4"]
+    assert [name for name, item in registry.live.items() if item is not before[name]] == ["tides-4"]
+    assert registry.refresh(models) == []
+
+
+def test_a_teacher_that_is_mended_is_taken_up_and_is_in_memory_once(models: Path) -> None:
+    items = [item_of(models / name / OLD) for name in ("heat-1", "tides-4")]
+    member = write_tiny_teacher(models, items) / "member-1.onnx"
+    for item in items:
+        fall_back(models, item.item_id)
+    whole = member.read_bytes()
+    member.write_bytes(b"broken")
+    registry = Registry.from_folder(models)
+    assert set(registry.without_teacher) == {"heat-1", "tides-4"}
+    assert registry.refresh(models) == []
+
+    member.write_bytes(whole)
+
+    assert registry.refresh(models) == ["heat-1", "tides-4"]
+    assert registry.without_teacher == {}
+    fall_back(models, "heat-1", "shadow")
+    assert registry.refresh(models) == ["heat-1"]
+    seconds = [registry.live[name].second for name in ("heat-1", "tides-4")]
+    assert seconds[0] is not None
+    assert seconds[1] is not None
+    assert seconds[0]._teacher is seconds[1]._teacher
+
+
+def test_a_student_that_was_let_go_and_cannot_be_read_again_is_not_ready_until_it_can(
+    serve: Serve, models: Path
+) -> None:
+    for number in range(2, 4):
+        write_tiny_bundle(models, f"heat-{number}")
+    client = serve(reload_seconds=0.05, students_mib=1)  # one of them
+    student = models / "heat-1" / OLD / STUDENT
+    whole = student.read_bytes()
+
+    def asked(item_id: str) -> tuple[int, str | None]:
+        reply = client.post("/score", json={"item_id": item_id, "response": "warm air"})
+        return reply.status_code, reply.json().get("title")
+
+    for item_id in ("heat-1", "heat-2", "heat-3"):
+        assert asked(item_id) == (200, None)
+    student.write_bytes(b"broken")
+    until(lambda: asked("heat-1") == (503, "ItemNotReady"))
+    assert STUDENT in client.get("/readyz").json()["refused"]["heat-1"]
+    with refused(BadBundle, "wrong_checksum", file=STUDENT):
+        load_item(models, "heat-1")
+    batch = {"responses": [{"item_id": item, "response": "warm air"} for item in ("heat-1", "heat-2")]}
+    problem, prediction = client.post("/score/batch", json=batch).json()["results"]
+    assert (problem["title"], prediction["score"]) == ("ItemNotReady", 2)
+
+    student.write_bytes(whole)
+    until(lambda: asked("heat-1") == (200, None))
+    assert client.get("/readyz").json()["refused"] == {}
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"], indirect=True)
+def test_a_service_starts_while_its_database_takes_nothing_and_writes_down_later_what_is_live(
+    serve: Serve, locked: Locked, sql: Sql
+) -> None:
+    with locked("seen_activations"):
+        client = serve(reload_seconds=0.05, waits=replace(PATIENT, lock=0.05))
+
+    until(lambda: sql("SELECT * FROM seen_activations"))
+    assert version(client) == OLD
+
+
+def test_who_never_looks_again_tries_again_at_the_next_request(serve: Serve, models: Path) -> None:
+    for number in range(2, 4):
+        write_tiny_bundle(models, f"heat-{number}")
+    client = serve(reload_seconds=0, students_mib=1)
+    student = models / "heat-1" / OLD / STUDENT
+    whole = student.read_bytes()
+
+    def asked(item_id: str) -> int:
+        return int(client.post("/score", json={"item_id": item_id, "response": "warm air"}).status_code)
+
+    assert [asked(item_id) for item_id in ("heat-1", "heat-2")] == [200, 200]
+    student.write_bytes(b"broken")
+    assert asked("heat-1") == 503
+    student.write_bytes(whole)
+    assert asked("heat-1") == 200

@@ -1,0 +1,338 @@
+"""A version in the shadow of the live one: it scores, is logged, and changes nothing for anyone."""
+
+import re
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+from sqlalchemy import Engine, update
+from sqlalchemy.orm import Session
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
+
+from app.cli.console import WorkFailed
+from app.cli.main import cli
+from app.cli.shadow_comparison import Closeness, closeness, compare
+from app.scoring.bundle import METADATA
+from app.scoring.decision import Judgement, ShadowItem
+from app.scoring.item import Item
+from app.scoring.registry import Registry
+from app.scoring.release import ACTIVE, cast_shadow, read_active
+from app.service.prediction import Prediction, Submission
+from app.service.scorer import ScoringService
+from app.service.shadow_versions import ShadowVersions
+from app.settings import Settings
+from app.storage.ids import uuid7
+from app.storage.prediction_log import PredictionLog
+from app.storage.queries import shadowed
+from app.storage.tables import LoggedPrediction, ShadowVersion
+from tests.app.conftest import PATIENT, Serve, Sql
+from tests.programs import run
+from tests.refusals import check_golden
+from tests.tiny import write_tiny_bundle
+from tests.waiting import HANGS, until
+
+OLD, NEW, OTHER = "20260101T000000Z-00000001", "20260202T000000Z-00000002", "20260303T000000Z-00000003"
+VERSIONS = r"\d{8}T\d{6}Z-\d{8}"
+HALF = (2, 0.5, None)
+TEXTS = ["warm air", "warm air goes up", "heat", ""]
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """The newer version, of which nobody has decided anything, stands in the shadow."""
+    folder = tmp_path / "models"
+    write_tiny_bundle(folder)
+    before = (folder / "heat-1" / ACTIVE).read_text()
+    write_tiny_bundle(folder, version=NEW)
+    (folder / "heat-1" / ACTIVE).write_text(before)
+    cast_shadow(folder / "heat-1", NEW, by="Ana")
+    return folder
+
+
+def score(client: TestClient) -> list[str]:
+    batch = {"responses": [{"item_id": "heat-1", "response": text} for text in TEXTS]}
+    found = client.post("/score/batch", json=batch).json()["results"]
+    assert {own["bundle_version"] for own in found} == {OLD}
+    return [own["prediction_id"] for own in found]
+
+
+def rows(sql: Sql) -> list[dict[str, object]]:
+    return sql("SELECT * FROM shadow_versions ORDER BY prediction_id")
+
+
+def test_what_is_scored_is_scored_in_the_shadow_too_and_compared(
+    serve: Serve, models: Path, sql: Sql, engine: Engine
+) -> None:
+    client = serve()
+
+    ids = score(client)
+    until(lambda: len(rows(sql)) == len(TEXTS))
+    for prediction_id, mark in zip(ids[:2], (2, 0), strict=True):
+        client.post(f"/predictions/{prediction_id}/review", json={"score": mark, "reviewer": "Ana"})
+
+    written = {row["prediction_id"]: row for row in rows(sql)}
+    assert [written[own]["score"] for own in ids] == [2, 3, 1, None]
+    assert [written[own]["decision"] for own in ids] == ["auto", "auto", "auto", "not_scorable"]
+    assert {row["version"] for row in written.values()} == {NEW}
+    live = Registry.from_folder(models).live["heat-1"].bundle
+    with Session(engine) as session:
+        found = compare(session, live, NEW)
+        nothing = compare(session, live.model_copy(update={"version": NEW}), OLD)
+    assert (found.n, found.between.n, found.between.same) == (4, 3, 1)
+    assert (found.shadow_with_people.n, found.shadow_with_people.same) == (2, 0.5)
+    assert found.shadow_with_people.distance == pytest.approx(1.5)
+    assert (found.live_stands, found.shadow_stands) == (0.75, 0.75)
+    assert (nothing.n, nothing.between, nothing.live_stands) == (0, Closeness(0), None)
+
+
+def test_the_shadow_reads_the_text_without_its_mark_up_too(serve: Serve, sql: Sql) -> None:
+    batch = {"responses": [{"item_id": "heat-1", "response": text} for text in ("<p>warm</p>", "&nbsp;", "warm")]}
+
+    ids = [own["prediction_id"] for own in serve().post("/score/batch", json=batch).json()["results"]]
+    until(lambda: len(rows(sql)) == len(ids))
+
+    written = {row["prediction_id"]: row for row in rows(sql)}
+    assert [written[own]["score"] for own in ids] == [1, None, 1]
+
+
+def test_a_shadow_whose_item_has_another_format_reads_as_it_will_when_it_is_live(
+    serve: Serve, models: Path, sql: Sql
+) -> None:
+    as_text = {"scale": "points", "max_score": 3, "format": "text"}
+    before = (models / "heat-1" / ACTIVE).read_text()
+    write_tiny_bundle(models, version=OTHER, item=as_text)
+    (models / "heat-1" / ACTIVE).write_text(before)
+    cast_shadow(models / "heat-1", OTHER, by="Ana")
+    row = {"item_id": "heat-1", "response": "<p>warm</p>"}
+
+    batch = {"responses": [row, row | {"format": "html"}, {"item_id": "heat-1", "response": "<p>" * 10_000}]}
+    results = serve().post("/score/batch", json=batch).json()["results"]
+    until(lambda: len(rows(sql)) == 2)  # the third is too long as text, and has no shadow
+
+    written = {row["prediction_id"]: row["score"] for row in rows(sql)}
+    assert [own["score"] for own in results] == [1, 1, None]
+    assert [written.get(own["prediction_id"]) for own in results] == [3, 1, None]
+
+
+def test_compared_is_what_the_live_version_scored_with_this_one_in_its_shadow(engine: Engine) -> None:
+    """A version has been in several shadows, and others in the shadow of one."""
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    with Session(engine) as session:
+        for live, shadow, points in [(OLD, NEW, 1), (OLD, OTHER, 2), (OTHER, NEW, 3)]:
+            row = LoggedPrediction(
+                prediction_id=uuid7(), created_at=at, item_id="heat-1", bundle_version=live, scored_by="student",
+                decision="auto", flags=[], score=0,
+            )  # fmt: skip
+            beside = ShadowVersion(
+                prediction_id=row.prediction_id, version=shadow, created_at=at, decision="auto", score=points
+            )
+            session.add(row)
+            session.flush()
+            session.add(beside)
+
+        found = [shadowed(session, "heat-1", *pair) for pair in [(OLD, NEW), (OLD, OTHER), (OTHER, NEW), (NEW, OLD)]]
+
+    assert [[own.shadow for own in rows] for rows in found] == [[(1, None)], [(2, None)], [(3, None)], []]
+
+
+def test_students_are_compared_though_a_teacher_scored_or_nothing_may_stand(
+    serve: Serve, models: Path, sql: Sql, engine: Engine
+) -> None:
+    ids = score(serve())
+    until(lambda: len(rows(sql)) == len(TEXTS))
+    first = {"score": 2, "label": None, "expected_score": 2, "confidence": 0.01}
+    changes: list[dict[str, object]] = [
+        {"scored_by": "teacher", "score": 0, "confidence": 1, "first_score": first},
+        {"decision": "review"},  # as in mode suggest
+        {"flags": ["disordered"]},
+    ]
+    with engine.begin() as connection:
+        for prediction_id, change in zip(ids, changes, strict=False):
+            one = update(LoggedPrediction).where(LoggedPrediction.prediction_id == prediction_id)
+            connection.execute(one.values(change))
+    live = Registry.from_folder(models).live["heat-1"].bundle
+
+    with Session(engine) as session:
+        found = compare(session, live, NEW)
+        unsure = compare(session, live.model_copy(update={"threshold": None}), NEW)
+
+    assert (found.between.n, found.between.same) == (3, 1)  # the teacher's 0 is not the student's 2
+    assert (found.live_stands, found.shadow_stands) == (0.25, 0.75)
+    assert unsure.live_stands == 0
+
+
+def test_the_program_shows_the_comparison(serve: Serve, models: Path, sql: Sql, database_url: str) -> None:
+    score(serve())
+    until(lambda: len(rows(sql)) == len(TEXTS))
+
+    shown = run("scorelet", "bundle", "compare", "heat-1", "--models", models, SCORELET_DATABASE_URL=database_url)
+
+    assert shown.returncode == 0, shown.stderr
+    check_golden("cli/bundle_compare.txt", shown.stdout)
+
+
+def refusal(*arguments: object) -> WorkFailed:
+    done = CliRunner().invoke(cli, ["bundle", *map(str, arguments)])
+    assert isinstance(done.exception, WorkFailed)
+    return done.exception
+
+
+def test_a_shadow_is_cast_and_taken_away_and_the_decision_stays(models: Path) -> None:
+    folder = models / "heat-1"
+    before = read_active(folder)
+    options = ("--by", "Ben", "--models", models)
+
+    gone = run("scorelet", "bundle", "shadow", "heat-1", "--off", *options)
+    assert re.findall(VERSIONS, gone.stdout) == [OLD]
+    assert read_active(folder) == before.model_copy(update={"shadow": None})
+    assert refusal("compare", "heat-1", "--models", models).code == "no_shadow"
+
+    cast = run("scorelet", "bundle", "shadow", "heat-1", *options)
+    assert re.findall(VERSIONS, cast.stdout) == [OLD, NEW]
+    after = read_active(folder)
+    assert after.shadow is not None
+    assert (after.shadow.by, after.by, after.at) == ("Ben", before.by, before.at)
+
+    assert refusal("shadow", "heat-1", OLD, *options).code == "shadow_is_live"
+
+
+def test_a_shadow_that_is_broken_does_not_stop_its_item(serve: Serve, models: Path, sql: Sql) -> None:
+    metadata = models / "heat-1" / NEW / METADATA
+    metadata.write_bytes(metadata.read_bytes() + b" ")
+    client = serve()
+
+    score(client)
+
+    live = Registry.from_folder(models).live["heat-1"]
+    assert live.shadow is None
+    assert live.without_shadow is not None
+    assert live.without_shadow.code == "bundle_changed"
+    assert rows(sql) == []
+
+
+@pytest.mark.parametrize(
+    ("scale", "pairs", "found"),
+    [
+        ({"scale": "points", "max_score": 3}, [((2.0, None), (3.0, None)), ((None, None), (1.0, None))], (1, 0, 1)),
+        ({"scale": "nominal", "labels": ("a", "b")}, [((None, "a"), (None, "a")), ((None, "a"), (None, "b"))], HALF),
+        ({"scale": "ordinal", "labels": ("a", "b")}, [((0.0, "a"), (1.0, "b"))], (1, 0, 1)),
+        ({"scale": "continuous", "min_score": 0, "max_score": 1}, [((0.5, None), (0.55, None))], (1, 1, 0.05)),
+    ],
+)  # fmt: skip
+def test_closeness_on_every_scale(scale: dict[str, object], pairs: list, found: tuple) -> None:  # type: ignore[type-arg]
+    item = Item.model_validate({"item_id": "i", "prompt": "?"} | scale)
+
+    own = closeness(item, pairs)
+
+    assert (own.n, own.same) == found[:2]
+    assert own.distance == (found[2] if found[2] is None else pytest.approx(found[2]))
+
+
+class Held(ShadowItem):
+    """Judges when it is let go."""
+
+    def __init__(self, other: ShadowItem) -> None:
+        super().__init__(other.bundle, other.source)
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def judge(self, responses: list[str]) -> list[Judgement]:
+        self.begun.set()
+        assert self.go.wait(HANGS)
+        return super().judge(responses)
+
+
+@pytest.fixture
+def registry(models: Path) -> Registry:
+    return Registry.from_folder(models)
+
+
+@pytest.fixture
+def scorer(registry: Registry, engine: Engine) -> ScoringService:
+    return ScoringService(registry, PredictionLog(engine), engine, Settings(), waits=PATIENT)
+
+
+async def score_with(scorer: ScoringService, texts: Sequence[str] = TEXTS) -> list[str]:
+    results = await scorer.score([Submission("heat-1", text) for text in texts], None)
+    return [own.prediction_id for own in results if isinstance(own, Prediction)]
+
+
+def test_what_waits_in_the_shadow_is_written_before_the_service_ends(scorer: ScoringService, sql: Sql) -> None:
+    async def run() -> list[str]:
+        ids = await score_with(scorer)
+        await scorer.shadows.aclose()
+        return ids
+
+    ids = anyio.run(run)
+
+    assert [row["prediction_id"] for row in rows(sql)] == sorted(ids)
+
+
+def test_what_is_beyond_the_most_that_may_wait_is_not_scored_in_the_shadow(
+    scorer: ScoringService, engine: Engine, sql: Sql
+) -> None:
+    scorer.shadows = ShadowVersions(engine, end=HANGS, most_waiting=3)
+
+    async def run() -> list[str]:
+        ids = []
+        for _ in range(2):  # the second time there is room again
+            ids += (await score_with(scorer))[:3]
+            await scorer.shadows.aclose()
+        return ids
+
+    ids = anyio.run(run)
+
+    assert [row["prediction_id"] for row in rows(sql)] == sorted(ids)
+
+
+def test_a_shadow_at_work_holds_up_no_end_and_what_had_not_begun_is_not_done(
+    registry: Registry, scorer: ScoringService, engine: Engine, sql: Sql
+) -> None:
+    scorer.shadows = ShadowVersions(engine, end=0.01)
+    live = registry.live["heat-1"]
+    assert live.shadow is not None
+    live.shadow = held = Held(live.shadow)
+
+    async def run() -> list[str]:
+        first = await score_with(scorer, TEXTS[:1])
+        await anyio.to_thread.run_sync(held.begun.wait, HANGS)
+        await score_with(scorer, TEXTS[1:])
+        await scorer.shadows.aclose()  # the shadow is at work still
+        assert not held.go.is_set()
+        held.go.set()
+        await anyio.to_thread.run_sync(until, lambda: "shadows" not in {own.name for own in threading.enumerate()})
+        return first
+
+    first = anyio.run(run)
+
+    assert [row["prediction_id"] for row in rows(sql)] == first
+
+
+def test_a_shadow_that_arrives_late_is_taken_up_and_named_until_then(serve: Serve, models: Path, sql: Sql) -> None:
+    metadata = models / "heat-1" / NEW / METADATA
+    whole = metadata.read_bytes()
+    metadata.unlink()
+    client = serve(reload_seconds=0.05)
+    live = Registry.from_folder(models).live["heat-1"]
+
+    assert client.get("/readyz").json()["without_shadow"] == {"heat-1": str(live.without_shadow)}
+    metadata.write_bytes(whole)
+
+    until(lambda: client.get("/readyz").json()["without_shadow"] == {})
+    score(client)
+    until(lambda: len(rows(sql)) == len(TEXTS))
+
+
+def test_who_put_what_in_the_shadow_is_written_down(serve: Serve, models: Path, sql: Sql) -> None:
+    serve(reload_seconds=0.05)
+    seen = "SELECT version, shadow, shadow_by FROM seen_activations WHERE item_id = 'heat-1' ORDER BY id"
+    until(lambda: sql(seen))
+
+    cast_shadow(models / "heat-1", None, by="Ben")
+
+    until(lambda: len(sql(seen)) == 2)
+    assert [tuple(row.values()) for row in sql(seen)] == [(OLD, NEW, "Ana"), (OLD, None, None)]

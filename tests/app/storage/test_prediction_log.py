@@ -1,0 +1,349 @@
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from threading import Event
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from app.concurrency.time_limits import DEFAULT_LIMITS
+from app.storage.attempts import LogRow
+from app.storage.ids import uuid7
+from app.storage.prediction_log import TROUBLE, AlreadyClaimed, Claim, PredictionLog
+from app.storage.tables import LoggedPrediction
+from app.storage.timeouts import DatabaseSilent
+from tests.app.conftest import Locked, Logged, Sql
+from tests.waiting import HANGS, Clock, until
+
+
+@pytest.fixture
+def log(engine: Engine) -> PredictionLog:
+    return PredictionLog(engine)
+
+
+def row(prediction_id: str | None = None) -> LogRow:
+    return dict.fromkeys(LoggedPrediction.__table__.columns.keys()) | {
+        "prediction_id": prediction_id or uuid7(),
+        "created_at": datetime.now(UTC),
+        "item_id": "heat-1",
+        "bundle_version": "20260101T000000Z-00000001",
+        "scored_by": "student",
+        "score": 2,
+        "max_score": 3,
+        "probabilities": [0.1, 0.2, 0.7],
+        "decision": "auto",
+        "flags": [],
+        "response": "warm air",
+        "response_format": "text",
+    }
+
+
+def claim(caller: str = "open", body_sha256: str = "0" * 64) -> Claim:
+    return Claim(caller, "quiz-7/attempt-2", body_sha256, lambda rows: [{"score": own["score"]} for own in rows])
+
+
+def test_what_is_recorded_is_committed_when_the_call_returns(log: PredictionLog, logged: Logged, sql: Sql) -> None:
+    anyio.run(log.record, [row(), row(), row()], claim())
+
+    assert [each.probabilities for each in logged()] == [[0.1, 0.2, 0.7]] * 3
+    assert sql("SELECT caller, idempotency_key FROM idempotency_claims") == [
+        {"caller": "open", "idempotency_key": "quiz-7/attempt-2"}
+    ]
+
+
+def statements(engine: Engine, log: PredictionLog, rows: list[LogRow]) -> list[str]:
+    """All that is asked of the database to write the rows."""
+    made: list[str] = []
+
+    def note(*executed: Any) -> None:
+        made.append(executed[2])
+
+    event.listen(engine, "before_cursor_execute", note)
+    anyio.run(log.record, rows)
+    event.remove(engine, "before_cursor_execute", note)
+    return [statement.split()[0] for statement in made]
+
+
+def test_only_a_call_that_names_an_attempt_pays_for_it(engine: Engine, log: PredictionLog) -> None:
+    statements(engine, log, [row()])  # the first opens a connection
+
+    assert statements(engine, log, [row(), row()]) == ["INSERT"]
+    named = [row() | {"attempt_id": f"quiz-{n}", "item_id": f"heat-{n % 9}"} for n in range(400)]
+    assert statements(engine, log, named) == ["SELECT", "INSERT"]
+
+
+def test_an_attempt_is_found_by_its_index(engine: Engine, log: PredictionLog) -> None:
+    anyio.run(log.record, [row() | {"attempt_id": f"quiz-{n}"} for n in range(400)])
+    asked: list[tuple[str, Any]] = []
+
+    def note(*executed: Any) -> None:
+        asked.append((executed[2], executed[3]))
+
+    event.listen(engine, "before_cursor_execute", note)
+    anyio.run(log.record, [row() | {"attempt_id": "quiz-7"}])
+    event.remove(engine, "before_cursor_execute", note)
+
+    [(statement, parameters)] = [own for own in asked if own[0].startswith("SELECT")]
+    with engine.connect() as connection:
+        plan = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+        if engine.dialect.name != "sqlite":
+            connection.exec_driver_sql("SET enable_seqscan = off")  # of a few rows it reads all
+            connection.exec_driver_sql("ANALYZE predictions")
+        found = str(connection.exec_driver_sql(f"{plan} {statement}", parameters).all())
+    assert "ix_predictions_attempt_id_item_id_key_id" in found
+    assert "SCAN human_marks" not in found
+
+
+def test_nothing_to_record_is_no_error(log: PredictionLog, logged: Logged) -> None:
+    anyio.run(log.record, [])
+
+    assert logged() == []
+
+
+def test_rows_are_committed_together_or_not_at_all(log: PredictionLog, logged: Logged, sql: Sql) -> None:
+    twice = uuid7()
+    anyio.run(log.record, [row(twice)])
+
+    with pytest.raises(SQLAlchemyError):
+        anyio.run(log.record, [row(), row(), row(twice)], claim())
+
+    assert [each.prediction_id for each in logged()] == [twice]
+    assert sql("SELECT * FROM idempotency_claims") == []
+
+
+@pytest.mark.parametrize("second", [claim(), claim(body_sha256="1" * 64)])  # the key alone is what is taken
+def test_a_taken_claim_writes_nothing(log: PredictionLog, logged: Logged, second: Claim) -> None:
+    first = row()
+    anyio.run(log.record, [first], claim())
+
+    with pytest.raises(AlreadyClaimed):
+        anyio.run(log.record, [row(), row()], second)
+
+    assert len(logged()) == 1
+
+
+def test_another_callers_claim_is_another(log: PredictionLog, logged: Logged) -> None:
+    anyio.run(log.record, [row()], claim("open"))
+    anyio.run(log.record, [row()], claim("another"))
+
+    assert len(logged()) == 2
+
+
+def test_of_many_at_once_one_takes_the_claim(log: PredictionLog, logged: Logged, sql: Sql) -> None:
+    def record(_: int) -> bool:
+        try:
+            anyio.run(log.record, [row()], claim())
+        except AlreadyClaimed:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        taken = list(pool.map(record, range(16)))
+
+    assert sum(taken) == 1
+    assert len(logged()) == 1
+    assert sql("SELECT count(*) AS claims FROM idempotency_claims") == [{"claims": 1}]
+
+
+def test_many_writers_at_once_lose_nothing(log: PredictionLog, logged: Logged) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda _: anyio.run(log.record, [row(), row()]), range(40)))
+
+    assert len(logged()) == 80
+
+
+def test_a_failing_database_is_an_error(log: PredictionLog, sql: Sql) -> None:
+    sql("ALTER TABLE predictions RENAME TO gone")
+
+    with pytest.raises(SQLAlchemyError):
+        anyio.run(log.record, [row()])
+
+
+def test_calls_that_arrive_together_are_one_transaction(engine: Engine, log: PredictionLog, logged: Logged) -> None:
+    commits: list[object] = []
+    event.listen(engine, "commit", commits.append)
+
+    async def many() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(60):
+                group.start_soon(log.record, [row()])
+
+    anyio.run(many)
+
+    assert len(logged()) == 60
+    assert len(commits) < 30
+
+
+def test_one_bad_call_does_not_sink_those_it_shares_a_transaction_with(log: PredictionLog, logged: Logged) -> None:
+    twice = uuid7()
+    anyio.run(log.record, [row(twice)])
+    failed: list[str] = []
+
+    async def one(prediction_id: str) -> None:
+        try:
+            await log.record([row(prediction_id)])
+        except SQLAlchemyError:
+            failed.append(prediction_id)
+
+    async def many() -> None:
+        async with anyio.create_task_group() as group:
+            for number in range(40):
+                group.start_soon(one, twice if number % 10 == 5 else uuid7())
+
+    anyio.run(many)
+
+    assert failed == [twice] * 4
+    assert len(logged()) == 37
+
+
+def test_of_equal_claims_that_arrive_together_one_is_taken(log: PredictionLog, logged: Logged) -> None:
+    refused: list[int] = []
+
+    async def one(number: int) -> None:
+        try:
+            await log.record([row()], claim())
+        except AlreadyClaimed:
+            refused.append(number)
+
+    async def many() -> None:
+        async with anyio.create_task_group() as group:
+            for number in range(20):
+                group.start_soon(one, number)
+
+    anyio.run(many)
+
+    assert len(refused) == 19
+    assert len(logged()) == 1
+
+
+def test_claims_of_one_transaction_are_made_in_one_order_however_they_came(engine: Engine, log: PredictionLog) -> None:
+    """By caller and key: of two writers that make the same ones, each would else wait for the other."""
+    came = [("b", "quiz-2"), ("b", "quiz-1"), ("a", "quiz-2"), ("a", "quiz-1")]
+    made: list[tuple[str, str]] = []
+    at_work, all_came = Event(), Event()
+
+    def hold(_: object) -> None:
+        at_work.set()
+        all_came.wait(HANGS)
+
+    def note(*executed: Any) -> None:
+        _, _, statement, _, context, _ = executed
+        if "INTO idempotency_claims" in statement:
+            [values] = context.compiled_parameters
+            made.append((values["caller"], values["idempotency_key"]))
+
+    event.listen(engine, "begin", hold)
+    event.listen(engine, "before_cursor_execute", note)
+
+    async def many() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(log.record, [row()])
+            await anyio.to_thread.run_sync(at_work.wait, HANGS)
+            for caller, key in came:
+                group.start_soon(log.record, [row()], Claim(caller, key, "0" * 64, lambda _: []))
+            while log.waiting < len(came):
+                await anyio.sleep(0.001)
+            all_came.set()
+
+    anyio.run(many)
+
+    assert made == sorted(came)
+
+
+def test_a_cancelled_call_leaves_the_others_alone(log: PredictionLog, logged: Logged) -> None:
+    async def many() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(log.record, [row()])
+            with anyio.move_on_after(0):
+                await log.record([row()])
+
+    anyio.run(many)
+
+    assert 20 <= len(logged()) <= 21
+
+
+def test_closing_commits_what_was_put_in_and_a_later_call_begins_anew(log: PredictionLog, logged: Logged) -> None:
+    async def run() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(log.record, [row()])
+            await anyio.sleep(0)
+            await log.aclose()
+        await log.record([row()])
+        await log.aclose()
+        await log.aclose()
+
+    anyio.run(run)
+
+    assert len(logged()) == 2
+
+
+@pytest.mark.parametrize("kind", TROUBLE)
+def test_the_databases_own_trouble_is_met_once_for_all_who_wait(
+    engine: Engine, log: PredictionLog, logged: Logged, kind: type[SQLAlchemyError]
+) -> None:
+    met: list[SQLAlchemyError] = []
+    told: list[SQLAlchemyError] = []
+    asked: list[LogRow] = []
+
+    def fail(_: object) -> None:
+        until(lambda: len(asked) == 40)  # the others come meanwhile
+        met.append(kind("INSERT", {}, Exception()) if issubclass(kind, DBAPIError) else kind())
+        raise met[-1]
+
+    event.listen(engine, "begin", fail)
+
+    async def one() -> None:
+        asked.append(row())
+        with suppress(*TROUBLE):
+            await log.record(asked[-1:])
+            return
+        told.append(met[-1])
+
+    async def many() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(40):
+                group.start_soon(one)
+
+    anyio.run(many)
+
+    assert len(told) == 40
+    assert len(met) < 10
+    assert logged() == []
+
+
+def test_who_waits_for_a_silent_database_is_told_and_what_had_not_begun_is_not_done(
+    engine: Engine, logged: Logged, locked: Locked
+) -> None:
+    log = PredictionLog(engine, waits=replace(DEFAULT_LIMITS, end=HANGS))
+    writing = Event()
+    event.listen(engine, "before_cursor_execute", lambda *_: writing.set())
+    began, waits = row(), row()
+    silent: list[str] = []
+
+    async def one(own: LogRow) -> None:
+        try:
+            await log.record([own])
+        except DatabaseSilent:
+            silent.append(own["prediction_id"])
+
+    async def both() -> None:
+        clock = Clock()
+        with locked("predictions"):
+            async with anyio.create_task_group() as group:
+                group.start_soon(one, began)
+                await anyio.to_thread.run_sync(writing.wait, HANGS)
+                group.start_soon(one, waits)
+                await anyio.to_thread.run_sync(until, lambda: log.waiting == 1)
+                await clock.put_forward(DEFAULT_LIMITS.database)
+        await log.aclose()
+
+    anyio.run(both)
+
+    assert silent == [began["prediction_id"], waits["prediction_id"]]
+    assert [own.prediction_id for own in logged()] == [began["prediction_id"]]

@@ -1,0 +1,186 @@
+"""A folder of small files, one a dialect of what schools send: each is read to the same rows by one command."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from app.scoring.files.options import ReadOptions
+from tests.programs import run
+from tests.tiny import write_tiny_bundle
+from tests.training.inside import call
+from tests.workbooks import write_workbook
+from training.data import read_data
+
+ITEMS = """
+- item_id: 12
+  prompt: How warm is it?
+  scale: continuous
+  min_score: -1
+  max_score: 6
+- {item_id: heat-2, prompt: "Is air heavy?", scale: ordinal, labels: [no, yes]}
+"""
+HEAD = ["item_id", "response", "score", "label", "score_1", "score_2", "learner_id", "group_country"]
+ROWS = [
+    ["12", "warm; air, it rises", "2.5", "", "2", "3", "Ana@x", "DE"],
+    ["heat-2", 'he said "no"\nand left', "", "yes", "", "", "7", ""],
+    ["12", "NA", "1.125", "", "", "", "8", "FR"],
+]
+EXPECTED = [
+    ("12", "warm; air, it rises", 2.5, (2, 3), "ana@x", (("country", "DE"),)),
+    ("heat-2", 'he said "no"\nand left', 1, None, "7", ()),
+    ("12", "NA", 1.125, None, "8", (("country", "FR"),)),
+]
+
+
+def changed(rows: Sequence[Sequence[str]], **columns: Callable[[str], str]) -> list[list[str]]:
+    return [[columns.get(name, str)(cell) for name, cell in zip(HEAD, row, strict=True)] for row in rows]
+
+
+def text(rows: Sequence[Sequence[object]], head: Sequence[str] = HEAD, delimiter: str = ",", end: str = "\r\n") -> str:
+    written = io.StringIO()
+    csv.writer(written, delimiter=delimiter, lineterminator=end).writerows([head, *rows])
+    return written.getvalue()
+
+
+def comma(cell: str) -> str:
+    return cell.replace(".", ",")
+
+
+def spaced(rows: Sequence[Sequence[str]]) -> str:
+    cells = [[f'"{cell}"'.replace('he said "no"', 'he said ""no""') for cell in row] for row in [HEAD, *rows]]
+    return "".join(f"{', '.join(row)}\n" for row in cells)
+
+
+def objects(**more: object) -> list[dict[str, object]]:
+    """The rows as a program writes them: numbers as numbers, and nothing for what is missing."""
+    made = []
+    for row in ROWS:
+        fields: dict[str, object] = dict(zip(HEAD, row, strict=True)) | more
+        fields |= {name: float(str(fields[name])) for name in HEAD if name.startswith("score") and fields[name]}
+        made.append({name: value for name, value in fields.items() if value != "" or name == "response"})
+    return made
+
+
+def workbook(path: Path) -> Path:
+    rows = [[float(cell) if _is_number(cell) else cell for cell in row] for row in ROWS]
+    return write_workbook(path, [HEAD, *rows], first_row=2)
+
+
+def data_frame(path: Path) -> Path:
+    cells = [[None if cell == "" else cell for cell in column] for column in zip(*ROWS, strict=True)]
+    columns = dict(zip(HEAD, cells, strict=True))
+    numbers = ("score", "score_1", "score_2")
+    typed = {
+        name: [None if cell is None else float(cell) for cell in cells] if name in numbers else cells
+        for name, cells in columns.items()
+    }
+    parquet.write_table(pa.table(typed), path)
+    return path
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(".", "").isdigit()
+
+
+COMMAS = changed(ROWS, score=comma, score_1=comma, score_2=comma)
+NOTHING = {"score": "NaN", "score_1": "NA", "score_2": "#N/A", "group_country": "null"}
+MISSING = changed(ROWS, **{name: lambda cell, word=word: cell or word for name, word in NOTHING.items()})
+TWICE = [*HEAD, "Points", "Points"]
+TEXTS = {
+    "excel.csv": ("﻿" + text(ROWS), ()),
+    "excel-german.csv": (text(COMMAS, delimiter=";"), ()),
+    "excel-upper-case.CSV": (text(ROWS), ()),
+    "excel-sep-line.csv": ("sep=;\r\n" + text(COMMAS, delimiter=";"), ()),
+    "excel-empty-columns.csv": (text([[*row, "", ""] for row in ROWS], [*HEAD, "", ""]), ()),
+    "excel-empty-rows.csv": (text([*ROWS, [""] * len(HEAD), [""] * len(HEAD)]), ()),
+    "excel-unicode-text.tsv": (text(ROWS, delimiter="\t"), ()),
+    "tabs.csv": (text(COMMAS, delimiter="\t"), ()),
+    "tabs.tsv": (text(ROWS, delimiter="\t", end="\n"), ()),
+    "canvas-equal-names.csv": (text([[*row, "1", "2"] for row in ROWS], TWICE), ()),
+    "spaces-after-commas.csv": (spaced(ROWS), ()),
+    "pandas-index.csv": (text([[str(n), *row] for n, row in enumerate(ROWS)], ["", *HEAD], end="\n"), ()),
+    "pandas-missing.csv": (text(MISSING, end="\n"), ()),
+    "r-quoted.csv": (text(changed(ROWS, learner_id=lambda cell: f" {cell.upper()} ")), ()),
+    "labels-in-capitals.csv": (text(changed(ROWS, label=str.upper)), ()),
+    "told-decimal-comma.csv": (text(COMMAS), ("--decimal", ",")),
+    "told-delimiter.csv": (text(ROWS, delimiter="|"), ("--delimiter", "|")),
+    "lines.jsonl": ("".join(json.dumps(row) + "\n" for row in objects()), ()),
+    "list.json": (json.dumps(objects(), indent=1), ()),
+    "moodle.json": (json.dumps([objects(lastname="Li")]), ()),
+}  # fmt: skip
+
+
+def written(name: str, path: Path) -> tuple[str, ...]:
+    """Write the dialect to a file; return the options that it needs."""
+    if path.suffix == ".xlsx":
+        workbook(path)
+    elif path.suffix == ".parquet":
+        data_frame(path)
+    else:
+        encoding = "utf-16" if name == "excel-unicode-text.tsv" else "utf-8"
+        path.write_bytes(TEXTS[name][0].encode(encoding))
+        return TEXTS[name][1]
+    return ()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "items.yaml").write_text(ITEMS)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", [*TEXTS, "workbook.xlsx", "data-frame.parquet"])
+def test_every_dialect_is_read_to_the_same_rows(folder: Path, name: str) -> None:
+    options = written(name, folder / f"train{Path(name).suffix}")
+
+    done = call("check", "--data", folder, "--json", folder / "found.json", *options)
+
+    assert done.code == 0, done.stderr
+    of_grades, of_labels = json.loads((folder / "found.json").read_text())
+    assert (of_grades["train"], of_grades["learners"], of_grades["blank"]) == (2, 2, 0)
+    assert of_grades["distribution"] == {"-1-0.75": 0, "0.75-2.5": 1, "2.5-4.25": 1, "4.25-6": 0}
+    assert (of_labels["train"], of_labels["distribution"]) == (1, {"no": 0, "yes": 1})
+    told = dict(zip(options[::2], options[1::2], strict=True))
+    read = read_data(folder, ReadOptions(told.get("--delimiter"), told.get("--decimal")))  # type: ignore[arg-type]
+    assert [(r.item_id, r.text, r.value, r.raters, r.learner_id, r.groups) for r in read.train] == EXPECTED
+
+
+@pytest.mark.parametrize("name", [*TEXTS, "workbook.xlsx", "data-frame.parquet"])
+def test_every_dialect_is_scored_alike(folder: Path, name: str) -> None:
+    """Of two rows that differ in their line end too, so that no text is lost on the way."""
+    write_tiny_bundle(folder / "models", "12", item={"scale": "continuous", "min_score": -1, "max_score": 6})
+    write_tiny_bundle(folder / "models", "heat-2", item={"scale": "ordinal", "labels": ["no", "yes"]})
+    file = folder / name
+    options = [option for option in written(name, file) if "decimal" not in option and option != ","]
+
+    done = run("scorelet", "score", file, "--out", folder / "scored.csv", "--models", folder / "models", *options)
+
+    assert done.returncode == 0, done.stderr
+    with (folder / "scored.csv").open(newline="") as scored:
+        rows = [(row["item_id"], row["response"]) for row in csv.DictReader(scored)]
+    assert rows == [(item_id, response) for item_id, response, *_ in EXPECTED]
+
+
+@pytest.mark.parametrize(
+    ("name", "notes"),
+    [
+        ("excel.csv", 0),
+        ("excel-german.csv", 2),  # the delimiter and the decimal comma
+        ("excel-unicode-text.tsv", 0),
+        ("tabs.csv", 2),
+        ("told-decimal-comma.csv", 0),
+        ("lines.jsonl", 0),
+    ],
+)
+def test_what_was_found_out_is_said(folder: Path, name: str, notes: int) -> None:
+    options = written(name, folder / f"train{Path(name).suffix}")
+
+    done = call("check", "--data", folder, *options)
+
+    assert done.stderr.count("scorelet-train: train.") == notes

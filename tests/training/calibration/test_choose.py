@@ -1,0 +1,280 @@
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from app.scoring.agreement import equal_scores
+from app.scoring.bundle import Calibration, Head, Interval
+from app.scoring.decoding import Outputs, decode, softmax
+from app.scoring.evidence import expected_calibration_error
+from app.scoring.item import Item
+from tests.training.example_rows import GRADES, ITEM, LABELS, item_data
+from training.calibration.choose import Unfitted, choose_heads, group_threshold
+from training.calibration.confidence import ENOUGH, choose_confidence, choose_interval, choose_set, choose_temperature
+from training.calibration.cuts_and_target import choose_cuts
+from training.calibration.threshold import choose_threshold
+from training.common.within_items import qwk_within
+from training.config import TrainingConfig
+from training.data.responses import MarkedResponse
+from training.data.splits import Parts, split
+from training.data.targets import targets
+
+TENTH = Head(cuts=None, interval=Interval(coverage=0.9, deviations=1.6448536))
+CONFIG = TrainingConfig(validation_share=0.3)
+
+
+def parts_of(item: Item, seed: int = 0, train: int = 80) -> Parts:
+    return split(item_data(train, 8, 10, item, seed), CONFIG)
+
+
+def noisy(item: Item, values: list[float], seed: int) -> NDArray[np.float64]:
+    """Outputs about the values given, of any sureness, the unsure ones often wrong."""
+    generator = np.random.default_rng(seed)
+    if item.is_continuous:
+        deviations = generator.uniform(0.01, 0.4, len(values))
+        means = targets(item, values) + deviations * generator.normal(0, 1, len(values))
+        return np.stack([means, deviations**2], axis=1)
+    sureness = generator.uniform(0, 8, (len(values), 1))
+    return np.asarray(sureness * np.eye(4)[np.array(values, int)] + generator.normal(0, 1, (len(values), 4)))
+
+
+def unfitted(item: Item, seed: int = 0, train: int = 80) -> Unfitted:
+    parts = parts_of(item, seed, train)
+    return Unfitted(parts, noisy(item, [row.value for row in parts.validation], seed))
+
+
+def out_of_fold(item: Item, seed: int = 0, train: int = 80) -> Unfitted:
+    own = unfitted(item, seed, train)
+    return replace(own, fit=noisy(item, [row.value for row in own.parts.fit], seed + 2))
+
+
+def head_of(own: Unfitted) -> Head:
+    [head] = choose_heads([own])
+    return head
+
+
+def all_of(group: list[Unfitted]) -> tuple[list[float], NDArray[np.float64]]:
+    human = [targets(own.parts.item, [row.value for row in own.rows]) for own in group]
+    return np.concatenate(human).tolist(), np.concatenate([own.outputs for own in group])
+
+
+def test_rows_that_were_not_fitted_are_those_of_validation_and_of_folds_in_step() -> None:
+    own = out_of_fold(ITEM)
+    assert own.fit is not None
+
+    assert list(own.rows) == [*own.parts.validation, *own.parts.fit]
+    assert own.outputs.tolist() == [*own.validation.tolist(), *own.fit.tolist()]
+    assert own.human.tolist() == [row.value for row in own.rows]
+    without = replace(own, fit=None)
+    assert list(without.rows) == list(own.parts.validation)
+    assert without.outputs.tolist() == own.validation.tolist()
+
+
+def test_cuts_are_placed_on_what_all_items_of_a_teacher_have_about_the_mean_of_each() -> None:
+    group = [out_of_fold(ITEM, 0), unfitted(ITEM, 10)]
+
+    heads = choose_heads(group)
+
+    marked = [[row.value for row in own.parts.marked] for own in group]
+    human, temperature = [own.human.tolist() for own in group], heads[0].calibration.temperature
+    assert temperature != 1
+    assert [head.cuts for head in heads] == choose_cuts(
+        ITEM, marked, human, [own.outputs / temperature for own in group]
+    )
+    assert heads[0].cuts != heads[1].cuts
+    assert head_of(group[0]).cuts != heads[0].cuts
+
+
+def test_no_cut_knows_of_unlabelled_responses() -> None:
+    """Learners without marks may be weaker, or have another task: only human scores say where the cuts lie."""
+    own = out_of_fold(ITEM)
+
+    others = replace(own, parts=replace(own.parts, unlabelled=("nothing", "at all") * 500))
+
+    assert choose_heads([others]) == choose_heads([own])
+
+
+def test_a_head_says_on_how_many_responses_it_was_chosen() -> None:
+    group = [out_of_fold(ITEM, 0), unfitted(ITEM, 10)]
+    few = replace(group[1], parts=replace(group[1].parts, validation=group[1].parts.validation[:8]))
+    few = replace(few, validation=few.validation[:8])
+
+    for head in choose_heads(group):
+        assert head.chosen_on == len(group[0].rows) + len(group[1].rows)
+    assert (head_of(few).chosen_on, head_of(few).coverage) == (8, None)
+
+
+@pytest.mark.parametrize("item", [ITEM, LABELS])
+def test_calibration_and_sets_are_fitted_on_all_that_was_not_fitted(item: Item) -> None:
+    group = [out_of_fold(item, 0), out_of_fold(item, 10)]
+
+    heads = choose_heads(group)
+
+    human, outputs = all_of(group)
+    temperature = choose_temperature(human, outputs)
+    plain = Calibration(temperature=temperature)
+    scores = [
+        score
+        for own, head in zip(group, heads, strict=True)
+        for score in decode(own.outputs, item, head.model_copy(update={"calibration": plain}))
+    ]
+    head = heads[0]
+    assert head.calibration == heads[1].calibration
+    assert head.calibration.temperature == temperature != 1
+    assert head.prediction_set == choose_set(human, softmax(outputs / temperature))
+    right = equal_scores(human, [score.value for score in scores])
+    assert head.calibration == choose_confidence(temperature, [score.confidence for score in scores], right)
+    assert head.calibration.slope != 1
+    assert (head.cuts is None) is (item is LABELS)
+
+
+def test_an_interval_is_chosen_on_the_human_grades_of_all_items_each_a_share_of_its_own_scale() -> None:
+    wide = GRADES.model_copy(update={"item_id": "wide", "min_score": 0, "max_score": 100})
+    group = [out_of_fold(GRADES, 0), unfitted(wide, 10)]
+
+    head, other = choose_heads(group)
+
+    assert head == other
+    assert head.interval == choose_interval(*all_of(group))
+    assert (head.cuts, head.prediction_set, head.calibration.temperature) == (None, None, 1)
+    assert head_of(group[0]).interval != head.interval != head_of(group[1]).interval
+
+
+def test_the_confidence_of_grades_is_fitted_to_how_often_they_are_near_enough() -> None:
+    group = [out_of_fold(GRADES, 0, train=200), out_of_fold(GRADES, 10, train=200)]
+
+    head, _ = choose_heads(group)
+
+    plain = Head(cuts=None, interval=head.interval)
+    scored = [(own, decode(own.outputs, GRADES, plain)) for own in group]
+    p = [score.confidence for _, scores in scored for score in scores]
+    near = [
+        abs(score.value - row.value) <= 0.5 + 1e-9
+        for own, scores in scored
+        for score, row in zip(scores, own.rows, strict=True)
+    ]
+    assert head.calibration == choose_confidence(1.0, p, near)
+
+
+def test_confidence_is_as_often_right_on_new_rows_as_it_says() -> None:
+    """The model is far too sure: its logits are six times what they should be."""
+    old, new = out_of_fold(ITEM, 0, train=800), out_of_fold(ITEM, 50, train=800)
+    assert old.fit is not None
+
+    head = head_of(replace(old, validation=6 * old.validation, fit=6 * old.fit))
+
+    def error(head: Head) -> float:
+        scores = decode(6 * new.outputs, ITEM, head)
+        right = equal_scores(new.human, [score.value for score in scores])
+        return expected_calibration_error([score.confidence for score in scores], right)
+
+    assert error(head.model_copy(update={"calibration": Calibration()})) > 0.1 > 2 * error(head)
+
+
+def test_confidence_is_right_of_scores_that_are_not_the_most_probable_ones() -> None:
+    """The model gives the best score too much: cuts take some of these back, and its own probabilities mislead."""
+
+    def spoilt(outputs: Outputs) -> Outputs:
+        return np.asarray(outputs + np.array([0, 0, 0, 1.5]))
+
+    old, new = out_of_fold(ITEM, 0, train=800), out_of_fold(ITEM, 50, train=800)
+    assert old.fit is not None
+    head = head_of(Unfitted(old.parts, spoilt(old.validation), spoilt(old.fit)))
+
+    def error(head: Head) -> float:
+        scores = decode(spoilt(new.outputs), ITEM, head)
+        right = equal_scores(new.human, [score.value for score in scores])
+        return expected_calibration_error([score.confidence for score in scores], right)
+
+    plain = head.calibration.model_copy(update={"slope": 1.0, "intercept": 0.0})
+    assert error(head) < 0.8 * error(head.model_copy(update={"calibration": plain}))
+
+
+def test_with_a_few_rows_confidence_stays_the_networks_own_probability() -> None:
+    own = unfitted(ITEM, train=80)
+    assert len(own.rows) < ENOUGH
+
+    assert head_of(own).calibration == Calibration()
+
+
+@pytest.mark.parametrize("item", [ITEM, GRADES])
+def test_an_item_without_validation_rows_takes_part_with_none(item: Item) -> None:
+    own = unfitted(item, 10)
+    rows = tuple(replace(row, raters=None) for row in own.parts.fit)
+    empty = Unfitted(replace(own.parts, fit=rows, validation=(), unlabelled=()), own.validation[:0])
+    rest, config = unfitted(item, train=160), CONFIG.model_copy(update={"human_margin": 0.6})
+
+    heads = choose_heads([rest, empty])
+
+    assert heads[0] == head_of(rest)
+    assert heads[1].calibration == heads[0].calibration
+    found = group_threshold([rest, empty], heads, config)
+    assert found == group_threshold([rest], heads[:1], config) is not None
+
+
+@pytest.mark.parametrize(("item", "target"), [(ITEM, 0.8), (GRADES, 0.9)])
+def test_one_threshold_keeps_the_agreement_over_all_items(item: Item, target: float) -> None:
+    group = [out_of_fold(item, 0, train=200), out_of_fold(item, 10, train=200)]
+    heads = choose_heads(group)
+    config = CONFIG.model_copy(update={"human_margin": 1 - target})  # raters here agree always
+
+    threshold = group_threshold(group, heads, config)
+
+    assert threshold is not None
+    accepted = [
+        (targets(item, [row.value])[0], targets(item, [score.value])[0], number)
+        for number, (own, head) in enumerate(zip(group, heads, strict=True))
+        for score, row in zip(decode(own.outputs, item, head), own.rows, strict=True)
+        if score.confidence >= threshold
+    ]
+    human, machine, numbers = zip(*accepted, strict=True)
+    assert 30 <= len(accepted) < sum(len(own.rows) for own in group)
+    assert qwk_within(human, machine, numbers) >= target
+
+
+def test_the_target_of_labels_without_order_is_exact_agreement() -> None:
+    group = [out_of_fold(LABELS, 0, train=200)]
+    heads = choose_heads(group)
+    config = CONFIG.model_copy(update={"target_agreement": 0.8})
+
+    threshold = group_threshold(group, heads, config)
+
+    scores = decode(group[0].outputs, LABELS, heads[0])
+    confidence, machine = [score.confidence for score in scores], [score.value for score in scores]
+    exact, qwk = (
+        choose_threshold(confidence, group[0].human, machine, 0.8, ordered=ordered) for ordered in (False, True)
+    )
+    assert threshold == exact is not None
+    assert threshold != qwk
+
+
+def test_items_too_small_alone_have_a_threshold_together() -> None:
+    group = [unfitted(ITEM, seed, train=80) for seed in (0, 10, 20)]
+    heads = choose_heads(group)
+    config = CONFIG.model_copy(update={"human_margin": 0.5})
+
+    assert [group_threshold([own], [head], config) for own, head in zip(group, heads, strict=True)] == [None] * 3
+    assert group_threshold(group, heads, config) is not None
+
+
+@pytest.mark.parametrize("apart", [0, 2])
+def test_what_tells_items_apart_is_no_agreement_of_their_scores(apart: int) -> None:
+    """A machine that gives each item's own scores at random, to two items alike, and to two that are apart."""
+    generator = np.random.default_rng(0)
+    group = []
+    for seed, low in ((0, 0), (10, apart)):
+        own = out_of_fold(ITEM, seed, train=300)
+
+        def drawn(rows: Sequence[MarkedResponse], low: int = low) -> tuple[MarkedResponse, ...]:
+            values = low + generator.integers(0, 2, len(rows))
+            return tuple(replace(row, value=int(v), raters=None) for row, v in zip(rows, values, strict=True))
+
+        parts = replace(own.parts, fit=drawn(own.parts.fit), validation=drawn(own.parts.validation))
+        guesses = low + generator.integers(0, 2, len(own.rows))
+        outputs = 4 * np.eye(4)[guesses] + generator.normal(0, 1, (len(guesses), 4))
+        group.append(Unfitted(parts, outputs[: len(parts.validation)], outputs[len(parts.validation) :]))
+    config = CONFIG.model_copy(update={"target_agreement": 0.3})
+
+    assert group_threshold(group, choose_heads(group), config) is None

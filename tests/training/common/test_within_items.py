@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from app.scoring.agreement import macro_f1, quadratic_weighted_kappa
+from training.common.within_items import macro_f1_within, qwk_within
+
+
+def test_of_one_item_it_is_the_qwk_but_for_pairs_of_a_response_with_itself() -> None:
+    generator = np.random.default_rng(0)
+    human = generator.integers(0, 4, 40)
+    machine = np.clip(human + generator.integers(-1, 2, 40), 0, 3)
+
+    apart = (human[:, None] - machine) ** 2
+    by_chance = (apart.sum() - np.trace(apart)) / (40 * 39)
+
+    found = qwk_within(human, machine, [5] * 40)
+    assert found == pytest.approx(1 - np.trace(apart) / 40 / by_chance)
+    assert found == pytest.approx(quadratic_weighted_kappa(human, machine), abs=0.02)
+
+
+def test_a_difference_between_items_is_no_agreement() -> None:
+    """Within each item the machine says nothing."""
+    generator = np.random.default_rng(0)
+    items = np.repeat([0, 1], 4000)
+    human, machine = (2 * items + generator.integers(0, 2, 8000) for _ in range(2))
+
+    assert quadratic_weighted_kappa(human, machine) > 0.75
+    assert qwk_within(human, machine, items.tolist()) == pytest.approx(0, abs=0.03)
+
+
+def test_items_of_two_responses_each_show_what_their_machine_is_worth() -> None:
+    """QWK .8 by every item's own distribution; by pairs of a response with itself it would be .67."""
+    generator = np.random.default_rng(0)
+    worth = generator.normal(0, 1, 200_000)
+    human, machine = worth, np.where(generator.random(200_000) < 0.8, worth, generator.normal(0, 1, 200_000))
+
+    assert qwk_within(human, machine, np.arange(200_000) // 2) == pytest.approx(0.8, abs=0.01)
+
+
+def test_an_item_with_one_response_counts_for_nothing_and_like_scores_have_no_qwk() -> None:
+    assert qwk_within([0, 1, 2, 3], [0, 1, 2, 0], [0, 0, 0, 1]) == 1
+    assert np.isnan(qwk_within([0, 3], [0, 1], [0, 1]))
+    assert np.isnan(qwk_within([2, 2, 1, 1], [2, 2, 1, 1], [0, 0, 1, 1]))
+    assert np.isnan(qwk_within([], [], []))
+
+
+def test_macro_f1_within_items_weighs_them_by_their_responses() -> None:
+    human, machine = [0, 1, 0, 1, 2], [0, 1, 1, 2, 2]
+
+    wanted = (2 * macro_f1([0, 1], [0, 1]) + 3 * macro_f1([0, 1, 2], [1, 2, 2])) / 5
+    assert macro_f1_within(human, machine, [7, 7, 9, 9, 9]) == pytest.approx(wanted)

@@ -1,0 +1,100 @@
+"""Parts of a learning curve: a random draw of learners, whatever texts they wrote, and a whole run on each."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.scoring.decoding import decode
+from tests.refusals import refused
+from tests.training.example_rows import item_data, marked, some_items
+from training.calibration.choose import choose_heads, unfitted
+from training.config import TrainingConfig
+from training.data.item_groups import groups
+from training.data.responses import MarkedResponse
+from training.errors import TooFewRows
+from training.evaluation.agreement import agreement_on
+from training.pipeline.learning_curve import drawn, enough_rows, learning_curve
+from training.pipeline.out_of_fold import folds_of
+from training.pipeline.prepare import students_of, teach
+
+
+def some_rows(rows: int) -> list[MarkedResponse]:
+    """Two responses a learner; every other text is one of five."""
+    return [
+        replace(row, learner_id=f"learner {number // 2}", text=f"common {number % 5}" if number % 2 else row.text)
+        for number, row in enumerate(marked(rows))
+    ]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
+def test_a_part_has_its_share_of_texts_that_many_learners_wrote(share: float) -> None:
+    rows = some_rows(400)
+
+    part = drawn(rows, share, 0)
+
+    assert len(part) == pytest.approx(share * 400, abs=1)
+    assert sum(row.text.startswith("common") for row in part) == len(part) / 2
+
+
+def test_a_learners_responses_are_in_or_out_together_and_the_rows_stay_in_order() -> None:
+    rows = some_rows(100)
+
+    part = drawn(rows, 0.3, 1)
+
+    learners = {row.learner_id for row in part}
+    assert list(part) == [row for row in rows if row.learner_id in learners]
+
+
+def test_rows_without_learners_are_drawn_one_by_one_and_a_smaller_part_is_in_the_larger() -> None:
+    rows = [replace(row, text="the same") for row in marked(60)]
+
+    small, large = drawn(rows, 0.2, 0), drawn(rows, 0.6, 0)
+
+    assert (len(small), len(large)) == (12, 36)
+    assert set(small) < set(large)
+    assert drawn(rows, 0.2, 0) == small != drawn(rows, 0.2, 1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_part_is_no_prefix_of_the_file(seed: int) -> None:
+    """The first half has the lowest score, the second the highest."""
+    rows = sorted(marked(400), key=lambda row: row.value)
+
+    share = sum(row.value for row in drawn(rows, 0.25, seed)) / 100
+
+    assert share == pytest.approx(1.5, abs=0.4)
+
+
+@pytest.mark.torch
+def test_a_point_is_what_a_run_of_that_size_would_be(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    """Calibration and cuts are of rows out of fold too, as the run chooses them."""
+    config = tiny_config.model_copy(update={"learning_curve": (0.5,), "calibration_folds": 2})
+    data = item_data()
+    [group] = groups([data], 1)
+
+    [point] = learning_curve(group, data.dev, config, tmp_path)
+
+    [smaller] = groups([replace(data, train=drawn(data.train, 0.5, config.seed))], 1)
+    taught = teach(smaller, config, tmp_path)
+    [parts], [files] = taught.parts, students_of(taught, config, tmp_path)
+    network = files.network(parts.item, config.student.max_tokens)
+    [head] = choose_heads([unfitted(parts, network.outputs, folds_of(taught, config, tmp_path))])
+    scores = decode(network.outputs([row.text for row in data.dev]), parts.item, head)
+    assert point.agreement == agreement_on(parts.item, data.dev, scores)
+    assert point.marked == head.chosen_on == len(parts.marked) == 60
+
+
+def test_a_share_too_small_is_named_before_anything_is_trained(tiny_config: TrainingConfig) -> None:
+    config = tiny_config.model_copy(update={"learning_curve": (0.5, 0.01)})
+
+    with refused(TooFewRows, share=0.01):
+        enough_rows(groups([item_data()], 1), config)
+
+
+def test_items_that_share_a_teacher_have_no_curve(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    config = tiny_config.model_copy(update={"learning_curve": (0.01,)})
+    [group] = groups(some_items(), 300)
+
+    enough_rows([group], config)
+    assert list(learning_curve(group, [], config, tmp_path)) == []

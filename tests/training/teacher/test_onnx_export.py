@@ -1,0 +1,118 @@
+"""Export of encoders, and their int8 form: one export for each kind of scale serves all tests."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from app.scoring.decoding import Outputs, distribution
+from app.scoring.item import Item
+from tests.training.example_rows import GRADES, ITEM, marked
+from training.common.quantise import dynamic_int8
+from training.teacher import onnx_export
+from training.teacher.encoder import ScoringEncoder, load_base, tokenise
+from training.teacher.fine_tuning import outputs_of
+from training.teacher.onnx_export import BATCH, OnnxEncoder, to_onnx
+
+MAX_TOKENS = 64
+TEXTS = [row.text for row in marked(40)]
+CONTEXT = "Why does heat rise? the air gets warm"
+CASES = pytest.mark.parametrize(
+    "texts",
+    [
+        ["air"],
+        ["a"] * 3,
+        TEXTS[:2],
+        TEXTS[:33],
+        [TEXTS[0], " ".join(TEXTS), "so"],  # the longest is cut
+    ],
+    ids=["one word", "three alike", "two", "many", "too long"],
+)
+
+
+class Exported(NamedTuple):
+    item: Item
+    network: ScoringEncoder
+    tokenizer: PreTrainedTokenizerBase
+    content: bytes
+
+    def in_torch(self, contexts: list[str], texts: list[str]) -> Outputs:
+        return distribution(outputs_of([self.network], self.tokenizer, contexts, texts, MAX_TOKENS), self.item)
+
+    def in_onnx(self, contexts: list[str], texts: list[str], content: bytes | None = None) -> Outputs:
+        outputs = OnnxEncoder(content or self.content, self.tokenizer, MAX_TOKENS).outputs(contexts, texts)
+        assert outputs.dtype == np.float32
+        return distribution(outputs, self.item)
+
+
+@pytest.fixture(scope="module", params=[ITEM, GRADES], ids=["points", "grades"])
+def exported(request: pytest.FixtureRequest, tiny_encoder: Path) -> Exported:
+    tokenizer, base = load_base(str(tiny_encoder))
+    torch.manual_seed(0)
+    network = ScoringEncoder(base, request.param, 0.1).train()
+    with torch.no_grad():
+        network.head.weight.mul_(5)
+    return Exported(request.param, network, tokenizer, to_onnx(network, tokenizer, MAX_TOKENS))
+
+
+@CASES
+@pytest.mark.parametrize("context", ["", CONTEXT], ids=["alone", "after a context"])
+def test_the_graph_computes_what_the_network_does(exported: Exported, context: str, texts: list[str]) -> None:
+    contexts = [context] * len(texts)
+
+    given = exported.in_onnx(contexts, texts)
+
+    assert given.shape == (len(texts), 2 if exported.item.is_continuous else 4)
+    assert np.abs(given - exported.in_torch(contexts, texts)).max() < 1e-5
+
+
+def test_contexts_and_texts_tell(exported: Exported) -> None:
+    alone, after = (exported.in_onnx([context] * len(TEXTS), TEXTS) for context in ("", CONTEXT))
+
+    assert np.abs(alone - after).max() > 1e-2
+    assert np.ptp(alone[:, 0]) > 1e-2
+
+
+def test_every_response_may_have_a_context_of_its_own(exported: Exported) -> None:
+    contexts = [CONTEXT, "", "Is it air?"]
+
+    given = exported.in_onnx(contexts, TEXTS[:3])
+
+    assert np.abs(given - exported.in_torch(contexts, TEXTS[:3])).max() < 1e-5
+
+
+def test_however_many_texts_come_few_are_in_memory_together(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def noted(tokenizer: PreTrainedTokenizerBase, contexts: list[str], texts: list[str], length: int) -> Any:
+        seen.append(len(texts))
+        return tokenise(tokenizer, contexts, texts, length)
+
+    monkeypatch.setattr(onnx_export, "tokenise", noted)
+    texts = [" ".join(TEXTS[: 1 + number % 5]) for number in range(3 * BATCH + 1)]  # of several lengths, mixed
+
+    given = exported.in_onnx([""] * len(texts), texts)
+
+    assert sorted(seen) == [1, BATCH, BATCH, BATCH]
+    assert np.abs(given - exported.in_torch([""] * len(texts), texts)).max() < 1e-5
+
+
+def test_its_size_is_that_of_its_file(exported: Exported) -> None:
+    assert OnnxEncoder(exported.content, exported.tokenizer, MAX_TOKENS).bytes == len(exported.content)
+
+
+@pytest.mark.parametrize("context", ["", CONTEXT], ids=["alone", "after a context"])
+def test_in_int8_it_computes_nearly_the_same(exported: Exported, context: str) -> None:
+    content, contexts = dynamic_int8(exported.content), [context] * len(TEXTS)
+
+    whole, small = exported.in_onnx(contexts, TEXTS), exported.in_onnx(contexts, TEXTS, content)
+
+    assert 0 < np.abs(small - whole).max() < 0.05
+    assert len(content) < len(exported.content)
+    if exported.item.is_continuous:
+        assert (small[:, 1] > 0).all()

@@ -1,0 +1,1 @@
+"""Bundles written to disk, with card and provenance."""

@@ -1,0 +1,1 @@
+"""Choices made inside train: confidence, cuts, thresholds, limits."""

@@ -1,0 +1,158 @@
+"""What is in a data set, and what is suspicious about it, before hours are spent on it."""
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from app.scoring.agreement import MIN_PAIRS, cohens_kappa, defined, exact_agreement, quadratic_weighted_kappa
+from app.scoring.gate import Policy
+from app.scoring.item import Item
+from app.scoring.text import is_blank
+from training.calibration.condition_limits import contradicted, contradiction_warning
+from training.config import StudentConfig
+from training.data import DataSet, ItemData
+from training.data.responses import MarkedResponse
+from training.data.splits import folded
+from training.student.token_lengths import enough_tokens, expected_counts, over_long_share, over_long_warning
+
+
+@dataclass(frozen=True, slots=True)
+class ItemSummary:
+    """Counts of one item.  Texts are compared without case and spacing."""
+
+    item_id: str
+    scale: str
+    train: int
+    dev: int
+    unlabelled: int
+    distribution: dict[str, int]  # marked responses in train for each score, label or quarter of the grades
+    double_scored: int  # rows of train that two raters scored
+    human_qwk: float | None  # of the two raters in train, from MIN_PAIRS double-scored rows; ordered scales
+    human_exact: float | None  # the same as a share of equal scores; of grades, of those within a tenth of the scale
+    human_kappa: float | None  # the same as unweighted kappa; labels without an order
+    outside_raters: int  # rows of train and dev whose score lies outside the range of its two raters
+    blank: int  # in train
+    duplicates: int  # rows of train whose text stands in an earlier row
+    conflicts: int  # texts that stand in train with different scores
+    leaks: int  # rows of dev whose text or learner stands in train
+    over_long: float  # share of train and dev that student.max_tokens would cut, by default
+    enough_tokens: int | None  # student.max_tokens that the gate asks for, where the default is too little
+    refusals_contradicted: dict[
+        str, int
+    ]  # the item's refusals that earned something; in how many rows of train and dev
+    seen: int  # rows of dev whose text stands in unlabelled: a student sees it, though no human score
+    learners: int  # in train, as far as they are known
+    missing: dict[str, int]  # rows of train and dev in which an optional column holds nothing, by its name
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def said_missing(self) -> str:
+        return ", ".join(f"{count} in {name}" for name, count in self.missing.items())
+
+    @property
+    def agreement_of_raters(self) -> str:
+        """Return the figures that suit the scale, or why there are none, for a cell of a table."""
+        if 0 < self.double_scored < MIN_PAIRS:
+            return f"- (fewer than {MIN_PAIRS} rows)"
+        figures = {"QWK": self.human_qwk}
+        if self.scale == "nominal":
+            figures = {"exact": self.human_exact, "kappa": self.human_kappa}
+        return ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if value is not None) or "-"
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return a sentence for each fault that would make figures wrong without stopping a run."""
+        found = []
+        if self.outside_raters:
+            found.append(self._of_raters)
+        if self.enough_tokens is not None:
+            shares = {"train and dev": self.over_long}
+            found.append(over_long_warning(self.item_id, shares, StudentConfig().max_tokens, self.enough_tokens))
+        for entry, count in self.refusals_contradicted.items():
+            found.append(contradiction_warning(self.item_id, entry, count))
+        return found
+
+    @property
+    def _of_raters(self) -> str:
+        return (
+            f"{self.item_id}: the score of {self.outside_raters} row(s) of train and dev lies outside the range of "
+            "score_1 and score_2, as a sum of two raters does. Figures that compare the machine with both raters, such "
+            "as PRMSE, will be wrong. Write a score between the two, or leave score_1 and score_2 out."
+        )
+
+
+def summarise(data: DataSet) -> list[ItemSummary]:
+    """One summary an item, in the order of the items file."""
+    return [_summary(data.of(item_id)) for item_id in data.items]
+
+
+def _summary(data: ItemData) -> ItemSummary:
+    item, train = data.item, data.train
+    scores: dict[str, set[float]] = defaultdict(set)
+    for row in train:
+        scores[folded(row.text)].add(row.value)
+    unlabelled = {folded(row.text) for row in data.unlabelled}
+    learners = {row.learner_id for row in train} - {None}
+    counts, limit = _token_counts(data), Policy().max_over_long
+    over_long = over_long_share(counts, StudentConfig().max_tokens)
+    return ItemSummary(
+        item_id=item.item_id,
+        scale=item.scale,
+        train=len(train),
+        dev=len(data.dev),
+        unlabelled=len(data.unlabelled),
+        distribution=_distribution(item, [row.value for row in train]),
+        **_human_agreement(item, [row.raters for row in train if row.raters is not None]),
+        outside_raters=sum(_is_outside(item, row) for row in (*train, *data.dev)),
+        blank=sum(is_blank(row.text) for row in train),
+        duplicates=len(train) - len(scores),
+        conflicts=sum(len(values) > 1 for values in scores.values()),
+        over_long=over_long,
+        enough_tokens=enough_tokens(counts, limit) if over_long > limit else None,
+        refusals_contradicted=contradicted(item, (*train, *data.dev)),
+        seen=sum(folded(row.text) in unlabelled for row in data.dev),
+        leaks=sum(folded(row.text) in scores or row.learner_id in learners for row in data.dev),
+        learners=len(learners),
+        missing=dict(Counter(name for row in (*train, *data.dev) for name in row.missing)),
+    )
+
+
+def _token_counts(data: ItemData) -> list[int]:
+    """Return the tokens of each row of train and dev, by a tokenizer learnt from train and unlabelled."""
+    marked = [row.text for row in (*data.train, *data.dev) if not is_blank(row.text)]
+    written = [*(row.text for row in data.train), *(row.text for row in data.unlabelled)]
+    return expected_counts(marked, [text for text in written if not is_blank(text)], StudentConfig())
+
+
+def _distribution(item: Item, values: Sequence[float]) -> dict[str, int]:
+    if not item.is_continuous:
+        return {name: sum(value == number for value in values) for number, name in enumerate(item.names())}
+    counts, edges = np.histogram(values, bins=4, range=(item.lowest, item.highest))
+    names = [f"{low:g}-{high:g}" for low, high in itertools.pairwise(edges)]
+    return dict(zip(names, map(int, counts), strict=True))
+
+
+def _human_agreement(item: Item, pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """Return the fields of a summary that compare two raters.  MIN_PAIRS rules as in the gate and in the report."""
+    first, second = [one for one, _ in pairs], [other for _, other in pairs]
+    known = len(pairs) >= MIN_PAIRS
+    return {
+        "double_scored": len(pairs),
+        "human_qwk": defined(quadratic_weighted_kappa(first, second)) if known and item.is_ordered else None,
+        "human_exact": exact_agreement(first, second, item.tolerance) if known else None,
+        "human_kappa": defined(cohens_kappa(first, second)) if known and not item.is_ordered else None,
+    }
+
+
+def _is_outside(item: Item, row: MarkedResponse) -> bool:
+    if row.raters is None:
+        return False
+    if not item.is_ordered:
+        return row.value not in row.raters
+    return not min(row.raters) <= row.value <= max(row.raters)

@@ -1,0 +1,1 @@
+"""Students: network, tokenizer, training, export."""

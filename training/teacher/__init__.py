@@ -1,0 +1,1 @@
+"""Teachers: base models, fine-tuning, soft labels, export."""

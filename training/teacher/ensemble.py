@@ -1,0 +1,133 @@
+"""The teacher: encoders fine-tuned on the marked responses of one item, or of all items that share it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from app.scoring.decoding import Outputs
+from app.scoring.item import Item
+from training.common.cache import key_of, seconds_of
+from training.common.hardware import device
+from training.config import TeacherConfig
+from training.data.targets import Example
+from training.errors import NoWeights
+from training.teacher.adapters import with_adapters
+from training.teacher.base_models import fingerprint
+from training.teacher.encoder import ScoringEncoder, check_length, keep_less, load_base
+from training.teacher.fine_tuning import HISTORY, WEIGHTS, fine_tune, outputs_of
+
+# Settings that a member's weights do not depend on, or that are told by others.
+NOT_LEARNT_BY = ("members", "own_from", "shared_min_steps", "precision", "checkpointing", "api")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    network: ScoringEncoder
+    history: tuple[float, ...]  # the validation figure after each epoch; the best epoch's weights are kept
+    seconds: float | None  # that its training took
+
+
+class Teacher(Protocol):
+    """Whatever gives every text a distribution over an item's scores, or mean and variance of a grade."""
+
+    @property
+    def key(self) -> str:
+        """A hash of all that made it."""
+
+    @property
+    def columns(self) -> int: ...
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether the teacher itself keeps every answer that can be used, so that nobody else may keep any."""
+
+    def outputs(self, texts: Sequence[str], context: str = "") -> Outputs:
+        """(texts, columns), in the order given; `context` is read before each text."""
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuned:
+    key: str  # the hash of all that made it
+    members: tuple[Member, ...]
+    tokenizer: PreTrainedTokenizerBase
+    max_tokens: int
+
+    @property
+    def columns(self) -> int:
+        return self.members[0].network.head.out_features
+
+    @property
+    def keeps_answers(self) -> bool:
+        return False
+
+    def outputs(self, texts: Sequence[str], context: str = "") -> Outputs:
+        """(texts, columns), in the order given: the mixture of the members' distributions."""
+        networks = [member.network for member in self.members]
+        return outputs_of(networks, self.tokenizer, [context] * len(texts), texts, self.max_tokens)
+
+
+def fine_tuned(
+    item: Item,
+    fit: Sequence[Example],
+    validation: Sequence[Example],
+    config: TeacherConfig,
+    seed: int,
+    cache: Path,
+    name: str,
+) -> FineTuned:
+    """A teacher of members that differ in their seed alone.
+
+    `item` stands for all whose responses are read: they share a scale.  Checkpointed under `cache`: a killed run goes
+    on from the last epoch, a finished member is only read.
+    """
+    rows = [[(row.context, row.text, row.target) for row in part] for part in (fit, validation)]
+    settings = learnt_by(config)
+    members, keys = [], []
+    for number in range(config.members):
+        member_seed = 1000 * seed + number
+        keys.append(key_of("teacher", item.scale, item.choices, rows, settings, member_seed))
+        folder = cache / "teachers" / keys[-1]
+        tokenizer, network = _network(item, config, member_seed)
+        if not (folder / HISTORY).is_file():
+            numbered = f"{name}: teacher {number + 1}/{config.members}"
+            fine_tune(network, tokenizer, item, fit, validation, config, member_seed, folder, numbered)
+        found = network.load_state_dict(load_file(folder / WEIGHTS), strict=False)  # what is frozen is not kept
+        if found.unexpected_keys or network.learnt.keys() & set(found.missing_keys):
+            raise NoWeights(
+                f"{folder} holds another network's weights: delete it", code="foreign_weights", folder=folder
+            )
+        history = tuple(json.loads((folder / HISTORY).read_text()))
+        members.append(Member(network, history, seconds_of([folder / WEIGHTS])))
+    return FineTuned(key_of(keys), tuple(members), tokenizer, config.max_tokens)
+
+
+def learnt_by(config: TeacherConfig) -> dict[str, object]:
+    """Return the settings that a member's weights depend on, the base by its content."""
+    adaptation = {"kind", "adapter_rank", "adapter_learning_rate"}
+    settings = config.model_dump(exclude={*NOT_LEARNT_BY, *adaptation})
+    settings |= {"base": fingerprint(config.base)}
+    settings |= config.model_dump(include=adaptation) if config.has_adapters else {}
+    return settings | ({"precision": config.precision} if config.precision != "float32" else {})
+
+
+def _network(item: Item, config: TeacherConfig, seed: int) -> tuple[PreTrainedTokenizerBase, ScoringEncoder]:
+    tokenizer, encoder = load_base(config.base, config.kind == "qlora", config.in_bfloat16)
+    torch.manual_seed(seed)
+    return tokenizer, as_teacher(encoder, item, config).to(device())
+
+
+def as_teacher(encoder: nn.Module, item: Item, config: TeacherConfig) -> ScoringEncoder:
+    """What will be trained: adapters, if any, and an output layer put to a base.  Raises BadConfig."""
+    check_length(encoder.config, config.max_tokens)
+    if config.checkpointing:
+        keep_less(encoder)
+    if config.has_adapters:
+        encoder = with_adapters(encoder, config.adapter_rank, config.dropout)
+    return ScoringEncoder(encoder, item, config.dropout, config.in_bfloat16)

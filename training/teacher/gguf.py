@@ -1,0 +1,32 @@
+"""Models in GGUF files, the one-file form of llama.cpp, as folders that transformers loads."""
+
+import copy
+import hashlib
+import tempfile
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from training.common.cache import default_folder
+
+
+def unpacked(file: Path) -> Path:
+    """A folder with the file's tokenizer and its model in float32; made once, in the user's cache."""
+    with file.open("rb") as content:
+        folder = default_folder() / "bases" / hashlib.file_digest(content, "sha256").hexdigest()[:20]
+    if folder.is_dir():
+        return folder
+    source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    packed = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    config = copy.deepcopy(packed.config)
+    del config.quantization_config  # with which it would refuse to be saved
+    model = type(packed)(config)
+    model.load_state_dict(packed.state_dict())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as half:
+        made = Path(half) / "made"
+        model.save_pretrained(made)
+        AutoTokenizer.from_pretrained(**source).save_pretrained(made)
+        made.replace(folder)
+    return folder
