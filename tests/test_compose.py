@@ -122,7 +122,7 @@ def test_commands_that_write_bundles_and_backups_have_a_way_in(compose: dict[str
     assert manage["env_file"] == service["env_file"]
     assert manage["depends_on"] == service["depends_on"]
     (found,) = re.findall(r"manage (bundle \w+)", COMPOSE)
-    assert f"scorelet {found}" in (ROOT / "docs" / "commands.md").read_text()
+    assert f"scorelet {found}" in (ROOT / "docs" / "reference" / "commands.md").read_text()
 
 
 def test_only_the_service_is_published_and_to_this_machine_alone(compose: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from app.scoring.files.options import MEANT, MISSING
 from app.scoring.item import Item
 from app.scoring.row_files import FORMATS
 from app.scoring.score_file import COLUMNS
-from tests.commands_page import page
+from tests.reference_pages.pages import FOLDER, PAGES
 from training.config import Config, TrainingConfig
 from training.data.items import SUFFIXES
 from training.feedback.config import FeedbackConfig
@@ -18,8 +18,9 @@ from training.feedback.config import FeedbackConfig
 ROOT = Path(__file__).parents[1]
 
 
-def test_every_command_and_option_is_documented_in_its_own_words() -> None:
-    assert (ROOT / "docs" / "commands.md").read_text() == page(), "run python -m tests.commands_page > docs/commands.md"
+@pytest.mark.parametrize("name", PAGES)
+def test_generated_page_is_up_to_date(name: str) -> None:
+    assert (FOLDER / name).read_text(encoding="utf-8") == PAGES[name](), "run python -m tests.reference_pages"
 
 
 @pytest.mark.parametrize(("name", "config"), [("training", TrainingConfig()), ("feedback", FeedbackConfig())])

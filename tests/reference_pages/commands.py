@@ -1,7 +1,6 @@
-"""docs/commands.md, as the programs say it: `python -m tests.commands_page > docs/commands.md`."""
+"""The page of commands, written from the help of `scorelet` and `scorelet-train`."""
 
 import inspect
-import sys
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
@@ -62,7 +61,3 @@ def _choices(kind: Any) -> list[str]:
 
 def _shown(argument: Any) -> str:
     return str(argument.metavar or argument.name.upper())
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())
