@@ -23,7 +23,7 @@ from app.api.unhandled_errors import UnhandledErrors
 from app.concurrency.time_limits import DEFAULT_LIMITS, TimeLimits
 from app.logs import coded, type_and_place
 from app.scoring.errors import CodedError
-from app.scoring.feedback.bundle import FOLDER
+from app.scoring.feedback.bundle import FEEDBACK_FOLDER
 from app.scoring.registry import Registry
 from app.scoring.release import Active, Release
 from app.service.bundle_watcher import reloading
@@ -206,7 +206,7 @@ def _reasons(active: Release) -> str:
 def _activations(registry: Registry, desk: ModelPool) -> list[SeenActivation]:
     """Return the activations of items, and of feedback models as `_feedback/<name>`."""
     named: dict[str, Release] = {item_id: live.active for item_id, live in dict(registry.live).items()}
-    named |= {f"{FOLDER}/{name}": active for name, active in desk.actives.items()}
+    named |= {f"{FEEDBACK_FOLDER}/{name}": active for name, active in desk.actives.items()}
     shadows = {name: active.shadow for name, active in named.items() if isinstance(active, Active) and active.shadow}
     return [
         SeenActivation(

@@ -17,7 +17,7 @@ import numpy as np
 import typer
 
 from app.scoring.bundle import Head
-from app.scoring.decoding import columns
+from app.scoring.decoding import output_columns
 from training.common.cache import work_folder
 from training.compare.contest import Competitor, Contest, Contestant
 from training.compare.distilled import full_recipe, retaught
@@ -104,7 +104,7 @@ def most_probable_decoding(contest: Contest, seed: int) -> list[Competitor]:
 def rounded_decoding(contest: Contest, seed: int) -> list[Competitor]:
     if not _has_cuts(contest):
         return []
-    head = Head(cuts=tuple(number + 0.5 for number in range(columns(contest.taught.parts[0].item) - 1)))
+    head = Head(cuts=tuple(number + 0.5 for number in range(output_columns(contest.taught.parts[0].item) - 1)))
     return [replace(own, head=head) for own in full_recipe(contest, seed)]
 
 

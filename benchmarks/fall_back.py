@@ -27,7 +27,7 @@ from app.scoring.errors import BadBundle
 from app.scoring.registry import Registry, fallback_on
 from app.scoring.release import activate
 from app.scoring.row_files import read_rows
-from app.scoring.teacher import FOLDER
+from app.scoring.teacher import TEACHERS_FOLDER
 from benchmarks.service import quantiles, served
 from training.data.responses import MarkedResponse, marked_from
 
@@ -66,7 +66,7 @@ def main(
         full = Path(temporary) / "b.db"
         found["pool_full"] = under_load(home, full, texts, PARALLEL * 4, SCORELET_FALLBACK_QUEUE="0")
         found["no_time"] = under_load(home, Path(temporary) / "c.db", texts, SCORELET_FALLBACK_TIMEOUT="0")
-        shutil.rmtree(home / FOLDER)
+        shutil.rmtree(home / TEACHERS_FOLDER)
         found["teachers_removed"] = under_load(home, Path(temporary) / "d.db", texts)
     print(json.dumps(found, indent=2))
     if report:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.scoring.files.options import MEANT, MISSING
+from app.scoring.files.options import KNOWN_COLUMNS, MISSING
 from app.scoring.item import Item
 from app.scoring.row_files import FORMATS
 from app.scoring.score_file import COLUMNS
@@ -43,6 +43,6 @@ def test_the_map_names_every_module_of_the_scoring_core() -> None:
 
 def test_the_page_of_data_files_names_every_format_column_and_word() -> None:
     data = (ROOT / "docs" / "data.md").read_text()
-    named = [*FORMATS, *SUFFIXES, *MISSING - {""}, *MEANT - {"verdict"}, *COLUMNS, *Item.model_fields]
+    named = [*FORMATS, *SUFFIXES, *MISSING - {""}, *KNOWN_COLUMNS - {"verdict"}, *COLUMNS, *Item.model_fields]
 
     assert [name for name in named if f"`{name}`" not in data] == []

@@ -15,15 +15,15 @@ import numpy as np
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
 
-from app.scoring.bundle_files import checksum
+from app.scoring.bundle_files import file_sha256
 from app.scoring.feedback.bundle import (
     BASE,
     CARD,
-    FOLDER,
-    METADATA,
-    NEEDED,
+    FEEDBACK_FOLDER,
+    FEEDBACK_JSON,
     READER,
     READER_TOKENIZER,
+    REQUIRED_FILES,
     TOKENIZER,
     FeedbackBundle,
     FeedbackProvenance,
@@ -32,7 +32,7 @@ from app.scoring.feedback.bundle import (
 from app.scoring.feedback.prompt import PromptSettings
 from app.scoring.feedback.screen import BETWEEN, HIGHEST, LOWEST
 from app.scoring.item import Item
-from app.scoring.release import release
+from app.scoring.release import release_ungated
 from tests.tiny import word_count_onnx, word_tokenizer
 
 UNKNOWN, BEGIN, END, GO = "<unk>", "<s>", "</s>", "<go>"
@@ -61,7 +61,7 @@ def write_tiny_feedback(
     settings: PromptSettings = SETTINGS,
 ) -> Path:
     """Write it, and make it live unless told not to; the folder."""
-    folder = models / FOLDER / name / VERSION
+    folder = models / FEEDBACK_FOLDER / name / VERSION
     folder.mkdir(parents=True)
     words = text.split()
     tokens = [UNKNOWN, BEGIN, END, GO, *dict.fromkeys(f"▁{word}" for word in words)]
@@ -82,11 +82,11 @@ def write_tiny_feedback(
         provenance=FeedbackProvenance(
             created_at=datetime(2026, 1, 1, tzinfo=UTC), data_sha256="0" * 64, base="tiny", config={}, software={}
         ),
-        sha256={file: checksum(folder / file) for file in NEEDED},
+        sha256={file: file_sha256(folder / file) for file in REQUIRED_FILES},
     )
-    (folder / METADATA).write_text(bundle.model_dump_json())
+    (folder / FEEDBACK_JSON).write_text(bundle.model_dump_json())
     if live:
-        release(folder.parent, VERSION, by="a test", reason="to test")
+        release_ungated(folder.parent, VERSION, by="a test", reason="to test")
     return folder
 
 

@@ -25,7 +25,7 @@ from app.scoring.bundle_files import sha256
 from app.scoring.featurizer import SPECIAL, START
 from app.scoring.item import Item
 from app.scoring.release import Fallback, activate
-from app.scoring.teacher import FOLDER, METADATA, TaughtItem, TeacherBundle, member_names
+from app.scoring.teacher import TEACHER_JSON, TEACHERS_FOLDER, TaughtItem, TeacherBundle, member_names
 from tests.tiny import FULL_MARKS, NINE_TENTHS, word_tokenizer
 
 NAME, VERSION = "tiny", "20260102T000000Z-0000000a"
@@ -50,7 +50,7 @@ def write_tiny_teacher(
     head: Head | None = None,
 ) -> Path:
     """Write it; the folder.  Nothing falls back on it before `fall_back`."""
-    folder = models / FOLDER / name / version
+    folder = models / TEACHERS_FOLDER / name / version
     folder.mkdir(parents=True)
     graphs = members or (plus_one_onnx(items[0]),)
     contents = {TOKENIZER: tokenizer or pair_tokenizer(), CARD: b"# A tiny teacher\n"}
@@ -80,7 +80,7 @@ def write_tiny_teacher(
         ),
         sha256={file: sha256(content) for file, content in contents.items()},
     )
-    (folder / METADATA).write_text(bundle.model_dump_json())
+    (folder / TEACHER_JSON).write_text(bundle.model_dump_json())
     return folder
 
 
@@ -95,7 +95,7 @@ def fall_back(
 ) -> None:
     """The item's newest student is live, and falls back on the teacher, be that sound or not."""
     student = max(path.name for path in (models / item_id).iterdir() if path.is_dir())
-    metadata = models / FOLDER / name / version / METADATA
+    metadata = models / TEACHERS_FOLDER / name / version / TEACHER_JSON
     hashed = sha256(metadata.read_bytes()) if metadata.is_file() else "0" * 64
     behind = Fallback(policy=policy, teacher=name, version=version, metadata_sha256=hashed)
     activate(models / item_id, student, mode=mode, by="a test", reason="to test", fallback=behind)
@@ -108,10 +108,10 @@ def item_of(bundle: Path) -> Item:
 
 def change_metadata(folder: Path, **fields: Any) -> None:
     """Another teacher.json, whose checksums are true."""
-    bundle = TeacherBundle.model_validate_json((folder / METADATA).read_text())
+    bundle = TeacherBundle.model_validate_json((folder / TEACHER_JSON).read_text())
     files = {file: sha256((folder / file).read_bytes()) for file in bundle.sha256 if (folder / file).is_file()}
     changed = bundle.model_dump(mode="json") | {"sha256": files} | fields
-    (folder / METADATA).write_text(TeacherBundle.model_construct(**changed).model_dump_json(warnings=False))
+    (folder / TEACHER_JSON).write_text(TeacherBundle.model_construct(**changed).model_dump_json(warnings=False))
 
 
 def pair_tokenizer() -> bytes:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.scoring.errors import ScoringError
-from app.scoring.files.output import MARK, CannotWrite
+from app.scoring.files.output import ORIGIN_MARK, CannotWrite
 from app.scoring.item import Item
 from app.scoring.score_file import check_name
 from app.settings import unknown_names
@@ -106,7 +106,7 @@ def check(
         typer.echo(f"warning: {warning}", err=True)
     if report:
         report.write_text(
-            json.dumps([{MARK: "check"} | s.as_dict() for s in summaries], indent=2) + "\n", encoding="utf-8"
+            json.dumps([{ORIGIN_MARK: "check"} | s.as_dict() for s in summaries], indent=2) + "\n", encoding="utf-8"
         )
 
 

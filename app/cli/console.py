@@ -15,7 +15,7 @@ from rich.table import Table
 from sqlalchemy import Engine
 
 from app.scoring.errors import CodedError
-from app.scoring.gate import Gate, lines
+from app.scoring.gate import Gate, gate_table
 from app.scoring.release import item_ids
 from app.settings import PREFIX, Settings, unknown_names
 from app.storage.database import BadUrl, connect, head_revision
@@ -115,7 +115,7 @@ def write_privately(path: Path, content: str) -> None:
 
 def print_gate(gate: Gate) -> None:
     table = Table("rule", "measured", "limit", "", box=SIMPLE)
-    for row in lines(gate):
+    for row in gate_table(gate):
         table.add_row(*row)
     print_table(table)
 

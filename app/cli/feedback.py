@@ -7,7 +7,7 @@ import typer
 from app.cli.console import BadUsage, ModelsOption, WorkFailed, models_or_fail, say
 from app.scoring.errors import BadBundle
 from app.scoring.feedback.bundle import feedback_folder, feedback_names, load_feedback
-from app.scoring.release import ACTIVE, Release, read_release, release, versions
+from app.scoring.release import ACTIVE, Release, read_release, release_ungated, versions
 
 feedback = typer.Typer(
     no_args_is_help=True, help="Language models that write feedback: check one, make it live, end it."
@@ -68,7 +68,7 @@ def feedback_activate(
             found=versions(home),
         )
     load_feedback(home / chosen)
-    release(home, chosen, by=by, reason=reason)
+    release_ungated(home, chosen, by=by, reason=reason)
     say(f"{name}/{chosen} writes feedback; restart a running service to use it")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.orm import Session
 
-from app.scoring.agreement import defined, exact_agreement, mean_absolute_error, quadratic_weighted_kappa
+from app.scoring.agreement import exact_agreement, mean_absolute_error, none_if_nan, quadratic_weighted_kappa
 from app.scoring.bundle import Bundle
 from app.scoring.decision import decide
 from app.scoring.item import Item
@@ -57,7 +57,7 @@ def closeness(item: Item, pairs: Sequence[tuple[Given, Given]]) -> Closeness:
     if not item.is_ordered:
         return Closeness(len(both), same)
     return Closeness(
-        len(both), same, defined(quadratic_weighted_kappa(one, other)), defined(mean_absolute_error(one, other))
+        len(both), same, none_if_nan(quadratic_weighted_kappa(one, other)), none_if_nan(mean_absolute_error(one, other))
     )
 
 

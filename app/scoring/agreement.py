@@ -130,10 +130,10 @@ def agreement(human: ArrayLike, machine: ArrayLike, *, ordered: bool, raters: Ra
         n=len(h),
         exact=exact_agreement(h, m),
         adjacent=adjacent_agreement(h, m) if ordered else None,
-        qwk=defined(quadratic_weighted_kappa(h, m)) if ordered else None,
-        smd=defined(standardised_mean_difference(h, m)) if ordered else None,
+        qwk=none_if_nan(quadratic_weighted_kappa(h, m)) if ordered else None,
+        smd=none_if_nan(standardised_mean_difference(h, m)) if ordered else None,
         macro_f1=macro_f1(h, m),
-        human_qwk=defined(quadratic_weighted_kappa(*raters)) if raters and ordered else None,
+        human_qwk=none_if_nan(quadratic_weighted_kappa(*raters)) if raters and ordered else None,
         human_exact=exact_agreement(*raters) if raters else None,
         human_n=np.size(raters[0]) if raters else None,
     )
@@ -150,14 +150,14 @@ def grade_agreement(
         n=len(h),
         exact=exact_agreement(h, m, tolerance),
         adjacent=None,
-        qwk=defined(quadratic_weighted_kappa(h, m)),
-        smd=defined(standardised_mean_difference(h, m)),
+        qwk=none_if_nan(quadratic_weighted_kappa(h, m)),
+        smd=none_if_nan(standardised_mean_difference(h, m)),
         macro_f1=None,
         rmse=root_mean_squared_error(h, m),
         mae=mean_absolute_error(h, m),
-        pearson=defined(pearson_correlation(h, m)),
+        pearson=none_if_nan(pearson_correlation(h, m)),
         coverage=interval_coverage(h, intervals),
-        human_qwk=defined(quadratic_weighted_kappa(*raters)) if raters else None,
+        human_qwk=none_if_nan(quadratic_weighted_kappa(*raters)) if raters else None,
         human_exact=exact_agreement(*raters, tolerance) if raters else None,
         human_rmse=root_mean_squared_error(*raters) if raters else None,
         human_n=np.size(raters[0]) if raters else None,
@@ -176,6 +176,6 @@ def _pair(human: ArrayLike, machine: ArrayLike) -> tuple[Scores, Scores]:
     return h, m
 
 
-def defined(value: float) -> float | None:
+def none_if_nan(value: float) -> float | None:
     """None in place of NaN."""
     return None if np.isnan(value) else value

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.scoring.errors import BadBundle, first_fault
 
-MAX_BYTES = 64 * 2**20  # a student has some hundred kilobytes; whatever is larger is not one
+MAX_FILE_BYTES = 64 * 2**20  # a student has some hundred kilobytes; whatever is larger is not one
 
 
 class FrozenModel(BaseModel):
@@ -59,7 +59,7 @@ def check_names(bundle: Metadata, name: str, needed: Collection[str], optional: 
         )
 
 
-def read_files(folder: Path, bundle: Metadata, name: str, most: int = MAX_BYTES) -> dict[str, bytes]:
+def read_files(folder: Path, bundle: Metadata, name: str, most: int = MAX_FILE_BYTES) -> dict[str, bytes]:
     """All files but the metadata, read once, so that what was checked is what is used.  Raises BadBundle."""
     contents = {file: read_plain(folder, file, most) for file in bundle.sha256}
     for file, content in contents.items():
@@ -70,7 +70,7 @@ def read_files(folder: Path, bundle: Metadata, name: str, most: int = MAX_BYTES)
 def check_files(folder: Path, bundle: Metadata, name: str) -> None:
     """The same for files that are too large to be held.  Raises BadBundle."""
     for file in bundle.sha256:
-        _check(file, checksum(folder / file), bundle, name)
+        _check(file, file_sha256(folder / file), bundle, name)
 
 
 def _check(file: str, found: str, bundle: Metadata, name: str) -> None:
@@ -82,7 +82,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def checksum(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """SHA-256 of a file, read in pieces.  Raises BadBundle."""
     try:
         _check_plain(path)
@@ -92,7 +92,7 @@ def checksum(path: Path) -> str:
         raise BadBundle(f"{path.name} cannot be read: {error.strerror}", code="unreadable", file=path.name) from None
 
 
-def read_plain(folder: Path, name: str, most: int = MAX_BYTES) -> bytes:
+def read_plain(folder: Path, name: str, most: int = MAX_FILE_BYTES) -> bytes:
     """Raises BadBundle for a link, for what is no file, and for more than `most` bytes."""
     path = folder / name
     try:

@@ -28,8 +28,8 @@ Condition = Literal["blank", "refusal", "unreadable", "repetition"]
 Flag = Literal["copied", "off_topic", "disordered", "over_long"]
 # A response is some sixty pieces: too few for numpy, whose every call costs as much as a loop over all of them.
 Pieces = Sequence[int]
-Seen = NDArray[np.int64]  # ascending: of tens of thousands, which would be megabytes as a set
-Run = tuple[int, ...]  # pieces in a row
+SeenPairs = NDArray[np.int64]  # ascending: of tens of thousands, which would be megabytes as a set
+PieceRun = tuple[int, ...]  # pieces in a row
 COPIED_RUN = 10  # pieces in a row that count as copied: some seven words
 WINDOW = 40  # words of what was given that are read at a time
 MAX_PACKED = 8 * 2**20  # bytes
@@ -77,7 +77,7 @@ class Examiner:
         self._refusals = frozenset(limits.refusals)
         self._longest_refusal = max(map(len, limits.refusals), default=-1)
         self._neighbours = unpacked(limits.neighbours)
-        self._given = given(item, featurizer)
+        self._given = prompt_runs(item, featurizer)
 
     def examine(self, response: str, read: Ids) -> Examination:
         """The first condition that holds; without one all flags that do.  `read`: the response as the featurizer has
@@ -86,7 +86,7 @@ class Examiner:
         if is_blank(response):
             return Examination("blank")
         limits, own = self._limits, read[1:]
-        words = spoken(self._featurizer, own)
+        words = without_signs(self._featurizer, own)
         # Each of them has a letter or digit of its own: with more it cannot be a refusal, and need not be normalised.
         if len(words) <= self._longest_refusal and normalised(response) in self._refusals:
             return Examination("refusal")
@@ -105,7 +105,7 @@ class Examiner:
         return Examination(flags=tuple(name for name, holds in found.items() if holds))
 
 
-def given(item: Item, featurizer: Featurizer) -> frozenset[int]:
+def prompt_runs(item: Item, featurizer: Featurizer) -> frozenset[int]:
     """Hashes of every run of COPIED_RUN pieces of prompt and passage, read in windows: a featurizer cuts long texts.
 
     The runs themselves would be a megabyte of a long passage; two that differ as good as never share a hash.
@@ -139,7 +139,7 @@ def surprise(own: Pieces, log_frequency: Sequence[float], usual: float) -> float
     return (-sum([log_frequency[piece] for piece in own]) / len(own) - usual) * sqrt(len(own))
 
 
-def spoken(featurizer: Featurizer, own: Pieces) -> Ids:
+def without_signs(featurizer: Featurizer, own: Pieces) -> Ids:
     """All but signs."""
     signs = featurizer.signs
     return [piece for piece in own if not signs[piece]]
@@ -151,7 +151,7 @@ def neighbours(featurizer: Featurizer, words: Pieces) -> list[int]:
     return [last * vocabulary + first for last, first in pairwise(words) if begins[first]]
 
 
-def disorder(own: Pieces, seen: Seen, usual: float) -> float:
+def disorder(own: Pieces, seen: SeenPairs, usual: float) -> float:
     """How much larger the share of neighbours never seen is than usual, by the square root of their number."""
     if not own or not len(seen):
         return 0.0
@@ -162,12 +162,12 @@ def disorder(own: Pieces, seen: Seen, usual: float) -> float:
     return float((new / len(own) - usual) * sqrt(len(own)))
 
 
-def packed(seen: Seen) -> str:
+def packed(seen: SeenPairs) -> str:
     """Ascending numbers as text: base64 of zlib of the differences, 4 bytes each."""
     return base64.b64encode(zlib.compress(np.diff(seen, prepend=0).astype("<u4").tobytes(), 9)).decode()
 
 
-def unpacked(text: str) -> Seen:
+def unpacked(text: str) -> SeenPairs:
     """Raises BadBundle for what `packed` never wrote."""
     try:
         reader = zlib.decompressobj()
@@ -205,6 +205,6 @@ def copied(own: Pieces, given: AbstractSet[int]) -> float:
     return inside / len(own) if inside else 0.0
 
 
-def runs(own: Pieces, length: int) -> Iterator[Run]:
+def runs(own: Pieces, length: int) -> Iterator[PieceRun]:
     """Every run of that length, in order."""
     return zip(*(own[start:] for start in range(length)), strict=False)

@@ -33,7 +33,7 @@ class Score:
     prediction_set: tuple[int, ...] | None = None  # values, ascending; holds a human score as often; None for grades
 
 
-def columns(item: Item) -> int:
+def output_columns(item: Item) -> int:
     """How many columns a model's outputs have."""
     return 2 if item.is_continuous else item.choices
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 ID = re.compile(r"[\w.-]{1,128}", re.ASCII)
-SHOWN = 20  # rows named in a message; the rest are counted
+MAX_FAULTS_SHOWN = 20  # rows named in a message; the rest are counted
 
 
 class CodedError(Exception):
@@ -68,9 +68,9 @@ class RowError:
 class BadRows(ScoringError):
     def __init__(self, errors: list[RowError]) -> None:
         self.errors = errors
-        more = [f"… and {len(errors) - SHOWN} more"] if len(errors) > SHOWN else []
+        more = [f"… and {len(errors) - MAX_FAULTS_SHOWN} more"] if len(errors) > MAX_FAULTS_SHOWN else []
         head = [f"{len(errors)} faults:"] if len(errors) > 1 else []
-        sentence = "\n".join([*head, *map(str, errors[:SHOWN]), *more])
+        sentence = "\n".join([*head, *map(str, errors[:MAX_FAULTS_SHOWN]), *more])
         super().__init__(sentence, count=len(errors))
 
 

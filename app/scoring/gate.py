@@ -139,7 +139,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(float(value), DIGITS)
 
 
-def lines(gate: Gate) -> list[tuple[str, str, str, str]]:
+def gate_table(gate: Gate) -> list[tuple[str, str, str, str]]:
     """Return rule, measured with its n, limit and verdict of each rule: for a table."""
     return [
         (

@@ -31,10 +31,10 @@ INLINE = _words(
 )
 OFFICE = re.compile(r"(?:m|o|st\d|v|w|x):[a-z]\w*", re.ASCII)  # Word's `<o:p>`
 # One letter looks like mathematics: mark-up only where the end tag follows.
-LETTERS = frozenset("abiqsu")
+ONE_LETTER = frozenset("abiqsu")
 # Learners put the names of quantities and things into angle brackets, `<distance>/<time>`: mark-up only where the
 # end tag follows or an attribute has a value.
-WORDS = _words(
+EVERYDAY_WORDS = _words(
     "area audio base body button canvas data details dialog embed figure footer form frame head header input label "
     "link main map mark menu meter object output picture progress search section select source summary template time "
     "title track video"
@@ -53,19 +53,19 @@ PREFIXED_ATTRIBUTE = re.compile(r"(?:aria|data)-\S+")
 
 ATTRIBUTE = r"""(?:[\s/]++|(?<=["']))[^\s"'<>/=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>]++))?+"""
 # All that follows the name is optional: a match never fails after it, so the search never goes back.
-MARK = re.compile(
+POSSIBLE_TAG = re.compile(
     rf"<(?:(?P<hidden>!--|!\[(?:if[^\]<>]{{0,200}}|endif)\]>|!doctype\b[^<>]{{0,500}}>|\?xml\b[^<>]{{0,500}}>)"
     rf"|(?P<end>/?)(?P<name>[a-z][a-z0-9]*+(?::[a-z]\w*+)?+)(?P<attributes>(?:{ATTRIBUTE})*+)(?P<close>[\s/]*+>)?)",
     re.ASCII | re.IGNORECASE,
 )
-GIVEN = re.compile(r"""([^\s"'<>/=]++)(\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>]++))?+""", re.ASCII)
+ATTRIBUTE_AND_VALUE = re.compile(r"""([^\s"'<>/=]++)(\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>]++))?+""", re.ASCII)
 RAISED = re.compile(r"[+\-\u2212\u2013]?[0-9]+(?:[.,][0-9]+)?")  # an exponent: ordinals (1st) and ions (2+) are none
 LONGEST_ENTITY = 34
 ENTITY = re.compile(r"&(#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,7}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class PossibleTag:
     """A piece of the text that may be mark-up: a tag, or with an empty name what no reader sees, a comment say."""
 
     start: int
@@ -92,7 +92,7 @@ def plain_text(sent: str) -> str:
 
 def _runs(sent: str) -> list[str]:
     """Return the text without its tags, divided where a block starts or ends."""
-    marks = list(find_marks(sent)) if "<" in sent else []
+    marks = list(possible_tags(sent)) if "<" in sent else []
     last_end = {mark.name: number for number, mark in enumerate(marks) if mark.ends}
     started: set[str] = set()  # elements that need an end tag, and have a start tag that is mark-up
     runs, pieces, done = [], list[str](), 0
@@ -100,10 +100,10 @@ def _runs(sent: str) -> list[str]:
     raised: int | None = None  # the place of a superscript among the pieces of the run
     for number, mark in enumerate(marks):
         name = mark.name
-        if name in LETTERS or name in WORDS:
+        if name in ONE_LETTER or name in EVERYDAY_WORDS:
             if mark.ends and name not in started:
                 continue
-            alone = mark.has_values and name in WORDS
+            alone = mark.has_values and name in EVERYDAY_WORDS
             if not mark.ends and not alone and last_end.get(name, -1) < number:
                 continue
             started.add(name)
@@ -132,23 +132,23 @@ def _decoded(text: str) -> str:
     return ENTITY.sub(lambda entity: _character(entity[0], entity[1]), text)
 
 
-def find_marks(sent: str) -> Iterator[Mark]:
+def possible_tags(sent: str) -> Iterator[PossibleTag]:
     """Yield every piece that may be mark-up, in order; no two overlap."""
     place, last_comment_end = 0, sent.rfind("-->")
     unclosed: set[str] = set()
-    while found := MARK.search(sent, place):
+    while found := POSSIBLE_TAG.search(sent, place):
         place = found.end()
         if hidden := found["hidden"]:
             if hidden == "!--":
                 if last_comment_end < place:
                     continue
                 place = sent.index("-->", place) + len("-->")
-            yield Mark(found.start(), place)
+            yield PossibleTag(found.start(), place)
             continue
         name, ends = found["name"].lower(), bool(found["end"])
         if not found["close"] or not (name in BLOCKS or name in INLINE or OFFICE.fullmatch(name)):
             continue
-        given = GIVEN.findall(found["attributes"])
+        given = ATTRIBUTE_AND_VALUE.findall(found["attributes"])
         if (ends and given) or not all(value or _stands_bare(attribute.lower()) for attribute, value in given):
             continue
         if name in UNSEEN and not ends:
@@ -157,9 +157,9 @@ def find_marks(sent: str) -> Iterator[Mark]:
                 unclosed.add(name)
                 continue
             place = end.end()
-            yield Mark(found.start(), place)
+            yield PossibleTag(found.start(), place)
             continue
-        yield Mark(found.start(), place, name, ends, any(value for _, value in given))
+        yield PossibleTag(found.start(), place, name, ends, any(value for _, value in given))
 
 
 def _stands_bare(attribute: str) -> bool:

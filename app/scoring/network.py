@@ -12,13 +12,13 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
 from app.scoring.bundle import STUDENT
-from app.scoring.decoding import Outputs, columns, distribution
+from app.scoring.decoding import Outputs, distribution, output_columns
 from app.scoring.errors import BadBundle, refusing
 from app.scoring.featurizer import Featurizer, Ids, padded
 from app.scoring.item import Item
 
-CHUNK = 16  # responses of like length in one run: more is no faster, and memory grows with it
-PROBE = ["probe", "A second, longer response so that the first is padded: 3/4 > 0.5."]
+RESPONSES_PER_RUN = 16  # responses of like length in one run: more is no faster, and memory grows with it
+PROBE_RESPONSES = ["probe", "A second, longer response so that the first is padded: 3/4 > 0.5."]
 
 
 class Network:
@@ -34,7 +34,7 @@ class Network:
     def from_bytes(cls, tokenizer: bytes, student: bytes, max_tokens: int, item: Item) -> "Network":
         """From the content of tokenizer.json and student.onnx.  Raises BadBundle with the reason."""
         featurizer = Featurizer.from_bytes(tokenizer, max_tokens)
-        network = cls(item, featurizer, session_of(student))
+        network = cls(item, featurizer, load_session(student))
         with refusing(
             "student.onnx cannot be used", code="cannot_be_used", file=STUDENT
         ):  # the names in it, say, need not be UTF-8
@@ -47,10 +47,10 @@ class Network:
 
     def outputs_of(self, read: Sequence[Ids]) -> Outputs:
         """(responses, columns), in order, of responses that the featurizer has read."""
-        if len(read) <= CHUNK:
-            return self._run(read) if read else np.zeros((0, columns(self._item)), np.float32)
+        if len(read) <= RESPONSES_PER_RUN:
+            return self._run(read) if read else np.zeros((0, output_columns(self._item)), np.float32)
         order = np.argsort([len(ids) for ids in read])  # by length: little of a run is padding
-        chunks = [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
+        chunks = [order[start : start + RESPONSES_PER_RUN] for start in range(0, len(order), RESPONSES_PER_RUN)]
         outputs = np.concatenate([self._run([read[number] for number in chunk]) for chunk in chunks])
         return outputs[np.argsort(order)]
 
@@ -77,8 +77,8 @@ class Network:
                 needed=self._names,
             )
         with refusing("student.onnx fails on a probe response", code="probe_failed", file=STUDENT):
-            together, alone = self.outputs(PROBE), self.outputs(PROBE[:1])
-        expected = (len(PROBE), columns(self._item))
+            together, alone = self.outputs(PROBE_RESPONSES), self.outputs(PROBE_RESPONSES[:1])
+        expected = (len(PROBE_RESPONSES), output_columns(self._item))
         if together.shape != expected:
             raise BadBundle(
                 f"student.onnx gives outputs of shape {together.shape}, item and probe need {expected}",
@@ -95,7 +95,7 @@ class Network:
             raise BadBundle("student.onnx gives another score in a batch than alone", code="batch_differs")
 
 
-def session_of(content: bytes, name: str = STUDENT) -> onnxruntime.InferenceSession:
+def load_session(content: bytes, name: str = STUDENT) -> onnxruntime.InferenceSession:
     """A session on one thread.  Raises BadBundle, in which the file has this name."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # requests run in parallel; one thread each

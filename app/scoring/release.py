@@ -223,7 +223,7 @@ def cast_shadow(folder: Path, version: str | None, *, by: str) -> Active:
     return changed
 
 
-def release(folder: Path, version: str, *, by: str, reason: str) -> Release:
+def release_ungated(folder: Path, version: str, *, by: str, reason: str) -> Release:
     """Make a version live that has no gate.  The caller has checked it.  Raises ValueError without a reason."""
     previous = _previous(folder, version, Release)
     made = Release(version=version, mode="auto", by=by, at=datetime.now(UTC), reason=reason, previous=previous)

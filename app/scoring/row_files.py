@@ -10,8 +10,8 @@ from app.scoring.errors import BadRows, BadText, CodedError, RowError
 from app.scoring.files.content import Content
 from app.scoring.files.delimited import read_delimited
 from app.scoring.files.json_rows import read_json, read_json_lines
-from app.scoring.files.options import DEFAULT_OPTIONS, ReadOptions, shown
-from app.scoring.files.output import GUARDED, MARK, RAW, unguarded
+from app.scoring.files.options import DEFAULT_OPTIONS, ReadOptions, as_shown
+from app.scoring.files.output import GUARDED, ORIGIN_MARK, RAW, unguarded
 from app.scoring.files.parquet import read_parquet
 from app.scoring.files.workbook import read_workbook
 from app.scoring.text import MAX_CHARACTERS, MAX_SENT, Format, checked_text, read_response
@@ -27,7 +27,7 @@ READERS: dict[str, Callable[[Path, ReadOptions], Content]] = {
 FORMATS = tuple(READERS)
 DELIMITED = (".csv", ".tsv")
 WITH_HEADER = (*DELIMITED, ".xlsx", ".parquet")
-SHOWN = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+", re.ASCII)
@@ -61,7 +61,7 @@ class Row:
             blank = ': write "" where a learner wrote nothing' if name == "response" else ""
             raise BadText(f"{name!r} is missing{blank}", code="missing", column=name)
         if not isinstance(value, str):
-            raise BadText(f"{name!r} must be text, not {kind(value)}", code="not_text", column=name)
+            raise BadText(f"{name!r} must be text, not {safe_description(value)}", code="not_text", column=name)
         try:
             return checked_text(value, most)
         except BadText as error:
@@ -82,7 +82,7 @@ class Row:
         """
         value = self.fields.get("item_id")
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return shown(value)
+            return as_shown(value)
         return self.text("item_id").strip()
 
     def number(self, name: str) -> float | None:
@@ -98,13 +98,13 @@ class Row:
         text = value.strip()
         if self.decimal == ",":
             if "." in text and _NUMBER.fullmatch(text):
-                reason = f"{name!r} is {kind(value)}, while a comma stands before the decimals of this file"
+                reason = f"{name!r} is {safe_description(value)}, while a comma stands before the decimals of this file"
                 raise BadText(reason, code="mixed_decimals", column=name)
             text = text.replace(",", ".", 1)
         elif _COMMA.fullmatch(text) or _THOUSANDS.fullmatch(text):
             raise BadText(
-                f"{name!r} is {kind(value)}: a comma may stand before decimals or between thousands, and this file "
-                "does not tell; say `--decimal ,` if it stands before decimals, else write the number without it",
+                f"{name!r} is {safe_description(value)}: its comma may stand before decimals or between thousands. "
+                "Give `--decimal ,` if it stands before decimals; otherwise write the number without it",
                 code="ambiguous_comma",
                 column=name,
             )
@@ -121,7 +121,7 @@ class RowFile:
     notes: tuple[str, ...]  # what was found out about it
 
 
-def kind(value: object) -> str:
+def safe_description(value: object) -> str:
     """Return a value as an error may name it: numbers as they are, of texts and lists only what they are.
 
     A misplaced column may put a learner's words anywhere.
@@ -152,7 +152,7 @@ def read_file(path: Path, reading: ReadOptions) -> RowFile:
     if content.errors:
         raise BadRows(content.errors)
     decimal = reading.decimal or _decimal(content, reading)
-    is_ours = any(MARK in fields for _, fields in content.lines)
+    is_ours = any(ORIGIN_MARK in fields for _, fields in content.lines)
     rows: list[Row] = []
     for line, fields in content.lines:
         nth = rows[-1].nth + 1 if rows and rows[-1].line == line else 1
@@ -162,12 +162,12 @@ def read_file(path: Path, reading: ReadOptions) -> RowFile:
 
 def _without_guards(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields as they were before we wrote them; the fields of another's file as they are."""
-    if MARK not in fields:
+    if ORIGIN_MARK not in fields:
         return fields
-    given = {name: value for name, value in fields.items() if name != MARK}
-    if fields[MARK] == RAW:
+    given = {name: value for name, value in fields.items() if name != ORIGIN_MARK}
+    if fields[ORIGIN_MARK] == RAW:
         return given
-    if fields[MARK] != GUARDED:  # a row that somebody added: its texts never had a guard, the names do
+    if fields[ORIGIN_MARK] != GUARDED:  # a row that somebody added: its texts never had a guard, the names do
         return {unguarded(name): value for name, value in given.items()}
     return {unguarded(name): _without_guard(value) for name, value in given.items()}
 
@@ -196,7 +196,9 @@ def _notes(path: Path, content: Content, reading: ReadOptions, decimal: str) -> 
     notes = [f"{path.name}: {note}" for note in content.notes]
     usual = {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower(), content.delimiter)
     if content.delimiter != usual and reading.delimiter is None:
-        notes.append(f"{path.name}: columns are separated by {SHOWN.get(content.delimiter, repr(content.delimiter))}")
+        notes.append(
+            f"{path.name}: columns are separated by {DELIMITER_NAMES.get(content.delimiter, repr(content.delimiter))}"
+        )
     if decimal == "," and reading.decimal is None:
         notes.append(f"{path.name}: a comma stands before the decimals of scores")
     return notes

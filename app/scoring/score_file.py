@@ -8,7 +8,7 @@ from typing import Any
 
 from app.scoring.decision import Judgement
 from app.scoring.errors import BadRows, BadText, ItemNotReady, RowError, UnknownItem
-from app.scoring.files.output import GUARDED, MARK, RAW, CannotWrite, guarded
+from app.scoring.files.output import GUARDED, ORIGIN_MARK, RAW, CannotWrite, guarded
 from app.scoring.item import Item
 from app.scoring.registry import Registry
 from app.scoring.row_files import FORMATS, Row, require_columns
@@ -27,9 +27,9 @@ COLUMNS = (
     "scored_by",
     "flags",
     "prediction_set",
-    MARK,
+    ORIGIN_MARK,
 )
-CHUNK = 256  # responses between two steps of the progress bar
+RESPONSES_PER_STEP = 256  # responses between two steps of the progress bar
 
 
 def check_rows(registry: Registry, rows: Sequence[Row]) -> None:
@@ -55,8 +55,8 @@ def judge_rows(
     judged: dict[int, Judgement] = {}
     for item_id, places in numbers.items():
         live = registry.get(item_id)
-        for start in range(0, len(places), CHUNK):
-            chunk = places[start : start + CHUNK]
+        for start in range(0, len(places), RESPONSES_PER_STEP):
+            chunk = places[start : start + RESPONSES_PER_STEP]
             texts = [rows[number].response(live.bundle.item.format) for number in chunk]
             judged.update(zip(chunk, live.judge_fully(texts), strict=True))
             advance(len(chunk))
@@ -84,7 +84,7 @@ def write_table(
             free = f"input_{free}"
         renamed[name] = free
     names = [*COLUMNS, *renamed.values()]
-    mark = {MARK: RAW if raw else GUARDED}
+    mark = {ORIGIN_MARK: RAW if raw else GUARDED}
     # A column that is only carried through may hold what UTF-8 cannot: it is escaped, not lost.
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)

@@ -7,7 +7,7 @@ from app.scoring.conditions import Examination, Examiner
 from app.scoring.decoding import Score, decode
 from app.scoring.errors import refusing
 from app.scoring.featurizer import Ids
-from app.scoring.network import PROBE, Network
+from app.scoring.network import PROBE_RESPONSES, Network
 
 # Memory a loaded student takes, about, as measured on students of 100 to 200 kB: session and tokenizer take some times
 # their files, words that were read once most of the rest.
@@ -34,7 +34,7 @@ class Student:
         size = len(files.tokenizer) + len(files.student) + files.metadata_bytes
         with refusing("it cannot look at a probe response", code="probe_failed"):
             student = cls(bundle, network, files.metadata_sha256, size)
-            student.examine(PROBE[1], student.read(PROBE)[1])
+            student.examine(PROBE_RESPONSES[1], student.read(PROBE_RESPONSES)[1])
         return student
 
     def read(self, responses: list[str]) -> list[Ids]:

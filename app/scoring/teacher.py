@@ -19,14 +19,14 @@ from tokenizers import Tokenizer
 from app.scoring.agreement import Agreement
 from app.scoring.bundle import CARD, TOKENIZER, Head, Provenance
 from app.scoring.bundle_files import FrozenModel, check_names, read_files, read_metadata, read_plain, sha256
-from app.scoring.decoding import Outputs, Score, columns, decode, softmax
+from app.scoring.decoding import Outputs, Score, decode, output_columns, softmax
 from app.scoring.errors import BadBundle, no_panic, refusing
 from app.scoring.item import Item, Name, is_name
-from app.scoring.network import session_of
+from app.scoring.network import load_session
 
-FOLDER, METADATA = "_teachers", "teacher.json"
-MAX_BYTES = 4 * 2**30
-PROBE = "A probe response, 3/4 > 0.5."
+TEACHERS_FOLDER, TEACHER_JSON = "_teachers", "teacher.json"
+MAX_MEMBER_BYTES = 4 * 2**30
+PROBE_RESPONSE = "A probe response, 3/4 > 0.5."
 OUTPUT = "outputs"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -67,7 +67,7 @@ class TeacherBundle(FrozenModel):
 
     @model_validator(mode="after")
     def _items_share_a_scale(self) -> Self:
-        if len({(own.item.is_continuous, columns(own.item)) for own in self.items}) != 1:
+        if len({(own.item.is_continuous, output_columns(own.item)) for own in self.items}) != 1:
             raise PydanticCustomError("several_scales", "items of one teacher have the same number of scores")
         return self
 
@@ -82,8 +82,8 @@ class TeacherNetwork:
             self._tokenizer.no_padding()
             self._tokenizer.enable_truncation(max_tokens, strategy="longest_first")
         names = member_names(len(members))
-        self._sessions = [session_of(content, name) for content, name in zip(members, names, strict=True)]
-        self._between, self._continuous, self._columns = between, item.is_continuous, columns(item)
+        self._sessions = [load_session(content, name) for content, name in zip(members, names, strict=True)]
+        self._between, self._continuous, self._columns = between, item.is_continuous, output_columns(item)
         with refusing("a member cannot be used", code="cannot_be_used"):  # the names in it, say, need not be UTF-8
             unknown = {tensor.name for session in self._sessions for tensor in session.get_inputs()} - set(INPUTS)
             given = [sorted(tensor.name for tensor in session.get_outputs()) for session in self._sessions]
@@ -145,14 +145,14 @@ class ExportedTeacher:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Every file read and checked against teacher.json, and probed.  Raises BadBundle with the reason."""
-        bundle, metadata = read_metadata(folder, METADATA, TeacherBundle)
-        check_names(bundle, METADATA, [TOKENIZER, CARD, *member_names(bundle.members)])
-        contents = read_files(folder, bundle, METADATA, MAX_BYTES)
+        bundle, metadata = read_metadata(folder, TEACHER_JSON, TeacherBundle)
+        check_names(bundle, TEACHER_JSON, [TOKENIZER, CARD, *member_names(bundle.members)])
+        contents = read_files(folder, bundle, TEACHER_JSON, MAX_MEMBER_BYTES)
         members = [contents[name] for name in member_names(bundle.members)]
         first = bundle.items[0]
         network = TeacherNetwork(contents[TOKENIZER], members, bundle.max_tokens, bundle.between, first.item)
         with refusing("it fails on a probe response", code="probe_failed"):
-            outputs = network.outputs(first.context, [PROBE])
+            outputs = network.outputs(first.context, [PROBE_RESPONSE])
         if not np.isfinite(outputs).all():
             raise BadBundle("it gives outputs that are not finite for a probe response", code="not_finite")
         if first.item.is_continuous and not (outputs[:, 1] > 0).all():
@@ -183,7 +183,7 @@ def member_names(count: int) -> list[str]:
 
 def teacher_folder(models: Path, name: str, version: str) -> Path:
     """Raises BadBundle where there is none, it cannot be read, or the names are not such."""
-    folder = models / FOLDER / name / version
+    folder = models / TEACHERS_FOLDER / name / version
     try:
         if not (is_name(name) and is_name(version) and folder.is_dir()):
             raise BadBundle(f"there is no teacher {name}/{version}", code="no_teacher", name=name, version=version)
@@ -200,14 +200,14 @@ def teacher_folder(models: Path, name: str, version: str) -> Path:
 def newest_teacher(models: Path, item: Item) -> tuple[str, str]:
     """Name and version of the newest teacher that was taught this question.  Raises BadBundle where there is none."""
     found = []
-    for path in (models / FOLDER).glob(f"*/*/{METADATA}"):
+    for path in (models / TEACHERS_FOLDER).glob(f"*/*/{TEACHER_JSON}"):
         with suppress(BadBundle, ValidationError):
-            bundle = TeacherBundle.model_validate_json(read_plain(path.parent, METADATA))
+            bundle = TeacherBundle.model_validate_json(read_plain(path.parent, TEACHER_JSON))
             if any(own.item.item_id == item.item_id for own in bundle.items):
                 found.append((bundle.version, bundle.name))
     if not found:
         raise BadBundle(
-            f"no teacher under {models / FOLDER} was taught item {item.item_id!r}: run with --export-teacher",
+            f"no teacher under {models / TEACHERS_FOLDER} was taught item {item.item_id!r}: run with --export-teacher",
             code="none_taught",
             item_id=item.item_id,
         )

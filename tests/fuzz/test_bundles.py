@@ -18,14 +18,12 @@ from hypothesis import strategies as st
 from app.scoring.bundle import METADATA, STUDENT, TOKENIZER
 from app.scoring.bundle_files import sha256
 from app.scoring.errors import BadBundle
-from app.scoring.feedback.bundle import METADATA as FEEDBACK
-from app.scoring.feedback.bundle import READER, READER_TOKENIZER, load_feedback
+from app.scoring.feedback.bundle import FEEDBACK_JSON, READER, READER_TOKENIZER, load_feedback
 from app.scoring.feedback.bundle import TOKENIZER as FEEDBACK_TOKENIZER
 from app.scoring.item import Item
 from app.scoring.registry import Registry, load_item
 from app.scoring.release import ACTIVE, activate
-from app.scoring.teacher import METADATA as TEACHER
-from app.scoring.teacher import ExportedTeacher
+from app.scoring.teacher import TEACHER_JSON, ExportedTeacher
 from tests.fuzz.cases import TIMES, altered, cases, damaged
 from tests.refusals import refused
 from tests.tiny import word_count_onnx, word_grade_onnx, word_tokenizer, write_tiny_bundle
@@ -127,33 +125,33 @@ def test_no_active(models: Path, data: st.DataObject, item_id: str) -> None:
         live.judge_fully(RESPONSES)
 
 
-@pytest.mark.parametrize("name", [TEACHER, TOKENIZER, "member-1.onnx"])
+@pytest.mark.parametrize("name", [TEACHER_JSON, TOKENIZER, "member-1.onnx"])
 @given(data=st.data(), item_id=ITEMS)
 @cases(30)
 def test_no_teacher(models: Path, name: str, data: st.DataObject, item_id: str) -> None:
-    [path] = models.glob(f"_teachers/{item_id}/*/{TEACHER}")
+    [path] = models.glob(f"_teachers/{item_id}/*/{TEACHER_JSON}")
     content = data.draw(
         {
-            TEACHER: wrong(path.read_bytes()),
+            TEACHER_JSON: wrong(path.read_bytes()),
             TOKENIZER: wrong(pair_tokenizer()),
             "member-1.onnx": damaged((path.parent / "member-1.onnx").read_bytes()),
         }[name]
     )
     with suppress(BadBundle):
-        teacher = ExportedTeacher.load(changed(path.parent, TEACHER, {name: content}))
+        teacher = ExportedTeacher.load(changed(path.parent, TEACHER_JSON, {name: content}))
         taught = teacher.taught(Item.model_validate(POINTS if item_id == "heat-1" else GRADES))
         assert [teacher.score(taught, response) for response in RESPONSES]
 
 
-@pytest.mark.parametrize("name", [FEEDBACK, FEEDBACK_TOKENIZER, READER, READER_TOKENIZER])
+@pytest.mark.parametrize("name", [FEEDBACK_JSON, FEEDBACK_TOKENIZER, READER, READER_TOKENIZER])
 @given(data=st.data())
 @cases(30)
 def test_no_feedback_model(models: Path, name: str, data: st.DataObject) -> None:
-    [path] = models.glob(f"_feedback/*/*/{FEEDBACK}")
+    [path] = models.glob(f"_feedback/*/*/{FEEDBACK_JSON}")
     sound = (path.parent / name).read_bytes()
     content = data.draw(damaged(sound) if name == READER else wrong(sound))
     with suppress(BadBundle):
-        files = load_feedback(changed(path.parent, FEEDBACK, {name: content}))
+        files = load_feedback(changed(path.parent, FEEDBACK_JSON, {name: content}))
         for response in RESPONSES:
             assert files.prompter.ids(files.bundle.items[0], response, 0)
 

@@ -20,7 +20,7 @@ from app.scoring.bundle import STUDENT
 from app.scoring.errors import CodedError
 from app.scoring.item import Item
 from app.scoring.release import ACTIVE, read_active
-from app.scoring.teacher import METADATA
+from app.scoring.teacher import TEACHER_JSON
 from app.settings import Settings
 from app.storage.database import connect
 from app.storage.problems import UPGRADE
@@ -130,7 +130,7 @@ def altered_teacher(commands: Commands, folder: Path) -> None:
     commands("db", "upgrade")
     teacher = write_tiny_teacher(folder / "models", [item_of(folder / "models" / "heat-1" / NEW)])
     commands("bundle", "activate", "heat-1", "--by", "Ana", "--fall-back", "unsure")
-    path = teacher / METADATA
+    path = teacher / TEACHER_JSON
     path.write_text(path.read_text() + "\n")
 
 

@@ -2,7 +2,7 @@
 
 from app.scoring.agreement import Agreement
 from app.scoring.bundle import Bundle, Head
-from app.scoring.gate import lines as gate_lines
+from app.scoring.gate import gate_table
 from app.scoring.teacher import TeacherBundle
 
 ROWS = (
@@ -53,7 +53,7 @@ def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
         "",
         "| rule | measured | limit | |",
         "|---|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in gate_lines(gate)),
+        *(f"| {' | '.join(row)} |" for row in gate_table(gate)),
         "",
         "## Use",
         "",

@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 from app.scoring.conditions import (
     Limits,
     Pieces,
-    Seen,
+    SeenPairs,
     copied,
     density,
     disorder,
-    given,
     neighbours,
     normalised,
     packed,
     pieces,
+    prompt_runs,
     repetition,
-    spoken,
     surprise,
+    without_signs,
 )
 from app.scoring.featurizer import Featurizer
 from app.scoring.item import Item
@@ -110,7 +110,7 @@ class _Measured:
     def __init__(self, parts: Parts, featurizer: Featurizer) -> None:
         texts = [*(row.text for row in parts.marked), *parts.unlabelled]
         read = [pieces(featurizer, text) for text in texts]
-        theirs = given(parts.item, featurizer)
+        theirs = prompt_runs(parts.item, featurizer)
         size = featurizer.vocabulary
         self.log_frequency = log_frequency(read, size)
         self.usual = float(np.average([-self.log_frequency[own].mean() for own in read], weights=list(map(len, read))))
@@ -119,7 +119,7 @@ class _Measured:
             rest = log_frequency([own for number, own in enumerate(read) if number % FOLDS != fold], size).tolist()
             for number in range(fold, len(read), FOLDS):
                 self.surprise[number] = surprise(read[number], rest, self.usual)
-        side_by_side = [neighbours(featurizer, spoken(featurizer, own)) for own in read]
+        side_by_side = [neighbours(featurizer, without_signs(featurizer, own)) for own in read]
         self.neighbours = _different(side_by_side)
         self.usual_new, self.disorder = _orders(side_by_side)
         self.density = np.array([density(own, text) for own, text in zip(read, texts, strict=True)])
@@ -140,7 +140,7 @@ def _orders(side_by_side: Sequence[Pieces]) -> tuple[float, NDArray[np.float64]]
     return usual, new - usual * roots
 
 
-def _different(side_by_side: Sequence[Pieces]) -> Seen:
+def _different(side_by_side: Sequence[Pieces]) -> SeenPairs:
     return np.array(sorted({pair for own in side_by_side for pair in own}), np.int64)
 
 

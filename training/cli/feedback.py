@@ -9,7 +9,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from app.scoring.files.output import MARK
+from app.scoring.files.output import ORIGIN_MARK
 from app.scoring.item import is_name
 from training.cli.options import (
     CacheOption,
@@ -88,5 +88,5 @@ def feedback(
             print_table(shown)
     if report:
         found = {own.title: own.as_dict() for own in made.figures}
-        report.write_text(json.dumps({MARK: "feedback"} | found, indent=2) + "\n", encoding="utf-8")
+        report.write_text(json.dumps({ORIGIN_MARK: "feedback"} | found, indent=2) + "\n", encoding="utf-8")
     Console().print(f"{bundle.name}/{bundle.version}: `scorelet feedback activate` makes it live")

@@ -16,7 +16,7 @@ from app.scoring.bundle import Bundle
 from app.scoring.errors import CodedError
 from app.scoring.files.options import Decimal, Delimiter, ReadOptions
 from app.scoring.files.output import refuse_to_lose
-from app.scoring.gate import lines
+from app.scoring.gate import gate_table
 from training.common.progress import note
 from training.config import TeacherKind, TrainingConfig, read_config
 from training.data import DataSet, ItemData, data_files, read_data
@@ -147,7 +147,7 @@ def print_gate(bundle: Bundle) -> None:
     """What a new bundle shows, rule by rule, and how it went live."""
     gate, item_id = bundle.gate, bundle.item.item_id
     table = Table(f"{item_id}: rule", "measured", "limit", "", box=SIMPLE)
-    for row in lines(gate):
+    for row in gate_table(gate):
         table.add_row(*row)
     print_table(table)
     mode = "its scores may stand" if gate.passed else f"a person looks at every score ({', '.join(gate.failed)})"

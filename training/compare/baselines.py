@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.model_selection import KFold
 
 from app.scoring.bundle import Head
-from app.scoring.decoding import Outputs, columns
+from app.scoring.decoding import Outputs, output_columns
 from training.calibration.choose import Unfitted
 from training.compare.contest import Competitor, Contest, Runtime
 from training.compare.linear import TINY, Linear
@@ -34,7 +34,7 @@ def _linear(parts: Parts, budget: int | None) -> Competitor:
     target = targets(parts.item, [row.value for row in parts.marked])
     model = Linear(parts.item, texts, target, budget)
     seconds = time.monotonic() - began
-    held_out = np.ones((len(texts), columns(parts.item)))
+    held_out = np.ones((len(texts), output_columns(parts.item)))
     for fit, rest in KFold(min(FOLDS, len(texts)), shuffle=True, random_state=0).split(texts) if len(texts) > 1 else ():
         fold = Linear(parts.item, [texts[number] for number in fit], target[fit], budget)
         held_out[rest] = fold.outputs([texts[number] for number in rest])

@@ -13,7 +13,7 @@ from sklearn.feature_selection import SelectKBest, chi2, f_regression
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 
-from app.scoring.decoding import Outputs, columns
+from app.scoring.decoding import Outputs, output_columns
 from app.scoring.item import Item
 
 FEW = 100  # responses below which a feature seen once is kept
@@ -68,7 +68,7 @@ class Linear:
             if self._constant is None and texts:
                 mean = self._pipeline.predict(list(texts))
             return np.stack([mean, np.full(len(texts), self._variance)], axis=1)
-        probabilities = np.full((len(texts), columns(self._item)), TINY)
+        probabilities = np.full((len(texts), output_columns(self._item)), TINY)
         if self._constant is not None:
             probabilities[:, int(self._constant)] = 1
         elif texts:

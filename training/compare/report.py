@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from app.scoring.files.output import MARK
+from app.scoring.files.output import ORIGIN_MARK
 from training.compare.figures import STUDENT, Cost, Section, TableRow
 from training.compare.plots import against_size, against_time
 from training.errors import TrainingError
@@ -62,7 +62,7 @@ def html(found: Sequence[Section]) -> str:
 
 
 def markdown(found: Sequence[Section]) -> str:
-    lines = [f"<!-- {MARK} -->", ""]
+    lines = [f"<!-- {ORIGIN_MARK} -->", ""]
     for section in found:
         lines += [f"## {heading(section)}", ""]
         lines += [*_table([AGREEMENT, *(agreement_cells(row) for row in section.contestants)]), ""]
@@ -72,7 +72,7 @@ def markdown(found: Sequence[Section]) -> str:
 
 
 def as_json(found: Sequence[Section]) -> str:
-    return json.dumps([{MARK: "compare"} | section.model_dump() for section in found], indent=1) + "\n"
+    return json.dumps([{ORIGIN_MARK: "compare"} | section.model_dump() for section in found], indent=1) + "\n"
 
 
 def heading(section: Section) -> str:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from app.scoring.errors import BadRows, RowError
-from app.scoring.files.options import JsonNumber, shown
+from app.scoring.files.options import JsonNumber, as_shown
 from app.scoring.item import Item
 from app.scoring.row_files import Row, read_rows
 
@@ -111,7 +111,7 @@ def _typed(name: str, value: Any) -> Any:
 
 
 def _as_text(value: Any) -> Any:
-    return shown(value) if isinstance(value, bool | int | float) else value
+    return as_shown(value) if isinstance(value, bool | int | float) else value
 
 
 def _bad_item(row: Row, error: Any) -> RowError:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.scoring.errors import BadRows, BadText, RowError
-from app.scoring.files.options import DEFAULT_OPTIONS, GROUP, ReadOptions, is_missing, plain_name, shown
+from app.scoring.files.options import DEFAULT_OPTIONS, GROUP, ReadOptions, as_shown, is_missing, plain_name
 from app.scoring.item import Item, is_name
-from app.scoring.row_files import WITH_HEADER, Row, RowFile, kind, read_file, require_columns, require_rows
+from app.scoring.row_files import WITH_HEADER, Row, RowFile, read_file, require_columns, require_rows, safe_description
 
 RATERS = ("score_1", "score_2")
 OPTIONAL = ("id", "learner_id", *RATERS)
@@ -86,7 +86,7 @@ def marked_from(
                     raters=_raters(row, item),
                     learner_id=learner_of(row),
                     groups=tuple(
-                        (name.removeprefix(GROUP), shown(value).strip())
+                        (name.removeprefix(GROUP), as_shown(value).strip())
                         for name, value in row.fields.items()
                         if name.startswith(GROUP) and not is_missing(value, words=not reading.keep_na)
                     ),
@@ -174,7 +174,7 @@ def _twice(row: Row, own_id: str, item_id: str, line: int, other: str | None) ->
 def row_id(row: Row) -> str:
     """Return the id in the row, or else the place of the row."""
     value = row.fields.get("id")
-    return row.place if is_missing(value) else shown(value)
+    return row.place if is_missing(value) else as_shown(value)
 
 
 def learner_of(row: Row) -> str | None:
@@ -195,7 +195,7 @@ def _missing(row: Row, item: Item, reading: ReadOptions) -> list[str]:
 
 def _shown(item_id: object) -> str:
     """Return an id as an error may name it.  A text that may be a learner's words is not shown."""
-    return repr(item_id) if isinstance(item_id, str) and is_name(item_id) else kind(item_id)
+    return repr(item_id) if isinstance(item_id, str) and is_name(item_id) else safe_description(item_id)
 
 
 def _raters(row: Row, item: Item) -> tuple[float, float] | None:
@@ -216,9 +216,9 @@ def _given(row: Row, name: str, item: Item) -> int | float:
     if item.labels is None:
         return _number(row, name, item)
     label = row.fields.get(name)
-    index = _label(shown(label), item.labels) if isinstance(label, str | int | float) else None
+    index = _label(as_shown(label), item.labels) if isinstance(label, str | int | float) else None
     if index is None:
-        reason = f"{name!r} must be one of {list(item.labels)}, not {kind(label)}"
+        reason = f"{name!r} must be one of {list(item.labels)}, not {safe_description(label)}"
         raise BadText(reason, code="bad_label", column=name, labels=item.labels)
     return index
 
@@ -236,6 +236,8 @@ def _number(row: Row, name: str, item: Item) -> int | float:
     number = row.number(name)
     if number is None or not item.has_score(number):
         bottom, top = item.bottom_score, item.top_score
-        reason = f"{name!r} must be {item.number_kind} from {bottom} to {top}, not {kind(row.fields.get(name))}"
+        reason = (
+            f"{name!r} must be {item.number_kind} from {bottom} to {top}, not {safe_description(row.fields.get(name))}"
+        )
         raise BadText(reason, code="bad_score", column=name, low=bottom, high=top)
     return number if item.is_continuous else item.value_of(number)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.scoring.agreement import Agreement, defined, equal_scores, interval_coverage
+from app.scoring.agreement import Agreement, equal_scores, interval_coverage, none_if_nan
 from app.scoring.bundle import Head
 from app.scoring.decision import AtHand, Judgement, LiveItem
 from app.scoring.decoding import Score, decode, softmax
@@ -128,7 +128,7 @@ def groups_of(item: Item, found: Sequence[Pair]) -> dict[str, GroupFigures]:
     return {
         name: GroupFigures(
             n=int(own.sum()),
-            dsm=defined(difference_of_standardised_means(human[own], machine[own], human, machine))
+            dsm=none_if_nan(difference_of_standardised_means(human[own], machine[own], human, machine))
             if item.is_ordered
             else None,
             mean_difference=float((machine[own] - human[own]).mean()),

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from app.scoring.agreement import Agreement
-from app.scoring.files.output import MARK
-from app.scoring.gate import lines
+from app.scoring.files.output import ORIGIN_MARK
+from app.scoring.gate import gate_table
 from training.evaluation.figures import ItemReport
 
 EXACT = "exact agreement"
@@ -27,7 +27,7 @@ ATTACKS = {
 
 def write_json(path: Path, found: Sequence[ItemReport]) -> None:
     path.write_text(
-        json.dumps([{MARK: "evaluate"} | own.model_dump() for own in found], indent=1) + "\n", encoding="utf-8"
+        json.dumps([{ORIGIN_MARK: "evaluate"} | own.model_dump() for own in found], indent=1) + "\n", encoding="utf-8"
     )
 
 
@@ -60,7 +60,7 @@ def view(own: ItemReport) -> dict[str, Any]:
         "own": own,
         "title": own.title or own.item_id,
         "passed": own.gate.passed,
-        "gate": [("rule", "measured", "limit", ""), *lines(own.gate)],
+        "gate": [("rule", "measured", "limit", ""), *gate_table(own.gate)],
         "plots": drawn,
         "tables": [table for table in (agreement(own), *others(own)) if len(table[1]) > 1],
         "worst": worst(own),

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from app.scoring.bundle_files import checksum
+from app.scoring.bundle_files import file_sha256
 from app.scoring.feedback.bundle import (
     ADAPTER,
     BASE,
     CARD,
-    FOLDER,
-    METADATA,
+    FEEDBACK_FOLDER,
+    FEEDBACK_JSON,
     READER,
     READER_TOKENIZER,
     TOKENIZER,
@@ -51,16 +51,16 @@ def link_or_copy(source: Path, target: Path) -> None:
 def finish(staged: Path, models: Path, bundle: FeedbackBundle, card: str) -> FeedbackFiles:
     """Writes feedback.json and the card, loads all as the service will, and gives the folder its name."""
     (staged / CARD).write_text(card, encoding="utf-8")
-    files = [file for file in sorted(staged.iterdir()) if file.name != METADATA]
-    bundle = bundle.model_copy(update={"sha256": {file.name: checksum(file) for file in files}})
-    home = models / FOLDER / bundle.name
+    files = [file for file in sorted(staged.iterdir()) if file.name != FEEDBACK_JSON]
+    bundle = bundle.model_copy(update={"sha256": {file.name: file_sha256(file) for file in files}})
+    home = models / FEEDBACK_FOLDER / bundle.name
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home, prefix=".staged-") as temporary:
         folder = Path(temporary) / bundle.name / bundle.version
         folder.mkdir(parents=True)  # readable by all, as the service may run as another user; `staged` is not
         for file in files:
             link_or_copy(file, folder / file.name)
-        (folder / METADATA).write_text(bundle.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (folder / FEEDBACK_JSON).write_text(bundle.model_dump_json(indent=1) + "\n", encoding="utf-8")
         load_feedback(folder)
         folder.rename(home / bundle.version)
     return FeedbackFiles(home / bundle.version, bundle)  # checked above: a base may have gigabytes

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.scoring.feedback.bundle import FeedbackBundle, Figure
+from app.scoring.feedback.bundle import FeedbackBundle, FigureValue
 from training.feedback.data import FeedbackData, MarkedFeedback
 from training.feedback.measures import Likeness, likeness
 from training.feedback.verdicts import Reader, agreement
@@ -22,9 +22,9 @@ class FeedbackFigures:
     agreement: float  # share of texts whose verdict is that of the score
     objections: Mapping[str, int]  # how often the screen objected, and why
 
-    def as_dict(self) -> dict[str, Figure]:
+    def as_dict(self) -> dict[str, FigureValue]:
         """Return the figures by name; None where one is undefined."""
-        found: dict[str, Figure] = {"rows": float(self.rows), "verdict_agreement": round(self.agreement, 4)}
+        found: dict[str, FigureValue] = {"rows": float(self.rows), "verdict_agreement": round(self.agreement, 4)}
         found |= self.all.as_dict() | {"signature": self.all.signature}
         if self.telling is not None:
             found |= {f"telling_{name}": value for name, value in self.telling.as_dict().items()}

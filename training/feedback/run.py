@@ -18,8 +18,8 @@ from app.scoring.feedback.bundle import (
     FeedbackProvenance,
 )
 from app.scoring.feedback.model import LanguageModel
-from app.scoring.feedback.prompt import Prompter, PromptSettings
-from app.scoring.feedback.screen import Screen
+from app.scoring.feedback.prompt import PromptBuilder, PromptSettings
+from app.scoring.feedback.screen import FeedbackScreen
 from app.scoring.release import write_atomically
 from training.common.cache import key_of
 from training.common.progress import console, track
@@ -51,7 +51,7 @@ def make_feedback(data: FeedbackData, models: Path, name: str, config: FeedbackC
     base = _gguf(config.base)
     source = unpacked(base)
     tokenizer = (source / "tokenizer.json").read_bytes()
-    prompter = Prompter(tokenizer, _prompt_settings(source, config))
+    prompter = PromptBuilder(tokenizer, _prompt_settings(source, config))
     reader = verdict_reader(data.train, config.reader, cache)
     console.print(f"verdicts are read rightly from {reader.accuracy:.1%} of raters' feedback not learnt from")
     settings = config.model_dump(exclude={"reader"}), fingerprint(config.base), prompter.settings.model_dump()
@@ -116,12 +116,12 @@ def _prompt_settings(source: Path, config: FeedbackConfig) -> PromptSettings:
 
 
 def _measured(
-    staged: Path, data: FeedbackData, prompter: Prompter, reader: Reader, kept: Path
+    staged: Path, data: FeedbackData, prompter: PromptBuilder, reader: Reader, kept: Path
 ) -> list[FeedbackFigures]:
     """Of the model's texts as they come, of what a learner would see, and of the two baselines."""
     known, more = data.train, says_more(data.dev, data.train)
     texts = _texts(staged, data.dev, prompter, kept)
-    screen = Screen(reader.network(), reader.settings.item, reader.settings.threshold)
+    screen = FeedbackScreen(reader.network(), reader.settings.item, reader.settings.threshold)
     bank = commonest(known, data.dev)
     objections = [
         screen.objection(text, row.marked.text, row.item, row.marked.value)
@@ -142,7 +142,7 @@ def _measured(
     ]
 
 
-def _texts(staged: Path, rows: Sequence[MarkedFeedback], prompter: Prompter, kept: Path) -> list[str]:
+def _texts(staged: Path, rows: Sequence[MarkedFeedback], prompter: PromptBuilder, kept: Path) -> list[str]:
     """What the model writes for each row; kept as it comes."""
     found: dict[str, str] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     missing = [row for row in rows if row.marked.id not in found]

@@ -20,7 +20,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from app.scoring.feedback.prompt import Prompter
+from app.scoring.feedback.prompt import PromptBuilder
 from training.common.cache import key_of, note_seconds, replace_file
 from training.common.progress import bar, console, hide_loading
 from training.feedback.config import FeedbackConfig
@@ -34,7 +34,7 @@ SAVED_EVERY = 20  # steps
 class Examples(Dataset[dict[str, list[int]]]):
     """Prompt and feedback as ids; only the feedback is learnt."""
 
-    def __init__(self, rows: Sequence[MarkedFeedback], prompter: Prompter) -> None:
+    def __init__(self, rows: Sequence[MarkedFeedback], prompter: PromptBuilder) -> None:
         self._pairs = [
             (
                 prompter.ids(row.item, row.marked.text, row.marked.value),
@@ -72,7 +72,7 @@ def collate(rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Any]:
 def tuned(
     source: str,
     fit: Sequence[MarkedFeedback],
-    prompter: Prompter,
+    prompter: PromptBuilder,
     config: FeedbackConfig,
     key: str,
     cache: Path,

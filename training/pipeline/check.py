@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from app.scoring.agreement import MIN_PAIRS, cohens_kappa, defined, exact_agreement, quadratic_weighted_kappa
+from app.scoring.agreement import MIN_PAIRS, cohens_kappa, exact_agreement, none_if_nan, quadratic_weighted_kappa
 from app.scoring.gate import Policy
 from app.scoring.item import Item
 from app.scoring.text import is_blank
@@ -144,9 +144,9 @@ def _human_agreement(item: Item, pairs: Sequence[tuple[float, float]]) -> dict[s
     known = len(pairs) >= MIN_PAIRS
     return {
         "double_scored": len(pairs),
-        "human_qwk": defined(quadratic_weighted_kappa(first, second)) if known and item.is_ordered else None,
+        "human_qwk": none_if_nan(quadratic_weighted_kappa(first, second)) if known and item.is_ordered else None,
         "human_exact": exact_agreement(first, second, item.tolerance) if known else None,
-        "human_kappa": defined(cohens_kappa(first, second)) if known and not item.is_ordered else None,
+        "human_kappa": none_if_nan(cohens_kappa(first, second)) if known and not item.is_ordered else None,
     }
 
 

@@ -13,8 +13,8 @@ from app.scoring.decoding import decode
 from app.scoring.errors import BadBundle
 from app.scoring.release import versions
 from app.scoring.teacher import (
-    FOLDER,
-    METADATA,
+    TEACHER_JSON,
+    TEACHERS_FOLDER,
     ExportedTeacher,
     TaughtItem,
     TeacherBundle,
@@ -67,7 +67,7 @@ def export_teacher(
             code="no_teacher_to_export",
         )
     title = taught.parts[0].item.item_id if len(taught.parts) == 1 else f"shared-{data_sha256[:12]}"
-    if (before := _exported_before(models / FOLDER / title, data_sha256, config)) is not None:
+    if (before := _exported_before(models / TEACHERS_FOLDER / title, data_sha256, config)) is not None:
         return before
     tokenizer = teacher.tokenizer.backend_tokenizer.to_str().encode()
     between = "" if teacher.tokenizer.sep_token else "\n"
@@ -113,8 +113,8 @@ def export_teacher(
         sha256={},
     )
     files[CARD] = teacher_card(bundle).encode()
-    folder = models / FOLDER / bundle.name / bundle.version
-    return write_sealed(bundle, files, METADATA, folder, ExportedTeacher.load).bundle
+    folder = models / TEACHERS_FOLDER / bundle.name / bundle.version
+    return write_sealed(bundle, files, TEACHER_JSON, folder, ExportedTeacher.load).bundle
 
 
 def _unfitted(taught: Taught, parts: Parts, network: TeacherNetwork) -> Unfitted:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from app.scoring.decoding import Outputs, columns
+from app.scoring.decoding import Outputs, output_columns
 from training.config import TrainingConfig
 from training.data.splits import Parts, folded, folds
 from training.pipeline.prepare import Taught, lessons_of
@@ -33,7 +33,7 @@ def out_of_fold(
 
     None where a part leaves nothing to learn from.
     """
-    outputs = np.zeros((len(parts.fit), columns(parts.item)), np.float32)
+    outputs = np.zeros((len(parts.fit), output_columns(parts.item)), np.float32)
     for part in folds(parts.fit, config.calibration_folds, config.seed):
         rows = sorted(part)
         rest = lesson.without(touched(part, texts))

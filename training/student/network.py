@@ -8,7 +8,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from app.scoring.decoding import columns
+from app.scoring.decoding import output_columns
 from app.scoring.item import Item
 from training.common.losses import OutputLayer
 from training.config import PARAMETER_BUDGET, StudentConfig
@@ -25,7 +25,7 @@ class StudentNetwork(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.forwards = nn.GRU(config.embedding, config.hidden, batch_first=True)
         self.backwards = nn.GRU(config.embedding, config.hidden, batch_first=True)
-        self.head = OutputLayer(4 * config.hidden, columns(item), item.is_continuous, items)
+        self.head = OutputLayer(4 * config.hidden, output_columns(item), item.is_continuous, items)
         others = (items - 1) * parameters(self.head) // items
         if (count := parameters(self) - others) > PARAMETER_BUDGET:
             raise OverBudget(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
-from app.scoring.decoding import columns
+from app.scoring.decoding import output_columns
 from app.scoring.item import Item
 from training.common.hardware import matrix_products
 from training.common.losses import OutputLayer
@@ -29,7 +29,7 @@ class ScoringEncoder(nn.Module):
         self.in_bfloat16 = in_bfloat16
         self.dropout = nn.Dropout(dropout)
         width = int(encoder.config.hidden_size)  # type: ignore[arg-type, union-attr]
-        self.head = OutputLayer(width, columns(item), item.is_continuous)
+        self.head = OutputLayer(width, output_columns(item), item.is_continuous)
 
     @property
     def device(self) -> torch.device:

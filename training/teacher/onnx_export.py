@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from app.scoring.decoding import Outputs
-from app.scoring.network import session_of
+from app.scoring.network import load_session
 from training.common.batches import sorted_batches
 from training.teacher.encoder import ScoringEncoder, tokenise
 
@@ -58,7 +58,7 @@ class OnnxEncoder:
 
     def __init__(self, content: bytes, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> None:
         self.bytes = len(content)
-        self._session = session_of(content)
+        self._session = load_session(content)
         self._tokenizer, self._max_tokens = tokenizer, max_tokens
         self._names = {tensor.name for tensor in self._session.get_inputs()}
 

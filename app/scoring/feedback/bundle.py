@@ -15,14 +15,14 @@ from pydantic_core import PydanticCustomError
 
 from app.scoring.bundle_files import FrozenModel, check_files, check_names, read_metadata, read_plain
 from app.scoring.errors import UnknownItem, refusing
-from app.scoring.feedback.prompt import Prompter, PromptSettings
-from app.scoring.feedback.screen import Screen
+from app.scoring.feedback.prompt import PromptBuilder, PromptSettings
+from app.scoring.feedback.screen import FeedbackScreen
 from app.scoring.item import Item, Name, is_name
 from app.scoring.network import Network
 
-Figure = float | str | None
+FigureValue = float | str | None
 
-FOLDER, METADATA = "_feedback", "feedback.json"
+FEEDBACK_FOLDER, FEEDBACK_JSON = "_feedback", "feedback.json"
 BASE, ADAPTER, TOKENIZER, READER, READER_TOKENIZER, CARD = (
     "base.gguf",
     "adapter.gguf",
@@ -31,7 +31,7 @@ BASE, ADAPTER, TOKENIZER, READER, READER_TOKENIZER, CARD = (
     "verdict_tokenizer.json",
     "card.md",
 )
-NEEDED = (BASE, TOKENIZER, READER, READER_TOKENIZER, CARD)  # an untuned model has no adapter
+REQUIRED_FILES = (BASE, TOKENIZER, READER, READER_TOKENIZER, CARD)  # an untuned model has no adapter
 
 
 def _nominal(item: Item) -> Item:
@@ -65,7 +65,7 @@ class FeedbackBundle(FrozenModel):
     items: tuple[Item, ...] = Field(min_length=1, description="As it learnt them.")
     prompt: PromptSettings
     verdict: VerdictSettings
-    figures: dict[str, Figure] = Field(
+    figures: dict[str, FigureValue] = Field(
         description="Measured on dev rows with these files, null where undefined, and the settings of the measures; "
         "empty without any."
     )
@@ -83,9 +83,9 @@ class FeedbackFiles:
     def __init__(self, folder: Path, bundle: FeedbackBundle) -> None:
         self.folder, self.bundle = folder, bundle
         self.items = {item.item_id: item for item in bundle.items}
-        self.prompter = Prompter(read_plain(folder, TOKENIZER), bundle.prompt)
+        self.prompter = PromptBuilder(read_plain(folder, TOKENIZER), bundle.prompt)
         self.prompter.ids(bundle.items[0], "a probe", bundle.items[0].worst)
-        self.screen = Screen(
+        self.screen = FeedbackScreen(
             Network.from_bytes(
                 read_plain(folder, READER_TOKENIZER),
                 read_plain(folder, READER),
@@ -111,15 +111,15 @@ class FeedbackFiles:
 
 def load_feedback(folder: Path) -> FeedbackFiles:
     """Every file checked against feedback.json, then read.  Raises BadBundle with the reason."""
-    bundle, _ = read_metadata(folder, METADATA, FeedbackBundle)
-    check_names(bundle, METADATA, NEEDED, [ADAPTER])
-    check_files(folder, bundle, METADATA)
+    bundle, _ = read_metadata(folder, FEEDBACK_JSON, FeedbackBundle)
+    check_names(bundle, FEEDBACK_JSON, REQUIRED_FILES, [ADAPTER])
+    check_files(folder, bundle, FEEDBACK_JSON)
     with refusing(f"{TOKENIZER} cannot be used", code="cannot_be_used", file=TOKENIZER):
         return FeedbackFiles(folder, bundle)
 
 
 def feedback_names(models: Path) -> list[str]:
-    folder = models / FOLDER
+    folder = models / FEEDBACK_FOLDER
     try:
         return sorted(path.name for path in folder.iterdir() if is_name(path.name) and path.is_dir())
     except OSError:  # there is none, or none that may be read
@@ -128,7 +128,7 @@ def feedback_names(models: Path) -> list[str]:
 
 def feedback_folder(models: Path, name: str) -> Path:
     """Raises UnknownItem."""
-    folder = models / FOLDER / name
+    folder = models / FEEDBACK_FOLDER / name
     if not is_name(name) or not folder.is_dir():
         raise UnknownItem(name)
     return folder

@@ -11,7 +11,7 @@ from app.scoring.text import whole_sentences
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class GeneratedText:
     text: str
     tokens: int  # of the text
 
@@ -48,7 +48,7 @@ class LanguageModel:
             ) from None
         self._settings = settings
 
-    def write(self, prompt: list[int]) -> Written:
+    def write(self, prompt: list[int]) -> GeneratedText:
         """Raises RuntimeError for a prompt that does not fit."""
         reply: dict[str, Any] = self._server.handle_completions(
             {
@@ -64,4 +64,4 @@ class LanguageModel:
         text: str = choice["text"].strip()
         if choice["finish_reason"] == "length":
             text = whole_sentences(text)
-        return Written(text, int(reply["usage"]["completion_tokens"]))
+        return GeneratedText(text, int(reply["usage"]["completion_tokens"]))

@@ -26,7 +26,7 @@ class PromptSettings(BaseModel):
         return self.question_tokens + self.reference_tokens + self.response_tokens + self.feedback_tokens + 512
 
 
-class Prompter:
+class PromptBuilder:
     """Prompts as ids.  The score is part of them: with it the feedback is better (Katuka et al. 2024)."""
 
     def __init__(self, tokenizer: bytes, settings: PromptSettings) -> None:

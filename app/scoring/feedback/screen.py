@@ -10,7 +10,7 @@ from app.scoring.words import words
 
 Objection = Literal["empty", "repeats_response", "contradicts_score"]
 LOWEST, BETWEEN, HIGHEST = "lowest", "between", "highest"
-RUN = 8  # words in a row that count as repeated; letters where a script puts no space between words
+REPEATED_WORDS = 8  # words in a row that count as repeated; letters where a script puts no space between words
 REPEATED = 0.5  # share of a text's words in such runs from which it only repeats the response
 
 
@@ -31,7 +31,7 @@ def verdicts(item: Item, value: float) -> set[str]:
     return {verdict(item, value + step) for step in (-item.tolerance / 2, 0, item.tolerance / 2)}
 
 
-class Screen:
+class FeedbackScreen:
     """Reads generated texts as a learner would.
 
     Whether a text speaks for its score is judged by a tiny student that has learnt to read the verdict from human
@@ -70,14 +70,14 @@ class Screen:
 
 
 def repeated(text: str, response: str) -> float:
-    """Return the share of the text's words that stand in runs of RUN words or more which the response has too.
+    """Return the share of the text's words inside runs of REPEATED_WORDS or more words that the response also has.
 
     In a script without spaces each letter is a word.
     """
     written, answered = words(text), words(response)
-    runs = {tuple(answered[start : start + RUN]) for start in range(len(answered) - RUN + 1)}
+    runs = {tuple(answered[start : start + REPEATED_WORDS]) for start in range(len(answered) - REPEATED_WORDS + 1)}
     inside: set[int] = set()
-    for start in range(len(written) - RUN + 1):
-        if tuple(written[start : start + RUN]) in runs:
-            inside.update(range(start, start + RUN))
+    for start in range(len(written) - REPEATED_WORDS + 1):
+        if tuple(written[start : start + REPEATED_WORDS]) in runs:
+            inside.update(range(start, start + REPEATED_WORDS))
     return len(inside) / len(written) if written else 0.0

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.scoring.errors import RowError
 from app.scoring.files.content import Columns, Line
-from app.scoring.files.options import ReadOptions, is_missing, shown
+from app.scoring.files.options import ReadOptions, as_shown, is_missing
 
 AS_TEXT = "a spreadsheet made it of what was typed: format the column as text and enter it again"
 Moment = (date, datetime, time, timedelta)
@@ -65,7 +65,7 @@ def _field(name: str, value: Any, reading: ReadOptions) -> Any:
         if is_missing(value):
             return None
         if name not in reading.score_columns:
-            return shown(value)
+            return as_shown(value)
         return int(value) if float(value).is_integer() else value
     if isinstance(value, Moment):
         return str(value)

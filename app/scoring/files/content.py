@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from app.scoring.errors import RowError, ScoringError
-from app.scoring.files.options import has_meaning
+from app.scoring.files.options import is_known_column
 
 Line = tuple[int, dict[str, Any]]  # the line, or the row of a sheet, and its fields by column
 
@@ -41,7 +41,7 @@ class Columns:
             raise BadHeader("the first line must name the columns", code="no_header")
         names: list[str] = []
         for place, name in enumerate(stripped, start=1):
-            if name in names and has_meaning(name):
+            if name in names and is_known_column(name):
                 raise BadHeader(f"two columns are named {name!r}: rename one", code="column_twice", column=name)
             names.append(_free(name, names) if name else _free(f"column {place}", [*names, *stripped]))
         return cls(tuple(names), frozenset(new for new, old in zip(names, stripped, strict=True) if not old))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from app.scoring.errors import RowError, ScoringError
 from app.scoring.files.content import BadHeader, Columns, Content, Line
-from app.scoring.files.options import ReadOptions, has_meaning
-from app.scoring.files.output import MARK
+from app.scoring.files.options import ReadOptions, is_known_column
+from app.scoring.files.output import ORIGIN_MARK
 from app.scoring.text import MAX_CHARACTERS
 
 HEADER = 2**18  # characters among which the names of the columns stand
@@ -74,7 +74,7 @@ def _delimiter(text: str) -> str:
     Raises UnclearDelimiter.
     """
     headers = {delimiter: _header(text, delimiter, spaced=True) for delimiter in DELIMITERS}
-    known = {delimiter: sum(map(has_meaning, names)) for delimiter, names in headers.items()}
+    known = {delimiter: sum(map(is_known_column, names)) for delimiter, names in headers.items()}
     most = max(known.values())
     best = [delimiter for delimiter in DELIMITERS if known[delimiter] == most]
     if most == 0:
@@ -113,4 +113,4 @@ def _names_end(text: str, delimiter: str) -> int:
 def _spaced(text: str, delimiter: str) -> bool:
     """Return whether a space follows every delimiter and belongs to no field.  Our files have no such space."""
     names = _header(text, delimiter, spaced=False)
-    return MARK not in names and any(name.startswith(" ") for name in names[1:])
+    return ORIGIN_MARK not in names and any(name.startswith(" ") for name in names[1:])

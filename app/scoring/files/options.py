@@ -10,7 +10,7 @@ from typing import Any, Literal
 Delimiter = Literal[",", ";", "tab", "|"]
 Decimal = Literal[".", ","]
 SCORES = ("score", "score_1", "score_2")
-MEANT = frozenset({"id", "item_id", "response", "label", "learner_id", "feedback", "verdict", *SCORES})
+KNOWN_COLUMNS = frozenset({"id", "item_id", "response", "label", "learner_id", "feedback", "verdict", *SCORES})
 GROUP = "group_"
 # The words that pandas, R and spreadsheets write for a missing value, in these spellings only: `none` and `na` may be
 # a group or a learner.
@@ -58,8 +58,8 @@ class JsonNumber(float):
 DEFAULT_OPTIONS = ReadOptions()
 
 
-def has_meaning(name: str) -> bool:
-    return name in MEANT or name.startswith(GROUP)
+def is_known_column(name: str) -> bool:
+    return name in KNOWN_COLUMNS or name.startswith(GROUP)
 
 
 def is_missing(value: object, *, words: bool = True) -> bool:
@@ -69,7 +69,7 @@ def is_missing(value: object, *, words: bool = True) -> bool:
     return isinstance(value, str) and (value.strip() in MISSING if words else not value.strip())
 
 
-def shown(value: object) -> str:
+def as_shown(value: object) -> str:
     """Return a value as the text that a file shows: 12.0 of a spreadsheet is 12."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -80,6 +80,6 @@ def shown(value: object) -> str:
 
 def plain_name(value: object) -> str:
     """Return the form in which two spellings of a label or a learner's id are equal: case, spaces, 12 and 12.0."""
-    text = " ".join(unicodedata.normalize("NFKC", shown(value)).casefold().split())
+    text = " ".join(unicodedata.normalize("NFKC", as_shown(value)).casefold().split())
     whole = _WHOLE.fullmatch(text)
     return whole[1] if whole else text

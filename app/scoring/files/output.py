@@ -7,10 +7,10 @@ from pathlib import Path
 
 from app.scoring.errors import ScoringError
 
-MARK = "written_by_scorelet"  # a column of our CSV, a key of our JSON, a comment in our pages
+ORIGIN_MARK = "written_by_scorelet"  # a column of our CSV, a key of our JSON, a comment in our pages
 GUARDED, RAW = "guarded", "raw"  # the mark's value in a row: whether its texts bear guards
 GUARD = "'"
-RUN = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # a spreadsheet takes the full-width forms for the same signs
+FORMULA_SIGNS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # a spreadsheet takes the full-width forms for the same signs
 LOOKED_AT = 4096  # bytes at a file's beginning, among which the mark stands
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d+)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -26,7 +26,7 @@ def guarded(text: str) -> str:
     if _NUMBER.fullmatch(text):
         return text
     seen = next((character for character in text if not _is_skipped(character)), "")
-    return GUARD + text if seen in RUN or text.startswith(("\t", "\r", "\n")) else text
+    return GUARD + text if seen in FORMULA_SIGNS or text.startswith(("\t", "\r", "\n")) else text
 
 
 def unguarded(cell: str) -> str:
@@ -40,7 +40,7 @@ def _is_skipped(character: str) -> bool:
 
 def is_ours(path: Path) -> bool:
     with path.open("rb") as file:
-        return MARK.encode() in file.read(LOOKED_AT)
+        return ORIGIN_MARK.encode() in file.read(LOOKED_AT)
 
 
 def refuse_to_lose(outputs: Iterable[Path | None], inputs: Sequence[Path], *, force: bool) -> None:

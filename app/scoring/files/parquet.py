@@ -12,10 +12,12 @@ INSTALL = (
     "save the file as .csv"
 )
 MAX_ROWS = 5_000_000
-MAX_BYTES = 2 * 2**30  # as the file declares them
+MAX_TABLE_BYTES = 2 * 2**30  # as the file declares them
 
 
-def read_parquet(path: Path, reading: ReadOptions, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> Content:
+def read_parquet(
+    path: Path, reading: ReadOptions, max_rows: int = MAX_ROWS, max_bytes: int = MAX_TABLE_BYTES
+) -> Content:
     try:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile

@@ -11,15 +11,15 @@ from typing import Any
 from app.scoring.errors import Panicked, RowError, ScoringError, no_panic
 from app.scoring.files.cells import typed_fields
 from app.scoring.files.content import BadHeader, Columns, Content
-from app.scoring.files.options import ReadOptions, shown
+from app.scoring.files.options import ReadOptions, as_shown
 from app.scoring.files.sheet import Sheet, first_sheet, look_through, text_sizes
 
 MAX_UNPACKED = 100 * 2**20  # bytes; a hundred thousand long responses have half of it
 MAX_CELLS = 5_000_000  # the library that reads a sheet holds all of its rectangle in memory
-CHUNK = 2**16
+READ_BYTES = 2**16
 MORE_TEXT = 5  # times MAX_UNPACKED: the texts of all cells, as a workbook keeps equal ones once
 TEXTS = "xl/sharedStrings.xml"
-NEEDED = ("id", "item_id", "response", "score", "label")
+COLUMNS_WITH_VALUES = ("id", "item_id", "response", "score", "label")
 FORMULAS = {
     "failed_cell": "a formula that failed: format the column as text and enter it again",
     "unsolved_cell": "a formula without a result: if a text was meant that begins with =, write it as text; else open "
@@ -46,7 +46,7 @@ def read_workbook(
     if header is None:
         return Content(notes=notes)
     try:
-        columns = Columns.of([shown(value) for value in cells[header]])
+        columns = Columns.of([as_shown(value) for value in cells[header]])
     except BadHeader as error:
         return Content(errors=[RowError.of(path, header + 1, error)])
     found = Content(header=header + 1, notes=notes)
@@ -64,7 +64,7 @@ def read_workbook(
 
 def _lost(path: Path, line: int, names: list[str], reading: ReadOptions, code: str) -> list[RowError]:
     """Return an error for each such formula in a column that needs its value.  In others the value is missing."""
-    lost = [name for name in names if name in (*NEEDED, reading.score_column)]
+    lost = [name for name in names if name in (*COLUMNS_WITH_VALUES, reading.score_column)]
     return [RowError(path, line, f"{name!r} holds {FORMULAS[code]}", code, {"column": name}) for name in lost]
 
 
@@ -123,12 +123,12 @@ class _Unpacked:
 
     def __init__(self, archive: zipfile.ZipFile, part: zipfile.ZipInfo, left: int, most: int) -> None:
         self._archive, self._part, self._left, self._most = archive, copy(part), left, most
-        self._part.file_size = left + 2 * CHUNK  # zipfile stops at the size that a part declares
+        self._part.file_size = left + 2 * READ_BYTES  # zipfile stops at the size that a part declares
         self.size = 0
 
     def __iter__(self) -> Iterator[bytes]:
         with self._archive.open(self._part) as opened:
-            while piece := opened.read(CHUNK):
+            while piece := opened.read(READ_BYTES):
                 self.size += len(piece)
                 if self.size > self._left:
                     raise _too_large(self._most)

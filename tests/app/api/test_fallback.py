@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from starlette.testclient import TestClient
 
-from app.scoring.teacher import METADATA
+from app.scoring.teacher import TEACHER_JSON
 from app.service.teacher_pool import TeacherPool
 from tests import waiting
 from tests.app.api.claims import BOTH
@@ -483,7 +483,7 @@ def test_items_say_what_they_fall_back_on(serve: Serve) -> None:
     assert alone is None
 
 
-@pytest.mark.parametrize("damaged", ["member-1.onnx", METADATA])
+@pytest.mark.parametrize("damaged", ["member-1.onnx", TEACHER_JSON])
 def test_an_item_whose_teacher_is_damaged_is_served_without_and_readyz_says_why(
     serve: Serve, models: Path, damaged: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -498,7 +498,7 @@ def test_an_item_whose_teacher_is_damaged_is_served_without_and_readyz_says_why(
     assert item_id == "heat-1"
     assert TEACHER in reason
     assert damaged in reason
-    cause = "wrong_checksum" if damaged != METADATA else "bad_metadata"
+    cause = "wrong_checksum" if damaged != TEACHER_JSON else "bad_metadata"
     assert log_lines(caplog, "item_without_teacher") == [{"item_id": "heat-1", "cause": cause}]
     assert_left_to_a_person(score(client, UNSURE))
     assert score(client, SURE_OF)["decision"] == "auto"

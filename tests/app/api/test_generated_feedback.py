@@ -12,8 +12,8 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from app.scoring.bundle_files import checksum
-from app.scoring.feedback.bundle import FOLDER
+from app.scoring.bundle_files import file_sha256
+from app.scoring.feedback.bundle import FEEDBACK_FOLDER
 from app.scoring.item import Item
 from app.scoring.release import ACTIVE
 from app.service.feedback.writer import START, Writer
@@ -290,7 +290,7 @@ def test_a_model_that_llama_cpp_cannot_take_is_named_in_the_log(
     folder = write_tiny_feedback(models, both)
     (folder / "base.gguf").write_bytes(b"GGUF but no model")
     metadata = json.loads((folder / "feedback.json").read_text())
-    metadata["sha256"]["base.gguf"] = checksum(folder / "base.gguf")
+    metadata["sha256"]["base.gguf"] = file_sha256(folder / "base.gguf")
     (folder / "feedback.json").write_text(json.dumps(metadata))
 
     assert settled(serve(), "rain-7", "warm air")["feedback"]["instead_because"] == "failed"
@@ -342,7 +342,7 @@ def test_the_end_of_the_service_ends_the_model_and_settles_what_waits(
     client.__exit__()
 
     assert workers() == []
-    (models / FOLDER / "tiny" / ACTIVE).unlink()
+    (models / FEEDBACK_FOLDER / "tiny" / ACTIVE).unlink()
     again = serve()
     banked, withheld = (read(again, reply["prediction_id"]) for reply in waiting)
     assert banked["feedback"]["instead_because"] == "failed"

@@ -13,7 +13,7 @@ from app.cli.main import cli
 from app.scoring.bundle_files import sha256
 from app.scoring.errors import BadBundle
 from app.scoring.release import Fallback, read_active
-from app.scoring.teacher import METADATA
+from app.scoring.teacher import TEACHER_JSON
 from tests.programs import run
 from tests.refusals import check_golden
 from tests.tiny import write_tiny_bundle
@@ -53,7 +53,7 @@ def activate(settings: Set, *more: object) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize("policy", ["unsure", "shadow"])
 def test_the_newest_teacher_is_put_behind_the_student(settings: Set, models: Path, policy: str) -> None:
-    metadata = write_tiny_teacher(models, name="newer", version=NEWER) / METADATA
+    metadata = write_tiny_teacher(models, name="newer", version=NEWER) / TEACHER_JSON
 
     code, said, _ = activate(settings, "--fall-back", policy)
 
@@ -129,7 +129,7 @@ def test_an_unknown_policy_is_bad_usage(settings: Set, models: Path) -> None:
 
 
 def test_without_a_teacher_one_is_told_how_to_make_one(settings: Set, models: Path) -> None:
-    (models / "_teachers" / NAME / VERSION / METADATA).unlink()
+    (models / "_teachers" / NAME / VERSION / TEACHER_JSON).unlink()
 
     assert refusal(settings, models, "unsure") == ("none_taught", {"item_id": "heat-1"})
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.scoring.bundle import Calibration, Head, Interval, PredictionSet
-from app.scoring.decoding import Score, columns, confidence, decode, distribution, expected_choice, softmax
+from app.scoring.decoding import Score, confidence, decode, distribution, expected_choice, output_columns, softmax
 from app.scoring.item import Item
 
 POINTS = Item(item_id="heat-1", prompt="Why?", scale="points", max_score=3)
@@ -155,7 +155,7 @@ def test_a_head_decides_for_each_response_alone() -> None:
 
 
 def test_outputs_have_a_column_a_choice_or_mean_and_variance() -> None:
-    assert [columns(item) for item in (POINTS, NOMINAL, GRADES)] == [4, 4, 2]
+    assert [output_columns(item) for item in (POINTS, NOMINAL, GRADES)] == [4, 4, 2]
 
 
 def test_softmax_stands_large_logits() -> None:

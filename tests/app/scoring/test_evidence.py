@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from app.scoring.agreement import defined
+from app.scoring.agreement import none_if_nan
 from app.scoring.evidence import (
     LEAST_RESPONSES,
     AttackFigures,
@@ -154,7 +154,7 @@ def test_the_ratio_of_deviations_shows_a_machine_that_shrinks() -> None:
 
 
 def test_what_is_undefined_is_none() -> None:
-    assert (defined(NAN), defined(0.0)) == (None, 0.0)
+    assert (none_if_nan(NAN), none_if_nan(0.0)) == (None, 0.0)
 
 
 def test_evidence_survives_json() -> None:

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from app.scoring.agreement import MIN_PAIRS, Agreement
 from app.scoring.evidence import AttackFigures, Evidence, GroupFigures, Recall
-from app.scoring.gate import Check, Gate, Policy, gate_of, lines
+from app.scoring.gate import Check, Gate, Policy, gate_of, gate_table
 from app.scoring.item import Item
 from tests.refusals import check_golden
 
@@ -254,7 +254,7 @@ def test_a_gate_survives_json_and_is_found_again(item: Item) -> None:
 
 
 def test_a_table_shows_every_rule_and_what_failed() -> None:
-    rows = lines(gate(agreement={"qwk": 0.6543, "human_qwk": None, "human_exact": None}, evidence={"ece": None}))
+    rows = gate_table(gate(agreement={"qwk": 0.6543, "human_qwk": None, "human_exact": None}, evidence={"ece": None}))
 
     assert [rule for rule, *_ in rows] == RULES
     assert rows[0] == ("marked responses", "100", "100", "passed")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.scoring.markup import BLOCKS, find_marks, plain_text
+from app.scoring.markup import BLOCKS, plain_text, possible_tags
 from app.scoring.text import MAX_SENT, is_blank
 
 SIGNS = Path(__file__).with_name("signs.txt").read_text(encoding="utf-8").splitlines()
@@ -150,7 +150,7 @@ def test_without_signs_of_mark_up_the_very_text_comes_back(text: str) -> None:
 
 @given(MARKED | st.text(alphabet="<>/!-&#;=\"' pbi\n"))
 def test_no_text_fails_and_the_rest_stays_in_its_order(sent: str) -> None:
-    marks = list(find_marks(sent))
+    marks = list(possible_tags(sent))
 
     text = plain_text(sent)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.scoring import network as network_module
 from app.scoring.errors import BadBundle
 from app.scoring.item import Item
-from app.scoring.network import Network, session_of
+from app.scoring.network import Network, load_session
 from tests.refusals import refused
 from tests.tiny import word_count_onnx, word_grade_onnx, word_tokenizer
 
@@ -102,7 +102,7 @@ def test_a_model_that_does_not_fit_grades_is_refused(student: bytes, code: str, 
 
 
 def test_a_session_has_one_thread_and_keeps_no_memory_for_later() -> None:
-    options = session_of(word_count_onnx(4)).get_session_options()
+    options = load_session(word_count_onnx(4)).get_session_options()
 
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
     assert not options.enable_cpu_mem_arena

@@ -22,7 +22,7 @@ from app.scoring.release import (
     item_ids,
     read_active,
     read_release,
-    release,
+    release_ungated,
     versions,
 )
 from tests.refusals import refused
@@ -179,7 +179,7 @@ def test_a_feedback_model_is_released_without_a_gate_and_remembers_the_one_befor
     folder = an_item_folder(tmp_path)
 
     for version in ("v1", "v2", "v2"):
-        release(folder, version, by="Ana", reason="read 50 of its texts")
+        release_ungated(folder, version, by="Ana", reason="read 50 of its texts")
 
     found = read_release(folder, Release)
     assert (found.version, found.previous, found.mode, found.by) == ("v2", "v1", "auto", "Ana")
@@ -191,7 +191,7 @@ def test_a_feedback_model_needs_a_reason(tmp_path: Path) -> None:
     folder = an_item_folder(tmp_path)
 
     with pytest.raises(ValidationError):
-        release(folder, "v1", by="Ana", reason=" ")
+        release_ungated(folder, "v1", by="Ana", reason=" ")
 
     assert not (folder / ACTIVE).exists()
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.scoring.errors import SHOWN, BadRows, BadText, RowError
+from app.scoring.errors import MAX_FAULTS_SHOWN, BadRows, BadText, RowError
 from app.scoring.files.options import DEFAULT_OPTIONS, ReadOptions
 from app.scoring.row_files import FORMATS, Row, read_file, read_rows, require_columns, require_rows
 from tests.refusals import check_golden, refused, rows_refused
@@ -178,7 +178,7 @@ def test_every_bad_row_is_found_not_only_the_first(tmp_path: Path) -> None:
         read_rows(a_file(tmp_path, "a.jsonl", "x\n{}\ny\n" * 30))
 
     assert len(caught.value.errors) == 60
-    assert str(caught.value).count("a.jsonl") == SHOWN
+    assert str(caught.value).count("a.jsonl") == MAX_FAULTS_SHOWN
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.scoring.errors import BadRows
 from app.scoring.files.options import ReadOptions
-from app.scoring.files.output import MARK, is_ours
+from app.scoring.files.output import ORIGIN_MARK, is_ours
 from app.scoring.registry import Registry
 from app.scoring.row_files import Row, read_file, read_rows
 from app.scoring.score_file import COLUMNS, check_rows, judge_rows, write_table
@@ -122,7 +122,7 @@ def test_a_text_that_a_spreadsheet_would_run_is_guarded_unless_raw(tmp_path: Pat
     assert {name: read.rows[0].fields[name] for name in ("id", "response", "=name", "delta")} == {
         name: fields[name] for name in ("id", "response", "=name", "delta")
     }
-    assert MARK not in read.rows[0].fields
+    assert ORIGIN_MARK not in read.rows[0].fields
 
 
 def test_a_guard_in_another_s_file_is_the_learner_s(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_what_excel_saves_of_our_file_is_still_known(tmp_path: Path) -> None:
     write_table(tmp_path / "out.csv", registry, rows, judge_rows(registry, rows))
     with (tmp_path / "out.csv").open(newline="") as out:
         [row] = csv.DictReader(out)
-    kept = {name: row[name] for name in ("response", "item_id", MARK)}
+    kept = {name: row[name] for name in ("response", "item_id", ORIGIN_MARK)}
     with (tmp_path / "saved.csv").open("w", newline="") as saved:
         csv.writer(saved, delimiter=";").writerows([kept, kept.values()])
     write_workbook(tmp_path / "saved.xlsx", [list(kept), list(kept.values())])

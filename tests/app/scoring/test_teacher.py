@@ -15,8 +15,8 @@ from app.scoring.errors import BadBundle
 from app.scoring.item import Item
 from app.scoring.registry import Registry
 from app.scoring.teacher import (
-    FOLDER,
-    METADATA,
+    TEACHER_JSON,
+    TEACHERS_FOLDER,
     ExportedTeacher,
     TeacherNetwork,
     mixture,
@@ -271,14 +271,14 @@ DAMAGES: dict[str, tuple[Damage, str, dict[str, object]]] = {
     "an altered tokenizer": (altered(TOKENIZER), "wrong_checksum", {"file": TOKENIZER}),
     "an altered card": (altered(CARD), "wrong_checksum", {"file": CARD}),
     "a linked member": (linked(FIRST), "no_plain_file", {"file": FIRST}),
-    "linked metadata": (linked(METADATA), "no_plain_file", {"file": METADATA}),
+    "linked metadata": (linked(TEACHER_JSON), "no_plain_file", {"file": TEACHER_JSON}),
     "no such member": (removed(FIRST), "no_plain_file", {"file": FIRST}),
     "no tokenizer": (removed(TOKENIZER), "no_plain_file", {"file": TOKENIZER}),
-    "no metadata": (removed(METADATA), "no_plain_file", {"file": METADATA}),
+    "no metadata": (removed(TEACHER_JSON), "no_plain_file", {"file": TEACHER_JSON}),
     "one member of two": (metadata(members=2), "no_checksum", {"files": ["member-2.onnx"]}),
     "two members of one": (one_checksum_more, "unknown_files", {"files": ["member-2.onnx"]}),
     "a file without a checksum": (one_checksum_less, "no_checksum", {"files": [CARD]}),
-    "no JSON": (lambda folder: (folder / METADATA).write_text("{"), "bad_metadata", {"fault": "json_invalid"}),
+    "no JSON": (lambda folder: (folder / TEACHER_JSON).write_text("{"), "bad_metadata", {"fault": "json_invalid"}),
     "a field of another time": (metadata(format=2), "bad_metadata", {"fault": "literal_error", "where": ("format",)}),
     "another name": (metadata(name="other"), "wrong_place", {"of": f"other/{VERSION}", "place": f"{NAME}/{VERSION}"}),
     "another version": (metadata(version="2"), "wrong_place", {"of": f"{NAME}/2", "place": f"{NAME}/{VERSION}"}),
@@ -383,13 +383,13 @@ def test_a_head_that_gives_no_grades_is_refused(tmp_path: Path, fields: dict[str
 
     another_head(**fields)(folder)
 
-    with refused(BadBundle, "bad_metadata", file=METADATA, where=("items", 0)):
+    with refused(BadBundle, "bad_metadata", file=TEACHER_JSON, where=("items", 0)):
         ExportedTeacher.load(folder)
 
 
 def test_a_file_larger_than_any_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_tiny_teacher(tmp_path)
-    largest = max(path.stat().st_size for path in folder.iterdir() if path.name != METADATA)
+    largest = max(path.stat().st_size for path in folder.iterdir() if path.name != TEACHER_JSON)
     monkeypatch.setattr(teacher_module, "MAX_BYTES", largest)
     assert ExportedTeacher.load(folder)
 
@@ -404,7 +404,7 @@ def test_no_damage_is_told_in_words_of_the_file(tmp_path: Path) -> None:
     folder = write_tiny_teacher(tmp_path)
     change_metadata(folder, max_tokens="the canary sings")
 
-    with refused(BadBundle, "bad_metadata", file=METADATA, where=("max_tokens",)) as caught:
+    with refused(BadBundle, "bad_metadata", file=TEACHER_JSON, where=("max_tokens",)) as caught:
         ExportedTeacher.load(folder)
 
     assert "canary" not in f"{caught.value} {caught.value.fields}"
@@ -475,7 +475,7 @@ def test_an_item_whose_teachers_folder_nobody_may_enter_is_served_without(
     is_dir = Path.is_dir
 
     def closed(path: Path) -> bool:  # as mode 0700 is to another user; tests may be run by root, to whom nothing is
-        if FOLDER in path.parent.parts:
+        if TEACHERS_FOLDER in path.parent.parts:
             raise PermissionError(13, "Permission denied", str(path))
         return is_dir(path)
 
@@ -523,7 +523,7 @@ def test_items_that_share_a_teacher_share_it_in_memory(tmp_path: Path, monkeypat
 
     registry = Registry.from_folder(tmp_path)
 
-    assert read == [tmp_path / FOLDER / NAME / VERSION]
+    assert read == [tmp_path / TEACHERS_FOLDER / NAME / VERSION]
     assert [live.second is not None for live in registry.live.values()] == [True] * 3
 
 
@@ -578,8 +578,8 @@ def test_the_newest_teacher_of_an_item_is_found(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_no_newest_teacher(tmp_path: Path) -> None:
     write_tiny_teacher(tmp_path)
     newer = write_tiny_teacher(tmp_path, version="20260103T000000Z-0000000b")
-    (newer / METADATA).write_text("{}")
-    linked(METADATA)(write_tiny_teacher(tmp_path, version="20260104T000000Z-0000000c"))
+    (newer / TEACHER_JSON).write_text("{}")
+    linked(TEACHER_JSON)(write_tiny_teacher(tmp_path, version="20260104T000000Z-0000000c"))
 
     assert newest_teacher(tmp_path, POINTS) == (NAME, VERSION)
 
@@ -594,7 +594,8 @@ def test_where_no_teacher_was_taught_an_item_one_is_told_how_to_make_it(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("name", "version"), [(NAME, "2"), ("other", VERSION), ("..", NAME), (NAME, ".."), (f"../{FOLDER}/{NAME}", VERSION)]
+    ("name", "version"),
+    [(NAME, "2"), ("other", VERSION), ("..", NAME), (NAME, ".."), (f"../{TEACHERS_FOLDER}/{NAME}", VERSION)],
 )
 def test_only_names_of_folders_that_are_there_lead_to_a_teacher(tmp_path: Path, name: str, version: str) -> None:
     folder = write_tiny_teacher(tmp_path)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.scoring.files.output import MARK
+from app.scoring.files.output import ORIGIN_MARK
 from tests.refusals import refused
 from tests.training.compare.sections import a_row, a_section
 from training.compare.figures import HUMAN, Section
@@ -133,12 +133,13 @@ def test_json_is_the_figures_themselves(tmp_path: Path) -> None:
     write_report(tmp_path / "report.json", found())
 
     read = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
-    assert {section.pop(MARK) for section in read} == {"compare"}
+    assert {section.pop(ORIGIN_MARK) for section in read} == {"compare"}
     assert [Section.model_validate(section) for section in read] == found()
 
 
 @pytest.mark.parametrize(
-    ("name", "begins"), [("a.html", "<!doctype html>"), ("a.md", f"<!-- {MARK} -->\n\n## QWK"), ("a.json", "[\n")]
+    ("name", "begins"),
+    [("a.html", "<!doctype html>"), ("a.md", f"<!-- {ORIGIN_MARK} -->\n\n## QWK"), ("a.json", "[\n")],
 )
 def test_the_name_decides_the_format(tmp_path: Path, name: str, begins: str) -> None:
     write_report(tmp_path / name, found())

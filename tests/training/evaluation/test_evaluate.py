@@ -10,7 +10,7 @@ import pytest
 
 from app.scoring.conditions import Limits
 from app.scoring.errors import BadRows
-from app.scoring.files.output import MARK
+from app.scoring.files.output import ORIGIN_MARK
 from tests.programs import run
 from tests.refusals import refused, rows_refused
 from tests.tiny import write_tiny_bundle
@@ -191,7 +191,7 @@ def test_the_command_writes_report_figures_and_predictions_and_needs_no_torch(
 
 
 def unmarked(found: dict[str, Any]) -> dict[str, Any]:
-    assert found.pop(MARK) == "evaluate"
+    assert found.pop(ORIGIN_MARK) == "evaluate"
     return found
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from app.scoring.feedback.bundle import load_feedback
 from app.scoring.feedback.model import LanguageModel
-from app.scoring.files.output import MARK
+from app.scoring.files.output import ORIGIN_MARK
 from tests.refusals import refused
 from tests.training.conftest import tiny_settings
 from tests.training.feedback.told import ITEM, SAID, write_data
@@ -147,7 +147,7 @@ def test_the_command_prints_and_writes_the_figures(home: Path, tmp_path: Path, c
 
     assert done.exception is None, done.output
     found = json.loads((tmp_path / "found.json").read_text())
-    missing = {name for name in found if name not in " ".join(done.output.split())} - {MARK}
+    missing = {name for name in found if name not in " ".join(done.output.split())} - {ORIGIN_MARK}
     assert missing == set(), done.output
     assert "`scorelet feedback activate`" in done.output
     assert found["raters' own"]["rouge_l"] == 1

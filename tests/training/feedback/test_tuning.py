@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import Trainer
 
-from app.scoring.feedback.prompt import Prompter, PromptSettings
+from app.scoring.feedback.prompt import PromptBuilder, PromptSettings
 from tests.training.feedback.told import told
 from tests.training.tiny_gguf import write_tiny_gguf
 from training.common.cache import CACHE
@@ -26,15 +26,15 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def prompter(source: Path) -> Prompter:
+def prompter(source: Path) -> PromptBuilder:
     settings = PromptSettings(
         before="<|im_start|>", after="<|im_end|>", end=2, question_tokens=32, reference_tokens=16, response_tokens=32,
         feedback_tokens=24,
     )  # fmt: skip
-    return Prompter((source / "tokenizer.json").read_bytes(), settings)
+    return PromptBuilder((source / "tokenizer.json").read_bytes(), settings)
 
 
-def test_only_feedback_is_learnt_and_its_end_where_it_is_whole(prompter: Prompter) -> None:
+def test_only_feedback_is_learnt_and_its_end_where_it_is_whole(prompter: PromptBuilder) -> None:
     examples = Examples(ROWS, prompter)
 
     assert len(examples) == 24
@@ -64,7 +64,7 @@ def test_a_batch_keeps_what_is_learnt_at_its_end() -> None:
     assert batch["logits_to_keep"] == 3  # the token before the first that is learnt foretells it
 
 
-def test_the_loss_is_that_of_whole_rows(source: Path, prompter: Prompter) -> None:
+def test_the_loss_is_that_of_whole_rows(source: Path, prompter: PromptBuilder) -> None:
     """What padding and kept logits leave out changes nothing."""
     from transformers import AutoModelForCausalLM
 
@@ -83,7 +83,7 @@ def test_the_loss_is_that_of_whole_rows(source: Path, prompter: Prompter) -> Non
 
 
 @pytest.mark.parametrize("kind", ["lora", "qlora"])
-def test_adapters_learn(source: Path, prompter: Prompter, tmp_path: Path, kind: str) -> None:
+def test_adapters_learn(source: Path, prompter: PromptBuilder, tmp_path: Path, kind: str) -> None:
     from transformers import AutoModelForCausalLM
 
     from training.teacher.adapters import with_adapters
@@ -106,7 +106,7 @@ class Killed(BaseException):
 
 
 def test_a_killed_training_goes_on_from_its_last_saved_step(
-    source: Path, prompter: Prompter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Path, prompter: PromptBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = tuned(str(source), ROWS, prompter, CONFIG, "whole", tmp_path, 2)
     steps: list[int] = []

@@ -21,7 +21,7 @@ from app.scoring.errors import BadBundle
 from app.scoring.item import Item
 from app.scoring.registry import Registry, fallback_on
 from app.scoring.release import activate, versions
-from app.scoring.teacher import FOLDER, ExportedTeacher, TeacherBundle, newest_teacher
+from app.scoring.teacher import TEACHERS_FOLDER, ExportedTeacher, TeacherBundle, newest_teacher
 from tests.programs import run as program
 from tests.refusals import refused
 from tests.training.conftest import shared, tiny_settings
@@ -63,7 +63,7 @@ class Made(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        return self.models / FOLDER / self.bundle.name / self.bundle.version
+        return self.models / TEACHERS_FOLDER / self.bundle.name / self.bundle.version
 
     def torch_outputs(self, item: Item, texts: list[str]) -> Outputs:
         """One by one: padding changes the last digits."""
@@ -220,7 +220,7 @@ def test_it_is_in_int8_only_where_that_scores_well_enough(
     item = made.data[0].item
     whole, given = (
         distribution(ExportedTeacher.load(folder).network.outputs(bundle.items[0].context, TEXTS), item)
-        for folder in (made.folder, tmp_path / FOLDER / bundle.name / bundle.version)
+        for folder in (made.folder, tmp_path / TEACHERS_FOLDER / bundle.name / bundle.version)
     )
     apart = np.abs(whole - given).max()
     assert (0 < apart < 0.2) if precision == "int8" else apart == 0
@@ -257,7 +257,7 @@ def test_of_other_data_settings_or_version_or_when_damaged_it_is_exported_anew(
     assert of_settings.version != first.version
     assert export_teacher(made.taught, "1" * 64, tmp_path, made.config).version != first.version
 
-    (tmp_path / FOLDER / first.name / first.version / "member-1.onnx").write_bytes(b"something else")
+    (tmp_path / TEACHERS_FOLDER / first.name / first.version / "member-1.onnx").write_bytes(b"something else")
     anew = made.again(tmp_path, NONE)
     assert anew.version != first.version
     assert anew.items == first.items
@@ -306,7 +306,7 @@ def test_between_context_and_response_stands_what_stood_there_in_training(
 
     bundle = export_teacher(replace(made.taught, teacher=teacher), "0" * 64, tmp_path, made.config, NONE)
 
-    exported = ExportedTeacher.load(tmp_path / FOLDER / bundle.name / bundle.version)
+    exported = ExportedTeacher.load(tmp_path / TEACHERS_FOLDER / bundle.name / bundle.version)
     context = bundle.items[0].context
     assert (bundle.between, len(context) > 0) == (between, True)
     expected = np.concatenate([teacher.outputs([text], context) for text in TEXTS])
@@ -352,7 +352,7 @@ def test_run_exports_what_activate_puts_behind_the_student(tiny_encoder: Path, t
     )  # fmt: skip
 
     assert done.code == 0, done.stderr
-    [version] = versions(models / FOLDER / "heat-1")
+    [version] = versions(models / TEACHERS_FOLDER / "heat-1")
     assert f"_teachers/heat-1/{version}" in done.stdout
     live = program(
         "scorelet", "bundle", "activate", "heat-1", "--by", "Ana", "--fall-back", "unsure", "--models", models

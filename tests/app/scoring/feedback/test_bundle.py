@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.scoring.errors import BadBundle, UnknownItem
-from app.scoring.feedback.bundle import NEEDED, feedback_folder, feedback_names, load_feedback
+from app.scoring.feedback.bundle import REQUIRED_FILES, feedback_folder, feedback_names, load_feedback
 from app.scoring.feedback.model import LanguageModel
 from app.scoring.item import Item
 from tests.refusals import refused
@@ -58,7 +58,7 @@ def a_pipe(folder: Path) -> None:
         (lambda folder: (folder / "feedback.json").write_text("{"), "bad_metadata", {"fault": "json_invalid"}),
         (edit(more=1), "bad_metadata", {"where": ("more",), "fault": "extra_forbidden"}),
         (edit(items=[]), "bad_metadata", {"where": ("items",), "fault": "too_short"}),
-        (edit(sha256={}), "no_checksum", {"files": sorted(NEEDED)}),
+        (edit(sha256={}), "no_checksum", {"files": sorted(REQUIRED_FILES)}),
         (edit(name="other"), "wrong_place", {"of": f"other/{VERSION}", "place": f"tiny/{VERSION}"}),
         (
             lambda folder: (
@@ -89,11 +89,11 @@ def test_a_bad_bundle_is_refused_with_its_reason(
 
 
 def test_what_has_the_right_checksum_may_still_be_no_tokenizer(folder: Path) -> None:
-    from app.scoring.bundle_files import checksum
+    from app.scoring.bundle_files import file_sha256
 
     (folder / "tokenizer.json").write_text("{}")
     sums = json.loads((folder / "feedback.json").read_text())["sha256"]
-    edit(sha256=sums | {"tokenizer.json": checksum(folder / "tokenizer.json")})(folder)
+    edit(sha256=sums | {"tokenizer.json": file_sha256(folder / "tokenizer.json")})(folder)
 
     with pytest.raises(BadBundle):
         load_feedback(folder)

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.scoring.feedback.screen import Screen, repeated, verdict, verdicts
+from app.scoring.feedback.screen import FeedbackScreen, repeated, verdict, verdicts
 from app.scoring.item import Item
 from app.scoring.network import Network
 from tests.tiny import word_count_onnx, word_tokenizer
@@ -21,9 +21,9 @@ def item(scale: dict[str, Any]) -> Item:
 
 
 @pytest.fixture
-def screen() -> Screen:
+def screen() -> FeedbackScreen:
     """Reads one word as `between`, two or more as `highest`."""
-    return Screen(Network.from_bytes(word_tokenizer(), word_count_onnx(3), 64, VERDICTS), VERDICTS, 0.5)
+    return FeedbackScreen(Network.from_bytes(word_tokenizer(), word_count_onnx(3), 64, VERDICTS), VERDICTS, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_of_a_grade_near_a_line_either_may_be_said(scale: dict[str, Any], value:
         ("warm air goes up and cold air sinks down", 3, "repeats_response"),
     ],
 )
-def test_what_is_objected_to(screen: Screen, text: str, value: float, objection: str | None) -> None:
+def test_what_is_objected_to(screen: FeedbackScreen, text: str, value: float, objection: str | None) -> None:
     response = "I think warm air goes up and cold air sinks down, or so"
 
     assert screen.objection(text, response, item(POINTS), value) == objection
@@ -91,7 +91,7 @@ def test_what_is_objected_to(screen: Screen, text: str, value: float, objection:
 def test_the_threshold_decides() -> None:
     reader = Network.from_bytes(word_tokenizer(), word_count_onnx(3), 64, VERDICTS)  # sure to .91
 
-    found = [Screen(reader, VERDICTS, least).objection("Nearly", "x", item(POINTS), 1) for least in (0.9, 0.95)]
+    found = [FeedbackScreen(reader, VERDICTS, least).objection("Nearly", "x", item(POINTS), 1) for least in (0.9, 0.95)]
 
     assert found == [None, "contradicts_score"]
 
@@ -99,7 +99,7 @@ def test_the_threshold_decides() -> None:
 def test_a_text_is_read_to_its_end() -> None:
     """With a reader that sees three pieces: what stands behind them counts too."""
     reader = Network.from_bytes(word_tokenizer(), word_count_onnx(3), 4, VERDICTS)
-    screen = Screen(reader, VERDICTS, 0.5)
+    screen = FeedbackScreen(reader, VERDICTS, 0.5)
 
     assert screen.objection("Quite right", "x", item(POINTS), 3) is None
     assert screen.objection("Quite right and complete", "x", item(POINTS), 3) is None
@@ -108,17 +108,17 @@ def test_a_text_is_read_to_its_end() -> None:
     )  # half of it: one word
 
 
-def test_what_cannot_be_read_agrees_with_nothing(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_read_agrees_with_nothing(screen: FeedbackScreen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Network, "outputs", lambda _, texts: np.full((len(texts), 3), np.nan, np.float32))
 
     assert screen.objection("Nearly", "x", item(POINTS), 1) == "contradicts_score"
 
 
-def test_a_verdict_that_was_never_learnt_agrees_with_nothing(screen: Screen) -> None:
+def test_a_verdict_that_was_never_learnt_agrees_with_nothing(screen: FeedbackScreen) -> None:
     assert screen.objection("Quite right", "warm", item(LABELS), 0) == "contradicts_score"
 
 
-def test_agreement_is_a_probability_of_each_text(screen: Screen) -> None:
+def test_agreement_is_a_probability_of_each_text(screen: FeedbackScreen) -> None:
     both = screen.agreement(["Nearly", "Nearly", "Nearly"], [{"between"}, {"highest", "lowest"}, {"lowest", "between"}])
 
     assert both[0] + both[1] == pytest.approx(1)

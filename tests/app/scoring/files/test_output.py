@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.scoring.files.output import MARK, CannotWrite, guarded, is_ours, refuse_to_lose, unguarded
+from app.scoring.files.output import ORIGIN_MARK, CannotWrite, guarded, is_ours, refuse_to_lose, unguarded
 from tests.refusals import refused
 
 
@@ -35,7 +35,7 @@ def test_the_guard_comes_off_one_to_one(text: str) -> None:
 
 def test_our_files_are_known_by_their_mark(tmp_path: Path) -> None:
     with (tmp_path / "a.csv").open("w") as file:
-        csv.writer(file).writerows([["id", MARK], ["a", "guarded"]])
+        csv.writer(file).writerows([["id", ORIGIN_MARK], ["a", "guarded"]])
     (tmp_path / "b.csv").write_text("id\nscorelet\n")
 
     assert is_ours(tmp_path / "a.csv")
@@ -44,7 +44,7 @@ def test_our_files_are_known_by_their_mark(tmp_path: Path) -> None:
 
 def test_no_input_is_written_over_by_any_of_its_names(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
-    source.write_text(MARK)  # forced or ours: it is lost all the same
+    source.write_text(ORIGIN_MARK)  # forced or ours: it is lost all the same
     (tmp_path / "soft.csv").symlink_to(source)
     os.link(source, tmp_path / "hard.csv")
     (tmp_path / "folder").mkdir()
@@ -57,7 +57,7 @@ def test_no_input_is_written_over_by_any_of_its_names(tmp_path: Path) -> None:
 def test_another_s_file_is_written_over_only_when_forced(tmp_path: Path) -> None:
     theirs, ours, new = tmp_path / "theirs.csv", tmp_path / "ours.csv", tmp_path / "new.csv"
     theirs.write_text("item_id\n")
-    ours.write_text(f"id,{MARK}\n")
+    ours.write_text(f"id,{ORIGIN_MARK}\n")
 
     with refused(CannotWrite, "not_ours", path=theirs):
         refuse_to_lose([ours, theirs], [], force=False)
