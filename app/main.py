@@ -38,7 +38,7 @@ from app.storage.database import connect, head_revision
 from app.storage.health import schema_problem, write_problem
 from app.storage.key_cache import KeyCache
 from app.storage.prediction_log import PredictionLog
-from app.storage.queries import add_feedback, newest, note_activations
+from app.storage.queries import add_feedback, newest_time, note_activations
 from app.storage.tables import GeneratedFeedback, SeenActivation
 
 log = logging.getLogger("scorelet")
@@ -105,7 +105,7 @@ def create_app(settings: Settings | None = None, waits: TimeLimits = DEFAULT_LIM
                     "engine": engine,
                     "registry": registry,
                     "scorer": scorer,
-                    "keys": KeyCache(engine, patience=waits.database),
+                    "keys": KeyCache(engine, timeout=waits.database),
                     "metrics": metrics,
                     "rates": Rates(),
                     "failed_tries": FailedTries(),
@@ -143,7 +143,7 @@ def create_app(settings: Settings | None = None, waits: TimeLimits = DEFAULT_LIM
 def is_open(engine: Engine, host: str) -> bool:
     """Return whether the service answers without a key, as it may on loopback only.  Raises OpenToTheNetwork."""
     with Session(engine) as session:
-        if api_keys.any_made(session):
+        if api_keys.any_exist(session):
             return False
     if not is_loopback(host):
         raise OpenToTheNetwork(
@@ -157,7 +157,7 @@ def is_open(engine: Engine, host: str) -> bool:
 def tell_of_a_clock_set_back(engine: Engine) -> None:
     """Log an error where the clock is behind the newest score: the log is in the order of time."""
     with Session(engine) as session:
-        made = newest(session)
+        made = newest_time(session)
     if made is not None and made > datetime.now(UTC) + timedelta(minutes=1):
         log.error(
             "the clock of this machine is behind the newest score, of %s: set it, or scores are out of order",

@@ -46,7 +46,7 @@ async def _authenticated(request: Request, state: State) -> Caller:
             address = request.client.host if request.client else "unknown"
             await asyncio.sleep(state["failed_tries"].failed(address))
             raise
-    if await known.any_made():
+    if await known.any_exist():
         raise Unauthorized("a key is needed: Authorization: Bearer <key>", code="key_needed")
     if not _is_local(request):
         sentence = "no key is made yet, and without one the service answers this machine only"

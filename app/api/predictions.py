@@ -111,4 +111,7 @@ def _unknown(prediction_id: UUID) -> UnknownPrediction:
 
 def _replies(session: Session, rows: Sequence[LoggedPrediction], state: State) -> list[LoggedReply]:
     overdue = _overdue(state)
-    return [LoggedReply.of(row, since, overdue) for row, since in zip(rows, queries.since(session, rows), strict=True)]
+    return [
+        LoggedReply.of(row, follow_up, overdue)
+        for row, follow_up in zip(rows, queries.follow_ups(session, rows), strict=True)
+    ]

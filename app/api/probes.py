@@ -64,7 +64,7 @@ def _look(state: State) -> tuple[DatabaseProblem | None, bool]:
         return trouble, False
     try:
         with Session(engine) as session:
-            return None, not api_keys.any_made(session)
+            return None, not api_keys.any_exist(session)
     except database_errors(engine) as error:  # since the look above
         name = type(error).__name__
         return DatabaseProblem("database_failed", f"the database failed ({name})", "run `scorelet doctor`"), False

@@ -15,7 +15,7 @@ from app.scoring.scale import Number, Scale, ScaleKind
 from app.scoring.text import MAX_CHARACTERS, MAX_SENT, Format, checked_sent, checked_text
 from app.service.prediction import Final, GradingProgress, Prediction, Submission, final, with_feedback
 from app.service.review import Mark
-from app.storage.queries import Since
+from app.storage.queries import FollowUp
 from app.storage.tables import LoggedPrediction
 
 MAX_BATCH = 1000
@@ -156,19 +156,19 @@ class LoggedReply(ScoreReply):
         return "FullyGraded" if self.final is not None else "PendingManual"
 
     @classmethod
-    def of(cls, row: LoggedPrediction, since: Since, overdue: timedelta) -> "LoggedReply":
+    def of(cls, row: LoggedPrediction, follow_up: FollowUp, overdue: timedelta) -> "LoggedReply":
         """Feedback that has been pending for longer than `overdue` will not come."""
         reply = cls.model_validate(row)
-        if since.feedback is not None:
-            reply = with_feedback(reply, since.feedback)
+        if follow_up.feedback is not None:
+            reply = with_feedback(reply, follow_up.feedback)
         elif row.feedback_withheld == "pending" and datetime.now(UTC) - row.created_at > overdue:
             reply = with_feedback(reply, "failed")
-        marks = [HumanMarkReply.model_validate(mark) for mark in since.marks]
+        marks = [HumanMarkReply.model_validate(mark) for mark in follow_up.marks]
         return reply.model_copy(
             update={
-                "shadow": since.shadow and ShadowReply.model_validate(since.shadow),
+                "shadow": follow_up.shadow and ShadowReply.model_validate(follow_up.shadow),
                 "human_marks": marks,
-                "final": final(reply, row.gradebook_max, since.standing),
+                "final": final(reply, row.gradebook_max, follow_up.standing),
             }
         )
 

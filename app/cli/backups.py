@@ -55,7 +55,7 @@ def restore(
     except BackupRefused as error:
         raise WorkFailed(str(error), code=error.code, **error.fields) from None
     except DatabaseUnusable as error:
-        raise failed(error.trouble) from None
+        raise failed(error.problem) from None
     finally:
         engine.dispose()
     _print_receipt("restore", folder, made)

@@ -79,26 +79,26 @@ def engine_of(settings: Settings) -> Engine:
 def ready_engine() -> Engine:
     """Return an engine of a database that this version can use.  Raises WorkFailed."""
     engine = engine_of(settings_or_fail())
-    if trouble := schema_problem(engine, head_revision()):
-        raise failed(trouble)
+    if problem := schema_problem(engine, head_revision()):
+        raise failed(problem)
     return engine
 
 
 @contextmanager
 def ready_database() -> Iterator[Engine]:
-    """Give an engine as `ready_engine` does, and close its connections at the end.  A DatabaseTrouble is WorkFailed."""
+    """Yield `ready_engine()` and close its connections at the end.  Turn DatabaseUnusable into WorkFailed."""
     engine = ready_engine()
     try:
         yield engine
     except DatabaseUnusable as error:
-        raise failed(error.trouble) from None
+        raise failed(error.problem) from None
     finally:
         engine.dispose()
 
 
-def failed(trouble: DatabaseProblem) -> WorkFailed:
-    """Return the error of a command that cannot go on because of a trouble with the database."""
-    return WorkFailed(str(trouble), code=trouble.code, **trouble.fields)
+def failed(problem: DatabaseProblem) -> WorkFailed:
+    """Return the error of a command that cannot go on because of a problem with the database."""
+    return WorkFailed(str(problem), code=problem.code, **problem.fields)
 
 
 def write_privately(path: Path, content: str) -> None:

@@ -1,4 +1,4 @@
-"""Examine an installation: every finding, and for a bad one the way to mend it."""
+"""Examine an installation: every finding, and for a bad one how to fix it."""
 
 import ipaddress
 import shutil
@@ -22,12 +22,12 @@ LEAST_FREE = 256 * 2**20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.  `mend`: a command or words; a bad finding always has it."""
+    """One thing that was looked at.  `advice`: a command or words; a bad finding always has it."""
 
     code: str
     good: bool
     what: str
-    mend: str | None = None
+    advice: str | None = None
 
 
 def examine(settings: Settings, *, least_free: int = LEAST_FREE) -> list[Finding]:
@@ -45,8 +45,8 @@ def _good(code: str, what: str) -> Finding:
     return Finding(code, True, what)
 
 
-def _bad(code: str, what: str, mend: str) -> Finding:
-    return Finding(code, False, what, mend)
+def _bad(code: str, what: str, advice: str) -> Finding:
+    return Finding(code, False, what, advice)
 
 
 def _bundles(settings: Settings) -> Iterator[Finding]:
@@ -65,20 +65,22 @@ def _bundles(settings: Settings) -> Iterator[Finding]:
         yield _good("students_read_again", f"{what}: some are read again when asked for (SCORELET_STUDENTS_MIB)")
     for item_id, reason in registry.refused.items():
         command = f"`scorelet bundle activate {item_id} VERSION --by NAME`"
-        mend = f"copy its bundle again, or make a sound version live: {command}"
-        yield _bad("item_refused", f"item {item_id} is refused: {reason}", mend)
+        advice = f"copy its bundle again, or make a sound version live: {command}"
+        yield _bad("item_refused", f"item {item_id} is refused: {reason}", advice)
     for item_id, reason in registry.without_teacher.items():
-        mend = (
+        advice = (
             f"`scorelet bundle activate {item_id} --by NAME --fall-back unsure`, or "
             f"`scorelet bundle activate {item_id} --by NAME --fall-back never`; until then a person looks instead"
         )
-        yield _bad("item_without_teacher", f"item {item_id} falls back on no teacher: {reason}", mend)
+        yield _bad("item_without_teacher", f"item {item_id} falls back on no teacher: {reason}", advice)
     for item_id, live in sorted(registry.live.items()):
         if live.without_shadow:
-            mend = (
+            advice = (
                 f"`scorelet bundle shadow {item_id} --by NAME`, or `scorelet bundle shadow {item_id} --by NAME --off`"
             )
-            yield _bad("item_without_shadow", f"item {item_id} has nothing in its shadow: {live.without_shadow}", mend)
+            yield _bad(
+                "item_without_shadow", f"item {item_id} has nothing in its shadow: {live.without_shadow}", advice
+            )
         if (rule := live.active.blank_is_worst) is not None:
             what = f"item {item_id} gives blank responses and refusals the worst score, by {rule.by}: {rule.reason}"
             yield _good("item_blank_is_worst", what)
@@ -93,11 +95,11 @@ def _feedback(settings: Settings) -> Iterator[Finding]:
         what = f"feedback model {files.bundle.name} writes for {len(files.items)} items, by {active.by}"
         yield _good("feedback_model", what)
     for name, reason in refused.items():
-        mend = (
+        advice = (
             f"copy it again, or make a sound version live: `scorelet feedback activate {name} VERSION --by NAME "
             f"--reason TEXT`, or `scorelet feedback off {name}`; until then the bank speaks"
         )
-        yield _bad("feedback_model_refused", f"feedback model {name} is refused: {reason}", mend)
+        yield _bad("feedback_model_refused", f"feedback model {name} is refused: {reason}", advice)
 
 
 def _database(settings: Settings, least_free: int) -> Iterator[Finding]:
@@ -108,13 +110,13 @@ def _database(settings: Settings, least_free: int) -> Iterator[Finding]:
         return
     name = engine.dialect.name
     try:
-        if trouble := _trouble(engine):
-            yield _bad(trouble.code, f"{name}: {trouble.sentence}", trouble.mend)
+        if problem := _problem_of(engine):
+            yield _bad(problem.code, f"{name}: {problem.sentence}", problem.advice)
             return
         yield _good("database_ready", f"{name} answers and its tables are up to date")
         yield from _durability(engine, settings, least_free)
         with Session(engine) as session:
-            made = api_keys.any_made(session)
+            made = api_keys.any_exist(session)
     finally:
         engine.dispose()
     if made:
@@ -126,14 +128,14 @@ def _database(settings: Settings, least_free: int) -> Iterator[Finding]:
         yield _bad("no_key_made", what, "run `scorelet keys create NAME --scope score`")
 
 
-def _trouble(engine: Engine) -> DatabaseProblem | None:
+def _problem_of(engine: Engine) -> DatabaseProblem | None:
     """Return what keeps the database from being used.  An upgrade is advised only where it would succeed."""
-    trouble = schema_problem(engine, head_revision())
-    if trouble is None:
+    problem = schema_problem(engine, head_revision())
+    if problem is None:
         return write_problem(engine)
-    if trouble.code in ("database_empty", "database_older"):
-        return rehearse(engine) or trouble
-    return trouble
+    if problem.code in ("database_empty", "database_older"):
+        return rehearse(engine) or problem
+    return problem
 
 
 def _durability(engine: Engine, settings: Settings, least_free: int) -> Iterator[Finding]:
@@ -164,8 +166,8 @@ def _network(settings: Settings) -> Iterator[Finding]:
         try:
             ipaddress.ip_network(name)
         except ValueError:
-            mend = "name addresses or networks in SCORELET_TRUSTED_PROXIES"
-            yield _bad("bad_proxy", f"{name!r} is no address of a proxy", mend)
+            advice = "name addresses or networks in SCORELET_TRUSTED_PROXIES"
+            yield _bad("bad_proxy", f"{name!r} is no address of a proxy", advice)
     if not is_loopback(settings.host) and not settings.allowed_hosts:
         yield _good("any_host", "any name it is asked for by is answered (SCORELET_ALLOWED_HOSTS)")
 

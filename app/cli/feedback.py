@@ -21,13 +21,13 @@ def feedback_list(models: ModelsOption = None) -> None:
     folder = models_or_fail(models)
     for name in feedback_names(folder):
         home = feedback_folder(folder, name)
-        live, trouble = None, ""
+        live, problem = None, ""
         try:
             live = read_release(home, Release).version if (home / ACTIVE).exists() else None
         except BadBundle as error:
-            trouble = f"  refused: {error}"
+            problem = f"  refused: {error}"
         for version in versions(home):
-            say(f"{name}/{version}{'  live' if version == live else trouble}")
+            say(f"{name}/{version}{'  live' if version == live else problem}")
 
 
 @feedback.command("check")

@@ -42,7 +42,7 @@ from app.storage import api_keys
 from app.storage.database import head_revision
 from app.storage.health import damage, schema_problem
 from app.storage.problems import DatabaseUnusable
-from app.storage.upgrade import upgrade_or_name_what_is_in_the_way
+from app.storage.upgrade import upgrade_schema
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 key = typer.Typer(no_args_is_help=True, help="API keys: shown once, stored as a hash.")
@@ -141,15 +141,15 @@ def items(models: ModelsOption = None) -> None:
 
 @cli.command()
 def doctor() -> None:
-    """Say what is wrong with this installation, and how to mend it."""
+    """Say what is wrong with this installation, and how to fix each problem."""
     findings = examine(settings_or_fail())
     for finding in findings:
         say(
             f"{'ok  ' if finding.good else 'BAD '} {finding.what}"
-            + (f"\n     → {finding.mend}" if finding.mend else "")
+            + (f"\n     → {finding.advice}" if finding.advice else "")
         )
     if bad := [finding.code for finding in findings if not finding.good]:
-        raise WorkFailed(f"{len(bad)} thing(s) to mend", code="things_to_mend", codes=bad)
+        raise WorkFailed(f"{len(bad)} problem(s) to fix", code="things_to_mend", codes=bad)
 
 
 @key.command("create")
@@ -208,7 +208,7 @@ def keys_list() -> None:
         box=SIMPLE,
     )
     with Session(ready_engine()) as session:
-        for row in api_keys.every(session):
+        for row in api_keys.all_keys(session):
             times = [f"{t:%Y-%m-%d %H:%M}" if t else "-" for t in (row.created_at, row.expires_at, row.revoked_at)]
             rate = str(row.responses_a_minute) if row.responses_a_minute else "-"
             table.add_row(row.id, row.name, row.scopes, *times, rate, row.replaces or "-")
@@ -227,9 +227,9 @@ def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `ke
 def db_upgrade() -> None:
     """Make the tables, or bring them to this version."""
     try:
-        upgrade_or_name_what_is_in_the_way(engine_of(settings_or_fail()))
+        upgrade_schema(engine_of(settings_or_fail()))
     except DatabaseUnusable as error:
-        raise failed(error.trouble) from None
+        raise failed(error.problem) from None
 
 
 def main() -> None:

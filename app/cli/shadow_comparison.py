@@ -10,7 +10,7 @@ from app.scoring.agreement import exact_agreement, mean_absolute_error, none_if_
 from app.scoring.bundle import Bundle
 from app.scoring.decision import decide
 from app.scoring.item import Item
-from app.storage.queries import Given, Shadowed, shadowed
+from app.storage.queries import ScoreOrLabel, ShadowedResponse, shadowed_responses
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Comparison:
 def compare(session: Session, live: Bundle, shadow: str) -> Comparison:
     """Of all responses that `live` has scored and `shadow` beside it: what the students said, no teacher."""
     item = live.item
-    rows = shadowed(session, item.item_id, live.version, shadow)
+    rows = shadowed_responses(session, item.item_id, live.version, shadow)
     return Comparison(
         n=len(rows),
         between=closeness(item, [(row.live, row.shadow) for row in rows]),
@@ -47,7 +47,7 @@ def compare(session: Session, live: Bundle, shadow: str) -> Comparison:
     )
 
 
-def closeness(item: Item, pairs: Sequence[tuple[Given, Given]]) -> Closeness:
+def closeness(item: Item, pairs: Sequence[tuple[ScoreOrLabel, ScoreOrLabel]]) -> Closeness:
     values = [(_value(item, one), _value(item, other)) for one, other in pairs]
     both = np.array([pair for pair in values if None not in pair], float)
     if not len(both):
@@ -61,14 +61,14 @@ def closeness(item: Item, pairs: Sequence[tuple[Given, Given]]) -> Closeness:
     )
 
 
-def _value(item: Item, given: Given) -> float | None:
+def _value(item: Item, given: ScoreOrLabel) -> float | None:
     score, label = given
     if item.labels is None:
         return None if score is None or not item.has_score(score) else item.value_of(score)
     return item.labels.index(label) if label in item.labels else None
 
 
-def _stands(row: Shadowed, threshold: float | None) -> bool:
+def _stands(row: ShadowedResponse, threshold: float | None) -> bool:
     if row.live_confidence is None or row.live_flags:
         return False
     return decide(row.live_confidence, threshold, "auto") == "auto"

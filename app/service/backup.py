@@ -73,7 +73,7 @@ def back_up(engine: Engine, models: Path, folder: Path) -> Manifest:
 def restore(engine: Engine, models: Path, folder: Path, *, force: bool = False) -> Manifest:
     """Put a backup in the place of database and bundles: wholly, or not at all.  `force`: of what is there, too.
 
-    Raises BackupRefused and DatabaseTrouble, and then nothing has changed.
+    Raises BackupRefused and DatabaseUnusable, and then nothing has changed.
     """
     manifest = checked(folder)
     _refuse_another(manifest, engine)

@@ -174,7 +174,7 @@ class ScoringService:
                 raise IdempotencyConflict("this Idempotency-Key was used before with another body")
             results = _RESULTS.validate_python(claim.results)
             ids = [result.prediction_id for result in results if isinstance(result, Prediction)]
-            since = queries.generated(session, ids)
+            since = queries.generated_feedback(session, ids)
             return [
                 with_feedback(result, since[result.prediction_id])
                 if isinstance(result, Prediction) and result.prediction_id in since

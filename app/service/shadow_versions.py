@@ -14,7 +14,7 @@ from app.logs import coded
 from app.scoring.decision import LiveItem
 from app.service.prediction import Prediction, Refusal, Result, Submission
 from app.service.teacher_fallback import Judged
-from app.storage.prediction_log import OF_ONE_CALL, TROUBLE
+from app.storage.prediction_log import CALL_ERRORS, DATABASE_ERRORS
 from app.storage.tables import ShadowVersion
 
 log = logging.getLogger("scorelet")
@@ -87,8 +87,8 @@ class ShadowVersions:
         try:
             with self._engine.begin() as connection:
                 connection.execute(insert(ShadowVersion), rows)
-        except OF_ONE_CALL:
+        except CALL_ERRORS:
             raise
-        except TROUBLE as error:
+        except DATABASE_ERRORS as error:
             return [error] * len(together)
         return [None] * len(together)

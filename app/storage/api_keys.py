@@ -49,12 +49,12 @@ def find(session: Session, hashed: str) -> ApiKey | None:
     return session.scalar(select(ApiKey).where(ApiKey.sha256 == hashed))
 
 
-def any_made(session: Session) -> bool:
+def any_exist(session: Session) -> bool:
     """Return whether a key was ever made, revoked keys included: from then on the service is closed."""
     return session.scalar(select(ApiKey.id).limit(1)) is not None
 
 
-def every(session: Session) -> Sequence[ApiKey]:
+def all_keys(session: Session) -> Sequence[ApiKey]:
     return session.scalars(select(ApiKey).order_by(ApiKey.id)).all()
 
 

@@ -58,9 +58,9 @@ def holds_rows(engine: Engine) -> bool:
 def loaded(engine: Engine, folder: Path, rows: dict[str, int]) -> Iterator[None]:
     """Load the files of `dump` in place of the database's rows; they count at the end of the block, if it ends well.
 
-    Raises DatabaseTrouble where the database is used by others, or does not take them.
+    Raises DatabaseUnusable where the database is used by others, or does not take them.
     """
-    with _in_use_is_trouble(engine):
+    with _translate_errors(engine):
         work = _loaded_sqlite if engine.dialect.name == "sqlite" else _loaded_postgres
         with work(engine, folder, rows):
             yield
@@ -77,11 +77,11 @@ def _dump_sqlite(engine: Engine, file: Path) -> dict[str, int]:
 
 
 def _check_sqlite(connection: sqlite3.Connection) -> dict[str, int]:
-    """Return rows by table.  Raises DatabaseTrouble for a damaged file."""
+    """Return rows by table.  Raises DatabaseUnusable for a damaged file."""
     [found] = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        mend = "restore an older backup"
-        raise DatabaseUnusable(DatabaseProblem("database_damaged", "the database's file is damaged", mend))
+        advice = "restore an older backup"
+        raise DatabaseUnusable(DatabaseProblem("database_damaged", "the database's file is damaged", advice))
     return {own.name: connection.execute(f"SELECT count(*) FROM {own.name}").fetchone()[0] for own in TABLES}  # noqa: S608
 
 
@@ -127,8 +127,8 @@ def _loaded_postgres(engine: Engine, folder: Path, rows: dict[str, int]) -> Iter
     with engine.begin() as connection:
         if not inspect(connection).has_table("alembic_version"):
             upgrade_within(connection)
-        elif trouble := schema_problem(engine, head_revision()):
-            raise DatabaseUnusable(trouble)
+        elif problem := schema_problem(engine, head_revision()):
+            raise DatabaseUnusable(problem)
         _show_plainly(connection)
         connection.execute(text(f"TRUNCATE {_names([table.name for table in TABLES])}"))
         for table in TABLES:
@@ -154,7 +154,7 @@ def _copy_in(connection: Connection, table: Table, path: Path) -> None:
 
 
 @contextmanager
-def _in_use_is_trouble(engine: Engine) -> Iterator[None]:
+def _translate_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except database_errors(engine) as error:
@@ -169,12 +169,12 @@ def _in_use_is_trouble(engine: Engine) -> Iterator[None]:
                 sentence = (
                     f"the database did not take the backup, and is as it was: your table {name} refers to its rows"
                 )
-                mend = "keep and drop the constraint by which it does, restore again, then make it again"
-                raise DatabaseUnusable(DatabaseProblem("object_in_the_way", sentence, mend, {"name": name})) from None
+                advice = "keep and drop the constraint by which it does, restore again, then make it again"
+                raise DatabaseUnusable(DatabaseProblem("object_in_the_way", sentence, advice, {"name": name})) from None
         why = f"{type(error).__name__} {state}" if state else type(error).__name__
         sentence = f"the database did not take the backup ({why}), and is as it was"
-        mend = "see whether its disk is full and its user may write, or take another backup"
-        raise DatabaseUnusable(DatabaseProblem("restore_failed", sentence, mend, {"why": why})) from None
+        advice = "see whether its disk is full and its user may write, or take another backup"
+        raise DatabaseUnusable(DatabaseProblem("restore_failed", sentence, advice, {"why": why})) from None
 
 
 def _damaged_backup(sentence: str, file: str) -> DatabaseUnusable:

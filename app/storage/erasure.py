@@ -17,7 +17,7 @@ AGAIN = "run the same command again"
 def rewrite(engine: Engine, tables: list[str]) -> list[dict[str, str]]:
     """Write the tables anew, so that no file holds what was erased from them; return where copies remain, until when.
 
-    Raises DatabaseTrouble where another program's old view of the rows keeps them: what is erased then is no longer
+    Raises DatabaseUnusable where another program's old view of the rows keeps them: what is erased then is no longer
     found by a query, but still stands in a file.
     """
     if engine.dialect.name == "sqlite":
@@ -128,5 +128,5 @@ def _copies_of_postgres(engine: Engine) -> list[dict[str, str]]:
 
 def _unfinished(said: str, why: str) -> DatabaseUnusable:
     sentence = f"no query finds what was erased, but a file of the database still holds it: {said}"
-    mend = f"end that program, or stop the service, then {AGAIN}"
-    return DatabaseUnusable(DatabaseProblem("erasure_unfinished", sentence, mend, {"why": why}))
+    advice = f"end that program, or stop the service, then {AGAIN}"
+    return DatabaseUnusable(DatabaseProblem("erasure_unfinished", sentence, advice, {"why": why}))

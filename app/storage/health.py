@@ -23,8 +23,8 @@ def schema_problem(engine: Engine, head: str | None) -> DatabaseProblem | None:
         with engine.connect() as connection:
             return _schema_problem(connection, head) or _reading_problem(engine, connection)
     except database_errors(engine) as error:
-        if trouble := damage(error):
-            return trouble
+        if problem := damage(error):
+            return problem
         why, said = _why(engine, error)
         sentence = f"the database cannot be reached ({said})"
         return DatabaseProblem(
@@ -44,16 +44,16 @@ def write_problem(engine: Engine) -> DatabaseProblem | None:
             connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
             connection.commit()
     except database_errors(engine) as error:
-        if trouble := damage(error):
-            return trouble
+        if problem := damage(error):
+            return problem
         why, said = _why(engine, error)
         sentence = f"the database takes no writes ({said})"
-        return DatabaseProblem("database_takes_no_writes", sentence, _mend_of_writing(engine), why)
+        return DatabaseProblem("database_takes_no_writes", sentence, _advice_on_writing(engine), why)
     return None
 
 
 def damage(error: Exception) -> DatabaseProblem | None:
-    """Return the trouble of an error by which SQLite says that its file is damaged or is no database, else None."""
+    """Return the problem of an error by which SQLite says that its file is damaged or is no database, else None."""
     name = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
     if not name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return None
@@ -103,16 +103,16 @@ def database_errors(engine: Engine) -> tuple[type[Exception], ...]:
 
 
 def _schema_problem(connection: Connection, head: str | None) -> DatabaseProblem | None:
-    if trouble := encoding_problem(connection):
-        return trouble
+    if problem := encoding_problem(connection):
+        return problem
     if not inspect(connection).has_table("alembic_version"):
         return DatabaseProblem("database_empty", "the database has no tables of scorelet", f"run `{UPGRADE}`")
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     revisions = {"found": found, "head": head}
     if _is_read_only(connection):
-        mend = "let the server take writes (default_transaction_read_only, a standby)"
+        advice = "let the server take writes (default_transaction_read_only, a standby)"
         return DatabaseProblem(
-            "database_read_only", "the database is read-only, so that no score can be recorded", mend
+            "database_read_only", "the database is read-only, so that no score can be recorded", advice
         )
     if found is not None and head is not None and found > head:  # revisions are numbers, with zeros before
         return DatabaseProblem(
@@ -131,11 +131,11 @@ def _reading_problem(engine: Engine, connection: Connection) -> DatabaseProblem 
     try:
         connection.execute(READ_ALL)
     except database_errors(engine) as error:
-        if trouble := damage(error):
-            return trouble
+        if problem := damage(error):
+            return problem
         why, said = _why(engine, error)
-        mend = "see whether a table is gone (restore a backup then), or locked, or its user may not read it"
-        return DatabaseProblem("tables_unreadable", f"a table of scorelet cannot be read ({said})", mend, why)
+        advice = "see whether a table is gone (restore a backup then), or locked, or its user may not read it"
+        return DatabaseProblem("tables_unreadable", f"a table of scorelet cannot be read ({said})", advice, why)
     return None
 
 
@@ -175,7 +175,7 @@ def _place(engine: Engine) -> str:
     return "file and its folder" if engine.dialect.name == "sqlite" else "server"
 
 
-def _mend_of_writing(engine: Engine) -> str:
+def _advice_on_writing(engine: Engine) -> str:
     if engine.dialect.name == "sqlite":
         return "see whether another program locks it, its disk is full, or its file is damaged (restore a backup then)"
     return "see whether its disk is full, its user may not write, or a table is gone (restore a backup then)"

@@ -42,12 +42,12 @@ class KeyCache:
         self,
         engine: Engine,
         *,
-        patience: float = DEFAULT_LIMITS.database,
+        timeout: float = DEFAULT_LIMITS.database,
         most: int = MOST,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep `most` keys; wait `patience` seconds for the database; `now` is the clock by which answers grow old."""
-        self._engine, self._patience, self._most, self._now = engine, patience, most, now
+        """Keep `most` keys; wait `timeout` seconds for the database; `now` is the clock by which answers grow old."""
+        self._engine, self._timeout, self._most, self._now = engine, timeout, most, now
         self._known: dict[str, _Kept] = {}
         self._readers = CapacityLimiter(READERS)
         self._closed = False  # a key was made: that never changes back
@@ -63,7 +63,7 @@ class KeyCache:
             kept.asking = True
         try:
             found = await in_thread(
-                self._query, hashed, seconds=self._patience, limiter=self._readers if kept is None else None
+                self._query, hashed, seconds=self._timeout, limiter=self._readers if kept is None else None
             )
         finally:
             if kept is not None:
@@ -76,10 +76,10 @@ class KeyCache:
         self._known[hashed] = _Kept(found, now)
         return found
 
-    async def any_made(self) -> bool:
+    async def any_exist(self) -> bool:
         """Whether a key was ever made: from then on the service is closed."""
         if not self._closed:
-            self._closed = await in_thread(self._any_made, seconds=self._patience, limiter=self._readers)
+            self._closed = await in_thread(self._any_made, seconds=self._timeout, limiter=self._readers)
         return self._closed
 
     def _query(self, hashed: str) -> KnownKey | None:
@@ -94,4 +94,4 @@ class KeyCache:
 
     def _any_made(self) -> bool:
         with Session(self._engine) as session:
-            return api_keys.any_made(session)
+            return api_keys.any_exist(session)

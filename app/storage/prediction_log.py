@@ -20,10 +20,10 @@ from app.storage.timeouts import in_time
 
 MOST = 256  # calls in one transaction: a lock is held no longer than that takes
 # Errors about the values of one call, which is tried again alone.
-OF_ONE_CALL = (exc.DataError, exc.IntegrityError)
+CALL_ERRORS = (exc.DataError, exc.IntegrityError)
 # All other errors of the database are the same for each call, so none is tried again alone: it is out of reach, full or
 # damaged, a table is gone, a right is withdrawn.  TimeoutError is the pool's.
-TROUBLE = (exc.DBAPIError, exc.TimeoutError)
+DATABASE_ERRORS = (exc.DBAPIError, exc.TimeoutError)
 INSERT = insert(LoggedPrediction.__table__)  # type: ignore[arg-type]  # a Table; the rows are no objects of the ORM
 
 
@@ -90,9 +90,9 @@ class PredictionLog:
             self.failing = False
             self._told(len(calls), True)
             return [AlreadyClaimed() if id(call) in taken else own for call, own in zip(calls, written, strict=True)]
-        except OF_ONE_CALL:
+        except CALL_ERRORS:
             raise
-        except TROUBLE as error:
+        except DATABASE_ERRORS as error:
             self.failing = True
             self._told(len(calls), False)
             return [error] * len(calls)

@@ -8,20 +8,20 @@ UPGRADE = "scorelet db upgrade"
 
 @dataclass(frozen=True, slots=True)
 class DatabaseProblem:
-    """`mend` says what to do, as a command or in words.  The sentence names no host, user, path or response."""
+    """`advice` says what to do, as a command or in words.  The sentence names no host, user, path or response."""
 
     code: str
     sentence: str
-    mend: str
+    advice: str
     fields: Mapping[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.sentence}: {self.mend}"
+        return f"{self.sentence}: {self.advice}"
 
 
 class DatabaseUnusable(Exception):
     """Raised where a command cannot do its work because of a Trouble."""
 
-    def __init__(self, trouble: DatabaseProblem) -> None:
-        super().__init__(str(trouble))
-        self.trouble = trouble
+    def __init__(self, problem: DatabaseProblem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem

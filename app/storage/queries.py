@@ -55,7 +55,7 @@ def page(
     return session.scalars(query).all()
 
 
-def newest(session: Session) -> datetime | None:
+def newest_time(session: Session) -> datetime | None:
     """When the last prediction of the log was made."""
     query = select(LoggedPrediction.created_at).order_by(LoggedPrediction.prediction_id.desc()).limit(1)
     return session.scalar(query)
@@ -72,7 +72,7 @@ def add_shadow(engine: Engine, row: ShadowScore) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Since:
+class FollowUp:
     """All that came after a prediction was logged."""
 
     feedback: dict[str, Any] | str | None  # the text and where it is from, or why there is none
@@ -81,10 +81,10 @@ class Since:
     shadow: ShadowScore | None = None
 
 
-def since(session: Session, rows: Sequence[LoggedPrediction]) -> list[Since]:
+def follow_ups(session: Session, rows: Sequence[LoggedPrediction]) -> list[FollowUp]:
     """Return one a row, in order."""
     ids = [row.prediction_id for row in rows]
-    feedback = generated(session, [row.prediction_id for row in rows if row.feedback_withheld == "pending"])
+    feedback = generated_feedback(session, [row.prediction_id for row in rows if row.feedback_withheld == "pending"])
     marks: dict[str, list[HumanMark]] = defaultdict(list)
     newest_first = select(HumanMark).where(HumanMark.prediction_id.in_(ids)).order_by(HumanMark.id.desc())
     for mark in session.scalars(newest_first):
@@ -97,11 +97,11 @@ def since(session: Session, rows: Sequence[LoggedPrediction]) -> list[Since]:
         own, attempt = row.prediction_id, attempt_of(row)
         alone = StandingMark(marks[own][0], row) if marks[own] else None
         stands = alone if attempt is None else attempts.get(attempt)
-        found.append(Since(feedback.get(own), tuple(marks[own]), stands, shadows.get(own)))
+        found.append(FollowUp(feedback.get(own), tuple(marks[own]), stands, shadows.get(own)))
     return found
 
 
-def generated(session: Session, prediction_ids: Sequence[str]) -> dict[str, Any]:
+def generated_feedback(session: Session, prediction_ids: Sequence[str]) -> dict[str, Any]:
     """What came of pending feedback, where it is known: the text and where it is from, or why there is none."""
     if not prediction_ids:
         return {}
@@ -122,22 +122,22 @@ def note_activations(engine: Engine, seen: Sequence[SeenActivation]) -> None:
             session.execute(insert_if_new(engine, SeenActivation), rows)
 
 
-Given = tuple[float | None, str | None]  # score and label
+ScoreOrLabel = tuple[float | None, str | None]  # score and label
 
 
 @dataclass(frozen=True, slots=True)
-class Shadowed:
+class ShadowedResponse:
     """One response as the student of the live version, that in its shadow, and the newest human mark have it."""
 
-    live: Given
-    shadow: Given
-    human: Given
+    live: ScoreOrLabel
+    shadow: ScoreOrLabel
+    human: ScoreOrLabel
     live_confidence: float | None  # None: a condition holds, and no model scored
     live_flags: list[str]
     shadow_decision: str
 
 
-def shadowed(session: Session, item_id: str, live: str, shadow: str) -> list[Shadowed]:
+def shadowed_responses(session: Session, item_id: str, live: str, shadow: str) -> list[ShadowedResponse]:
     """Of every response that the version `live` has scored, and `shadow` beside it, oldest first."""
     query = (
         select(LoggedPrediction, ShadowVersion)
@@ -154,7 +154,7 @@ def shadowed(session: Session, item_id: str, live: str, shadow: str) -> list[Sha
         if row.scored_by == "rule":
             by_student = {"score": None, "label": None, "confidence": None}
         found.append(
-            Shadowed(
+            ShadowedResponse(
                 live=(by_student["score"], by_student["label"]),
                 shadow=(other.score, other.label),
                 human=newest.get(row.prediction_id, (None, None)),

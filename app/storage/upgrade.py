@@ -20,8 +20,8 @@ TAKEN = {"42P07", "42701", "42710"}
 OF_OBJECTS = {"2BP01", "0A000", *TAKEN}
 
 
-def upgrade_or_name_what_is_in_the_way(engine: Engine, script: Path | None = None) -> None:
-    """Bring the schema to this version, whole or not at all.  Raises DatabaseTrouble, and then nothing has changed."""
+def upgrade_schema(engine: Engine, script: Path | None = None) -> None:
+    """Bring the schema to this version, whole or not at all.  Raises DatabaseUnusable, and then nothing has changed."""
     with _naming(engine), transaction(engine, altering=True) as connection:
         _upgrade(connection, script)
 
@@ -35,7 +35,7 @@ def rehearse(engine: Engine, script: Path | None = None) -> DatabaseProblem | No
     except _Rehearsed:
         return None
     except DatabaseUnusable as error:
-        return error.trouble
+        return error.problem
 
 
 class _Rehearsed(Exception):
@@ -43,8 +43,8 @@ class _Rehearsed(Exception):
 
 
 def _upgrade(connection: Connection, script: Path | None) -> None:
-    if trouble := encoding_problem(connection):
-        raise DatabaseUnusable(trouble)
+    if problem := encoding_problem(connection):
+        raise DatabaseUnusable(problem)
     before = _objects_of_the_user(connection)
     upgrade_within(connection, "head", script)
     # SQLite changes most columns by making the table anew, and the old one's triggers go with it.
@@ -65,17 +65,17 @@ def _naming(engine: Engine) -> Iterator[None]:
         newer = found is not None and found.code == "database_newer"
         raise DatabaseUnusable(found if found and newer else unknown) from None
     except database_errors(engine) as error:
-        raise DatabaseUnusable(_trouble(engine, error)) from None
+        raise DatabaseUnusable(_problem_of(engine, error)) from None
 
 
-def _trouble(engine: Engine, error: Exception) -> DatabaseProblem:
-    if trouble := damage(error):
-        return trouble
+def _problem_of(engine: Engine, error: Exception) -> DatabaseProblem:
+    if problem := damage(error):
+        return problem
     original = getattr(error, "orig", None) or error
     state = getattr(original, "sqlstate", None)
     if state in LOCKS or "database is locked" in str(original):
-        mend = f"stop the service and whatever else uses the database, then run `{UPGRADE}` again"
-        return DatabaseProblem("database_in_use", "the tables were not changed: another program holds them", mend)
+        advice = f"stop the service and whatever else uses the database, then run `{UPGRADE}` again"
+        return DatabaseProblem("database_in_use", "the tables were not changed: another program holds them", advice)
     if state is None or state in OF_OBJECTS:
         with engine.connect() as connection:
             objects = objects_of(connection)
@@ -84,9 +84,9 @@ def _trouble(engine: Engine, error: Exception) -> DatabaseProblem:
         for name in named:
             return (_name_taken if taken else _in_the_way)(name, objects[name])
     why = f"{type(error).__name__} {state}" if state else type(error).__name__
-    mend = "see whether its disk is full and its user may change tables, then run it again, or restore a backup"
+    advice = "see whether its disk is full and its user may change tables, then run it again, or restore a backup"
     return DatabaseProblem(
-        "upgrade_failed", f"the tables were not changed: the upgrade failed ({why})", mend, {"why": why}
+        "upgrade_failed", f"the tables were not changed: the upgrade failed ({why})", advice, {"why": why}
     )
 
 
@@ -99,16 +99,16 @@ def named_in(error: BaseException, objects: Iterable[str]) -> list[str]:
 
 def _name_taken(name: str, kind: str) -> DatabaseProblem:
     sentence = f"the tables were not changed: your {kind} {name} has a name that scorelet needs"
-    mend = f"rename it, or restore a backup if scorelet made it, then run `{UPGRADE}` again"
-    return DatabaseProblem("name_taken", sentence, mend, {"kind": kind, "name": name})
+    advice = f"rename it, or restore a backup if scorelet made it, then run `{UPGRADE}` again"
+    return DatabaseProblem("name_taken", sentence, advice, {"kind": kind, "name": name})
 
 
 def _in_the_way(name: str, kind: str) -> DatabaseProblem:
     sentence = f"the tables were not changed: your {kind} {name} uses what the upgrade changes"
-    mend = f"keep its definition, drop it, run `{UPGRADE}` again, then make it again"
+    advice = f"keep its definition, drop it, run `{UPGRADE}` again, then make it again"
     if kind == "table":
-        mend = f"keep and drop the constraint by which it does, run `{UPGRADE}` again, then make it again"
-    return DatabaseProblem("object_in_the_way", sentence, mend, {"kind": kind, "name": name})
+        advice = f"keep and drop the constraint by which it does, run `{UPGRADE}` again, then make it again"
+    return DatabaseProblem("object_in_the_way", sentence, advice, {"kind": kind, "name": name})
 
 
 def _said(error: BaseException) -> str:

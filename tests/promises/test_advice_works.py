@@ -179,7 +179,7 @@ def test_advice_that_is_followed_ends_with_a_content_doctor(
 
     followed: list[str] = []
     while advised := [
-        command for finding in examine(Settings()) if not finding.good for command in named(finding.mend)
+        command for finding in examine(Settings()) if not finding.good for command in named(finding.advice)
     ]:
         follow(commands, advised, followed)
 
@@ -191,7 +191,7 @@ def test_commands_that_meet_a_new_database_agree_with_the_doctor(commands: Comma
     for command in (("keys", "list"), ("learner", "erase", "0" * 64), ("bundle", "compare", "heat-1", OLD)):
         with pytest.raises(CodedError) as caught:
             commands(*command)
-        assert named(str(caught.value)) == named(finding.mend) == ["scorelet db upgrade"]
+        assert named(str(caught.value)) == named(finding.advice) == ["scorelet db upgrade"]
 
 
 def test_a_comparison_without_a_shadow_says_how_to_cast_one(commands: Commands) -> None:

@@ -88,7 +88,7 @@ def test_a_database_file_that_others_can_read_is_named(tmp_path: Path) -> None:
         names = [str(folder / f"log.db{end}") for end in ("", "-wal", "-shm")]
         assert found.code == "database_readable_by_others"
         # SQLite may keep its two other files for as long as any connection is open.
-        assert found.mend in [f"chmod 600 {' '.join(names[:count])}" for count in (1, 2, 3)]
+        assert found.advice in [f"chmod 600 {' '.join(names[:count])}" for count in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,4 @@ def test_every_bad_finding_says_how_to_mend_it(tmp_path: Path) -> None:
     found = [finding for finding in examine(own) if not finding.good]
 
     assert [finding.code for finding in found] == ["no_items_ready", "item_refused", "no_key_made", "bad_proxy"]
-    assert all(finding.mend for finding in found)
+    assert all(finding.advice for finding in found)

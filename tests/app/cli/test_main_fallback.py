@@ -158,9 +158,9 @@ def test_doctor_says_which_item_falls_back_on_no_teacher_and_why(settings: Set, 
     code, said, error = scorelet(settings, "doctor")
 
     bad = [line for line in said.splitlines() if line.startswith("BAD")]
-    mend = said.splitlines()[said.splitlines().index(bad[0]) + 1]
+    advice = said.splitlines()[said.splitlines().index(bad[0]) + 1]
     assert code == 1
-    check_golden("cli/doctor_without_teacher.txt", "\n".join([*bad, mend, error]))
+    check_golden("cli/doctor_without_teacher.txt", "\n".join([*bad, advice, error]))
 
 
 def test_what_doctor_says_mends_it(settings: Set, models: Path) -> None:
@@ -169,10 +169,10 @@ def test_what_doctor_says_mends_it(settings: Set, models: Path) -> None:
     sound = (folder / "member-1.onnx").read_bytes()
     (folder / "member-1.onnx").write_bytes(plus_one_onnx(POINTS, more=3))
     _, said, _ = scorelet(settings, "doctor")
-    [mend] = re.findall(r"^BAD .*\n +→ `scorelet ([^`]*)`", said, re.MULTILINE)
+    [advice] = re.findall(r"^BAD .*\n +→ `scorelet ([^`]*)`", said, re.MULTILINE)
     (folder / "member-1.onnx").write_bytes(sound)
 
-    assert scorelet(settings, *mend.replace("NAME", "Ana").split())[0] == 0
+    assert scorelet(settings, *advice.replace("NAME", "Ana").split())[0] == 0
     assert scorelet(settings, "doctor")[0] == 0
 
 

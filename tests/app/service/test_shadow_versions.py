@@ -28,7 +28,7 @@ from app.service.shadow_versions import ShadowVersions
 from app.settings import Settings
 from app.storage.ids import uuid7
 from app.storage.prediction_log import PredictionLog
-from app.storage.queries import shadowed
+from app.storage.queries import shadowed_responses
 from app.storage.tables import LoggedPrediction, ShadowVersion
 from tests.app.conftest import PATIENT, Serve, Sql
 from tests.programs import run
@@ -135,7 +135,10 @@ def test_compared_is_what_the_live_version_scored_with_this_one_in_its_shadow(en
             session.flush()
             session.add(beside)
 
-        found = [shadowed(session, "heat-1", *pair) for pair in [(OLD, NEW), (OLD, OTHER), (OTHER, NEW), (NEW, OLD)]]
+        found = [
+            shadowed_responses(session, "heat-1", *pair)
+            for pair in [(OLD, NEW), (OLD, OTHER), (OTHER, NEW), (NEW, OLD)]
+        ]
 
     assert [[own.shadow for own in rows] for rows in found] == [[(1, None)], [(2, None)], [(3, None)], []]
 

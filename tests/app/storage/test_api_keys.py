@@ -52,15 +52,15 @@ def test_an_expiry_is_read_back_as_the_same_time(session: Session) -> None:
 
 
 def test_a_key_counts_as_made_after_it_is_revoked(session: Session) -> None:
-    assert not api_keys.any_made(session)
+    assert not api_keys.any_exist(session)
 
     key, _ = api_keys.create(session, "a school", [Scope.SCORE], None)
     session.flush()
     api_keys.revoke(session, key.id)
     session.commit()
 
-    assert api_keys.any_made(session)
-    assert [each.id for each in api_keys.every(session)] == [key.id]
+    assert api_keys.any_exist(session)
+    assert [each.id for each in api_keys.all_keys(session)] == [key.id]
 
 
 def test_revoking_twice_keeps_the_first_time(session: Session) -> None:

@@ -9,11 +9,11 @@ from sqlalchemy import Engine, text
 from app.storage.database import connect, head_revision, upgrade
 from app.storage.health import exposed_files, schema_problem, write_problem
 from app.storage.problems import DatabaseProblem
-from app.storage.upgrade import rehearse, upgrade_or_name_what_is_in_the_way
-from tests.app.storage.troubles import in_trouble
+from app.storage.upgrade import rehearse, upgrade_schema
+from tests.app.storage.problems import reports_problem
 from tests.conftest import Postgres
 
-NO_TROUBLE: tuple[str, dict[str, object]] = ("", {})
+NO_PROBLEM: tuple[str, dict[str, object]] = ("", {})
 
 
 @pytest.fixture
@@ -33,15 +33,15 @@ def narrow(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[tuple
     postgres.drop("narrow")
 
 
-def of(trouble: DatabaseProblem | None) -> tuple[str, dict[str, object]]:
-    return (trouble.code, dict(trouble.fields)) if trouble else NO_TROUBLE
+def of(problem: DatabaseProblem | None) -> tuple[str, dict[str, object]]:
+    return (problem.code, dict(problem.fields)) if problem else NO_PROBLEM
 
 
 def test_an_empty_database_is_to_be_upgraded(engine: Engine) -> None:
-    trouble = schema_problem(engine, head_revision())
+    problem = schema_problem(engine, head_revision())
 
-    assert trouble is not None
-    assert (trouble.code, "`scorelet db upgrade`" in trouble.mend) == ("database_empty", True)
+    assert problem is not None
+    assert (problem.code, "`scorelet db upgrade`" in problem.advice) == ("database_empty", True)
 
 
 def test_a_database_at_another_revision_says_which(engine: Engine) -> None:
@@ -55,10 +55,10 @@ def test_a_newer_database_is_not_to_be_upgraded(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
-    trouble = schema_problem(engine, head_revision())
+    problem = schema_problem(engine, head_revision())
 
-    assert of(trouble) == ("database_newer", {"found": "9999", "head": head_revision()})
-    assert "db upgrade" not in str(trouble)
+    assert of(problem) == ("database_newer", {"found": "9999", "head": head_revision()})
+    assert "db upgrade" not in str(problem)
 
 
 def test_a_database_that_cannot_hold_every_character_is_named_and_given_no_tables(narrow: tuple[Engine, str]) -> None:
@@ -67,8 +67,8 @@ def test_a_database_that_cannot_hold_every_character_is_named_and_given_no_table
 
     assert of(schema_problem(engine, head_revision())) == expected
     assert of(rehearse(engine)) == expected
-    with in_trouble(*expected):
-        upgrade_or_name_what_is_in_the_way(engine)
+    with reports_problem(*expected):
+        upgrade_schema(engine)
     upgrade(engine)  # as an earlier version would have done
     assert of(schema_problem(engine, head_revision())) == expected
 
@@ -90,7 +90,7 @@ def test_a_file_that_is_no_database_is_said_to_be_damaged(tmp_path: Path) -> Non
 def test_what_keeps_sqlite_from_its_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = connect(f"sqlite:///{tmp_path / 'x.db'}")
     upgrade(engine)
-    assert of(write_problem(engine)) == NO_TROUBLE
+    assert of(write_problem(engine)) == NO_PROBLEM
 
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA query_only = ON")  # stays with the pool's only connection
@@ -133,7 +133,7 @@ def test_a_right_to_write_that_was_withdrawn_is_trouble(engine: Engine, postgres
             connection.execute(text(statement))
     reader = connect(postgres.url(str(engine.url.database)).replace("postgres:", "reader:"))
     try:
-        assert of(schema_problem(reader, head_revision())) == NO_TROUBLE
+        assert of(schema_problem(reader, head_revision())) == NO_PROBLEM
         assert of(write_problem(reader)) == (
             "database_takes_no_writes",
             {"why": "ProgrammingError", "sqlstate": "42501"},

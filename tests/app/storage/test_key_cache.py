@@ -92,12 +92,12 @@ def test_the_service_closes_when_the_first_key_is_made_and_is_not_asked_again(
     engine: Engine, queries: list[str]
 ) -> None:
     cache = KeyCache(engine)
-    assert not anyio.run(cache.any_made)
+    assert not anyio.run(cache.any_exist)
     made(engine)
-    assert anyio.run(cache.any_made)
+    assert anyio.run(cache.any_exist)
     queries.clear()
 
-    assert anyio.run(cache.any_made)
+    assert anyio.run(cache.any_exist)
     assert queries == []
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from app.concurrency.time_limits import DEFAULT_LIMITS
 from app.storage.attempts import LogRow
 from app.storage.ids import uuid7
-from app.storage.prediction_log import TROUBLE, AlreadyClaimed, Claim, PredictionLog
+from app.storage.prediction_log import DATABASE_ERRORS, AlreadyClaimed, Claim, PredictionLog
 from app.storage.tables import LoggedPrediction
 from app.storage.timeouts import DatabaseSilent
 from tests.app.conftest import Locked, Logged, Sql
@@ -283,7 +283,7 @@ def test_closing_commits_what_was_put_in_and_a_later_call_begins_anew(log: Predi
     assert len(logged()) == 2
 
 
-@pytest.mark.parametrize("kind", TROUBLE)
+@pytest.mark.parametrize("kind", DATABASE_ERRORS)
 def test_the_databases_own_trouble_is_met_once_for_all_who_wait(
     engine: Engine, log: PredictionLog, logged: Logged, kind: type[SQLAlchemyError]
 ) -> None:
@@ -300,7 +300,7 @@ def test_the_databases_own_trouble_is_met_once_for_all_who_wait(
 
     async def one() -> None:
         asked.append(row())
-        with suppress(*TROUBLE):
+        with suppress(*DATABASE_ERRORS):
             await log.record(asked[-1:])
             return
         told.append(met[-1])

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 
 from app.storage.database import connect, head_revision, migrations_folder, upgrade
-from app.storage.upgrade import rehearse, upgrade_or_name_what_is_in_the_way
-from tests.app.storage.troubles import in_trouble
+from app.storage.upgrade import rehearse, upgrade_schema
+from tests.app.storage.problems import reports_problem
 
 MIGRATION = """
 import sqlalchemy as sa
@@ -67,7 +67,7 @@ def test_tables_are_made_anew_with_the_rows_that_refer_to_them(engine: Engine, s
     assert rehearse(engine, script) is None
     assert revision(engine) == head_revision()
 
-    upgrade_or_name_what_is_in_the_way(engine, script)
+    upgrade_schema(engine, script)
 
     joined = "SELECT item_id, reviewer FROM human_marks JOIN predictions USING (prediction_id)"
     assert (revision(engine), ask(engine, joined)) == ("9000", [("heat-1", "Ana")])
@@ -80,15 +80,15 @@ def test_a_view_in_the_way_is_named_and_kept(engine: Engine, script: Path) -> No
     named = {"kind": "view", "name": "my_report"}
 
     rehearsed = rehearse(engine, script)
-    with in_trouble("object_in_the_way", named):
-        upgrade_or_name_what_is_in_the_way(engine, script)
+    with reports_problem("object_in_the_way", named):
+        upgrade_schema(engine, script)
 
     assert rehearsed is not None
     assert (rehearsed.code, rehearsed.fields) == ("object_in_the_way", named)
     assert ask(engine, "SELECT * FROM my_report") == [("heat-1", 1)]
     assert revision(engine) == head_revision()
     run(engine, "DROP VIEW my_report")  # the way out
-    upgrade_or_name_what_is_in_the_way(engine, script)
+    upgrade_schema(engine, script)
     run(engine, VIEW)
     assert ask(engine, "SELECT * FROM my_report") == [("heat-1", 1)]
 
@@ -96,7 +96,7 @@ def test_a_view_in_the_way_is_named_and_kept(engine: Engine, script: Path) -> No
 def test_a_view_on_something_else_stays(engine: Engine, script: Path) -> None:
     run(engine, "CREATE TABLE mine (id INTEGER)", "CREATE VIEW my_report AS SELECT id FROM mine")
 
-    upgrade_or_name_what_is_in_the_way(engine, script)
+    upgrade_schema(engine, script)
 
     assert ask(engine, "SELECT * FROM my_report") == []
 
@@ -104,12 +104,12 @@ def test_a_view_on_something_else_stays(engine: Engine, script: Path) -> None:
 def test_a_table_with_a_name_that_is_needed_is_named_and_kept(engine: Engine, script: Path) -> None:
     run(engine, "CREATE TABLE badges (mine INTEGER)", "INSERT INTO badges VALUES (7)")
 
-    with in_trouble("name_taken", {"kind": "table", "name": "badges"}):
-        upgrade_or_name_what_is_in_the_way(engine, script)
+    with reports_problem("name_taken", {"kind": "table", "name": "badges"}):
+        upgrade_schema(engine, script)
 
     assert ask(engine, "SELECT mine FROM badges") == [(7,)]
     run(engine, "ALTER TABLE badges RENAME TO my_badges")  # the way out
-    upgrade_or_name_what_is_in_the_way(engine, script)
+    upgrade_schema(engine, script)
     assert ask(engine, "SELECT mine FROM my_badges") == [(7,)]
 
 
@@ -117,8 +117,8 @@ def test_a_table_with_a_name_that_is_needed_is_named_and_kept(engine: Engine, sc
 def test_a_trigger_that_would_be_lost_is_named_and_kept(engine: Engine, script: Path) -> None:
     run(engine, "CREATE TRIGGER my_trigger AFTER INSERT ON predictions BEGIN SELECT 1; END")
 
-    with in_trouble("object_in_the_way", {"kind": "trigger", "name": "my_trigger"}):
-        upgrade_or_name_what_is_in_the_way(engine, script)
+    with reports_problem("object_in_the_way", {"kind": "trigger", "name": "my_trigger"}):
+        upgrade_schema(engine, script)
 
     assert ask(engine, "SELECT name FROM sqlite_master WHERE type = 'trigger'") == [("my_trigger",)]
     assert revision(engine) == head_revision()
@@ -128,16 +128,16 @@ def test_a_trigger_that_would_be_lost_is_named_and_kept(engine: Engine, script: 
 def test_a_view_of_another_schema_in_the_way_is_named(engine: Engine, script: Path) -> None:
     run(engine, "CREATE SCHEMA office", VIEW.replace("my_report", "office.my_report"))
 
-    with in_trouble("object_in_the_way", {"kind": "view", "name": "my_report"}):
-        upgrade_or_name_what_is_in_the_way(engine, script)
+    with reports_problem("object_in_the_way", {"kind": "view", "name": "my_report"}):
+        upgrade_schema(engine, script)
 
 
 def test_a_table_of_our_name_in_a_new_database_is_named_and_kept(empty_database_url: str) -> None:
     engine = connect(empty_database_url)
     run(engine, "CREATE TABLE predictions (mine INTEGER)")
 
-    with in_trouble("name_taken", {"kind": "table", "name": "predictions"}):
-        upgrade_or_name_what_is_in_the_way(engine)
+    with reports_problem("name_taken", {"kind": "table", "name": "predictions"}):
+        upgrade_schema(engine)
 
     assert ask(engine, "SELECT mine FROM predictions") == []
     assert not inspect(engine).has_table("alembic_version")
@@ -148,8 +148,8 @@ def test_a_table_of_our_name_in_a_new_database_is_named_and_kept(empty_database_
 def test_a_revision_that_is_not_known_is_said_to_be(engine: Engine, found: str, code: str) -> None:
     run(engine, f"UPDATE alembic_version SET version_num = '{found}'")  # noqa: S608  # of ours
 
-    with in_trouble(code):
-        upgrade_or_name_what_is_in_the_way(engine)
+    with reports_problem(code):
+        upgrade_schema(engine)
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
@@ -158,7 +158,7 @@ def test_a_database_in_use_is_not_waited_for_without_end(database_url: str, scri
     with other.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-        with in_trouble("database_in_use"):
-            upgrade_or_name_what_is_in_the_way(engine, script)
+        with reports_problem("database_in_use"):
+            upgrade_schema(engine, script)
 
     upgrade(engine)
