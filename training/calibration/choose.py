@@ -1,7 +1,7 @@
-"""Choices on the rows of all items of a teacher that were not fitted; agreement of scores with human ones.
+"""Choices made on held-out rows: heads of bundles and thresholds.
 
-Items with a few responses each have too few to choose by alone; together they have enough.  A difference between two
-items is never counted as agreement.
+Items with a few responses each are chosen for together with the other items of their model, for alone they have too
+few.  Agreement is measured within items: a difference between two items never counts as agreement.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.scoring.agreement import equal_scores
 from app.scoring.bundle import Calibration, Head
-from app.scoring.decoding import Outputs, decode, softmax
+from app.scoring.decoding import Outputs, Score, decode, softmax
 from training.calibration.confidence import choose_confidence, choose_interval, choose_set, choose_temperature
 from training.calibration.cuts_and_target import choose_cuts, target_for
 from training.calibration.threshold import choose_threshold
@@ -24,11 +24,11 @@ from training.data.targets import targets
 
 @dataclass(frozen=True, slots=True)
 class Unfitted:
-    """A model's outputs on the marked rows of one item that it was not fitted to."""
+    """A model's outputs on the marked rows of one item that the model was not fitted to."""
 
     parts: Parts
     validation: Outputs
-    fit: Outputs | None = None  # out of fold: of models that are like it, but for these rows
+    fit: Outputs | None = None  # out-of-fold: from models trained alike, but without these rows
 
     @property
     def rows(self) -> Sequence[MarkedResponse]:
@@ -37,84 +37,108 @@ class Unfitted:
 
     @property
     def outputs(self) -> Outputs:
+        """Return (rows, outputs): of the validation rows, then of the out-of-fold rows."""
         return self.validation if self.fit is None else np.concatenate([self.validation, self.fit])
 
     @property
     def human(self) -> NDArray[np.float64]:
+        """Return (rows,): the human scores as targets, grades as shares of their scale."""
         return targets(self.parts.item, [row.value for row in self.rows])
 
 
 def unfitted(parts: Parts, outputs: Callable[[Sequence[str]], Outputs], fit: Outputs | None = None) -> Unfitted:
-    """Return the outputs for the rows of an item that the model was not fitted to.  `fit`: out of fold."""
-    return Unfitted(parts, outputs([row.text for row in parts.validation]), fit)
+    """Return a model's outputs for an item's validation rows, and `fit`, its out-of-fold outputs, if there are any."""
+    validation = outputs([row.text for row in parts.validation])
+    return Unfitted(parts, validation, fit)
 
 
 def choose_heads(group: Sequence[Unfitted]) -> list[Head]:
-    """Return a head for each item of a model, chosen on the human scores of rows that were not fitted.
+    """Return a head for each item of a model, chosen on the human scores of held-out rows.
 
-    Calibration, and interval or prediction sets, are of all items together; cuts lie about each item's own mean.
+    All items share the calibration, and the prediction sets or intervals.  Cuts lie about each item's own mean.
     """
-    item, count = group[0].parts.item, sum(len(own.rows) for own in group)
-    human, outputs = np.concatenate([own.human for own in group]), np.concatenate([own.outputs for own in group])
-    if item.is_continuous:
-        raw = [Head(cuts=None, interval=choose_interval(human.tolist(), outputs), chosen_on=count)] * len(group)
-    else:
-        temperature = choose_temperature(human, outputs)
-        cuts = choose_cuts(
-            item,
-            [[row.value for row in own.parts.marked] for own in group],
-            [own.human.tolist() for own in group],
-            [own.outputs / temperature for own in group],
-        )
-        plain = Head(
-            cuts=None,
-            calibration=Calibration(temperature=temperature),
-            prediction_set=choose_set(human, softmax(outputs / temperature)),
-            chosen_on=count,
-        )
-        raw = [plain.model_copy(update={"cuts": own}) for own in cuts]
-    calibration = _confidence(group, raw)
-    return [head.model_copy(update={"calibration": calibration}) for head in raw]
+    heads = _interval_heads(group) if group[0].parts.item.is_continuous else _set_heads(group)
+    calibration = _confidence(group, heads)
+    return [head.model_copy(update={"calibration": calibration}) for head in heads]
 
 
-def _confidence(group: Sequence[Unfitted], raw: Sequence[Head]) -> Calibration:
-    """Return the calibration by which confidence is the share of such scores that raters gave too."""
+def _interval_heads(group: Sequence[Unfitted]) -> list[Head]:
+    """Return the heads of grades, without calibration."""
+    human, outputs = _together(group)
+    interval = choose_interval(human.tolist(), outputs)
+    return [Head(cuts=None, interval=interval, chosen_on=len(human))] * len(group)
+
+
+def _set_heads(group: Sequence[Unfitted]) -> list[Head]:
+    """Return the heads of score points or labels, calibrated by temperature alone."""
+    human, outputs = _together(group)
+    temperature = choose_temperature(human, outputs)
+    cuts_by_item = choose_cuts(
+        group[0].parts.item,
+        [[row.value for row in unfit.parts.marked] for unfit in group],
+        [unfit.human.tolist() for unfit in group],
+        [unfit.outputs / temperature for unfit in group],
+    )
+    head = Head(
+        cuts=None,
+        calibration=Calibration(temperature=temperature),
+        prediction_set=choose_set(human, softmax(outputs / temperature)),
+        chosen_on=len(human),
+    )
+    return [head.model_copy(update={"cuts": cuts}) for cuts in cuts_by_item]
+
+
+def _together(group: Sequence[Unfitted]) -> tuple[NDArray[np.float64], Outputs]:
+    """Return the human scores and the outputs of all items, one item after another."""
+    return np.concatenate([unfit.human for unfit in group]), np.concatenate([unfit.outputs for unfit in group])
+
+
+def _confidence(group: Sequence[Unfitted], heads: Sequence[Head]) -> Calibration:
+    """Return the calibration that turns confidence into the share of scores that raters gave too."""
     probability: list[float] = []
     correct: list[bool] = []
-    for own, head in zip(group, raw, strict=True):
-        scores = decode(own.outputs, own.parts.item, head)
+    for unfit, scores in zip(group, _scores(group, heads), strict=True):
         probability += [score.confidence for score in scores]
         if scores:
-            human, machine = [row.value for row in own.rows], [score.value for score in scores]
-            correct += equal_scores(human, machine, own.parts.item.tolerance).tolist()
-    return choose_confidence(raw[0].calibration.temperature, probability, correct)
+            human, machine = [row.value for row in unfit.rows], [score.value for score in scores]
+            correct += equal_scores(human, machine, unfit.parts.item.tolerance).tolist()
+    return choose_confidence(heads[0].calibration.temperature, probability, correct)
 
 
 def group_threshold(group: Sequence[Unfitted], heads: Sequence[Head], config: TrainingConfig) -> float | None:
-    """Return the confidence from which scores of rows that were not fitted reach the agreement asked for.
+    """Return the confidence from which scores of held-out rows reach the agreement asked for; None if none does.
 
-    One for all items of a model: each has too few rows to choose by alone.  The agreement is that within items.
+    All items of a model share the threshold: each alone has too few rows to choose by.
     """
-    scored = [(own, decode(own.outputs, own.parts.item, head)) for own, head in zip(group, heads, strict=True)]
-    first = group[0].parts.item
-    double = [
-        (number, *targets(own.parts.item, row.raters).tolist())
-        for number, own in enumerate(group)
-        for row in own.parts.marked
-        if row.raters is not None
+    scores_by_item = _scores(group, heads)
+    machine = [
+        targets(unfit.parts.item, [score.value for score in scores])
+        for unfit, scores in zip(group, scores_by_item, strict=True)
     ]
-    target = target_for(
-        first,
-        [(one, other) for _, one, other in double],
-        [number for number, _, _ in double],
-        config.target_agreement,
-        config.human_margin,
-    )
+    counts = [len(unfit.rows) for unfit in group]
     return choose_threshold(
-        [score.confidence for _, scores in scored for score in scores],
-        np.concatenate([own.human for own in group]),
-        np.concatenate([targets(own.parts.item, [score.value for score in scores]) for own, scores in scored]),
-        target,
-        ordered=first.is_ordered,
-        items=np.repeat(np.arange(len(group)), [len(own.rows) for own in group]).tolist(),
+        [score.confidence for scores in scores_by_item for score in scores],
+        np.concatenate([unfit.human for unfit in group]),
+        np.concatenate(machine),
+        _target(group, config),
+        ordered=group[0].parts.item.is_ordered,
+        items=np.repeat(np.arange(len(group)), counts).tolist(),
     )
+
+
+def _scores(group: Sequence[Unfitted], heads: Sequence[Head]) -> list[list[Score]]:
+    """Return the scores of each item's held-out rows."""
+    return [decode(unfit.outputs, unfit.parts.item, head) for unfit, head in zip(group, heads, strict=True)]
+
+
+def _target(group: Sequence[Unfitted], config: TrainingConfig) -> float:
+    """Return the agreement asked for, from all rows that two raters scored."""
+    pairs: list[tuple[float, float]] = []
+    items: list[int] = []
+    for number, unfit in enumerate(group):
+        for row in unfit.parts.marked:
+            if row.raters is not None:
+                first, second = targets(unfit.parts.item, row.raters).tolist()
+                pairs.append((first, second))
+                items.append(number)
+    return target_for(group[0].parts.item, pairs, items, config.target_agreement, config.human_margin)

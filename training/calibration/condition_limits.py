@@ -1,4 +1,4 @@
-"""The limits of conditions and flags, learnt from responses themselves: few real ones may lie beyond them."""
+"""Limits of conditions and flags, learnt from an item's responses so that few real responses lie beyond them."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -27,9 +27,9 @@ from app.scoring.item import Item
 from training.data.responses import MarkedResponse
 from training.data.splits import Parts
 
-# Share of real responses that may lie beyond a limit; together they stay below two in a hundred.
+# Share of real responses that may lie beyond each limit.  Together the shares stay below two in a hundred.
 OFF_TOPIC, DISORDERED, UNREADABLE, COPIED, REPEATED = 0.005, 0.003, 0.002, 0.002, 0.002
-LEAST_COPIED, LEAST_REPEATED = 0.5, 0.5  # below these neither is worth a word, however rare
+LEAST_COPIED, LEAST_REPEATED = 0.5, 0.5  # limits are never lower, however rare such responses are
 FOLDS = 5
 REFUSALS = (
     "idk", "i dont know", "dont know", "i do not know", "no idea", "i have no idea", "not sure", "im not sure", "none",
@@ -40,40 +40,44 @@ REFUSALS = (
 
 
 def learn_limits(group: Sequence[Parts], tokenizer: bytes, max_tokens: int) -> list[Limits]:
-    """One an item.  Items with few responses share what is learnt of rare ones: their measures are alike."""
+    """Return the limits of each item of a model.
+
+    Items share the quantiles, which few responses do not fix; their words and neighbours are each item's own.
+    """
     featurizer = Featurizer.from_bytes(tokenizer, max_tokens)
-    own = [_Measured(parts, featurizer) for parts in group]
+    measured = [_Measures(parts, featurizer) for parts in group]
 
-    def beyond(name: str, share: float) -> float:
-        return float(np.quantile(np.concatenate([getattr(item, name) for item in own]), 1 - share))
+    def limit(measure: str, share: float) -> float:
+        values = np.concatenate([getattr(item, measure) for item in measured])
+        return float(np.quantile(values, 1 - share))
 
-    common = {
-        "surprise": beyond("surprise", OFF_TOPIC),
-        "disorder": beyond("disorder", DISORDERED),
-        "pieces_per_character": beyond("density", UNREADABLE),
-        "copied": max(LEAST_COPIED, beyond("copied", COPIED)),
-        "repetition": max(LEAST_REPEATED, beyond("repetition", REPEATED)),
+    shared = {
+        "surprise": limit("surprise", OFF_TOPIC),
+        "disorder": limit("disorder", DISORDERED),
+        "pieces_per_character": limit("density", UNREADABLE),
+        "copied": max(LEAST_COPIED, limit("copied", COPIED)),
+        "repetition": max(LEAST_REPEATED, limit("repetition", REPEATED)),
     }
     return [
         Limits(
             refusals=refusals_of(parts.item, parts.marked),
-            log_frequency=tuple(np.round(item.log_frequency, 3).tolist()),
+            log_frequency=tuple(item.log_frequency.round(3).tolist()),
             usual=round(item.usual, 4),
             neighbours=packed(item.neighbours),
             usual_new=round(item.usual_new, 4),
-            **common,
+            **shared,
         )
-        for parts, item in zip(group, own, strict=True)
+        for parts, item in zip(group, measured, strict=True)
     ]
 
 
 def refusals_of(item: Item, rows: Iterable[MarkedResponse]) -> tuple[str, ...]:
     """Return the normalised responses that count as refusals of the item.
 
-    These are REFUSALS, less every entry that a marked row earned more than the worst score with, and the item's list.
-    No label of a nominal item is the worst, so a row with any label takes the entry out: raters gave the words a
-    label, and the student can learn it.  None is learnt from rows: a common wrong answer is an answer, and the student
-    scores it.
+    They are REFUSALS and the item's own list.  An entry of REFUSALS is left out if a marked row earned more than the
+    worst score with it.  Labels without order have no worst, so a row with any label takes the entry out: the student
+    can learn that label.  No refusal is learnt from rows: a common wrong answer is an answer, and the student scores
+    it.
     """
     answers = _earning(item, rows)
     known = [entry for entry in map(normalised, REFUSALS) if entry not in answers]
@@ -81,21 +85,21 @@ def refusals_of(item: Item, rows: Iterable[MarkedResponse]) -> tuple[str, ...]:
 
 
 def contradicted(item: Item, rows: Iterable[MarkedResponse]) -> dict[str, int]:
-    """Return the item's own refusals that marked rows contradict, with the number of these rows.
+    """Return the refusals on the item's list that marked rows contradict, each with the number of such rows.
 
-    A row contradicts an entry as it takes an entry out of REFUSALS.  The item's entries stay all the same: its owner
-    listed them.
+    A row contradicts an entry if it earned more than the worst score with it, or has a label without order.  The entry
+    stays: the item's author listed it.
     """
     answers = _earning(item, rows)
     return {entry: answers[normalised(entry)] for entry in item.refusals if normalised(entry) in answers}
 
 
 def contradiction_warning(item_id: str, entry: str, count: int) -> str:
-    """Return what marked rows say of an item's refusal, and what to do."""
+    """Return the warning about a refusal that marked rows contradict."""
     return (
         f"{item_id}: `refusals` lists {entry!r}, and {count} marked response(s) with this text earned more than the "
-        "worst score, or have a label without order. None of them reaches a student. Take the entry out of `refusals` "
-        "if it can be an answer."
+        "worst score, or have a label without order. The service never passes this text to a student. If it can be "
+        "an answer, remove it from `refusals`."
     )
 
 
@@ -104,49 +108,61 @@ def _earning(item: Item, rows: Iterable[MarkedResponse]) -> Counter[str]:
     return Counter(normalised(row.text) for row in rows if not item.is_worst(row.value))
 
 
-class _Measured:
-    """What there is to measure of one item's responses, unlabelled ones too."""
+class _Measures:
+    """Measures of an item's responses, marked or not: one value a response, and frequencies over all of them."""
 
     def __init__(self, parts: Parts, featurizer: Featurizer) -> None:
         texts = [*(row.text for row in parts.marked), *parts.unlabelled]
-        read = [pieces(featurizer, text) for text in texts]
-        theirs = prompt_runs(parts.item, featurizer)
-        size = featurizer.vocabulary
-        self.log_frequency = log_frequency(read, size)
-        self.usual = float(np.average([-self.log_frequency[own].mean() for own in read], weights=list(map(len, read))))
-        self.surprise = np.zeros(len(read))
-        for fold in range(FOLDS):  # of words that were counted a response is not surprising
-            rest = log_frequency([own for number, own in enumerate(read) if number % FOLDS != fold], size).tolist()
-            for number in range(fold, len(read), FOLDS):
-                self.surprise[number] = surprise(read[number], rest, self.usual)
-        side_by_side = [neighbours(featurizer, without_signs(featurizer, own)) for own in read]
-        self.neighbours = _different(side_by_side)
-        self.usual_new, self.disorder = _orders(side_by_side)
-        self.density = np.array([density(own, text) for own, text in zip(read, texts, strict=True)])
-        self.copied = np.array([copied(own, theirs) for own in read])
-        self.repetition = np.array([repetition(own) for own in read])
+        responses = [pieces(featurizer, text) for text in texts]
+        item_runs = prompt_runs(parts.item, featurizer)
+        self.log_frequency = log_frequency(responses, featurizer.vocabulary)
+        surprises = [-self.log_frequency[response].mean() for response in responses]
+        self.usual = float(np.average(surprises, weights=[len(response) for response in responses]))
+        self.surprise = _surprises(responses, self.usual, featurizer.vocabulary)
+        neighbours_of = [neighbours(featurizer, without_signs(featurizer, response)) for response in responses]
+        self.neighbours = _union(neighbours_of)
+        self.usual_new, self.disorder = _disorders(neighbours_of)
+        pairs = zip(responses, texts, strict=True)
+        self.density = np.array([density(response, text) for response, text in pairs])
+        self.copied = np.array([copied(response, item_runs) for response in responses])
+        self.repetition = np.array([repetition(response) for response in responses])
 
 
-def _orders(side_by_side: Sequence[Pieces]) -> tuple[float, NDArray[np.float64]]:
-    """The share of neighbours that no other response has, and the disorder of each response among the others."""
-    new = np.zeros(len(side_by_side))
+def _surprises(responses: Sequence[Pieces], usual: float, vocabulary: int) -> NDArray[np.float64]:
+    """Return (responses,): the surprise of each response, by frequencies counted on other folds."""
+    values = np.zeros(len(responses))
     for fold in range(FOLDS):
-        others = [own for number, own in enumerate(side_by_side) if number % FOLDS != fold]
-        seen = _different(others)
-        for number in range(fold, len(side_by_side), FOLDS):
-            new[number] = disorder(side_by_side[number], seen, 0.0)
-    roots = np.sqrt([len(own) for own in side_by_side])
-    usual = float((new * roots).sum() / max(1, (roots**2).sum()))
+        others = [response for number, response in enumerate(responses) if number % FOLDS != fold]
+        frequencies = log_frequency(others, vocabulary).tolist()
+        for number in range(fold, len(responses), FOLDS):
+            values[number] = surprise(responses[number], frequencies, usual)
+    return values
+
+
+def _disorders(neighbours_of: Sequence[Pieces]) -> tuple[float, NDArray[np.float64]]:
+    """Return the usual share of neighbours that no other fold has, and (responses,): the disorder of each response."""
+    new = np.zeros(len(neighbours_of))
+    for fold in range(FOLDS):
+        seen = _union(pairs for number, pairs in enumerate(neighbours_of) if number % FOLDS != fold)
+        for number in range(fold, len(neighbours_of), FOLDS):
+            new[number] = disorder(neighbours_of[number], seen, 0.0)
+    roots = np.sqrt([len(pairs) for pairs in neighbours_of])
+    pair_count = (roots**2).sum()
+    usual = float((new * roots).sum() / max(1, pair_count))
     return usual, new - usual * roots
 
 
-def _different(side_by_side: Sequence[Pieces]) -> SeenPairs:
-    return np.array(sorted({pair for own in side_by_side for pair in own}), np.int64)
+def _union(neighbours_of: Iterable[Pieces]) -> SeenPairs:
+    """Return the different neighbours of all responses, sorted."""
+    return np.array(sorted(set().union(*neighbours_of)), np.int64)
 
 
-def log_frequency(read: Sequence[Pieces], size: int) -> NDArray[np.float64]:
-    """(vocabulary,): the logarithm of the share of responses with each piece, half a response added to each count."""
-    counts = np.full(size, 0.5)
-    for own in read:
-        counts[list(set(own))] += 1
-    return np.log(counts / (len(read) + 1))
+def log_frequency(responses: Sequence[Pieces], vocabulary: int) -> NDArray[np.float64]:
+    """Return (vocabulary,): the logarithm of the share of responses that hold each piece.
+
+    Half a response is added to each count, so that the logarithm of a piece in no response is finite.
+    """
+    counts = np.full(vocabulary, 0.5)
+    for response in responses:
+        counts[list(set(response))] += 1
+    return np.log(counts / (len(responses) + 1))

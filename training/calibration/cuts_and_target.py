@@ -1,4 +1,4 @@
-"""Choices made inside train: which figure stops early, where cuts lie, which agreement is asked for."""
+"""The cuts between score points, and the agreement asked for of accepted scores."""
 
 from collections.abc import Sequence
 
@@ -13,84 +13,125 @@ from app.scoring.decoding import Outputs, expected_choice, softmax
 from app.scoring.item import Item
 from training.common.within_items import qwk_within
 
-DOUBT = 20  # responses that, by simulation, say as much of how far expected scores are off as to expect no error
-LEAST_QWK = 0.2  # what expects less of itself is not taken further apart
-MOST_STEPS = 50  # of an iteration that takes some five
+PRIOR_RESPONSES = 20  # by simulation, the weight of the prior that expected scores are not off, in responses
+LEAST_QWK = 0.2  # cuts for a lower QWK would spread scores further than the outputs warrant
+MAX_STEPS = 50  # of an iteration that takes about five
 
 
 def choose_cuts(
     item: Item, marked: Sequence[Sequence[float]], human: Sequence[Sequence[float]], outputs: Sequence[Outputs]
 ) -> list[tuple[float, ...] | None]:
-    """Return cuts between the scores of ordered scales for each of several items that share a model; None for labels.
+    """Return the cuts between ordered scores for each of several items that share a model; None for labels.
 
-    Each argument has an entry an item: all its human scores, the human scores of responses that were not fitted, and
-    the calibrated outputs (responses, choices) of these.
+    Each argument has an entry an item: all its human scores, the human scores of held-out responses, and the calibrated
+    outputs (responses, choices) of the held-out responses.
 
-    The cuts reach the highest QWK within items that the outputs let expect.  QWK is 1 - N / D: N is the mean of
+    The cuts reach the highest QWK within items that the outputs let expect.  QWK is 1 - N / D.  N is the mean of
     (h - m)² over all responses, D its mean over pairs of responses to one item.  With an item's mean score μ and the
     expected score e of a response, D - N = 2 · mean((e - μ) (m - μ)) and
     D = mean(var(h)) + mean((e - μ)²) + mean((m - μ)²).  Both are sums over responses, each of its own m alone, so
-    Dinkelbach's iteration (Management Science 13, 1967) finds the scores of the smallest N / D.  It gives each response
-    the score nearest to μ + (e - μ) / κ: κ is the QWK so reached, or LEAST_QWK if that is more.  It takes apart again
-    what models shrink towards the mean of an item, as far as they are to be relied on.
+    Dinkelbach's iteration (Management Science 13, 1967) finds the scores with the smallest N / D.  The iteration gives
+    each response the score nearest to μ + (e - μ) / κ, where κ is the QWK so reached, or LEAST_QWK if that is more.
+    Models shrink expected scores towards the mean of an item; dividing by κ undoes the shrinkage as far as the outputs
+    warrant.
 
-    μ is the mean of an item's human scores.  Expected scores are shifted first by the mean difference, human less
-    expected: of an item's responses, drawn towards that of all items by DOUBT responses, and this towards 0.  Only
-    responses with a human score count: the mean of others, of weaker learners say, would move the cuts.  A score that
-    is in no item's human scores is never given.
+    μ is the mean of an item's human scores.  Expected scores are first shifted by the mean difference, human less
+    expected.  The mean of an item's responses is drawn towards the mean of all items by PRIOR_RESPONSES, and the
+    latter towards 0.  Only responses with a human score count: the mean of other responses, of weaker learners for
+    example, would move the cuts.  Cuts never give a score that no human score has.
     """
     if not item.is_ordered:
         return [None] * len(marked)
-    given = np.unique(np.concatenate([np.asarray(own, np.int64) for own in marked]))
-    middles = (given[1:] + given[:-1]) / 2
-    centres = [float(np.mean(own)) if len(own) else float(given.mean()) for own in marked]
+    given = np.unique(np.concatenate([np.asarray(scores, np.int64) for scores in marked]))
+    means = [float(np.mean(scores)) if len(scores) else float(given.mean()) for scores in marked]
+    numbers = np.repeat(np.arange(len(human)), [len(scores) for scores in human])
     probabilities = softmax(np.concatenate(outputs))
-    expected, scores = expected_choice(probabilities), np.concatenate([np.asarray(own, float) for own in human])
-    variance = (probabilities @ np.arange(item.choices) ** 2 - expected**2).mean() if len(expected) else 0.0
-    numbers = np.repeat(np.arange(len(human)), [len(own) for own in human])
-    shifts = _shifts(scores - expected, numbers, len(human))
-    centre = np.array(centres)[numbers]
-    apart = expected + shifts[numbers] - centre
-    reached = 1.0  # as rounding has it
-    for _ in range(MOST_STEPS):
+    expected = expected_choice(probabilities)
+    human_scores = np.concatenate([np.asarray(scores, float) for scores in human])
+    shifts = _shifts(human_scores - expected, numbers, len(human))
+    centre = np.array(means)[numbers]
+    qwk = _reachable_qwk(given, expected + shifts[numbers] - centre, centre, _mean_variance(probabilities, expected))
+    offsets = [qwk * (_middles(given) - mean) for mean in means]
+    return [
+        _extend(item, given, mean - shift + offset)
+        for mean, shift, offset in zip(means, shifts.tolist(), offsets, strict=True)
+    ]
+
+
+def _middles(given: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the middle between each two neighbours among the scores that were given."""
+    return np.asarray((given[1:] + given[:-1]) / 2)
+
+
+def _mean_variance(probabilities: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
+    """Return the mean variance of a response's score; 0 without responses."""
+    if not len(expected):
+        return 0.0
+    squares = np.arange(probabilities.shape[1]) ** 2
+    return float((probabilities @ squares - expected**2).mean())
+
+
+def _reachable_qwk(
+    given: NDArray[np.int64], apart: NDArray[np.float64], centre: NDArray[np.float64], variance: float
+) -> float:
+    """Return the highest QWK that cuts can reach, or LEAST_QWK if that is more: Dinkelbach's iteration.
+
+    `given`: the scores that were given; `apart` (responses,): expected scores less their item's mean; `centre`
+    (responses,): that mean; `variance`: the mean variance of a response's score.
+    """
+    middles = _middles(given)
+    reached = 1.0
+    for _ in range(MAX_STEPS):
         # (responses, cuts): where the cuts of each response's item lie, from that item's mean
         cuts = reached * (middles - centre[:, None])
-        machine = given[(apart[:, None] >= cuts).sum(axis=1)] - centre
-        spread = variance + (apart**2).mean() + (machine**2).mean() if len(apart) else 0.0
-        qwk = 2 * (apart * machine).mean() / spread if spread > 0 else 0.0
+        places = (apart[:, None] >= cuts).sum(axis=1)
+        qwk = _expected_qwk(apart, given[places] - centre, variance)
         before, reached = reached, max(qwk, LEAST_QWK)
         if reached == before:
             break
-    lower = [own - shift for own, shift in zip(centres, shifts.tolist(), strict=True)]
-    return [_around(item, given, start + reached * (middles - own)) for start, own in zip(lower, centres, strict=True)]
+    return reached
+
+
+def _expected_qwk(apart: NDArray[np.float64], machine: NDArray[np.float64], variance: float) -> float:
+    """Return (D - N) / D of `choose_cuts`; `apart` and `machine` (responses,) are e - μ and m - μ."""
+    if not len(apart):
+        return 0.0
+    squares = (apart**2).mean(), (machine**2).mean()
+    spread = variance + squares[0] + squares[1]
+    agreement = 2 * (apart * machine).mean()
+    return float(agreement / spread) if spread > 0 else 0.0
 
 
 def _shifts(errors: NDArray[np.float64], numbers: NDArray[np.int64], items: int) -> NDArray[np.float64]:
-    """Return (items,): how far expected scores are to be shifted, from errors, human less expected."""
-    of_all = errors.sum() / (len(errors) + DOUBT)
+    """Return (items,): the shift of each item's expected scores, from errors, human less expected."""
+    of_all = errors.sum() / (len(errors) + PRIOR_RESPONSES)
     rows = np.bincount(numbers, minlength=items)
-    return np.asarray(of_all + np.bincount(numbers, errors - of_all, items) / (rows + DOUBT))
+    sums = np.bincount(numbers, errors - of_all, items)
+    return np.asarray(of_all + sums / (rows + PRIOR_RESPONSES))
 
 
-def _around(item: Item, given: NDArray[np.int64], cuts: NDArray[np.float64]) -> tuple[float, ...]:
-    """Return a cut between each two neighbours of the scale, from those between the scores that were given.
+def _extend(item: Item, given: NDArray[np.int64], cuts: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return a cut between each two neighbours of the scale, from the cuts between the scores that were given.
 
-    Every expected score reaches the cuts below all scores given, and none those above.
+    Every expected score passes the cuts below the smallest score given, and no expected score those above the largest.
     """
-    around = [0.0, *np.clip(cuts, 0.0, item.choices).tolist(), float(item.choices)]
-    return tuple(around[number] for number in np.searchsorted(given, np.arange(item.choices - 1), side="right"))
+    inner = np.clip(cuts, 0.0, item.choices).tolist()
+    extended = [0.0, *inner, float(item.choices)]
+    places = np.searchsorted(given, np.arange(item.choices - 1), side="right")
+    return tuple(extended[place] for place in places)
 
 
 def target_for(
     item: Item, pairs: Sequence[tuple[float, float]], items: Sequence[int], default: float, human_margin: float
 ) -> float:
-    """Return the agreement wanted of accepted scores: the human raters' own less a margin.
+    """Return the agreement asked for of accepted scores: that of two human raters less a margin.
 
-    It is theirs within items, as `choose_threshold` measures the machine's; the default with fewer than MIN_PAIRS.
-    `pairs`: two raters' scores of responses, grades as shares of their scale; `items`: the number of each one's item.
+    `pairs`: two raters' scores of each response, grades as shares of their scale; `items`: the number of each
+    response's item.  Agreement is QWK within items, as `choose_threshold` measures the machine's, or exact agreement of
+    labels.  The default with fewer than MIN_PAIRS pairs.
     """
     if len(pairs) < MIN_PAIRS:
         return default
-    first, second = [a for a, _ in pairs], [b for _, b in pairs]
-    own = qwk_within(first, second, items) if item.is_ordered else exact_agreement(first, second)
-    return default if np.isnan(own) else own - human_margin
+    first, second = [score for score, _ in pairs], [score for _, score in pairs]
+    raters = qwk_within(first, second, items) if item.is_ordered else exact_agreement(first, second)
+    return default if np.isnan(raters) else raters - human_margin

@@ -30,7 +30,7 @@ def parts_of(item: Item, seed: int = 0, train: int = 80) -> Parts:
 
 
 def noisy(item: Item, values: list[float], seed: int) -> NDArray[np.float64]:
-    """Outputs about the values given, of any sureness, the unsure ones often wrong."""
+    """Return outputs about the values given: of any confidence, and often wrong if it is low."""
     generator = np.random.default_rng(seed)
     if item.is_continuous:
         deviations = generator.uniform(0.01, 0.4, len(values))
@@ -46,57 +46,57 @@ def unfitted(item: Item, seed: int = 0, train: int = 80) -> Unfitted:
 
 
 def out_of_fold(item: Item, seed: int = 0, train: int = 80) -> Unfitted:
-    own = unfitted(item, seed, train)
-    return replace(own, fit=noisy(item, [row.value for row in own.parts.fit], seed + 2))
+    unfit = unfitted(item, seed, train)
+    return replace(unfit, fit=noisy(item, [row.value for row in unfit.parts.fit], seed + 2))
 
 
-def head_of(own: Unfitted) -> Head:
-    [head] = choose_heads([own])
+def head_of(unfit: Unfitted) -> Head:
+    [head] = choose_heads([unfit])
     return head
 
 
 def all_of(group: list[Unfitted]) -> tuple[list[float], NDArray[np.float64]]:
-    human = [targets(own.parts.item, [row.value for row in own.rows]) for own in group]
-    return np.concatenate(human).tolist(), np.concatenate([own.outputs for own in group])
+    human = [targets(unfit.parts.item, [row.value for row in unfit.rows]) for unfit in group]
+    return np.concatenate(human).tolist(), np.concatenate([unfit.outputs for unfit in group])
 
 
-def test_rows_that_were_not_fitted_are_those_of_validation_and_of_folds_in_step() -> None:
-    own = out_of_fold(ITEM)
-    assert own.fit is not None
+def test_unfitted_rows_and_outputs_are_in_the_same_order() -> None:
+    unfit = out_of_fold(ITEM)
+    assert unfit.fit is not None
 
-    assert list(own.rows) == [*own.parts.validation, *own.parts.fit]
-    assert own.outputs.tolist() == [*own.validation.tolist(), *own.fit.tolist()]
-    assert own.human.tolist() == [row.value for row in own.rows]
-    without = replace(own, fit=None)
-    assert list(without.rows) == list(own.parts.validation)
-    assert without.outputs.tolist() == own.validation.tolist()
+    assert list(unfit.rows) == [*unfit.parts.validation, *unfit.parts.fit]
+    assert unfit.outputs.tolist() == [*unfit.validation.tolist(), *unfit.fit.tolist()]
+    assert unfit.human.tolist() == [row.value for row in unfit.rows]
+    without = replace(unfit, fit=None)
+    assert list(without.rows) == list(unfit.parts.validation)
+    assert without.outputs.tolist() == unfit.validation.tolist()
 
 
-def test_cuts_are_placed_on_what_all_items_of_a_teacher_have_about_the_mean_of_each() -> None:
+def test_cuts_are_chosen_on_all_items_about_the_mean_of_each() -> None:
     group = [out_of_fold(ITEM, 0), unfitted(ITEM, 10)]
 
     heads = choose_heads(group)
 
-    marked = [[row.value for row in own.parts.marked] for own in group]
-    human, temperature = [own.human.tolist() for own in group], heads[0].calibration.temperature
+    marked = [[row.value for row in unfit.parts.marked] for unfit in group]
+    human, temperature = [unfit.human.tolist() for unfit in group], heads[0].calibration.temperature
     assert temperature != 1
     assert [head.cuts for head in heads] == choose_cuts(
-        ITEM, marked, human, [own.outputs / temperature for own in group]
+        ITEM, marked, human, [unfit.outputs / temperature for unfit in group]
     )
     assert heads[0].cuts != heads[1].cuts
     assert head_of(group[0]).cuts != heads[0].cuts
 
 
-def test_no_cut_knows_of_unlabelled_responses() -> None:
-    """Learners without marks may be weaker, or have another task: only human scores say where the cuts lie."""
-    own = out_of_fold(ITEM)
+def test_unlabelled_responses_do_not_move_cuts() -> None:
+    """Unmarked learners may be weaker, or have another task, so that only human scores may move the cuts."""
+    unfit = out_of_fold(ITEM)
 
-    others = replace(own, parts=replace(own.parts, unlabelled=("nothing", "at all") * 500))
+    with_unlabelled = replace(unfit, parts=replace(unfit.parts, unlabelled=("nothing", "at all") * 500))
 
-    assert choose_heads([others]) == choose_heads([own])
+    assert choose_heads([with_unlabelled]) == choose_heads([unfit])
 
 
-def test_a_head_says_on_how_many_responses_it_was_chosen() -> None:
+def test_head_counts_the_responses_it_was_chosen_on() -> None:
     group = [out_of_fold(ITEM, 0), unfitted(ITEM, 10)]
     few = replace(group[1], parts=replace(group[1].parts, validation=group[1].parts.validation[:8]))
     few = replace(few, validation=few.validation[:8])
@@ -107,7 +107,7 @@ def test_a_head_says_on_how_many_responses_it_was_chosen() -> None:
 
 
 @pytest.mark.parametrize("item", [ITEM, LABELS])
-def test_calibration_and_sets_are_fitted_on_all_that_was_not_fitted(item: Item) -> None:
+def test_calibration_and_sets_are_fitted_on_all_unfitted_rows(item: Item) -> None:
     group = [out_of_fold(item, 0), out_of_fold(item, 10)]
 
     heads = choose_heads(group)
@@ -117,8 +117,8 @@ def test_calibration_and_sets_are_fitted_on_all_that_was_not_fitted(item: Item) 
     plain = Calibration(temperature=temperature)
     scores = [
         score
-        for own, head in zip(group, heads, strict=True)
-        for score in decode(own.outputs, item, head.model_copy(update={"calibration": plain}))
+        for unfit, head in zip(group, heads, strict=True)
+        for score in decode(unfit.outputs, item, head.model_copy(update={"calibration": plain}))
     ]
     head = heads[0]
     assert head.calibration == heads[1].calibration
@@ -130,7 +130,7 @@ def test_calibration_and_sets_are_fitted_on_all_that_was_not_fitted(item: Item) 
     assert (head.cuts is None) is (item is LABELS)
 
 
-def test_an_interval_is_chosen_on_the_human_grades_of_all_items_each_a_share_of_its_own_scale() -> None:
+def test_interval_is_chosen_on_all_grades_as_shares_of_their_scales() -> None:
     wide = GRADES.model_copy(update={"item_id": "wide", "min_score": 0, "max_score": 100})
     group = [out_of_fold(GRADES, 0), unfitted(wide, 10)]
 
@@ -142,24 +142,24 @@ def test_an_interval_is_chosen_on_the_human_grades_of_all_items_each_a_share_of_
     assert head_of(group[0]).interval != head.interval != head_of(group[1]).interval
 
 
-def test_the_confidence_of_grades_is_fitted_to_how_often_they_are_near_enough() -> None:
+def test_confidence_of_grades_is_fitted_to_agreement_within_tolerance() -> None:
     group = [out_of_fold(GRADES, 0, train=200), out_of_fold(GRADES, 10, train=200)]
 
     head, _ = choose_heads(group)
 
     plain = Head(cuts=None, interval=head.interval)
-    scored = [(own, decode(own.outputs, GRADES, plain)) for own in group]
+    scored = [(unfit, decode(unfit.outputs, GRADES, plain)) for unfit in group]
     p = [score.confidence for _, scores in scored for score in scores]
     near = [
         abs(score.value - row.value) <= 0.5 + 1e-9
-        for own, scores in scored
-        for score, row in zip(scores, own.rows, strict=True)
+        for unfit, scores in scored
+        for score, row in zip(scores, unfit.rows, strict=True)
     ]
     assert head.calibration == choose_confidence(1.0, p, near)
 
 
-def test_confidence_is_as_often_right_on_new_rows_as_it_says() -> None:
-    """The model is far too sure: its logits are six times what they should be."""
+def test_confidence_is_calibrated_on_new_rows() -> None:
+    """The model is overconfident: its logits are six times too large."""
     old, new = out_of_fold(ITEM, 0, train=800), out_of_fold(ITEM, 50, train=800)
     assert old.fit is not None
 
@@ -173,8 +173,8 @@ def test_confidence_is_as_often_right_on_new_rows_as_it_says() -> None:
     assert error(head.model_copy(update={"calibration": Calibration()})) > 0.1 > 2 * error(head)
 
 
-def test_confidence_is_right_of_scores_that_are_not_the_most_probable_ones() -> None:
-    """The model gives the best score too much: cuts take some of these back, and its own probabilities mislead."""
+def test_confidence_is_calibrated_for_scores_that_cuts_moved() -> None:
+    """The model is lenient: cuts move some of its scores, and its own probabilities mislead."""
 
     def spoilt(outputs: Outputs) -> Outputs:
         return np.asarray(outputs + np.array([0, 0, 0, 1.5]))
@@ -192,49 +192,49 @@ def test_confidence_is_right_of_scores_that_are_not_the_most_probable_ones() -> 
     assert error(head) < 0.8 * error(head.model_copy(update={"calibration": plain}))
 
 
-def test_with_a_few_rows_confidence_stays_the_networks_own_probability() -> None:
-    own = unfitted(ITEM, train=80)
-    assert len(own.rows) < ENOUGH
+def test_few_rows_leave_confidence_uncalibrated() -> None:
+    unfit = unfitted(ITEM, train=80)
+    assert len(unfit.rows) < ENOUGH
 
-    assert head_of(own).calibration == Calibration()
+    assert head_of(unfit).calibration == Calibration()
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES])
-def test_an_item_without_validation_rows_takes_part_with_none(item: Item) -> None:
-    own = unfitted(item, 10)
-    rows = tuple(replace(row, raters=None) for row in own.parts.fit)
-    empty = Unfitted(replace(own.parts, fit=rows, validation=(), unlabelled=()), own.validation[:0])
+def test_item_without_validation_rows_adds_nothing_to_its_group(item: Item) -> None:
+    unfit = unfitted(item, 10)
+    rows = tuple(replace(row, raters=None) for row in unfit.parts.fit)
+    empty = Unfitted(replace(unfit.parts, fit=rows, validation=(), unlabelled=()), unfit.validation[:0])
     rest, config = unfitted(item, train=160), CONFIG.model_copy(update={"human_margin": 0.6})
 
     heads = choose_heads([rest, empty])
 
     assert heads[0] == head_of(rest)
     assert heads[1].calibration == heads[0].calibration
-    found = group_threshold([rest, empty], heads, config)
-    assert found == group_threshold([rest], heads[:1], config) is not None
+    threshold = group_threshold([rest, empty], heads, config)
+    assert threshold == group_threshold([rest], heads[:1], config) is not None
 
 
 @pytest.mark.parametrize(("item", "target"), [(ITEM, 0.8), (GRADES, 0.9)])
-def test_one_threshold_keeps_the_agreement_over_all_items(item: Item, target: float) -> None:
+def test_group_threshold_keeps_the_target_agreement(item: Item, target: float) -> None:
     group = [out_of_fold(item, 0, train=200), out_of_fold(item, 10, train=200)]
     heads = choose_heads(group)
-    config = CONFIG.model_copy(update={"human_margin": 1 - target})  # raters here agree always
+    config = CONFIG.model_copy(update={"human_margin": 1 - target})  # raters always agree here
 
     threshold = group_threshold(group, heads, config)
 
     assert threshold is not None
     accepted = [
         (targets(item, [row.value])[0], targets(item, [score.value])[0], number)
-        for number, (own, head) in enumerate(zip(group, heads, strict=True))
-        for score, row in zip(decode(own.outputs, item, head), own.rows, strict=True)
+        for number, (unfit, head) in enumerate(zip(group, heads, strict=True))
+        for score, row in zip(decode(unfit.outputs, item, head), unfit.rows, strict=True)
         if score.confidence >= threshold
     ]
     human, machine, numbers = zip(*accepted, strict=True)
-    assert 30 <= len(accepted) < sum(len(own.rows) for own in group)
+    assert 30 <= len(accepted) < sum(len(unfit.rows) for unfit in group)
     assert qwk_within(human, machine, numbers) >= target
 
 
-def test_the_target_of_labels_without_order_is_exact_agreement() -> None:
+def test_target_of_nominal_labels_is_exact_agreement() -> None:
     group = [out_of_fold(LABELS, 0, train=200)]
     heads = choose_heads(group)
     config = CONFIG.model_copy(update={"target_agreement": 0.8})
@@ -250,29 +250,29 @@ def test_the_target_of_labels_without_order_is_exact_agreement() -> None:
     assert threshold != qwk
 
 
-def test_items_too_small_alone_have_a_threshold_together() -> None:
+def test_small_items_have_a_threshold_together() -> None:
     group = [unfitted(ITEM, seed, train=80) for seed in (0, 10, 20)]
     heads = choose_heads(group)
     config = CONFIG.model_copy(update={"human_margin": 0.5})
 
-    assert [group_threshold([own], [head], config) for own, head in zip(group, heads, strict=True)] == [None] * 3
+    assert [group_threshold([unfit], [head], config) for unfit, head in zip(group, heads, strict=True)] == [None] * 3
     assert group_threshold(group, heads, config) is not None
 
 
 @pytest.mark.parametrize("apart", [0, 2])
-def test_what_tells_items_apart_is_no_agreement_of_their_scores(apart: int) -> None:
-    """A machine that gives each item's own scores at random, to two items alike, and to two that are apart."""
+def test_differences_between_items_are_not_agreement(apart: int) -> None:
+    """Score each item's responses at random within the item's range, for two ranges alike and for two apart."""
     generator = np.random.default_rng(0)
     group = []
     for seed, low in ((0, 0), (10, apart)):
-        own = out_of_fold(ITEM, seed, train=300)
+        unfit = out_of_fold(ITEM, seed, train=300)
 
         def drawn(rows: Sequence[MarkedResponse], low: int = low) -> tuple[MarkedResponse, ...]:
             values = low + generator.integers(0, 2, len(rows))
             return tuple(replace(row, value=int(v), raters=None) for row, v in zip(rows, values, strict=True))
 
-        parts = replace(own.parts, fit=drawn(own.parts.fit), validation=drawn(own.parts.validation))
-        guesses = low + generator.integers(0, 2, len(own.rows))
+        parts = replace(unfit.parts, fit=drawn(unfit.parts.fit), validation=drawn(unfit.parts.validation))
+        guesses = low + generator.integers(0, 2, len(unfit.rows))
         outputs = 4 * np.eye(4)[guesses] + generator.normal(0, 1, (len(guesses), 4))
         group.append(Unfitted(parts, outputs[: len(parts.validation)], outputs[len(parts.validation) :]))
     config = CONFIG.model_copy(update={"target_agreement": 0.3})

@@ -27,12 +27,12 @@ def parts(train: int = 400, item: Item = ITEM) -> Parts:
     return split(item_data(train, 200, 100, item=item), CONFIG)
 
 
-def examiner(own: Parts) -> Callable[[str], Examination]:
-    tokenizer = learn_tokenizer([*(row.text for row in own.marked), *own.unlabelled], 120)
-    [limits] = learn_limits([own], tokenizer, 256)
+def examiner(item_parts: Parts) -> Callable[[str], Examination]:
+    tokenizer = learn_tokenizer([*(row.text for row in item_parts.marked), *item_parts.unlabelled], 120)
+    [limits] = learn_limits([item_parts], tokenizer, 256)
     featurizer = Featurizer.from_bytes(tokenizer, 256)
-    looked = Examiner(limits, own.item, featurizer)
-    return lambda text: looked.examine(text, featurizer.read([text])[0])
+    item_examiner = Examiner(limits, item_parts.item, featurizer)
+    return lambda text: item_examiner.examine(text, featurizer.read([text])[0])
 
 
 def marked(texts: Sequence[tuple[str, float]]) -> tuple[MarkedResponse, ...]:
@@ -42,12 +42,12 @@ def marked(texts: Sequence[tuple[str, float]]) -> tuple[MarkedResponse, ...]:
 
 
 def test_few_real_responses_lie_beyond_the_limits() -> None:
-    own = parts()
-    looked = examiner(own)
+    item_parts = parts()
+    examine = examiner(item_parts)
 
-    found = [looked(row.text) for row in own.dev]
+    examinations = [examine(row.text) for row in item_parts.dev]
 
-    assert sum(own.condition is not None or own.flags != () for own in found) <= 0.05 * len(found)
+    assert sum(seen != Examination() for seen in examinations) <= 0.05 * len(examinations)
 
 
 @pytest.mark.parametrize(
@@ -58,32 +58,32 @@ def test_few_real_responses_lie_beyond_the_limits() -> None:
         "Моя собака любит есть рыбу и спать весь день на диване",
     ],
 )
-def test_what_no_one_wrote_is_noticed(text: str) -> None:
-    found = examiner(parts())(text)
+def test_unlikely_text_is_flagged(text: str) -> None:
+    examination = examiner(parts())(text)
 
-    assert found.condition == "unreadable" or found.flags == ("off_topic",)
+    assert examination.condition == "unreadable" or examination.flags == ("off_topic",)
 
 
-def test_a_response_is_not_measured_by_its_own_words() -> None:
-    """Cross-fitted: else everyone's rare words look usual, and the limit is too low for new responses."""
+def test_surprise_is_cross_fitted() -> None:
+    """Without cross-fitting a response's rare words look usual, and the limit is too low for new responses."""
     generator = random.Random(1)  # noqa: S311  # no secret
     texts = [f"{generator.choice(IDEAS)} {generator.choice(FILLERS)} {generator.getrandbits(60):x}" for _ in range(300)]
-    own = Parts(ITEM, marked([(text, 1) for text in texts[:200]]), (), (), ())
-    looked = examiner(own)
+    item_parts = Parts(ITEM, marked([(text, 1) for text in texts[:200]]), (), (), ())
+    examine = examiner(item_parts)
 
-    flagged = sum(looked(text) != Examination() for text in texts[200:])
+    flagged = sum(examine(text) != Examination() for text in texts[200:])
 
     assert flagged <= 10
 
 
-def test_a_common_wrong_answer_is_an_answer() -> None:
-    """Three times the worst score for the same few words make no refusal, and short ones are not too short."""
+def test_common_wrong_answer_is_no_refusal() -> None:
+    """Nine responses with the same wrong word make no refusal."""
     long = [(f"{IDEAS[n % 3]} {FILLERS[n % 6]} {n}", 1 + n % 2) for n in range(100)]
-    looked = examiner(Parts(ITEM, marked([*long, *[("magic", 0)] * 9, *[("warm", 0)] * 9]), (), (), ()))
+    examine = examiner(Parts(ITEM, marked([*long, *[("magic", 0)] * 9, *[("warm", 0)] * 9]), (), (), ()))
 
-    assert looked("Magic!").condition is None
-    assert looked("warm").condition is None
-    assert looked("I don't know.").condition == "refusal"
+    assert examine("Magic!").condition is None
+    assert examine("warm").condition is None
+    assert examine("I don't know.").condition == "refusal"
 
 
 ZERO, ONE = 0, 1
@@ -93,7 +93,7 @@ GERMAN = Item(item_id="heat-1", prompt="Why?", scale="points", min_score=1, max_
 @pytest.mark.parametrize(
     ("item", "rows", "out"),
     [
-        (ITEM, [("Na.", ONE), ("None!", ZERO)], {"na"}),  # as sodium is written
+        (ITEM, [("Na.", ONE), ("None!", ZERO)], {"na"}),  # sodium
         (ITEM, [("none", ZERO), ("NONE", ONE)], {"none"}),  # one row is enough
         (ITEM, [("nothing at all", ONE), ("na na", ONE)], set()),
         (GRADES, [("none", 1.0), ("nothing", 1.1)], {"nothing"}),  # the worst grade is 1
@@ -101,13 +101,13 @@ GERMAN = Item(item_id="heat-1", prompt="Why?", scale="points", min_score=1, max_
         (LABELS, [("none", ZERO), ("nothing", ONE)], {"none", "nothing"}),  # no label is the worst
     ],
 )
-def test_what_earned_something_is_no_refusal(item: Item, rows: list[tuple[str, float]], out: set[str]) -> None:
+def test_text_that_earned_credit_is_no_refusal(item: Item, rows: list[tuple[str, float]], out: set[str]) -> None:
     every = {normalised(entry) for entry in REFUSALS}
 
     assert set(refusals_of(item, marked(rows))) == every - out
 
 
-def test_an_items_own_refusals_count_whatever_rows_say() -> None:
+def test_refusals_on_the_items_list_stay_despite_contradicting_rows() -> None:
     item = ITEM.model_copy(update={"refusals": ("No comment!", "none")})
     rows = marked([("none", 1), ("NONE.", 2), ("no comment", 0)])
 
@@ -115,7 +115,7 @@ def test_an_items_own_refusals_count_whatever_rows_say() -> None:
     assert contradicted(item, rows) == {"none": 2}
 
 
-# Right answers, wrong ones, and what nobody wrote before: each must reach the student.
+# Right answers, wrong answers, and answers that no learner gave in training.  Each must reach the student.
 SHORT = {
     "sodium": (("Na", "na", "Na.", "NA", "N a"), ("So", "S", "K", "sodium"), ("N.a.", "Na+", "-> Na")),
     "none": (("none", "None", "nothing", "zero"), ("all", "one", "some", "three of them"), ("Nothing!", "nill")),
@@ -131,16 +131,16 @@ def test_short_answers_right_or_wrong_reach_the_student(name: str) -> None:
     right, wrong, new = SHORT[name]
     item = Item(item_id="heat-1", prompt="What is it?", scale="points", max_score=1)
     rows = [(text, 1) for text in right] * 18 + [(text, 0) for text in wrong] * 15
-    looked = examiner(Parts(item, marked(rows), (), (), ()))
+    examine = examiner(Parts(item, marked(rows), (), (), ()))
 
-    held = {text: found.condition for text in (*right, *wrong, *new) if (found := looked(text)).condition}
+    held = {text: condition for text in (*right, *wrong, *new) if (condition := examine(text).condition)}
 
     assert held == {}
 
 
-def test_items_with_few_responses_share_what_is_rare() -> None:
+def test_items_of_a_model_share_limits() -> None:
     few = [parts(24), parts(24)]
-    tokenizer = learn_tokenizer([row.text for own in few for row in own.marked], 120)
+    tokenizer = learn_tokenizer([row.text for item_parts in few for row in item_parts.marked], 120)
 
     first, second = learn_limits(few, tokenizer, 256)
 
@@ -148,5 +148,5 @@ def test_items_with_few_responses_share_what_is_rare() -> None:
     assert first.log_frequency != ()
 
 
-def test_few_responses_in_a_hundred_may_lie_beyond_the_limits() -> None:
+def test_shares_beyond_the_limits_are_below_two_percent() -> None:
     assert OFF_TOPIC + UNREADABLE < 0.02

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from benchmarks.choices import pointwise
 from benchmarks.synthetic import HALF, NULL, TRUE, Pattern, scored
-from training.calibration.threshold import MIN_ACCEPTED, PLACES, choose_threshold, step_down
+from training.calibration.threshold import MAX_PLACES, MIN_ACCEPTED, choose_threshold, step_down
 from training.common.within_items import qwk_within
 
 Floats = NDArray[np.float64]
@@ -14,14 +14,14 @@ TARGET = 0.8  # of the items drawn
 
 
 def pairs(right: int, wrong: int) -> tuple[Floats, Floats, Floats]:
-    """Ever less sure, the human values, and the machine's: the surest are right, the others one off."""
+    """Return falling confidence, human and machine values: the surest are right, the rest are off by one."""
     human = np.tile([0.0, 1.0, 2.0, 3.0], right + wrong)[: right + wrong]
     machine = np.append(human[:right], human[right:] + 1)
     return np.linspace(1, 0.5, right + wrong), human, machine
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_the_threshold_is_the_lowest_of_those_shown_to_reach_the_target(ordered: bool) -> None:
+def test_threshold_is_the_lowest_that_reaches_the_target(ordered: bool) -> None:
     confidence, human, machine = pairs(60, 60)
 
     threshold = choose_threshold(confidence, human, machine, 0.8, ordered=ordered)
@@ -34,8 +34,8 @@ def test_the_threshold_is_the_lowest_of_those_shown_to_reach_the_target(ordered:
     assert agreement > 0.8
 
 
-def test_agreement_throughout_shows_as_much_as_there_are_responses() -> None:
-    """Of 100 that agree .95 twenty times in twenty-one, all 100 do less than once in a hundred; of .999 nine in ten."""
+def test_full_agreement_proves_only_what_its_number_allows() -> None:
+    """At a true agreement of .95 all 100 responses agree less than once in a hundred; at .999 nine times in ten."""
     confidence, human, machine = pairs(100, 0)
 
     for ordered in (True, False):
@@ -44,8 +44,8 @@ def test_agreement_throughout_shows_as_much_as_there_are_responses() -> None:
         assert choose_threshold(confidence, human, machine, 1.0, ordered=ordered) is None
 
 
-def test_scores_with_an_order_must_reach_a_qwk_and_labels_without_an_exact_agreement() -> None:
-    """Of 0 to 10 always one off: QWK 20/21, exact agreement 0."""
+def test_ordered_scores_need_qwk_and_labels_exact_agreement() -> None:
+    """Scores from 0 to 10 that are always off by one: QWK 20/21, exact agreement 0."""
     human = np.tile(np.arange(11.0), 10)
     confidence = np.random.default_rng(0).random(110)
 
@@ -54,26 +54,26 @@ def test_scores_with_an_order_must_reach_a_qwk_and_labels_without_an_exact_agree
     assert choose_threshold(confidence, human, human + 1, 0.1, ordered=False) is None
 
 
-def test_the_order_that_responses_come_in_changes_nothing() -> None:
+def test_threshold_ignores_the_order_of_rows() -> None:
     confidence, human, machine = pairs(60, 60)
     mixed = np.random.default_rng(0).permutation(120)
 
     thresholds = [
-        choose_threshold(confidence[own], human[own], machine[own], 0.8, ordered=False)
-        for own in (np.arange(120), mixed)
+        choose_threshold(confidence[order], human[order], machine[order], 0.8, ordered=False)
+        for order in (np.arange(120), mixed)
     ]
 
     assert thresholds[0] == thresholds[1] is not None
 
 
-def test_equal_confidences_are_accepted_together_or_not_at_all() -> None:
+def test_equal_confidences_are_accepted_together() -> None:
     _, human, machine = pairs(35, 30)
 
     assert choose_threshold([0.9] * 65, human, machine, 0.9, ordered=False) is None
     assert choose_threshold([0.9] * 35 + [0.8] * 30, human, machine, 0.8, ordered=False) == 0.9
 
 
-def test_no_threshold_where_the_target_is_out_of_reach_or_the_rows_are_too_few() -> None:
+def test_no_threshold_out_of_reach_or_with_too_few_rows() -> None:
     confidence, human, machine = pairs(0, 50)
     few = MIN_ACCEPTED - 1
 
@@ -83,26 +83,26 @@ def test_no_threshold_where_the_target_is_out_of_reach_or_the_rows_are_too_few()
     assert choose_threshold([], [], [], 0.5, ordered=True) is None
 
 
-def test_scores_that_are_all_alike_show_no_agreement() -> None:
+def test_constant_scores_give_no_threshold() -> None:
     assert choose_threshold(np.linspace(0, 1, 50), np.ones(50), np.ones(50), 0.5, ordered=True) is None
     assert choose_threshold(np.linspace(0, 1, 50), np.ones(50), np.zeros(50), 0.5, ordered=False) is None
     once = np.append(np.ones(49), 2.0)
     assert choose_threshold(np.linspace(0, 1, 50), once, np.ones(50), 0.5, ordered=True) is None
 
 
-def test_more_rows_than_places_are_searched_from_the_surest_few_to_all() -> None:
+def test_search_spans_from_the_surest_few_to_all_rows() -> None:
     confidence, human, machine = pairs(400, 0)
     assert choose_threshold(confidence, human, machine, 0.9, ordered=True) == confidence[-1]
-    assert len(confidence) > PLACES
+    assert len(confidence) > MAX_PLACES
 
     worse = np.append(machine[:MIN_ACCEPTED], 3 - machine[MIN_ACCEPTED:])
-    found = choose_threshold(confidence, human, worse, 0.5, ordered=False)
-    assert found is not None
-    assert MIN_ACCEPTED <= (confidence >= found).sum() < MIN_ACCEPTED + 2 * 400 // PLACES
+    threshold = choose_threshold(confidence, human, worse, 0.5, ordered=False)
+    assert threshold is not None
+    assert MIN_ACCEPTED <= (confidence >= threshold).sum() < MIN_ACCEPTED + 2 * 400 // MAX_PLACES
 
 
-def test_places_that_pass_make_room_for_the_rest() -> None:
-    """Where the first place has passed, its limit is no longer in the way of the second."""
+def test_step_down_drops_the_limit_of_places_that_passed() -> None:
+    """Once the first place has passed, the second has a limit of its own."""
     by_chance = np.column_stack([np.linspace(0, 10, 1000), np.linspace(0, 1, 1000)])
 
     assert step_down(np.array([9.9, 2.0]), by_chance).tolist() == [True, True]
@@ -111,7 +111,7 @@ def test_places_that_pass_make_room_for_the_rest() -> None:
 
 
 def drawn_items(pattern: Pattern, ordered: bool, n: int, items: int = 60) -> list[tuple[Floats, Floats, Floats]]:
-    """Return the ranks of confidence, human and machine scores of so many items with n responses each."""
+    """Return ranks of confidence, human scores and machine scores of items with n responses each."""
     drawn = []
     for number in range(items):
         generator = np.random.default_rng([2, number, n])
@@ -121,23 +121,20 @@ def drawn_items(pattern: Pattern, ordered: bool, n: int, items: int = 60) -> lis
 
 
 def found_before(items: Sequence[tuple[Floats, Floats, Floats]], ordered: bool) -> int:
-    """Return to how many items the rule before gives a threshold.
-
-    It took the last place whose own one-sided 95 % bound reached the target.
-    """
+    """Count the items with a threshold by the former rule: the last place with a one-sided 95 % bound at the target."""
     return sum(pointwise(human, machine, TARGET, ordered)[1] > 0 for _, human, machine in items)
 
 
 def found_after(items: Sequence[tuple[Floats, Floats, Floats]], ordered: bool) -> int:
-    """Return to how many items this rule gives a threshold."""
+    """Count the items with a threshold by the present rule."""
     thresholds = [choose_threshold(1 - ranks, h, m, TARGET, ordered=ordered) for ranks, h, m in items]
     return sum(threshold is not None for threshold in thresholds)
 
 
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("n", [60, 150])
-def test_chance_finds_no_threshold_by_trying_many(n: int, ordered: bool) -> None:
-    """Whatever the confidence, an item's agreement is the target's: one in twenty may be given a threshold."""
+def test_error_rate_holds_when_confidence_is_uninformative(n: int, ordered: bool) -> None:
+    """Agreement is the target at every confidence, so that one item in twenty may have a threshold."""
     items = drawn_items(NULL[0], ordered, n)
 
     assert found_after(items, ordered) <= 6  # of 60 at .05 each, chance finds 7 or more in 3 of 100 such tests
@@ -145,15 +142,15 @@ def test_chance_finds_no_threshold_by_trying_many(n: int, ordered: bool) -> None
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-@pytest.mark.parametrize("pattern", NULL[1:], ids=lambda own: own.name)
-def test_nor_where_confidence_tells_or_misleads(pattern: Pattern, ordered: bool) -> None:
+@pytest.mark.parametrize("pattern", NULL[1:], ids=lambda pattern: pattern.name)
+def test_error_rate_holds_when_confidence_informs_or_misleads(pattern: Pattern, ordered: bool) -> None:
     assert found_after(drawn_items(pattern, ordered, 100), ordered) <= 5
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-@pytest.mark.parametrize("pattern", TRUE, ids=lambda own: own.name)
-def test_what_is_truly_above_the_target_is_found(pattern: Pattern, ordered: bool) -> None:
-    """With 1,000 responses hardly anything is lost to the rule before, which errs in every third item."""
+@pytest.mark.parametrize("pattern", TRUE, ids=lambda pattern: pattern.name)
+def test_true_agreement_above_the_target_is_found(pattern: Pattern, ordered: bool) -> None:
+    """With 1,000 responses hardly anything is lost to the former rule, which errs in every third item."""
     items = drawn_items(pattern, ordered, 1000, items=20)
 
     assert found_before(items, ordered) == 20
@@ -161,7 +158,7 @@ def test_what_is_truly_above_the_target_is_found(pattern: Pattern, ordered: bool
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_a_surest_half_that_reaches_the_target_is_found_and_the_rest_left_out(ordered: bool) -> None:
+def test_half_that_reaches_the_target_is_found(ordered: bool) -> None:
     shares = []
     for number in range(10):
         generator = np.random.default_rng([3, number])
@@ -175,7 +172,7 @@ def test_a_surest_half_that_reaches_the_target_is_found_and_the_rest_left_out(or
 
 
 def of_items(means: Sequence[float], rows: int, noise: float, seed: int) -> tuple[Floats, Floats, Floats, list[int]]:
-    """Confidence that says nothing, and scores of items apart, on each of which human and machine agree as little."""
+    """Return uninformative confidence, human and machine scores, and items that differ in their means alone."""
     generator = np.random.default_rng([4, seed])  # 0 alone is the seed of the search
     worth = np.repeat(means, rows) + generator.normal(0, 1, rows * len(means))
     seen = worth + noise * generator.normal(0, 1, len(worth))
@@ -183,8 +180,8 @@ def of_items(means: Sequence[float], rows: int, noise: float, seed: int) -> tupl
     return generator.random(len(worth)), human, machine, np.repeat(np.arange(len(means)), rows).tolist()
 
 
-def test_a_difference_between_items_reaches_no_target() -> None:
-    """Twelve items, three standard deviations apart: pooled QWK .9, within items .5; .6 is asked."""
+def test_differences_between_items_reach_no_target() -> None:
+    """Twelve items, three standard deviations apart: pooled QWK .9, within items .5, target .6."""
     confidence, human, machine, items = of_items(np.linspace(0, 33, 12).tolist(), 40, 1.5, 0)
     assert qwk_within(human, machine, items) < 0.55
 
@@ -192,20 +189,20 @@ def test_a_difference_between_items_reaches_no_target() -> None:
     assert choose_threshold(confidence, human, machine, 0.6, ordered=True, items=items) is None
 
 
-def test_items_of_a_few_responses_show_together_how_well_they_agree() -> None:
-    """Forty items of ten responses, within which QWK is .8: .65 is asked."""
+def test_small_items_reach_the_target_together() -> None:
+    """Forty items of ten responses: QWK within items .8, target .65."""
     confidence, human, machine, items = of_items([0.0] * 40, 10, 0.6, 0)
 
     assert choose_threshold(confidence, human, machine, 0.65, ordered=True, items=items) == confidence.min()
 
 
-def test_chance_finds_none_within_items_either() -> None:
-    found = 0
+def test_error_rate_holds_within_items() -> None:
+    thresholds = 0
     for seed in range(60):
         confidence, human, machine, items = of_items(np.linspace(-2, 2, 8).tolist(), 25, 1.0, seed)
-        found += choose_threshold(confidence, human, machine, 0.63, ordered=True, items=items) is not None
+        thresholds += choose_threshold(confidence, human, machine, 0.63, ordered=True, items=items) is not None
 
     every = [of_items(np.linspace(-2, 2, 8).tolist(), 25, 1.0, seed) for seed in range(400)]
     truth = np.mean([qwk_within(human, machine, items) for _, human, machine, items in every])
     assert truth == pytest.approx(0.63, abs=0.01)
-    assert found <= 6
+    assert thresholds <= 6
