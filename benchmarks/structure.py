@@ -34,7 +34,7 @@ VERBS = frozenset(
         freeze gather generate get give group guard guess handle hash hold ignore include initialise insert
         iterate join judge keep label learn let limit list load lock log look make map mark match measure
         merge mix move name normalise note notify open order pack pad parse pass patch plot poll prepare
-        print probe process produce promise put raise rank read record reduce refuse register release remove
+        print probe process produce promise put raise rank read record redirect reduce refuse register release remove
         rename render repeat replace report reserve resolve restore return revoke roll rotate round run
         sample save say scale score see select send serve set share show shut sort split start stop store
         strip submit sum suspend swap take tell test tie time tokenise train translate trim truncate try

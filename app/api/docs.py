@@ -1,4 +1,4 @@
-"""GET /docs and /redoc from files beside this module: they work with no internet."""
+"""Serve GET /docs and /redoc from files beside this module, so that they work without internet."""
 
 from pathlib import Path
 from typing import Any
@@ -12,35 +12,45 @@ from app.api.examples import EXAMPLES
 from app.api.fast_route import components
 from app.api.schemas import BatchRequest, ReviewRequest, ScoreRequest
 
-FILES = Path(__file__).with_name("static")  # its README says where they come from
-# The browser is told to ask nobody but us, whatever the pages' scripts may come to want.
+FILES = Path(__file__).with_name("static")  # README.md there names their sources
+# The policy confines the pages' scripts to this host.
 POLICY = (
     "default-src 'none'; connect-src 'self'; script-src 'self' 'unsafe-inline'; worker-src blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:"
 )
 STATIC = "/static"
+TAGS = {
+    "score": "Score responses. Needs the scope `score`.",
+    "items": "List the items that can be scored. Needs the scope `score` or `review`.",
+    "predictions": "Read the log of predictions and record human marks. Needs the scope `review`; the scope `score` "
+    "reads a key's own predictions by id.",
+    "probes": "Check and monitor the service. `/metrics` needs the scope `metrics`, and the others need no key.",
+}
 router = APIRouter(include_in_schema=False)
 
 
 def mount(app: FastAPI) -> None:
+    """Add the documentation's routes, and complete the OpenAPI document."""
     app.mount(STATIC, StaticFiles(directory=FILES), name="static")
     app.include_router(router)
-    described = app.openapi
+    generate = app.openapi
 
-    def completed() -> dict[str, Any]:
-        """With what FastAPI cannot know of direct routes, and examples: it drops every null from its document."""
-        document = described()
-        document["components"]["schemas"] |= components(ScoreRequest, BatchRequest, ReviewRequest)
+    def complete() -> dict[str, Any]:
+        """Add tags, the bodies of fast routes, and examples, from which FastAPI would drop every null."""
+        document = generate()
+        document["tags"] = [{"name": name, "description": description} for name, description in TAGS.items()]
+        schemas = document["components"]["schemas"]
+        schemas |= components(ScoreRequest, BatchRequest, ReviewRequest)
         for model, example in EXAMPLES.items():
-            document["components"]["schemas"][model.__name__]["examples"] = [example]
+            schemas[model.__name__]["examples"] = [example]
         return document
 
-    app.openapi = completed  # type: ignore[method-assign]  # FastAPI's own way to extend it
+    app.openapi = complete  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
 
 
 @router.get("/")
 async def start() -> RedirectResponse:
-    """Whoever opens the service's address in a browser sees what it can do."""
+    """Redirect a browser to the documentation."""
     return RedirectResponse("/docs")
 
 

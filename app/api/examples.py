@@ -1,12 +1,12 @@
-"""An example of every body, for the OpenAPI document.  A test holds that each fits its schema."""
+"""Examples of every body for the OpenAPI document.  A test validates each against its schema."""
 
 from pydantic import BaseModel, JsonValue
 
+from app.api.item_schemas import ItemReply, ItemsReply
+from app.api.problems import PROBLEM_EXAMPLE
 from app.api.schemas import (
     BatchReply,
     BatchRequest,
-    ItemReply,
-    ItemsReply,
     Liveness,
     LoggedReply,
     LogPage,
@@ -26,6 +26,7 @@ REQUEST_EXAMPLE: dict[str, JsonValue] = {
     "gradebook_max": 10,
     "feedback": True,
 }
+MISNAMED_EXAMPLE: dict[str, JsonValue] = {"item_id": "asap-99", "response": "The warm wind dries the towel."}
 REPLY_EXAMPLE: dict[str, JsonValue] = {
     "prediction_id": "0197a3c2-5e1b-7c44-9a57-3d1f6f0f2b11",
     "item_id": "demo-drying-towel",
@@ -69,7 +70,7 @@ LOGGED_EXAMPLE: dict[str, JsonValue] = REPLY_EXAMPLE | {
             "label": None,
             "gradebook_score": 6.666666666666667,
             "reviewer": "A. Teacher",
-            "reason": "The third reason is not there.",
+            "reason": "The third reason is missing.",
             "marked_at": "2026-11-22T10:02:41.120391Z",
         }
     ],
@@ -85,7 +86,7 @@ LOGGED_EXAMPLE: dict[str, JsonValue] = REPLY_EXAMPLE | {
 REVIEW_EXAMPLE: dict[str, JsonValue] = {
     "score": 2,
     "reviewer": "A. Teacher",
-    "reason": "The third reason is not there.",
+    "reason": "The third reason is missing.",
 }
 ITEM_EXAMPLE: dict[str, JsonValue] = {
     "item_id": "demo-drying-towel",
@@ -148,8 +149,8 @@ ITEM_EXAMPLE: dict[str, JsonValue] = {
 EXAMPLES: dict[type[BaseModel], JsonValue] = {
     ScoreRequest: REQUEST_EXAMPLE,
     ScoreReply: REPLY_EXAMPLE,
-    BatchRequest: {"responses": [REQUEST_EXAMPLE]},
-    BatchReply: {"results": [REPLY_EXAMPLE]},
+    BatchRequest: {"responses": [REQUEST_EXAMPLE, MISNAMED_EXAMPLE]},
+    BatchReply: {"results": [REPLY_EXAMPLE, PROBLEM_EXAMPLE]},
     ReviewRequest: REVIEW_EXAMPLE,
     LoggedReply: LOGGED_EXAMPLE,
     LogPage: {"predictions": [LOGGED_EXAMPLE], "next": None},

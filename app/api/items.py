@@ -1,26 +1,36 @@
-"""GET /items and /items/{item_id}."""
+"""Route GET /items and GET /items/{item_id}."""
 
 from fastapi import APIRouter
 
 from app.api.auth import ReadingCaller
+from app.api.item_schemas import ItemReply, ItemsReply
 from app.api.problems import documented
-from app.api.schemas import ItemReply, ItemsReply
 from app.api.state import State, StateDep
 from app.scoring.decision import LiveItem
 
 router = APIRouter(tags=["items"])
 
 
-@router.get("/items", responses=documented(401, 403, 503))
+@router.get(
+    "/items",
+    summary="List all items",
+    response_description="The items.",
+    responses=documented(401, 403, 503),
+)
 async def items(_: ReadingCaller, state: StateDep) -> ItemsReply:
-    """All items that can be scored, with version, mode, agreement and threshold."""
-    live = dict(state["registry"].live)  # as it is now: bundles may be taken up meanwhile
+    """List all items that can be scored, with bundle version, mode, agreement and threshold."""
+    live = dict(state["registry"].live)  # a copy, because the registry may change meanwhile
     return ItemsReply(items=[_reply(live[item_id], state) for item_id in sorted(live)])
 
 
-@router.get("/items/{item_id}", responses=documented(401, 403, 404, 422, 503))
+@router.get(
+    "/items/{item_id}",
+    summary="Read an item",
+    response_description="The item.",
+    responses=documented(401, 403, 404, 422, 503),
+)
 async def item(item_id: str, _: ReadingCaller, state: StateDep) -> ItemReply:
-    """One item."""
+    """Read one item, with bundle version, mode, agreement and threshold."""
     return _reply(state["registry"].get(item_id), state)
 
 

@@ -14,7 +14,13 @@ EXAMPLE = 'scorelet_decisions_total{item="demo-drying-towel",decision="review",s
 TEXT: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}, "example": EXAMPLE}}}
 
 
-@router.get("/metrics", response_class=Response, responses={**documented(401, 403, 503), 200: TEXT})
+@router.get(
+    "/metrics",
+    summary="Read metrics",
+    response_description="Metrics in the text format of Prometheus.",
+    response_class=Response,
+    responses={**documented(401, 403, 503), 200: TEXT},
+)
 async def metrics(_: MetricsCaller, state: StateDep) -> Response:
-    """Requests, decisions, conditions, fall-back, queues and commits, in Prometheus' own format."""
+    """Return counts of requests, decisions, conditions, fall-back, queues and commits for Prometheus."""
     return Response(state["metrics"].text(), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""GET /predictions and /predictions/{id}: the log.  POST /predictions/{id}/review: a human mark."""
+"""Route GET /predictions and GET /predictions/{id} (the log), and POST /predictions/{id}/review (a human mark)."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -26,21 +26,30 @@ from app.storage.timeouts import in_thread
 router = APIRouter(tags=["predictions"])
 
 
-def _overdue(state: State) -> timedelta:
-    """After which a text that is still pending was lost with a process that ended."""
+def _longest_wait(state: State) -> timedelta:
+    """Return the age at which pending feedback counts as lost, with a process that ended."""
     settings = state["settings"]
     return timedelta(seconds=(settings.feedback_timeout + START) * (settings.feedback_queue + 1))
 
 
-@router.get("/predictions/{prediction_id}", responses=documented(401, 403, 404, 422, 503))
+@router.get(
+    "/predictions/{prediction_id}",
+    summary="Read a prediction",
+    response_description="The prediction with its human marks, feedback and final score.",
+    responses=documented(401, 403, 404, 422, 503),
+)
 async def prediction(prediction_id: UUID, caller: ReadingCaller, state: StateDep) -> LoggedReply:
-    """One prediction: any with the scope review, the key's own with the scope score."""
+    """Read one prediction with its human marks, feedback and final score.
+
+    The scope `review` reads every prediction, and the scope `score` the key's own.
+    """
 
     def read() -> LoggedReply:
         with Session(state["engine"]) as session:
             row = queries.find(session, str(prediction_id))
+            # A key must not learn whether a prediction of another key exists.
             if row is None or not (Scope.REVIEW in caller.scopes or row.key_id == caller.key_id):
-                raise _unknown(prediction_id)  # another key's is not told from none
+                raise _unknown(prediction_id)
             return _replies(session, [row], state)[0]
 
     return await in_thread(read, seconds=state["waits"].database)
@@ -49,12 +58,19 @@ async def prediction(prediction_id: UUID, caller: ReadingCaller, state: StateDep
 @router.post(
     "/predictions/{prediction_id}/review",
     status_code=201,
+    summary="Record a human mark",
+    response_description="The prediction with the new mark.",
     responses=documented(400, 401, 403, 404, 413, 415, 422, 503),
     openapi_extra=body_of(ReviewRequest),
 )
 async def review(prediction_id: UUID, request: Request, caller: ReviewCaller, state: StateDep) -> LoggedReply:
-    """A human mark.  It always wins; the machine's score and earlier marks are kept beside it."""
-    body = await read_body(request, ReviewRequest)  # here: FastAPI would read it of callers without a key too
+    """Record a human mark on a prediction.
+
+    The newest human mark on an attempt stands, over every score of the machine.  The machine's score and earlier marks
+    are kept.
+    """
+    # FastAPI would read the body before it checks the key.
+    body = await read_body(request, ReviewRequest)
 
     def write() -> LoggedReply:
         with Session(state["engine"]) as session:
@@ -69,49 +85,62 @@ async def review(prediction_id: UUID, request: Request, caller: ReviewCaller, st
 
 
 class LogQuery(BaseModel):
-    """What of the log is wanted.  A name that is none of these is refused: else all rows would come for it."""
+    """Filters of the log.  An unknown filter is refused, because ignoring it would return every row."""
 
     model_config = ConfigDict(extra="forbid")
 
-    item_id: Name | None = None
-    decision: list[Decision] | None = Field(default=None, description="May be repeated: one of these.")
-    marked: bool | None = Field(default=None, description="By a person, or not yet.")
-    learner_hash: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="As predictions show it.")
-    attempt_id: Reference | None = Field(default=None, description="The caller's own reference.")
-    cursor: UUID | None = Field(default=None, description="`next` of the page before.")
-    limit: int = Field(default=50, ge=1, le=500)
+    item_id: Name | None = Field(default=None, description="Predictions of this item.")
+    decision: list[Decision] | None = Field(
+        default=None, description="Predictions with this decision. Repeat the parameter for several decisions."
+    )
+    marked: bool | None = Field(
+        default=None, description="Predictions with a human mark (`true`) or without (`false`)."
+    )
+    learner_hash: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="Predictions with this `learner_hash`."
+    )
+    attempt_id: Reference | None = Field(default=None, description="Predictions of this attempt.")
+    cursor: UUID | None = Field(default=None, description="The value of `next` on the previous page.")
+    limit: int = Field(default=50, ge=1, le=500, description="Most predictions on the page.")
 
 
-@router.get("/predictions", responses=documented(401, 403, 422, 503))
-async def log(_: ReviewCaller, state: StateDep, wanted: Annotated[LogQuery, Query()]) -> LogPage:
-    """The log, newest first."""
+@router.get(
+    "/predictions",
+    summary="List predictions",
+    response_description="A page of the log.",
+    responses=documented(401, 403, 422, 503),
+)
+async def log(_: ReviewCaller, state: StateDep, query: Annotated[LogQuery, Query()]) -> LogPage:
+    """List predictions, the newest first, page by page."""
+
+    before = str(query.cursor) if query.cursor else None
 
     def read() -> LogPage:
         with Session(state["engine"]) as session:
             rows = queries.page(
                 session,
-                before=str(wanted.cursor) if wanted.cursor else None,
-                limit=wanted.limit + 1,
-                item_id=wanted.item_id,
-                decisions=wanted.decision,
-                marked=wanted.marked,
-                learner_hash=wanted.learner_hash,
-                attempt_id=wanted.attempt_id,
+                before=before,
+                limit=query.limit + 1,
+                item_id=query.item_id,
+                decisions=query.decision,
+                marked=query.marked,
+                learner_hash=query.learner_hash,
+                attempt_id=query.attempt_id,
             )
-            shown = rows[: wanted.limit]
-            more = shown[-1].prediction_id if len(rows) > wanted.limit else None
-            return LogPage(predictions=_replies(session, shown, state), next=more)
+            shown = rows[: query.limit]
+            following = shown[-1].prediction_id if len(rows) > query.limit else None
+            return LogPage(predictions=_replies(session, shown, state), next=following)
 
     return await in_thread(read, seconds=state["waits"].database)
 
 
 def _unknown(prediction_id: UUID) -> UnknownPrediction:
-    return UnknownPrediction(f"no prediction {prediction_id}", prediction_id=str(prediction_id))
+    return UnknownPrediction(
+        f"there is no prediction {prediction_id} that this key may read", prediction_id=str(prediction_id)
+    )
 
 
 def _replies(session: Session, rows: Sequence[LoggedPrediction], state: State) -> list[LoggedReply]:
-    overdue = _overdue(state)
-    return [
-        LoggedReply.of(row, follow_up, overdue)
-        for row, follow_up in zip(rows, queries.follow_ups(session, rows), strict=True)
-    ]
+    overdue = _longest_wait(state)
+    follow_ups = queries.follow_ups(session, rows)
+    return [LoggedReply.of(row, follow_up, overdue) for row, follow_up in zip(rows, follow_ups, strict=True)]

@@ -17,15 +17,20 @@ from app.storage.timeouts import DatabaseSilent, in_thread
 router = APIRouter(tags=["probes"])
 
 
-@router.get("/livez")
+@router.get("/livez", summary="Check liveness", response_description="The process answers.")
 async def livez() -> Liveness:
-    """Say that the process answers."""
+    """Report that the process answers."""
     return Liveness()
 
 
-@router.get("/readyz", responses={503: {"model": Readiness}})
+@router.get(
+    "/readyz",
+    summary="Check readiness",
+    response_description="At least one item can be scored and logged.",
+    responses={503: {"model": Readiness, "description": "No response can be scored: see `database` and `refused`."}},
+)
 async def readyz(state: StateDep, response: Response) -> Readiness:
-    """Say whether scores can be given and recorded, and which item is not ready, and why."""
+    """Report whether responses can be scored and logged, and which items are refused and why."""
     is_open = False
     try:
         trouble, is_open = await in_thread(_look, state, seconds=state["waits"].probe, limiter=state["probing"])

@@ -1,14 +1,15 @@
-"""Turn every error into RFC 9457 problem details.  The table from named errors to statuses is here."""
+"""Turn every error into RFC 9457 problem details: one table from error classes to status codes."""
 
 import logging
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
@@ -22,7 +23,7 @@ log = logging.getLogger("scorelet")
 
 
 class ApiError(CodedError):
-    """The base of errors that the edge itself raises; the class name is the problem's title."""
+    """Base of the errors that the API layer itself raises; the class name becomes the problem's type and title."""
 
     status = 400
     headers: dict[str, str] = {}  # noqa: RUF012  # never written to
@@ -45,7 +46,7 @@ class RateLimited(ApiError):
     status = 429
 
     def __init__(self, a_minute: int, wait: float) -> None:
-        sentence = f"this key may have {a_minute} responses scored a minute: see Retry-After"
+        sentence = f"the key may have {a_minute} responses scored a minute: wait for the seconds that Retry-After names"
         super().__init__(sentence, a_minute=a_minute, wait=wait)
         self.headers = {"Retry-After": str(math.ceil(wait))}
 
@@ -62,36 +63,54 @@ STATUS: dict[str, int] = {
     IdempotencyConflict.__name__: 409,
     "InvalidRequest": 422,
 }
+HTTP_ERRORS = {404: "NotFound", 405: "MethodNotAllowed", 413: "BodyTooLarge"}  # that Starlette itself raises
+# The meaning of each status, for the OpenAPI document.
+MEANINGS = {
+    400: "The body cannot be read.",
+    401: "No key was sent, or the key is unknown, revoked or expired.",
+    403: "The key lacks the scope.",
+    404: "There is no such item or prediction, or the key may not read it.",
+    409: "The Idempotency-Key was sent before, with another body.",
+    413: "The body is larger than the service accepts.",
+    415: "The body did not come as `application/json`.",
+    422: "The request does not fit this document; `errors` lists each fault. Or the mark is not on the item's scale.",
+    429: "The key's rate is used up. Retry after the seconds in the header `Retry-After`.",
+    503: "The database is unavailable, or the item's bundle was refused. Retry later.",
+}
+
+
+PROBLEM_EXAMPLE: dict[str, JsonValue] = {
+    "type": "urn:scorelet:problem:unknown-item",
+    "code": "unknown_item",
+    "title": "Unknown item",
+    "status": 404,
+    "detail": "no student for item 'asap-99'",
+}
 
 
 class Problem(BaseModel):
     """RFC 9457 problem details."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "type": "urn:scorelet:problem:unknown-item",
-        "code": "unknown_item",
-        "title": "UnknownItem",
-        "status": 404,
-        "detail": "no student for item 'asap-99'",
-    }]})  # fmt: skip
+    model_config = ConfigDict(json_schema_extra={"examples": [PROBLEM_EXAMPLE]})
 
-    type: str = Field(description="Stable name of the kind of problem.")
-    code: str = Field(description="Stable name of the problem itself: two of one kind may differ, `key_revoked` say.")
-    title: str
-    status: int
-    detail: str
-    errors: list[Invalid] | None = Field(default=None, description="For InvalidRequest: each thing that is wrong.")
+    type: str = Field(description="Stable name of the kind of problem, as a URN.")
+    code: str = Field(description="Stable name of the cause: one type may have several codes, such as `key_revoked`.")
+    title: str = Field(description="The type in words.")
+    status: int = Field(description="The HTTP status code.")
+    detail: str = Field(description="The problem in a sentence for people. Its wording may change, so read `code`.")
+    errors: list[Invalid] | None = Field(default=None, description="For `invalid-request`: every fault of the request.")
 
 
 def problem(
-    title: str, status: int, detail: str, code: str | None = None, errors: list[Invalid] | None = None
+    error: str, status: int, detail: str, code: str | None = None, errors: list[Invalid] | None = None
 ) -> Problem:
-    """Return a problem; without a code of its own it has its title's."""
-    kind = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in title).lstrip("-")
+    """Return the problem of an error, named by its class.  Without a code, the class name is the code."""
+    words = [word.lower() for word in re.findall("[A-Z][a-z]*", error)]
+    kind = "-".join(words)
     return Problem(
         type=f"urn:scorelet:problem:{kind}",
-        code=code or kind.replace("-", "_"),
-        title=title,
+        code=code or "_".join(words),
+        title=" ".join(words).capitalize(),
         status=status,
         detail=detail,
         errors=errors,
@@ -102,58 +121,65 @@ def problem_of(refusal: Refusal) -> Problem:
     return problem(refusal.error, STATUS[refusal.error], refusal.detail, refusal.code, refusal.errors)
 
 
-def invalid(errors: Sequence[Any]) -> list[Invalid]:
+def invalid(errors: Sequence[Mapping[str, Any]]) -> list[Invalid]:
     """Return pydantic's errors without the input that they are about."""
-    found = []
-    for error in errors:
-        loc, reason = error["loc"], error["msg"]
-        own = error.get("ctx", {}).get("error")  # an error of ours that a validator raised
-        code = own.code if isinstance(own, CodedError) else str(error["type"])
-        if code == "extra_forbidden":
-            loc = (*loc[:-1], "(an unknown field)")  # its name is the caller's text
-        if code == "model_type":  # names a class of ours
-            code, reason = "object_type", "Input should be an object"
-        found.append(Invalid(where=".".join(map(str, loc)), code=code, reason=reason))
-    return found
+    return [_without_input(error) for error in errors]
 
 
-def reply(found: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(
-        found.model_dump(exclude_none=True), status_code=found.status, headers=headers, media_type=MEDIA_TYPE
-    )
+def _without_input(error: Mapping[str, Any]) -> Invalid:
+    place, code, reason = error["loc"], str(error["type"]), error["msg"]
+    raised = error.get("ctx", {}).get("error")
+    if isinstance(raised, CodedError):  # by one of our validators
+        code = raised.code
+    if code == "extra_forbidden":
+        place = (*place[:-1], "(an unknown field)")  # the field's name is the caller's text
+    if code == "model_type":  # pydantic's sentence names a class of ours
+        code, reason = "object_type", "Input should be an object"
+    where = ".".join(map(str, place))
+    return Invalid(where=where, code=code, reason=reason)
+
+
+def reply(sent: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    content = sent.model_dump(exclude_none=True)
+    return JSONResponse(content, status_code=sent.status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error with its problem.  An unforeseen error is logged by type and place, never by content."""
+    """Answer every error with its problem."""
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: ApiError) -> JSONResponse:
-        return reply(problem(type(error).__name__, error.status, str(error), error.code), error.headers)
+        name = type(error).__name__
+        return reply(problem(name, error.status, str(error), error.code), error.headers)
 
     @app.exception_handler(ScoringError)
     async def scoring_error(_: Request, error: ScoringError) -> JSONResponse:
-        return reply(problem_of(refusal_of(error)))
+        refusal = refusal_of(error)
+        return reply(problem_of(refusal))
 
     @app.exception_handler(RequestValidationError)
-    async def not_as_documented(_: Request, error: RequestValidationError) -> JSONResponse:
-        return reply(problem_of(invalid_request(invalid(error.errors()))))
+    async def validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
+        refusal = invalid_request(invalid(error.errors()))
+        return reply(problem_of(refusal))
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> JSONResponse:
-        title = {404: "NotFound", 405: "MethodNotAllowed", 413: "BodyTooLarge"}.get(error.status_code, "BadRequest")
-        return reply(problem(title, error.status_code, str(error.detail)), dict(error.headers or {}))
+        name = HTTP_ERRORS.get(error.status_code, "BadRequest")
+        return reply(problem(name, error.status_code, str(error.detail)), dict(error.headers or {}))
 
     @app.exception_handler(SQLAlchemyError)
     async def database_error(_: Request, error: SQLAlchemyError) -> JSONResponse:
         kind = type(error).__name__
         log.error("the database failed: %s", kind, extra=coded("database_failed", error=kind))
-        detail = (
-            "the database cannot be used, so nothing is given; try again, with an Idempotency-Key to be logged once"
-        )
+        detail = "the database is unavailable: retry later, and send scores with an Idempotency-Key to log each once"
         return reply(problem("DatabaseUnavailable", 503, detail), {"Retry-After": "5"})
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return a route's `responses` with a Problem for each status.  FastAPI would make plain JSON of a `model`."""
+    """Return a route's `responses`, with a Problem for each status.
+
+    FastAPI would document a `model` as plain JSON, so the schema is referred to by name.
+    """
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
-    return {status: {"content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
+    content = {MEDIA_TYPE: {"schema": schema}}
+    return {status: {"description": MEANINGS[status], "content": content} for status in statuses}

@@ -1,51 +1,60 @@
-"""How often a caller may call: so many responses a minute by a key, and failed tries that grow slower."""
+"""Limit how often callers call: a rate of responses per key, and a growing delay after failed logins.
+
+Libraries for rate limits refuse a batch larger than the bucket; ours lets a batch overdraw it and pay the debt off.
+"""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 
 MINUTE = 60.0  # seconds
-FREE_TRIES = 5  # failed ones of an address in a minute that are answered at once
+FREE_TRIES = 5  # failed logins of an address per minute that are answered without delay
 FIRST_DELAY, LONGEST_DELAY = 0.1, 3.0  # seconds
-MOST_ADDRESSES = 10_000
+MAX_ADDRESSES = 10_000
 
 
 class Rates:
-    """A bucket a key: it holds the responses of a minute and fills evenly.
+    """Token buckets, one per key: each holds the responses of a minute and refills evenly.
 
-    A batch may overdraw it, and is paid off before the next call: on average the rate holds, and no batch is too large.
-    Each process counts for itself.
+    A batch may overdraw its bucket, and its key waits until the debt is paid off.  So the rate holds on average, and no
+    batch is too large.  Each process counts for itself.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._buckets: dict[str, tuple[float, float]] = {}  # key → what was in it, and when
+        self._buckets: dict[str, tuple[float, float]] = {}  # key → tokens left, and the time of that count
 
-    def take(self, key_id: str, a_minute: int, responses: int) -> float:
-        """0.0, and so many responses are taken; or the seconds until the key may call again."""
-        now = self._clock()
-        held, then = self._buckets.get(key_id, (float(a_minute), now))
-        held = min(float(a_minute), held + (now - then) * a_minute / MINUTE)
-        if held < 1:
-            return (1 - held) * MINUTE / a_minute
-        self._buckets[key_id] = (held - responses, now)
+    def take(self, key_id: str, per_minute: int, responses: int) -> float:
+        """Take one token per response and return 0.0, or return the seconds until the key may call again."""
+        now, capacity = self._clock(), float(per_minute)
+        tokens, counted_at = self._buckets.get(key_id, (capacity, now))
+        refill = (now - counted_at) * capacity / MINUTE
+        tokens = min(capacity, tokens + refill)
+        if tokens < 1:
+            return (1 - tokens) * MINUTE / capacity
+        self._buckets[key_id] = (tokens - responses, now)
         return 0.0
 
 
 class FailedTries:
-    """Of addresses that call with keys that are none.  A key cannot be guessed; this spares the database."""
+    """Failed logins per address, with a delay that grows.
+
+    A key cannot be guessed, delay or not: the delay spares the database.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()  # address → how often, and when last
+        self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()  # address → count, and time of the last
 
     def failed(self, address: str) -> float:
-        """One more: seconds after which it is to be answered."""
+        """Count a failed login and return the seconds to wait before it is answered."""
         now = self._clock()
         count, last = self._failed.pop(address, (0, now))
         count = count + 1 if now - last < MINUTE else 1
         self._failed[address] = (count, now)
-        if len(self._failed) > MOST_ADDRESSES:
+        if len(self._failed) > MAX_ADDRESSES:
             self._failed.popitem(last=False)
-        beyond = count - FREE_TRIES
-        return min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(beyond - 1, 10)) if beyond > 0 else 0.0
+        if count <= FREE_TRIES:
+            return 0.0
+        doublings = min(count - FREE_TRIES - 1, 10)  # more would only overflow
+        return min(LONGEST_DELAY, FIRST_DELAY * 2.0**doublings)

@@ -24,13 +24,14 @@ IDEMPOTENCY_KEY = TypeAdapter(
 )
 IDEMPOTENCY_HEADER = {
     "name": "Idempotency-Key",
-    "description": "Same key and body: the stored reply again, nothing scored twice. Same key, other body: 409.",
+    "description": "A key of your choice that makes retries safe. The same key and body get the stored reply, and "
+    "nothing is scored twice. The same key with another body gets 409.",
     "schema": IDEMPOTENCY_KEY.json_schema(),
 }
 PREFER_HEADER = {
     "name": "Prefer",
-    "description": "RFC 7240: `wait=10` waits up to so many seconds (30 at most) for generated feedback. Without it "
-    "the reply does not wait, and the text is on GET /predictions/{id} when it is written.",
+    "description": "`wait=10` (RFC 7240) waits up to 10 seconds for generated feedback, and at most 30. Without this "
+    "header the reply does not wait: poll `GET /predictions/{prediction_id}` for the feedback.",
     "schema": {"type": "string"},
 }
 MAX_WAIT = 30
@@ -39,12 +40,17 @@ ERRORS = documented(400, 401, 403, 409, 413, 415, 422, 429, 503)
 
 @router.post(
     "/score",
+    summary="Score a response",
+    response_description="The prediction. A response that no model can score, such as a blank one, is `not_scorable`.",
     responses=ERRORS | documented(404),
     response_model=ScoreReply,
     openapi_extra=documented_body(ScoreRequest, IDEMPOTENCY_HEADER, PREFER_HEADER),
 )
 async def score(request: Request) -> Response:
-    """Score one response to one item.  The reply is sent when the score is committed to the log."""
+    """Score one response to one item.
+
+    The reply is sent after the score is committed to the log.
+    """
     state = state_of(request)
     caller = await caller_of(request, state, Scope.SCORE)
     body = await read_body(request, ScoreRequest)
@@ -60,12 +66,18 @@ async def score(request: Request) -> Response:
 
 @router.post(
     "/score/batch",
+    summary="Score a batch of responses",
+    response_description="One prediction or problem per response, in the order sent.",
     responses=ERRORS,
     response_model=BatchReply,
     openapi_extra=documented_body(BatchRequest, IDEMPOTENCY_HEADER),
 )
 async def score_batch(request: Request) -> Response:
-    """Score up to 1,000 responses, to any items.  One bad row does not sink the others: it gets its own problem."""
+    """Score up to 1,000 responses to any items.
+
+    An invalid row gets a problem of its own, and the other rows are scored.  The reply is sent after all scores are
+    committed to the log.
+    """
     state = state_of(request)
     caller = await caller_of(request, state, Scope.SCORE)
     body = await read_body(request, BatchRequest)

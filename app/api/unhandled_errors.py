@@ -1,4 +1,4 @@
-"""What nobody foresaw: a 500 that says so, and a log line of type and place without the message.
+"""Answer unexpected exceptions with a 500, and log their type and place but not their message.
 
 An exception's message may quote a response, and the frameworks below would print it.
 """
@@ -15,7 +15,7 @@ log = logging.getLogger("scorelet")
 
 
 class UnhandledErrors:
-    """Catches what no handler took, and lets it go no further."""
+    """Middleware that catches every exception that no handler took."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -23,20 +23,23 @@ class UnhandledErrors:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
-        async def noting(message: Message) -> None:
+        async def note_start(message: Message) -> None:
             nonlocal started
             started = started or message["type"] == "http.response.start"
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, note_start)
         except ClientDisconnect:
-            return  # the caller has gone before its body had come: there is nobody to answer, and nothing is wrong here
+            # The caller hung up before its whole body arrived: there is nobody to answer and nothing to mend.
+            return
         except Exception as error:
             if scope["type"] != "http":
                 raise
-            log.error("unforeseen %s", type_and_place(error), extra=coded("unforeseen", error=type(error).__name__))
+            kind = type(error).__name__
+            log.error("unexpected %s", type_and_place(error), extra=coded("unforeseen", error=kind))
             if started:
-                raise ConnectionAbortedError from None  # half a reply is sent: the server closes the connection
-            detail = f"unforeseen {type(error).__name__}; the log says where"
+                # Half a reply is sent, so the server has to close the connection.
+                raise ConnectionAbortedError from None
+            detail = f"the service failed unexpectedly ({kind}): see its log for the place"
             await reply(problem("InternalError", 500, detail))(scope, receive, send)

@@ -3,7 +3,7 @@ import time
 import pytest
 from starlette.testclient import TestClient
 
-from app.api.rates import FIRST_DELAY, FREE_TRIES, LONGEST_DELAY, MINUTE, MOST_ADDRESSES, FailedTries, Rates
+from app.api.rates import FIRST_DELAY, FREE_TRIES, LONGEST_DELAY, MAX_ADDRESSES, MINUTE, FailedTries, Rates
 from tests.app.api.claims import assert_problem, body
 from tests.app.conftest import Logged, MakeKey
 
@@ -54,10 +54,10 @@ def test_failed_tries_grow_slower_and_are_forgotten() -> None:
 
 def test_only_so_many_addresses_are_remembered() -> None:
     tries = FailedTries(Clock())
-    for number in range(MOST_ADDRESSES + 10):
+    for number in range(MAX_ADDRESSES + 10):
         tries.failed(str(number))
 
-    assert len(tries._failed) == MOST_ADDRESSES
+    assert len(tries._failed) == MAX_ADDRESSES
 
 
 def test_a_key_with_a_rate_is_told_when_to_come_back(client: TestClient, make_key: MakeKey, logged: Logged) -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 from starlette.testclient import TestClient
 
-from app.api.request_log import HEADERS, NOTHING
+from app.api.request_log import SECURITY_HEADERS
 from app.logs import JsonFormatter, config, request_id
 from tests.app.api.claims import CANARY, assert_problem, body
 from tests.app.conftest import MakeKey, Serve
@@ -20,7 +20,7 @@ def fields(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
 def test_every_reply_has_the_headers_that_keep_browsers_careful(client: TestClient, path: str) -> None:
     reply = client.get(path)
 
-    for name, value in (*HEADERS, NOTHING):
+    for name, value in SECURITY_HEADERS:
         assert reply.headers[name.decode()] == value.decode()
 
 
