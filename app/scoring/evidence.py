@@ -1,164 +1,206 @@
-"""What is known of a bundle beside its agreement: the figures that a gate asks for, and those that a report shows.
+"""Measurements of a bundle beside its agreement: figures for the gate, and figures for reports only.
 
-All are of responses with human scores that nothing was fitted to.
+All figures rest on held-out responses with human scores, which no step of the training used.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from app.scoring.agreement import Agreement
+from app.scoring.bundle_files import FrozenModel
 
 BINS = 10
-LEAST_RESPONSES = 20  # fewer with a score say nothing about how it is recalled
+LEAST_RESPONSES = 20  # The recall of a score that fewer responses have is not reliable.
 
 
-class Figures(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Recall(Figures):
-    """Of the responses that raters gave a score, the share that the machine gave it too."""
+class Recall(FrozenModel):
+    """Recall of one score: the share of responses with this human score to which the machine gave it too."""
 
     n: int
     recall: float
 
 
-class GroupFigures(Figures):
-    """A group of learners, as a `group_*` column names it."""
+class GroupFigures(FrozenModel):
+    """Figures of one group of learners, taken from a `group_*` column."""
 
     n: int
-    dsm: float | None = Field(description="Difference of standardised means, machine less human (RSMTool).")
-    mean_difference: float = Field(description="Mean score, machine less human, in units of the scale.")
+    dsm: float | None = Field(description="Difference of standardised means, machine minus human (RSMTool).")
+    mean_difference: float = Field(description="Difference of mean scores, machine minus human, in units of the scale.")
     agreement: Agreement | None
 
 
-class AttackFigures(Figures):
-    """How much of one kind of junk, or of changed responses, would stand unseen."""
+class AttackFigures(FrozenModel):
+    """Share of junk texts, or of altered responses, whose scores would stand without review."""
 
     n: int
-    accepted: float = Field(description="Share with decision auto and better than the worst score.")
-    unguarded: float = Field(description="The same, were there no conditions and flags.")
-    junk: bool = Field(description="Worth nothing; else a response changed so that its worth may be lower.")
+    accepted: float = Field(description="Share with decision auto and a score above the worst.")
+    unguarded: float = Field(description="Share accepted if there were no conditions and no flags.")
+    junk: bool = Field(
+        description="True for texts without any merit, false for altered responses, whose merit may be lower."
+    )
 
 
-class Accepted(Figures):
-    """What may stand from the threshold on."""
+class Accepted(FrozenModel):
+    """Scores that may stand: those whose confidence reaches the threshold."""
 
-    share: float = Field(description="Of the responses that a model scored.")
+    share: float = Field(description="Share of the responses that a model scored.")
     agreement: Agreement | None
 
 
-class LearningPoint(Figures):
-    """A student, and its teacher, of fewer marked responses, measured on all dev responses."""
+class LearningPoint(FrozenModel):
+    """One point of a learning curve: a student and its teacher trained on fewer responses, measured on all of dev."""
 
     marked: int
     agreement: Agreement | None
 
 
-class Evidence(Figures):
-    """Measured on dev."""
+class Evidence(FrozenModel):
+    """Figures measured on dev."""
 
     n: int | None = Field(
         default=None,
         ge=0,
-        description="Responses that a model scored: `ece`, `coverage`, `set_size` and `accepted.share` rest on them.",
+        description="Responses that a model scored: the basis of `ece`, `coverage`, `set_size` and `accepted.share`.",
     )
     ece: float | None = Field(default=None, description="Expected calibration error of the confidence.")
-    ece_uncalibrated: float | None = Field(default=None, description="Of the network's own probabilities.")
-    coverage: float | None = Field(default=None, description="Share of human scores in their sets or intervals.")
-    set_size: float | None = Field(default=None, description="Mean number of scores in a set.")
+    ece_uncalibrated: float | None = Field(
+        default=None, description="Expected calibration error of the network's probabilities before calibration."
+    )
+    coverage: float | None = Field(
+        default=None, description="Share of human scores inside their prediction sets or intervals."
+    )
+    set_size: float | None = Field(default=None, description="Mean number of scores in a prediction set.")
     accepted: Accepted | None = None
-    recalls: dict[str, Recall] = Field(default={}, description="By score or label.")
-    groups: dict[str, GroupFigures] = Field(default={}, description="By column and value: `gender=f`.")
-    attacks: dict[str, AttackFigures] = {}
-    learning_curve: tuple[LearningPoint, ...] = Field(default=(), description="Where training was asked for one.")
+    recalls: dict[str, Recall] = Field(default={}, description="Recall by score or label.")
+    groups: dict[str, GroupFigures] = Field(default={}, description="Figures by column and value, such as `gender=f`.")
+    attacks: dict[str, AttackFigures] = Field(default={}, description="Figures by kind of junk or alteration.")
+    learning_curve: tuple[LearningPoint, ...] = Field(
+        default=(), description="Learning curve, if the training was asked for it."
+    )
 
     @property
     def worst_recall(self) -> float | None:
-        """Return the least recall of the scores with LEAST_RESPONSES or more."""
+        """Return the lowest recall of a score that LEAST_RESPONSES or more responses have."""
         return None if self.least_recalled is None else self.least_recalled.recall
 
     @property
     def least_recalled(self) -> Recall | None:
-        """Return the recall, with its n, of the score that is recalled least, of those with LEAST_RESPONSES or more."""
-        frequent = [own for own in self.recalls.values() if own.n >= LEAST_RESPONSES]
-        return min(frequent, key=lambda own: own.recall, default=None)
+        """Return the lowest recall with its n, of scores that LEAST_RESPONSES or more responses have."""
+        frequent = [recall for recall in self.recalls.values() if recall.n >= LEAST_RESPONSES]
+        return min(frequent, key=lambda recall: recall.recall, default=None)
 
     @property
     def junk_accepted(self) -> float | None:
-        """Over all junk."""
-        n = self.junk_tried
-        return sum(own.accepted * own.n for own in self.attacks.values() if own.junk) / n if n else None
+        """Return the share of all junk texts that were accepted; None if none were tried."""
+        if not self.junk_tried:
+            return None
+        accepted = sum(attack.accepted * attack.n for attack in self.attacks.values() if attack.junk)
+        return accepted / self.junk_tried
 
     @property
     def junk_tried(self) -> int:
-        """Return how many texts of junk were tried."""
-        return sum(own.n for own in self.attacks.values() if own.junk)
+        """Return the number of junk texts that were tried."""
+        return sum(attack.n for attack in self.attacks.values() if attack.junk)
 
     def worst_group(self, least: int) -> float | None:
-        """Return the largest difference of standardised means, either way, of groups with so many responses."""
+        """Return the largest absolute `dsm` of groups with at least `least` responses."""
         worst = self.group_at_worst(least)
         return None if worst is None or worst.dsm is None else abs(worst.dsm)
 
     def group_at_worst(self, least: int) -> GroupFigures | None:
-        """Return the figures of that group."""
-        found = [own for own in self.groups.values() if own.dsm is not None and own.n >= least]
-        return max(found, key=lambda own: abs(own.dsm or 0.0), default=None)
+        """Return the group with the largest absolute `dsm`, of groups with at least `least` responses."""
+        large_groups = [group for group in self.groups.values() if group.dsm is not None and group.n >= least]
+        return max(large_groups, key=lambda group: abs(group.dsm or 0.0), default=None)
 
 
 def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """ECE = Σ (n_b / n) |mean confidence - share correct| over BINS bins of equal width (Guo et al. 2017)."""
-    gaps = [abs(sure - right) * n for sure, right, n in reliability(confidence, correct)]
+    """Return the expected calibration error over BINS bins of equal width (Guo et al. 2017).
+
+    ECE = Σ_b (n_b / n) |mean confidence in b - share correct in b|.
+
+    Args:
+        confidence: probabilities from 0 to 1, shape (responses,).
+        correct: whether each score agrees with the human score, shape (responses,).
+    """
+    gaps = [abs(mean - share) * n for mean, share, n in reliability(confidence, correct)]
     return sum(gaps) / np.size(confidence)
 
 
 def reliability(confidence: ArrayLike, correct: ArrayLike) -> list[tuple[float, float, int]]:
-    """(mean confidence, share correct, responses) of each bin that has any: the calibration curve."""
-    c, ok = np.asarray(confidence, float), np.asarray(correct, float)
-    bins = np.minimum((c * BINS).astype(int), BINS - 1)
-    return [
-        (float(c[bins == b].mean()), float(ok[bins == b].mean()), int((bins == b).sum()))
-        for b in range(BINS)
-        if (bins == b).any()
-    ]
+    """Return the calibration curve: mean confidence, share correct and n of each bin that is not empty.
+
+    Args:
+        confidence: probabilities from 0 to 1, shape (responses,).
+        correct: whether each score agrees with the human score, shape (responses,).
+    """
+    probabilities, is_correct = np.asarray(confidence, float), np.asarray(correct, float)
+    bins = np.minimum((probabilities * BINS).astype(int), BINS - 1)
+    curve = []
+    for number in range(BINS):
+        inside = bins == number
+        if inside.any():
+            mean, share = probabilities[inside].mean(), is_correct[inside].mean()
+            curve.append((float(mean), float(share), int(inside.sum())))
+    return curve
 
 
 def difference_of_standardised_means(
     human: ArrayLike, machine: ArrayLike, all_human: ArrayLike, all_machine: ArrayLike
 ) -> float:
-    """DSM = mean(z(M)) - mean(z(H)) over a group, each standardised by mean and SD (N - 1) of all responses
-    (RSMTool, rsmtool.utils.metrics).  NaN where all scores are alike.
+    """Return DSM = mean(z(M)) - mean(z(H)) over a group (RSMTool, rsmtool.utils.metrics).
+
+    z standardises by the mean and SD (N - 1) of the scores of all groups.  NaN if all scores are equal.
+
+    Args:
+        human: human scores of the group, shape (responses of the group,).
+        machine: machine scores of the group, shape (responses of the group,).
+        all_human: human scores of all responses, shape (responses,).
+        all_machine: machine scores of all responses, shape (responses,).
     """
+    return _mean_z(machine, all_machine) - _mean_z(human, all_human)
 
-    def mean_z(own: ArrayLike, every: ArrayLike) -> float:
-        e = np.asarray(every, float)
-        deviation = e.std(ddof=1) if len(e) > 1 else 0.0
-        return float((np.asarray(own, float).mean() - e.mean()) / deviation) if deviation > 0 else float("nan")
 
-    return mean_z(machine, all_machine) - mean_z(human, all_human)
+def _mean_z(scores: ArrayLike, all_scores: ArrayLike) -> float:
+    group, everyone = np.asarray(scores, float), np.asarray(all_scores, float)
+    deviation = everyone.std(ddof=1) if len(everyone) > 1 else 0.0
+    if not deviation > 0:
+        return float("nan")
+    return float((group.mean() - everyone.mean()) / deviation)
 
 
 def recalls(human: Sequence[float], machine: Sequence[float], names: Mapping[int, str]) -> dict[str, Recall]:
-    """By score or label, of those that raters gave; `names` of values."""
+    """Return the recall of every score or label that raters gave.
+
+    Args:
+        human: values of human scores, shape (responses,).
+        machine: values of machine scores, shape (responses,).
+        names: the name of each value.
+    """
     h, m = np.asarray(human), np.asarray(machine)
-    found = {name: h == value for value, name in names.items()}
-    return {
-        name: Recall(n=int(own.sum()), recall=float((m[own] == h[own]).mean()))
-        for name, own in found.items()
-        if own.any()
-    }
+    recall_by_name = {}
+    for value, name in names.items():
+        given = h == value
+        if given.any():
+            recalled = m[given] == value
+            recall_by_name[name] = Recall(n=int(given.sum()), recall=float(recalled.mean()))
+    return recall_by_name
 
 
 def by_group(groups: Sequence[Mapping[str, str]]) -> dict[str, NDArray[np.bool_]]:
-    """`column=value` → which rows have it."""
-    found = sorted({pair for own in groups for pair in own.items()})
-    return {f"{column}={value}": np.array([own.get(column) == value for own in groups]) for column, value in found}
+    """Return the rows of each group: `column=value` → whether each row is in the group, shape (rows,)."""
+    pairs = {pair for row in groups for pair in row.items()}
+    members = {}
+    for column, value in sorted(pairs):
+        members[f"{column}={value}"] = np.array([row.get(column) == value for row in groups])
+    return members
 
 
 def sd_ratio(human: ArrayLike, machine: ArrayLike) -> float:
-    """SD(M) / SD(H); NaN where human scores do not vary."""
+    """Return SD(M) / SD(H), both with N in the denominator; NaN if the human scores do not vary."""
     deviation = np.std(np.asarray(human, float))
-    return float(np.std(np.asarray(machine, float)) / deviation) if deviation > 0 else float("nan")
+    if not deviation > 0:
+        return float("nan")
+    return float(np.std(np.asarray(machine, float)) / deviation)

@@ -1,11 +1,11 @@
-"""Words of any script."""
+"""Split text of any script into words."""
 
 import unicodedata
 from functools import cache
 
 IDEOGRAPHS = {"CJK", "IDEOGRAPHIC"}
 KANA = {"HIRAGANA", "KATAKANA"}
-UNSPACED = IDEOGRAPHS | KANA | {"THAI", "LAO", "KHMER", "MYANMAR"}  # scripts that put no space between words
+UNSPACED = IDEOGRAPHS | KANA | {"THAI", "LAO", "KHMER", "MYANMAR"}  # scripts without spaces between words
 
 
 @cache
@@ -16,11 +16,13 @@ def script(character: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Return runs of letters, marks and digits in lower case; each letter of a script without spaces is a word."""
-    return "".join(_apart(character) for character in unicodedata.normalize("NFC", text.lower())).split()
+    """Return runs of letters, marks and digits in lower case; in a script without spaces each letter is a word."""
+    characters = unicodedata.normalize("NFC", text.lower())
+    return "".join(map(_separated, characters)).split()
 
 
-def _apart(character: str) -> str:
+def _separated(character: str) -> str:
+    """Return the character with spaces around it, or a space for a character that no word holds."""
     if unicodedata.category(character)[0] not in "LMN":
         return " "
     return f" {character} " if script(character) in UNSPACED else character

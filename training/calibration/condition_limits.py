@@ -11,13 +11,13 @@ from app.scoring.conditions import (
     Pieces,
     SeenPairs,
     copied,
-    density,
     disorder,
     neighbours,
     normalised,
     packed,
-    pieces,
+    pieces_per_character,
     prompt_runs,
+    read_pieces,
     repetition,
     surprise,
     without_signs,
@@ -113,7 +113,7 @@ class _Measures:
 
     def __init__(self, parts: Parts, featurizer: Featurizer) -> None:
         texts = [*(row.text for row in parts.marked), *parts.unlabelled]
-        responses = [pieces(featurizer, text) for text in texts]
+        responses = [read_pieces(featurizer, text) for text in texts]
         item_runs = prompt_runs(parts.item, featurizer)
         self.log_frequency = log_frequency(responses, featurizer.vocabulary)
         surprises = [-self.log_frequency[response].mean() for response in responses]
@@ -123,7 +123,7 @@ class _Measures:
         self.neighbours = _union(neighbours_of)
         self.usual_new, self.disorder = _disorders(neighbours_of)
         pairs = zip(responses, texts, strict=True)
-        self.density = np.array([density(response, text) for response, text in pairs])
+        self.density = np.array([pieces_per_character(response, text) for response, text in pairs])
         self.copied = np.array([copied(response, item_runs) for response in responses])
         self.repetition = np.array([repetition(response) for response in responses])
 

@@ -9,10 +9,10 @@ from app.scoring.conditions import (
     Examiner,
     Limits,
     copied,
-    density,
     letters,
     normalised,
-    pieces,
+    pieces_per_character,
+    read_pieces,
     repetition,
     runs,
     surprise,
@@ -111,7 +111,7 @@ def test_the_first_condition_counts_and_all_flags_do() -> None:
 
 
 def test_a_small_difference_tells_more_of_a_long_response() -> None:
-    short, long = pieces(FEATURIZER, "penguins warm"), pieces(FEATURIZER, "penguins warm " * 4)
+    short, long = read_pieces(FEATURIZER, "penguins warm"), read_pieces(FEATURIZER, "penguins warm " * 4)
 
     assert surprise(long, COMMON, 0.0) == pytest.approx(2 * surprise(short, COMMON, 0.0))
     assert surprise(short, [], 0.0) == 0
@@ -130,8 +130,8 @@ def test_measures_of_pieces() -> None:
     assert copied(range(20), hashes(range(5, 20))) == pytest.approx(15 / 20)
     assert copied([*range(10), 99, *range(5, 20)], hashes(range(20))) == pytest.approx(25 / 26)  # two places
     assert copied(own[:0], hashes(own)) == 0
-    assert density(own, "ab cd  ef") == pytest.approx(8 / 6)
-    assert density(own[:0], "") == 0
+    assert pieces_per_character(own, "ab cd  ef") == pytest.approx(8 / 6)
+    assert pieces_per_character(own[:0], "") == 0
 
 
 @pytest.mark.parametrize(
