@@ -39,7 +39,7 @@ def final(client: TestClient, prediction: dict[str, Any]) -> dict[str, Any]:
 
 
 @BOTH
-def test_no_newer_machine_score_goes_above_a_mark(client: TestClient) -> None:
+def test_newer_machine_scores_do_not_override_a_mark(client: TestClient) -> None:
     first = scored(client)
     again = scored(client)
     mark(client, first, 1)
@@ -60,7 +60,7 @@ def test_no_newer_machine_score_goes_above_a_mark(client: TestClient) -> None:
 
 
 @BOTH
-def test_the_newest_mark_of_all_predictions_of_an_attempt_stands(client: TestClient, sql: Sql) -> None:
+def test_newest_mark_on_any_prediction_of_an_attempt_stands(client: TestClient, sql: Sql) -> None:
     first, second = scored(client), scored(client)
     mark(client, second, 1)
     sql("UPDATE human_marks SET id = 'ffffff00' || substr(id, 9)")  # a clock that was wrong then
@@ -76,7 +76,7 @@ def test_the_newest_mark_of_all_predictions_of_an_attempt_stands(client: TestCli
 
 
 @BOTH
-def test_a_batch_is_decided_row_by_row(client: TestClient) -> None:
+def test_marked_attempts_are_looked_up_row_by_row_in_a_batch(client: TestClient) -> None:
     mark(client, scored(client), 1)
     mark(client, scored(client, item_id="plants-2", attempt_id="quiz-9"), label="partial")
     others: list[dict[str, Any]] = [
@@ -108,7 +108,7 @@ def test_a_batch_is_decided_row_by_row(client: TestClient) -> None:
 
 
 @BOTH
-def test_another_callers_attempt_is_another(serve: Serve, make_key: MakeKey, engine: Engine) -> None:
+def test_attempts_of_different_callers_are_separate(serve: Serve, make_key: MakeKey, engine: Engine) -> None:
     from datetime import timedelta
 
     from sqlalchemy.orm import Session
@@ -126,7 +126,7 @@ def test_another_callers_attempt_is_another(serve: Serve, make_key: MakeKey, eng
 
 
 @BOTH
-def test_a_repeated_call_gets_the_reply_of_the_first(client: TestClient) -> None:
+def test_repeated_call_gets_the_first_reply_despite_a_later_mark(client: TestClient) -> None:
     mark(client, scored(client), 1)
     headers = {"Idempotency-Key": "quiz-7"}
 
@@ -137,7 +137,7 @@ def test_a_repeated_call_gets_the_reply_of_the_first(client: TestClient) -> None
 
 
 @BOTH
-def test_a_mark_that_comes_while_a_score_is_written_stands(client: TestClient) -> None:
+def test_mark_given_during_scoring_stands(client: TestClient) -> None:
     """The reply cannot know of it; whoever reads the prediction gets the mark."""
     first = scored(client)
     late: list[bool] = []
@@ -158,7 +158,7 @@ def test_a_mark_that_comes_while_a_score_is_written_stands(client: TestClient) -
     assert final(client, newer)["score"] == 1
 
 
-def test_a_mark_has_its_place_in_the_gradebook_by_the_scale_it_was_given_on(serve: Serve, models: Any) -> None:
+def test_gradebook_score_of_a_mark_follows_the_scale_of_the_marked_prediction(serve: Serve, models: Any) -> None:
     first = scored(serve())
     client = serve()
     mark(client, first, 1)
@@ -173,7 +173,7 @@ def test_a_mark_has_its_place_in_the_gradebook_by_the_scale_it_was_given_on(serv
     assert final(client, first)["gradebook_score"] == pytest.approx(20 / 3)
 
 
-def test_a_prediction_shows_its_scale(client: TestClient) -> None:
+def test_prediction_shows_its_scale(client: TestClient) -> None:
     read = client.get(f"/predictions/{scored(client, item_id='shade-6')['prediction_id']}").json()
 
     assert Scale(**read["scale"]) == Scale(scale="continuous", min_score=1, max_score=6)

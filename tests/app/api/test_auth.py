@@ -26,7 +26,7 @@ OPEN_TO_ALL = ["/livez", "/readyz", "/docs", "/redoc", "/openapi.json"]
     ("127.0.0.1", "http://localhost:8000"),
     ("::1", "http://[::1]:8000"),
 ])  # fmt: skip
-def test_without_a_key_the_service_is_open_to_its_own_machine(serve: Serve, caller: str, base_url: str) -> None:
+def test_without_keys_local_calls_are_answered(serve: Serve, caller: str, base_url: str) -> None:
     client = serve(caller=caller, base_url=base_url)
 
     assert client.post("/score", json=body()).status_code == 200
@@ -50,7 +50,7 @@ def test_without_a_key_the_service_is_open_to_its_own_machine(serve: Serve, call
         ("not-an-address", "http://127.0.0.1", "127.0.0.1"),
     ],
 )
-def test_without_a_key_the_service_is_closed_to_all_others(
+def test_without_keys_remote_calls_are_refused(
     serve: Serve, logged: Logged, caller: str, base_url: str, host: str
 ) -> None:
     client = serve(caller=caller, base_url=base_url)
@@ -63,9 +63,7 @@ def test_without_a_key_the_service_is_closed_to_all_others(
 
 
 @pytest.mark.parametrize("header", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP"])
-def test_without_a_key_the_service_is_closed_to_what_a_proxy_passes_on(
-    client: TestClient, logged: Logged, header: str
-) -> None:
+def test_without_keys_proxied_calls_are_refused(client: TestClient, logged: Logged, header: str) -> None:
     """Any value: that the header is there says that the call is another's."""
     reply = client.post("/score", json=body(), headers={header: "127.0.0.1"})
 
@@ -75,7 +73,7 @@ def test_without_a_key_the_service_is_closed_to_what_a_proxy_passes_on(
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
-def test_after_the_first_key_every_call_needs_one(
+def test_every_call_needs_a_key_once_a_key_exists(
     client: TestClient, make_key: MakeKey, method: str, path: str
 ) -> None:
     make_key("score", "review")
@@ -87,7 +85,7 @@ def test_after_the_first_key_every_call_needs_one(
 
 
 @BOTH
-def test_a_revoked_first_key_does_not_open_the_service_again(client: TestClient, make_key: MakeKey) -> None:
+def test_revoking_the_only_key_does_not_open_the_service(client: TestClient, make_key: MakeKey) -> None:
     before = client.post("/score", json=body())
     make_key("score", revoked=True)
 
@@ -106,7 +104,7 @@ def test_probes_and_documentation_need_no_key(serve: Serve, make_key: MakeKey, p
 
 
 @BOTH
-def test_a_key_opens_the_service_to_a_caller_anywhere(serve: Serve, make_key: MakeKey, logged: Logged) -> None:
+def test_key_admits_remote_callers(serve: Serve, make_key: MakeKey, logged: Logged) -> None:
     key = make_key("score", expires_at=datetime.now(UTC) + timedelta(hours=1))
 
     reply = serve(caller="10.0.0.7", base_url="https://scorelet.school.example").post(
@@ -118,7 +116,7 @@ def test_a_key_opens_the_service_to_a_caller_anywhere(serve: Serve, make_key: Ma
 
 
 @BOTH
-def test_a_revoked_key_is_refused(client: TestClient, make_key: MakeKey) -> None:
+def test_revoked_key_is_refused(client: TestClient, make_key: MakeKey) -> None:
     reply = client.post("/score", json=body(), headers=make_key("score", revoked=True).headers)
 
     assert_problem(reply, 401, "unauthorized", "key_revoked")
@@ -126,7 +124,7 @@ def test_a_revoked_key_is_refused(client: TestClient, make_key: MakeKey) -> None
 
 
 @BOTH
-def test_an_expired_key_is_refused(client: TestClient, make_key: MakeKey) -> None:
+def test_expired_key_is_refused(client: TestClient, make_key: MakeKey) -> None:
     key = make_key("score", expires_at=datetime.now(UTC) - timedelta(seconds=1))
 
     reply = client.post("/score", json=body(), headers=key.headers)
@@ -137,7 +135,7 @@ def test_an_expired_key_is_refused(client: TestClient, make_key: MakeKey) -> Non
 
 @pytest.mark.parametrize("made", [True, False])
 @pytest.mark.parametrize("secret", ["wrong", "é", "x" * 5000, "a b"])
-def test_a_key_that_is_not_known_is_refused(client: TestClient, make_key: MakeKey, *, made: bool, secret: str) -> None:
+def test_unknown_key_is_refused(client: TestClient, make_key: MakeKey, *, made: bool, secret: str) -> None:
     """Also while the service is open: whoever sends a key means it."""
     if made:
         make_key("score")
@@ -150,7 +148,7 @@ def test_a_key_that_is_not_known_is_refused(client: TestClient, make_key: MakeKe
 
 
 @pytest.mark.parametrize("authorization", ["Basic c2Nob29sOnNlY3JldA==", "Bearer", "{secret}", "Token {secret}"])
-def test_only_a_bearer_key_is_a_key(client: TestClient, make_key: MakeKey, authorization: str) -> None:
+def test_key_is_accepted_as_bearer_token_only(client: TestClient, make_key: MakeKey, authorization: str) -> None:
     key = make_key("score")
 
     reply = client.get("/items", headers={"Authorization": authorization.format(secret=key.secret)})
@@ -166,7 +164,7 @@ def test_only_a_bearer_key_is_a_key(client: TestClient, make_key: MakeKey, autho
     ],
 )
 @pytest.mark.parametrize(("method", "path"), CALLS[:5])
-def test_a_key_may_do_what_its_scope_says(
+def test_key_is_confined_to_its_scope(
     client: TestClient, make_key: MakeKey, scope: str, allowed: set[str], method: str, path: str
 ) -> None:
     sent = {"/score": body(), "/score/batch": {"responses": [body()]}}.get(path)
@@ -180,7 +178,7 @@ def test_a_key_may_do_what_its_scope_says(
 
 
 @pytest.mark.parametrize("path", ["/score", "/score/batch", f"/predictions/{uuid.UUID(int=0)}/review"])
-def test_no_body_is_read_of_whom_may_not_send_one(serve: Serve, make_key: MakeKey, path: str) -> None:
+def test_body_of_an_unauthorized_caller_is_not_read(serve: Serve, make_key: MakeKey, path: str) -> None:
     """Parsing megabytes costs seconds, and what a broken-off body left stayed in memory."""
     metrics = make_key("metrics")
     client = serve()
@@ -198,7 +196,7 @@ def test_no_body_is_read_of_whom_may_not_send_one(serve: Serve, make_key: MakeKe
 
 
 @BOTH
-def test_a_score_key_reads_its_own_predictions_and_a_review_key_all(client: TestClient, make_key: MakeKey) -> None:
+def test_score_key_reads_its_own_predictions_and_review_key_reads_all(client: TestClient, make_key: MakeKey) -> None:
     in_the_open = client.post("/score", json=body()).json()["prediction_id"]
     own, other, reviewer = make_key("score"), make_key("score"), make_key("review")
     scored = client.post("/score", json=body(), headers=own.headers).json()["prediction_id"]
@@ -211,7 +209,7 @@ def test_a_score_key_reads_its_own_predictions_and_a_review_key_all(client: Test
 
 
 @BOTH
-def test_another_callers_prediction_is_not_told_from_none(client: TestClient, make_key: MakeKey) -> None:
+def test_prediction_of_another_caller_looks_like_an_unknown_prediction(client: TestClient, make_key: MakeKey) -> None:
     own, other = make_key("score"), make_key("score")
     scored, none = client.post("/score", json=body(), headers=own.headers).json()["prediction_id"], str(uuid.uuid4())
 
@@ -222,7 +220,7 @@ def test_another_callers_prediction_is_not_told_from_none(client: TestClient, ma
 
 
 @BOTH
-def test_the_database_holds_a_keys_hash_and_not_the_key(client: TestClient, make_key: MakeKey, sql: Sql) -> None:
+def test_database_holds_only_the_hash_of_a_key(client: TestClient, make_key: MakeKey, sql: Sql) -> None:
     key = make_key("score")
     client.post("/score", json=body(), headers=key.headers | {"Idempotency-Key": "quiz-7"})
 
@@ -232,7 +230,7 @@ def test_the_database_holds_a_keys_hash_and_not_the_key(client: TestClient, make
     assert [row["sha256"] for row in held["api_keys"]] == [hashlib.sha256(key.secret.encode()).hexdigest()]
 
 
-def test_a_bad_body_without_a_key_tells_nothing_but_that(client: TestClient, make_key: MakeKey) -> None:
+def test_bad_body_without_a_key_is_unauthorized(client: TestClient, make_key: MakeKey) -> None:
     make_key("score")
 
     assert_problem(client.post("/score", json=body(canary=1)), 401, "unauthorized")

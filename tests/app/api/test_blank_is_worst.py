@@ -46,7 +46,7 @@ def models(tmp_path: Path) -> Path:
 
 @BOTH
 @pytest.mark.parametrize("item_id", SCALES)
-def test_the_worst_score_stands_and_no_model_is_named(client: TestClient, item_id: str) -> None:
+def test_worst_score_by_rule_stands_without_a_model(client: TestClient, item_id: str) -> None:
     for response, condition in (("", "blank"), ("<p><br></p>", "blank"), ("IDK!", "refusal")):
         body = {"item_id": item_id, "response": response, "gradebook_max": 10}
         reply = client.post("/score", json=body).json()
@@ -69,7 +69,7 @@ def test_other_conditions_wait_for_a_person(client: TestClient) -> None:
     assert (reply["condition"], reply["decision"], reply["score"]) == ("repetition", "not_scorable", None)
 
 
-def test_it_stands_in_mode_suggest_too(models: Path, serve: Serve) -> None:
+def test_worst_score_by_rule_stands_in_mode_suggest(models: Path, serve: Serve) -> None:
     """A mode is about a model's scores; no model gave this one."""
     write_tiny_bundle(models, "hail-1", mode="suggest", blank_is_worst=BY_ANA)
     client = serve()
@@ -82,7 +82,7 @@ def test_it_stands_in_mode_suggest_too(models: Path, serve: Serve) -> None:
     assert (answer["decision"], answer["score"]) == ("review", 2)
 
 
-def test_a_persons_mark_goes_before_it(client: TestClient) -> None:
+def test_human_mark_overrides_the_rule(client: TestClient) -> None:
     reply = client.post("/score", json={"item_id": "rain-7", "response": ""}).json()
 
     client.post(f"/predictions/{reply['prediction_id']}/review", json={"score": 2, "reviewer": "Ben"})
@@ -91,7 +91,7 @@ def test_a_persons_mark_goes_before_it(client: TestClient) -> None:
     assert (final["by"], final["score"]) == ("human", 2)
 
 
-def test_an_attempt_that_a_person_marked_keeps_the_mark(client: TestClient) -> None:
+def test_blank_response_of_a_marked_attempt_keeps_the_mark(client: TestClient) -> None:
     first, later = {"item_id": "rain-7", "response": "warm air", "attempt_id": "a-1"}, {"response": ""}
     marked = client.post("/score", json=first).json()["prediction_id"]
     client.post(f"/predictions/{marked}/review", json={"score": 3, "reviewer": "Ben"})
@@ -103,14 +103,16 @@ def test_an_attempt_that_a_person_marked_keeps_the_mark(client: TestClient) -> N
     assert (final["by"], final["score"]) == ("human", 3)
 
 
-def test_the_bank_speaks_for_the_score(client: TestClient) -> None:
+def test_bank_feedback_is_given_for_the_worst_score(client: TestClient) -> None:
     reply = client.post("/score", json={"item_id": "rain-7", "response": "", "feedback": True}).json()
 
     assert reply["feedback"]["text"] == "Write what you know."
     assert reply["feedback"]["source"] == "bank"
 
 
-def test_every_door_gives_the_same(client: TestClient, models: Path, tmp_path: Path) -> None:
+def test_batch_and_command_line_apply_the_rule_like_post_score(
+    client: TestClient, models: Path, tmp_path: Path
+) -> None:
     rows = [{"item_id": item_id, "response": text} for item_id in SCALES for text in ("", "idk", "warm air", AGAIN)]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
 
@@ -129,7 +131,7 @@ def test_every_door_gives_the_same(client: TestClient, models: Path, tmp_path: P
     assert [reply["decision"] for reply in batch[:4]] == ["auto", "auto", "auto", "not_scorable"]
 
 
-def test_no_figure_of_the_model_counts_it(models: Path, tmp_path: Path) -> None:
+def test_rule_is_left_out_of_agreement_figures(models: Path, tmp_path: Path) -> None:
     """The blank responses have three points here: the model's agreement does not suffer."""
     texts = [("warm", 1), ("warm air", 2), ("", 3), ("idk", 3), (AGAIN, 0)]
     rows = [{"item_id": "rain-7", "response": text, "score": score} for text, score in texts]
@@ -142,9 +144,7 @@ def test_no_figure_of_the_model_counts_it(models: Path, tmp_path: Path) -> None:
     assert (found.responses, found.by_rule, found.not_scorable, found.automatic) == (5, 2, 1, 4)
 
 
-def test_a_comparison_of_versions_counts_what_their_students_said(
-    models: Path, serve: Serve, sql: Sql, engine: Any
-) -> None:
+def test_comparison_of_versions_uses_the_students_scores(models: Path, serve: Serve, sql: Sql, engine: Any) -> None:
     from sqlalchemy.orm import Session
 
     new = "20260202T000000Z-00000002"
@@ -166,7 +166,7 @@ def test_a_comparison_of_versions_counts_what_their_students_said(
     assert found.live_stands == found.shadow_stands
 
 
-def test_who_decided_it_is_shown_and_logged(client: TestClient, sql: Sql) -> None:
+def test_author_of_the_rule_is_shown_and_logged(client: TestClient, sql: Sql) -> None:
     assert client.get("/items/rain-7").json()["blank_is_worst"] == {
         "by": "Ana", "at": "2026-01-02T00:00:00Z", "reason": "an empty answer earns nothing",
     }  # fmt: skip

@@ -38,7 +38,7 @@ def found(reply: dict[str, Any]) -> tuple[str | None, list[str], str]:
 
 
 @BOTH
-def test_each_condition_and_flag_is_said_and_logged(client: TestClient) -> None:
+def test_every_condition_and_flag_is_returned_and_logged(client: TestClient) -> None:
     for response, wanted in CASES.items():
         reply = client.post("/score", json={"item_id": "rain-7", "response": response}).json()
 
@@ -48,7 +48,7 @@ def test_each_condition_and_flag_is_said_and_logged(client: TestClient) -> None:
         assert found(client.get(f"/predictions/{reply['prediction_id']}").json()) == wanted
 
 
-def test_every_door_decides_alike(client: TestClient, models: Path, tmp_path: Path) -> None:
+def test_conditions_are_equal_through_http_and_command_line(client: TestClient, models: Path, tmp_path: Path) -> None:
     rows = [{"item_id": "rain-7", "response": response} for response in CASES]
     batch = client.post("/score/batch", json={"responses": rows}).json()["results"]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))

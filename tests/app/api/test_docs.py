@@ -61,7 +61,7 @@ def check(document: dict[str, Any], content: dict[str, Any], example: object) ->
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
-def test_the_documentation_needs_no_internet(client: TestClient, path: str) -> None:
+def test_documentation_needs_no_internet(client: TestClient, path: str) -> None:
     page = client.get(path)
 
     assert page.status_code == 200
@@ -81,11 +81,11 @@ def test_the_documentation_needs_no_internet(client: TestClient, path: str) -> N
     "path",
     ["..%2fdocs.py", "%2e%2e/docs.py", "..%2f..%2fsettings.py", "%2fetc%2fpasswd", "..%5cdocs.py", "%00", "a" * 5_000],
 )
-def test_no_file_outside_the_static_ones_is_served(client: TestClient, path: str) -> None:
+def test_only_static_files_are_served(client: TestClient, path: str) -> None:
     assert_problem(client.get(f"/static/{path}"), 404, "not-found")
 
 
-def test_every_call_documents_its_problems(document: dict[str, Any]) -> None:
+def test_every_route_documents_its_problems(document: dict[str, Any]) -> None:
     documented = {
         (method, path): {status for status, reply in operation["responses"].items() if PROBLEM in reply["content"]}
         for method, path, operation in operations(document)
@@ -98,7 +98,7 @@ def test_every_call_documents_its_problems(document: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("model", ["ScoreRequest", "ReviewRequest"])
 @pytest.mark.parametrize("value", ["warm\0air", "\0"])
-def test_a_nul_is_documented_as_refused(document: dict[str, Any], model: str, value: str) -> None:
+def test_nul_is_documented_as_refused(document: dict[str, Any], model: str, value: str) -> None:
     good = document["components"]["schemas"][model]["examples"][0]
     schema = {"schema": {"$ref": f"#/components/schemas/{model}"}}
     for field in {"response", "learner_id", "attempt_id", "reviewer", "reason"} & {
@@ -109,12 +109,12 @@ def test_a_nul_is_documented_as_refused(document: dict[str, Any], model: str, va
             check(document, schema, good | {field: value})
 
 
-def test_a_reviewer_of_no_name_is_documented_as_refused(document: dict[str, Any]) -> None:
+def test_blank_reviewer_is_documented_as_refused(document: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         check(document, {"schema": {"$ref": "#/components/schemas/ReviewRequest"}}, {"reviewer": " \n", "score": 1})
 
 
-def test_a_documented_problem_has_the_problem_schema_and_no_other_type(document: dict[str, Any]) -> None:
+def test_documented_problems_have_the_problem_schema_only(document: dict[str, Any]) -> None:
     for method, path, operation in operations(document):
         for status, reply in operation["responses"].items():
             if status >= "400" and path != "/readyz":
@@ -123,7 +123,7 @@ def test_a_documented_problem_has_the_problem_schema_and_no_other_type(document:
                 assert examples(document, reply["content"][PROBLEM])
 
 
-def test_every_call_shows_an_example_that_fits_its_schema(document: dict[str, Any]) -> None:
+def test_every_route_has_examples_that_fit_their_schemas(document: dict[str, Any]) -> None:
     without = []
     for method, path, operation in operations(document):
         bodies = [operation["requestBody"]] if "requestBody" in operation else []
@@ -141,7 +141,7 @@ def test_every_call_shows_an_example_that_fits_its_schema(document: dict[str, An
 
 
 @pytest.mark.parametrize("path", ["/score", "/score/batch"])
-def test_the_documented_request_is_taken(client: TestClient, document: dict[str, Any], path: str) -> None:
+def test_documented_request_is_accepted(client: TestClient, document: dict[str, Any], path: str) -> None:
     [example] = examples(document, document["paths"][path]["post"]["requestBody"]["content"]["application/json"])
 
     accepted = REQUESTS[path].model_validate(example)
@@ -166,7 +166,7 @@ def test_the_documented_request_is_taken(client: TestClient, document: dict[str,
         ("get", "/readyz", None),
     ],
 )
-def test_what_is_replied_fits_what_is_documented(
+def test_replies_fit_their_documented_schemas(
     client: TestClient, document: dict[str, Any], method: str, path: str, sent: object
 ) -> None:
     for item_id in ("heat-1", "shade-6"):
@@ -178,20 +178,20 @@ def test_what_is_replied_fits_what_is_documented(
     check(document, document["paths"][path][method]["responses"]["200"]["content"]["application/json"], reply.json())
 
 
-def test_every_call_that_needs_a_key_says_so(document: dict[str, Any]) -> None:
+def test_every_route_but_probes_documents_its_key(document: dict[str, Any]) -> None:
     keyless = {path for _, path, operation in operations(document) if "security" not in operation}
 
     assert keyless == {"/livez", "/readyz"}
 
 
-def test_the_pages_scripts_know_no_other_host_to_load_from() -> None:
+def test_scripts_of_the_documentation_name_no_other_host() -> None:
     scripts = b"".join(path.read_bytes() for path in FILES.glob("*.js"))
 
     assert b"cdn." not in scripts
     assert b"fonts.googleapis" not in scripts
 
 
-def test_whoever_opens_the_services_address_sees_its_documentation(client: TestClient) -> None:
+def test_root_redirects_to_the_documentation(client: TestClient) -> None:
     reply = client.get("/")
 
     assert (reply.status_code, reply.url.path) == (200, "/docs")

@@ -100,7 +100,7 @@ def assert_left_to_a_person(reply: dict[str, Any]) -> None:
 
 
 @BOTH
-def test_an_unsure_response_is_scored_by_the_teacher_and_the_log_keeps_both(serve: Serve, logged: Logged) -> None:
+def test_teacher_scores_an_unsure_response_and_both_scores_are_logged(serve: Serve, logged: Logged) -> None:
     client = serve(**WAIT)
 
     reply = score(client, "warm air", gradebook_max=30)
@@ -124,7 +124,7 @@ def test_an_unsure_response_is_scored_by_the_teacher_and_the_log_keeps_both(serv
 
 
 @BOTH
-def test_a_sure_response_never_reaches_the_teacher(serve: Serve, logged: Logged) -> None:
+def test_confident_response_never_reaches_the_teacher(serve: Serve, logged: Logged) -> None:
     """At `sinks` it would fail."""
     client = serve(**WAIT)
     teacher = hold(client)
@@ -138,7 +138,7 @@ def test_a_sure_response_never_reaches_the_teacher(serve: Serve, logged: Logged)
     assert {(row.teacher, row.first_score) for row in logged()} == {(None, None)}
 
 
-def test_the_teachers_own_threshold_decides(serve: Serve) -> None:
+def test_threshold_of_the_teacher_decides(serve: Serve) -> None:
     client = serve(**WAIT)
 
     replies = [score(client, "warm"), score(client, "warm air")]  # .9094 and .9526, from .93
@@ -148,7 +148,7 @@ def test_the_teachers_own_threshold_decides(serve: Serve) -> None:
     assert [reply["score"] for reply in replies] == [2, 3]
 
 
-def test_in_mode_suggest_a_teachers_score_is_a_suggestion_too(serve: Serve, models: Path) -> None:
+def test_score_of_a_teacher_is_reviewed_in_mode_suggest(serve: Serve, models: Path) -> None:
     fall_back(models, mode="suggest")
     client = serve(**WAIT)
 
@@ -158,7 +158,7 @@ def test_in_mode_suggest_a_teachers_score_is_a_suggestion_too(serve: Serve, mode
     assert [reply["decision"] for reply in replies] == ["review", "review"]
 
 
-def test_flags_and_conditions_never_ask(serve: Serve, models: Path) -> None:
+def test_flagged_and_not_scorable_responses_never_reach_the_teacher(serve: Serve, models: Path) -> None:
     write_tiny_bundle(models, "heat-9", threshold=0.99)
     write_tiny_teacher(models, [POINTS.model_copy(update={"item_id": "heat-9"})], name="nine", threshold=0.5)
     fall_back(models, "heat-9", name="nine")
@@ -171,20 +171,20 @@ def test_flags_and_conditions_never_ask(serve: Serve, models: Path) -> None:
     assert (blank["scored_by"], blank["decision"], blank["teacher"]) == ("rule", "not_scorable", None)
 
 
-def test_an_item_without_a_teacher_is_scored_as_before(serve: Serve) -> None:
+def test_item_without_a_teacher_is_scored_by_its_student(serve: Serve) -> None:
     reply = score(serve(**WAIT), "warm", "alone-2")
 
     assert_left_to_a_person(reply)
 
 
-def test_feedback_is_of_the_score_that_is_given(serve: Serve) -> None:
+def test_feedback_follows_the_score_of_the_teacher(serve: Serve) -> None:
     """Not of the student's, which said 1."""
     reply = score(serve(**WAIT), "warm", feedback=True)
 
     assert (reply["score"], reply["feedback"]["text"]) == (2, "Two words.")
 
 
-def test_a_batch_falls_back_row_by_row(serve: Serve) -> None:
+def test_batch_falls_back_row_by_row(serve: Serve) -> None:
     replies = batch(serve(**WAIT), "warm", "warm air goes", "", "warm air")
 
     assert [reply["scored_by"] for reply in replies] == ["teacher", "student", "rule", "teacher"]
@@ -192,7 +192,7 @@ def test_a_batch_falls_back_row_by_row(serve: Serve) -> None:
     assert [reply["decision"] for reply in replies] == ["review", "auto", "not_scorable", "auto"]
 
 
-def test_a_batch_longer_than_the_queue_is_answered_wholly_by_the_teacher(serve: Serve, logged: Logged) -> None:
+def test_batch_longer_than_the_queue_is_scored_by_the_teacher(serve: Serve, logged: Logged) -> None:
     client = serve(fallback_workers=1, fallback_queue=2, **WAIT)
 
     replies = batch(client, *["warm", "warm air"] * 40)
@@ -202,7 +202,7 @@ def test_a_batch_longer_than_the_queue_is_answered_wholly_by_the_teacher(serve: 
     assert len(logged()) == 80
 
 
-def test_a_repeated_request_gets_the_teachers_score_again(serve: Serve, logged: Logged) -> None:
+def test_repeated_request_gets_the_score_of_the_teacher_again(serve: Serve, logged: Logged) -> None:
     client = serve(**WAIT)
     body, headers = {"item_id": "heat-1", "response": "warm"}, {"Idempotency-Key": "quiz-7/attempt-2"}
 
@@ -214,7 +214,7 @@ def test_a_repeated_request_gets_the_teachers_score_again(serve: Serve, logged: 
 
 
 @BOTH
-def test_a_request_of_before_there_were_teachers_is_repeated_as_it_was(serve: Serve, sql: Sql) -> None:
+def test_results_stored_before_teachers_existed_are_repeated(serve: Serve, sql: Sql) -> None:
     """The results of an Idempotency-Key are kept as they were replied, by a service that knew less."""
     client = serve(**WAIT)
     body, headers = {"item_id": "alone-2", "response": "warm"}, {"Idempotency-Key": "quiz-7/attempt-2"}
@@ -232,7 +232,7 @@ def test_a_request_of_before_there_were_teachers_is_repeated_as_it_was(serve: Se
     assert again.json() == first.json() | {"prediction_set": None}
 
 
-def test_where_no_text_is_kept_the_teacher_is_asked_all_the_same(serve: Serve, sql: Sql) -> None:
+def test_teacher_scores_although_no_text_is_stored(serve: Serve, sql: Sql) -> None:
     client = serve(store_responses=False, **WAIT)
 
     assert score(client, "warm air")["scored_by"] == "teacher"
@@ -241,7 +241,7 @@ def test_where_no_text_is_kept_the_teacher_is_asked_all_the_same(serve: Serve, s
 
 
 @BOTH
-def test_a_teacher_in_the_shadow_is_read_later_and_changes_nothing(serve: Serve, models: Path, sql: Sql) -> None:
+def test_shadow_score_is_logged_and_changes_nothing(serve: Serve, models: Path, sql: Sql) -> None:
     fall_back(models, policy="shadow")
     client = serve(**WAIT)
 
@@ -263,7 +263,7 @@ def test_a_teacher_in_the_shadow_is_read_later_and_changes_nothing(serve: Serve,
     assert row == {"prediction_id": reply["prediction_id"], "teacher": TEACHER}
 
 
-def test_the_shadow_falls_on_sure_scores_too_but_not_where_there_is_none(serve: Serve, models: Path, sql: Sql) -> None:
+def test_shadow_scores_confident_responses_but_not_unscored_responses(serve: Serve, models: Path, sql: Sql) -> None:
     fall_back(models, policy="shadow")
     client = serve(**WAIT)
 
@@ -275,7 +275,7 @@ def test_the_shadow_falls_on_sure_scores_too_but_not_where_there_is_none(serve: 
     assert len(sql("SELECT * FROM shadow_scores")) == 1
 
 
-def test_who_is_asked_in_the_students_place_throws_no_shadow(serve: Serve, sql: Sql) -> None:
+def test_teacher_that_falls_back_does_not_run_in_shadow(serve: Serve, sql: Sql) -> None:
     client = serve(**WAIT)
     replies = [score(client, text) for text in (UNSURE, SURE_OF)]
     client.__exit__()
@@ -285,7 +285,7 @@ def test_who_is_asked_in_the_students_place_throws_no_shadow(serve: Serve, sql: 
     assert sql("SELECT * FROM shadow_scores") == []
 
 
-def test_nobody_waits_for_the_shadow(serve: Serve, models: Path) -> None:
+def test_reply_does_not_wait_for_the_shadow(serve: Serve, models: Path) -> None:
     fall_back(models, policy="shadow")
     client = serve(**WAIT)
     teacher = hold(client)
@@ -299,7 +299,7 @@ def test_nobody_waits_for_the_shadow(serve: Serve, models: Path) -> None:
     assert later["shadow"]["score"] == 3
 
 
-def test_the_shadow_of_a_long_batch_is_whole(serve: Serve, models: Path, sql: Sql) -> None:
+def test_shadow_scores_every_row_of_a_long_batch(serve: Serve, models: Path, sql: Sql) -> None:
     fall_back(models, policy="shadow")
     client = serve(fallback_workers=1, fallback_queue=0, **WAIT)
 
@@ -310,7 +310,7 @@ def test_the_shadow_of_a_long_batch_is_whole(serve: Serve, models: Path, sql: Sq
     assert later == [2, 3, 2, 3]
 
 
-def test_shadows_leave_the_pool_to_those_who_wait(serve: Serve, models: Path) -> None:
+def test_shadows_leave_pool_places_for_fall_back(serve: Serve, models: Path) -> None:
     """Two places: one is for all shadows together."""
     item = item_of(write_tiny_bundle(models, "shade-8", threshold=SURE))
     write_tiny_teacher(models, [item], name="slow")
@@ -327,9 +327,7 @@ def test_shadows_leave_the_pool_to_those_who_wait(serve: Serve, models: Path) ->
     teacher.go.set()
 
 
-def test_a_shadow_that_fails_leaves_no_trace_and_no_text(
-    serve: Serve, models: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_failing_shadow_logs_no_response_text(serve: Serve, models: Path, caplog: pytest.LogCaptureFixture) -> None:
     fall_back(models, policy="shadow")
     client = serve(**WAIT)
     with caplog.at_level(logging.DEBUG):
@@ -343,7 +341,7 @@ def test_a_shadow_that_fails_leaves_no_trace_and_no_text(
     assert "zebra" not in caplog.text
 
 
-def test_a_shadow_that_cannot_be_kept_is_said_and_fails_nothing(
+def test_failure_to_store_a_shadow_is_logged_and_harmless(
     serve: Serve, models: Path, sql: Sql, caplog: pytest.LogCaptureFixture
 ) -> None:
     fall_back(models, policy="shadow")
@@ -362,7 +360,7 @@ def answered(client: TestClient) -> dict[str, Any]:
     return until(lambda: score(client, UNSURE), lambda reply: reply["scored_by"] == "teacher")
 
 
-def test_where_the_queue_is_full_a_person_looks_and_later_the_teacher_is_asked_again(serve: Serve) -> None:
+def test_full_queue_sends_responses_to_review_until_a_place_is_free(serve: Serve) -> None:
     client = serve(fallback_workers=1, fallback_queue=0, **WAIT)
     teacher = hold(client)
 
@@ -377,7 +375,7 @@ def test_where_the_queue_is_full_a_person_looks_and_later_the_teacher_is_asked_a
     assert answered(client)["score"] == 2
 
 
-def test_with_no_time_a_person_looks(serve: Serve) -> None:
+def test_zero_time_limit_sends_responses_to_review(serve: Serve) -> None:
     client = serve(fallback_timeout=0)
 
     for reply in [score(client, UNSURE), *batch(client, *[UNSURE] * 20)]:
@@ -385,7 +383,7 @@ def test_with_no_time_a_person_looks(serve: Serve) -> None:
     assert score(client, SURE_OF)["decision"] == "auto"
 
 
-def test_a_teacher_that_is_too_slow_is_not_waited_for(serve: Serve) -> None:
+def test_slow_teacher_sends_the_response_to_review(serve: Serve) -> None:
     client = serve(fallback_timeout=0.01)
     teacher = hold(client)
 
@@ -398,7 +396,7 @@ def test_a_teacher_that_is_too_slow_is_not_waited_for(serve: Serve) -> None:
     assert answered(client)["score"] == 2
 
 
-def test_once_a_row_of_a_batch_is_late_the_rest_is_left_to_a_person(serve: Serve) -> None:
+def test_late_row_sends_the_rest_of_its_batch_to_review(serve: Serve) -> None:
     """Else a batch of a thousand would take a thousand time limits."""
     client = serve(fallback_workers=1, fallback_timeout=0.01)
     teacher = hold(client)
@@ -413,7 +411,7 @@ def test_once_a_row_of_a_batch_is_late_the_rest_is_left_to_a_person(serve: Serve
     assert answered(client)["score"] == 2
 
 
-def test_a_teacher_that_fails_leaves_the_response_to_a_person_and_no_text_in_the_logs(
+def test_failing_teacher_sends_the_response_to_review_and_logs_no_text(
     serve: Serve, logged: Logged, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = serve(fallback_workers=1, fallback_queue=0, **WAIT)
@@ -430,7 +428,7 @@ def test_a_teacher_that_fails_leaves_the_response_to_a_person_and_no_text_in_the
     assert score(client, UNSURE)["scored_by"] == "teacher"  # every place was given back
 
 
-def test_a_batch_in_which_some_fail_is_scored_for_the_rest(serve: Serve) -> None:
+def test_other_rows_are_scored_when_the_teacher_fails_on_some(serve: Serve) -> None:
     replies = batch(serve(**WAIT), "warm", "air sinks", "warm air")
 
     assert [reply["scored_by"] for reply in replies] == ["teacher", "student", "teacher"]
@@ -438,7 +436,7 @@ def test_a_batch_in_which_some_fail_is_scored_for_the_rest(serve: Serve) -> None
     assert replies[1]["decision"] == "review"
 
 
-def test_shut_down_with_shadows_in_flight_it_ends_cleanly_and_at_once(
+def test_shutdown_does_not_wait_for_shadows_in_flight(
     serve: Serve, models: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The first is not answered before the end."""
@@ -455,7 +453,7 @@ def test_shut_down_with_shadows_in_flight_it_ends_cleanly_and_at_once(
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-def test_a_running_service_takes_teachers_up_and_lets_them_go(serve: Serve, models: Path) -> None:
+def test_running_service_loads_and_evicts_teachers(serve: Serve, models: Path) -> None:
     client = serve(reload_seconds=0.05, **WAIT)
     assert_left_to_a_person(score(client, UNSURE, "alone-2"))
     item = item_of(models / "alone-2" / "20260101T000000Z-00000001")
@@ -474,7 +472,7 @@ def test_a_running_service_takes_teachers_up_and_lets_them_go(serve: Serve, mode
     assert score(client, UNSURE)["scored_by"] == "teacher"  # the other item, all the while
 
 
-def test_items_say_what_they_fall_back_on(serve: Serve) -> None:
+def test_items_show_their_fall_back(serve: Serve) -> None:
     client = serve()
 
     heat, alone = (client.get(f"/items/{item_id}").json()["fallback"] for item_id in ("heat-1", "alone-2"))
@@ -484,7 +482,7 @@ def test_items_say_what_they_fall_back_on(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("damaged", ["member-1.onnx", TEACHER_JSON])
-def test_an_item_whose_teacher_is_damaged_is_served_without_and_readyz_says_why(
+def test_item_with_a_damaged_teacher_is_served_without_it_and_readyz_says_why(
     serve: Serve, models: Path, damaged: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = models / "_teachers" / NAME / VERSION / damaged
@@ -504,12 +502,12 @@ def test_an_item_whose_teacher_is_damaged_is_served_without_and_readyz_says_why(
     assert score(client, SURE_OF)["decision"] == "auto"
 
 
-def test_with_a_sound_teacher_readyz_has_nothing_to_say(serve: Serve) -> None:
+def test_readyz_lists_no_sound_teacher(serve: Serve) -> None:
     assert serve().get("/readyz").json()["without_teacher"] == {}
 
 
 @pytest.mark.parametrize("policy", ["unsure", "shadow"])
-def test_a_teacher_reads_the_text_without_its_mark_up(serve: Serve, models: Path, policy: Any) -> None:
+def test_teacher_reads_the_text_without_markup(serve: Serve, models: Path, policy: Any) -> None:
     fall_back(models, policy=policy)
     client = serve(**WAIT)
 

@@ -43,7 +43,7 @@ def score(client: TestClient, item_id: str, response: str, **more: Any) -> dict[
         ("snow-9", "warm air", "Good."),
     ],
 )
-def test_the_banks_text_for_the_score_is_given_and_kept(
+def test_bank_feedback_for_the_score_is_returned_and_logged(
     client: TestClient, logged: Logged, item_id: str, response: str, text: str
 ) -> None:
     reply = score(client, item_id, response)
@@ -63,7 +63,9 @@ def test_the_banks_text_for_the_score_is_given_and_kept(
         ("rain-7", " ", "not_scored"),
     ],
 )
-def test_without_a_text_the_reply_says_why(client: TestClient, sql: Sql, item_id: str, response: str, why: str) -> None:
+def test_reply_says_why_feedback_is_withheld(
+    client: TestClient, sql: Sql, item_id: str, response: str, why: str
+) -> None:
     reply = score(client, item_id, response)
 
     assert (reply["feedback"], reply["feedback_withheld"]) == (None, why)
@@ -71,14 +73,14 @@ def test_without_a_text_the_reply_says_why(client: TestClient, sql: Sql, item_id
     assert row == {"absent": 1, "feedback_withheld": why}
 
 
-def test_feedback_is_given_only_when_asked_for(client: TestClient, logged: Logged) -> None:
+def test_feedback_is_returned_only_if_requested(client: TestClient, logged: Logged) -> None:
     reply = score(client, "rain-7", "warm air", feedback=False)
 
     assert (reply["feedback"], reply["feedback_withheld"]) == (None, None)
     assert [row.feedback for row in logged()] == [None]
 
 
-def test_each_response_of_a_batch_asks_for_itself(client: TestClient) -> None:
+def test_feedback_is_requested_row_by_row_in_a_batch(client: TestClient) -> None:
     asked = {"item_id": "rain-7", "response": "warm air", "feedback": True}
     sent = [asked, asked | {"feedback": False}, asked | {"response": "air"}, asked | {"item_id": "asap-99"}]
 
@@ -90,7 +92,7 @@ def test_each_response_of_a_batch_asks_for_itself(client: TestClient) -> None:
     assert results[3]["status"] == 404
 
 
-def test_a_repeated_request_gets_the_same_feedback_although_the_bank_has_changed(serve: Serve, models: Path) -> None:
+def test_repeated_request_gets_the_first_feedback_after_the_bank_changed(serve: Serve, models: Path) -> None:
     once = {"Idempotency-Key": "feedback-1"}
     sent = {"item_id": "rain-7", "response": "warm air", "feedback": True}
     first = serve().post("/score", json=sent, headers=once)
@@ -105,19 +107,19 @@ def test_a_repeated_request_gets_the_same_feedback_although_the_bank_has_changed
 
 
 @pytest.mark.parametrize("wanted", ["yes", 1, None, "true"])
-def test_what_is_not_true_or_false_is_refused(client: TestClient, wanted: object) -> None:
+def test_feedback_must_be_true_or_false(client: TestClient, wanted: object) -> None:
     reply = client.post("/score", json={"item_id": "rain-7", "response": "warm air", "feedback": wanted})
 
     assert_problem(reply, 422, "invalid-request")
 
 
-def test_items_say_where_their_feedback_comes_from(client: TestClient) -> None:
+def test_items_show_the_source_of_their_feedback(client: TestClient) -> None:
     found = {item["item_id"]: item["feedback"] for item in client.get("/items").json()["items"]}
 
     assert (found["rain-7"], found["heat-1"]) == ("bank", None)
 
 
-def test_a_caller_reads_the_feedback_of_its_own_predictions_only(client: TestClient, make_key: MakeKey) -> None:
+def test_caller_reads_feedback_of_its_own_predictions_only(client: TestClient, make_key: MakeKey) -> None:
     own, other = make_key("score"), make_key("score")
     sent = {"item_id": "rain-7", "response": "warm air", "feedback": True}
     made = client.post("/score", json=sent, headers=own.headers).json()

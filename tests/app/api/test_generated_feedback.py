@@ -110,7 +110,9 @@ def workers() -> list[int]:
 
 
 @BOTH
-def test_who_waits_gets_the_text_with_the_score(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
+def test_waiting_caller_gets_generated_feedback_with_the_score(
+    serve: Serve, models: Path, both: tuple[Item, Item]
+) -> None:
     write_tiny_feedback(models, both, text="Nearly")
     client = serve()
     settled(client, "rain-7", "warm air")  # the worker has started
@@ -124,7 +126,7 @@ def test_who_waits_gets_the_text_with_the_score(serve: Serve, models: Path, both
 
 
 @BOTH
-def test_who_does_not_wait_finds_it_in_the_log(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
+def test_generated_feedback_reaches_the_log(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     write_tiny_feedback(models, both, text="Nearly")
     client = serve()
 
@@ -146,7 +148,7 @@ def test_who_does_not_wait_finds_it_in_the_log(serve: Serve, models: Path, both:
         ("x" * 5000, None),
     ],
 )
-def test_a_preference_that_is_kept_is_named(
+def test_applied_preference_is_returned(
     serve: Serve, models: Path, both: tuple[Item, Item], prefer: str, applied: str | None
 ) -> None:
     write_tiny_feedback(models, both, text="Nearly")
@@ -173,7 +175,7 @@ def test_a_preference_that_is_kept_is_named(
         ),
     ],
 )
-def test_a_text_that_no_learner_may_see_is_replaced_by_the_bank_and_counted(
+def test_refused_text_is_replaced_by_the_bank_and_counted(
     serve: Serve, models: Path, both: tuple[Item, Item], sql: Sql, text: str, response: str, objection: str
 ) -> None:
     write_tiny_feedback(models, both, text=text)
@@ -193,13 +195,13 @@ def test_a_text_that_no_learner_may_see_is_replaced_by_the_bank_and_counted(
     ]
 
 
-def test_a_text_under_its_own_score_is_shown(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
+def test_text_that_fits_its_score_is_shown(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     write_tiny_feedback(models, both, text="Quite right")
 
     assert settled(serve(), "rain-7", "warm air rises")["feedback"]["text"] == "Quite right"
 
 
-def test_what_is_cut_off_ends_with_a_whole_sentence(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
+def test_truncated_text_ends_with_a_whole_sentence(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     write_tiny_feedback(models, both, text="Good. And so on", endless=True)
 
     text = settled(serve(), "rain-7", "warm air rises")["feedback"]["text"]
@@ -208,9 +210,7 @@ def test_what_is_cut_off_ends_with_a_whole_sentence(serve: Serve, models: Path, 
     assert text.endswith("on Good.")
 
 
-def test_a_model_that_hangs_delays_no_score_and_is_started_anew(
-    serve: Serve, models: Path, both: tuple[Item, Item]
-) -> None:
+def test_hanging_model_delays_no_score_and_is_restarted(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     write_tiny_feedback(models, both, text="Nearly")
     client = serve(feedback_queue=2)
     settled(client, "heat-1", "warm air")
@@ -233,7 +233,7 @@ def test_a_model_that_hangs_delays_no_score_and_is_started_anew(
     assert worker not in workers()
 
 
-def test_a_model_that_dies_is_started_anew(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
+def test_dead_model_is_restarted(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     write_tiny_feedback(models, both, text="Nearly")
     client = serve()
     settled(client, "heat-1", "warm air")
@@ -264,7 +264,7 @@ HANG = "signal.pause()"
         ([HANG], "start"),
     ],
 )
-def test_whatever_a_worker_does_costs_its_text_and_not_the_queue(
+def test_misbehaving_worker_loses_its_text_but_not_the_queue(
     serve: Serve, models: Path, both: tuple[Item, Item], lines: list[str], at_its_end: str | None
 ) -> None:
     """`at_its_end`: the limit that a worker which says nothing reaches."""
@@ -284,7 +284,7 @@ def test_whatever_a_worker_does_costs_its_text_and_not_the_queue(
     assert mended["feedback"]["text"] == "Nearly"
 
 
-def test_a_model_that_llama_cpp_cannot_take_is_named_in_the_log(
+def test_model_that_llama_cpp_cannot_load_is_named_in_the_log(
     serve: Serve, models: Path, both: tuple[Item, Item], caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = write_tiny_feedback(models, both)
@@ -298,7 +298,7 @@ def test_a_model_that_llama_cpp_cannot_take_is_named_in_the_log(
     assert "base.gguf" in caplog.text
 
 
-def test_the_model_gives_way_to_scores(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
+def test_model_runs_at_low_priority(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     write_tiny_feedback(models, both)
     settled(serve(feedback_threads=2), "heat-1", "warm air")
 
@@ -308,7 +308,7 @@ def test_the_model_gives_way_to_scores(serve: Serve, models: Path, both: tuple[I
     assert Path(f"/proc/{worker}/cmdline").read_bytes().split(b"\0")[-2] == b"2"
 
 
-def test_no_one_else_can_talk_to_the_model(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
+def test_port_of_the_model_is_locked(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     """llama.cpp opens a port of its own on this machine: it is locked."""
     write_tiny_feedback(models, both)
     settled(serve(), "heat-1", "a secret response")
@@ -329,7 +329,7 @@ def test_no_one_else_can_talk_to_the_model(serve: Serve, models: Path, both: tup
                 assert stranger.get(path).status_code in (401, 404, 501), path
 
 
-def test_the_end_of_the_service_ends_the_model_and_settles_what_waits(
+def test_shutdown_ends_the_model_and_settles_pending_feedback(
     serve: Serve, models: Path, both: tuple[Item, Item]
 ) -> None:
     write_tiny_feedback(models, both, text="Nearly")
@@ -349,9 +349,7 @@ def test_the_end_of_the_service_ends_the_model_and_settles_what_waits(
     assert (withheld["feedback"], withheld["feedback_withheld"]) == (None, "failed")
 
 
-def test_what_was_lost_with_a_killed_service_is_not_pending_for_ever(
-    serve: Serve, models: Path, both: tuple[Item, Item], sql: Sql
-) -> None:
+def test_feedback_lost_in_a_crash_ends_as_failed(serve: Serve, models: Path, both: tuple[Item, Item], sql: Sql) -> None:
     write_tiny_feedback(models, both, text="Nearly")
     client = serve()
     reply = settled(client, "heat-1", "warm air")
@@ -363,7 +361,7 @@ def test_what_was_lost_with_a_killed_service_is_not_pending_for_ever(
     assert read(client, reply["prediction_id"])["feedback_withheld"] == "failed"
 
 
-def test_a_batch_is_written_for_one_after_another(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
+def test_feedback_for_a_batch_is_generated_row_after_row(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     write_tiny_feedback(models, both, text="Nearly")
     client = serve()
     rows = [{"item_id": "heat-1", "response": words, "feedback": True} for words in ("warm", "", "warm air", "x" * 30)]
@@ -375,7 +373,7 @@ def test_a_batch_is_written_for_one_after_another(serve: Serve, models: Path, bo
     assert [text and text["text"] for text in told] == ["Nearly", None, "Nearly", "Nearly"]
 
 
-def test_only_what_it_learnt_is_asked_of_a_model(serve: Serve, models: Path) -> None:
+def test_model_writes_only_for_items_it_was_trained_on(serve: Serve, models: Path) -> None:
     write_tiny_feedback(models, [item("heat-1", prompt="Another question?"), item("plants-2", max_score=5)])
     client = serve()
 
@@ -385,9 +383,7 @@ def test_only_what_it_learnt_is_asked_of_a_model(serve: Serve, models: Path) -> 
     assert (feedback["heat-1"], feedback["rain-7"]) == (None, "bank")
 
 
-def test_nobody_is_told_anything_by_a_model_that_no_person_has_made_live(
-    serve: Serve, models: Path, both: tuple[Item, Item]
-) -> None:
+def test_model_that_is_not_live_writes_no_feedback(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
     write_tiny_feedback(models, both, live=False)
     client = serve()
 
@@ -395,7 +391,7 @@ def test_nobody_is_told_anything_by_a_model_that_no_person_has_made_live(
     assert client.get("/readyz").json()["refused_feedback_models"] == {}
 
 
-def test_a_live_model_is_named_and_its_release_is_logged(
+def test_live_model_is_named_and_its_release_is_logged(
     serve: Serve, models: Path, both: tuple[Item, Item], sql: Sql
 ) -> None:
     write_tiny_feedback(models, both)
@@ -409,7 +405,7 @@ def test_a_live_model_is_named_and_its_release_is_logged(
     assert seen == [{"version": VERSION, "by": "a test"}]
 
 
-def test_a_damaged_model_is_refused_by_name_and_the_bank_speaks(
+def test_damaged_model_is_refused_by_name_and_replaced_by_the_bank(
     serve: Serve, models: Path, both: tuple[Item, Item], caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = write_tiny_feedback(models, both)
@@ -424,7 +420,7 @@ def test_a_damaged_model_is_refused_by_name_and_the_bank_speaks(
     assert ask(client, "rain-7", "warm air")["feedback"]["text"] == "Nearly so."
 
 
-def test_no_score_fails_because_its_feedback_cannot_be_kept(
+def test_failure_to_store_feedback_fails_no_score(
     serve: Serve, models: Path, both: tuple[Item, Item], sql: Sql, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_tiny_feedback(models, both)
@@ -438,7 +434,7 @@ def test_no_score_fails_because_its_feedback_cannot_be_kept(
     assert "secret" not in caplog.text
 
 
-def test_a_repeated_call_is_not_written_for_again(
+def test_repeated_call_generates_no_second_feedback(
     serve: Serve, models: Path, both: tuple[Item, Item], sql: Sql
 ) -> None:
     write_tiny_feedback(models, both)
@@ -454,7 +450,7 @@ def test_a_repeated_call_is_not_written_for_again(
     assert sql("SELECT count(*) AS texts FROM generated_feedback") == [{"texts": 1}]
 
 
-def test_no_place_in_the_queue_is_lost_by_scores_that_could_not_be_kept(
+def test_failed_commits_free_their_places_in_the_queue(
     serve: Serve, models: Path, both: tuple[Item, Item], sql: Sql
 ) -> None:
     write_tiny_feedback(models, both)

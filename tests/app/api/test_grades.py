@@ -24,7 +24,7 @@ def score(client: TestClient, response: str, **more: Any) -> Response:
 
 
 @BOTH
-def test_a_grade_is_replied_with_every_field(client: TestClient) -> None:
+def test_reply_for_a_grade_has_every_field(client: TestClient) -> None:
     reply = score(client, HALF, gradebook_max=10).json()
 
     assert uuid.UUID(reply.pop("prediction_id")).version == 7
@@ -53,7 +53,7 @@ def test_a_grade_is_replied_with_every_field(client: TestClient) -> None:
 
 
 @BOTH
-def test_the_row_is_in_sql_when_the_reply_is_there(client: TestClient, logged: Logged) -> None:
+def test_row_is_committed_before_the_reply(client: TestClient, logged: Logged) -> None:
     reply = score(client, QUARTER, gradebook_max=10).json()
 
     [row] = logged()
@@ -63,7 +63,7 @@ def test_the_row_is_in_sql_when_the_reply_is_there(client: TestClient, logged: L
 
 
 @BOTH
-def test_a_grade_has_no_probabilities_or_set_in_sql_and_points_no_interval(client: TestClient, sql: Sql) -> None:
+def test_grades_store_no_probabilities_and_points_store_no_interval(client: TestClient, sql: Sql) -> None:
     score(client, HALF)
     client.post("/score", json={"item_id": "heat-1", "response": HALF})
 
@@ -75,7 +75,7 @@ def test_a_grade_has_no_probabilities_or_set_in_sql_and_points_no_interval(clien
 
 
 @BOTH
-def test_a_grade_can_be_read_again(client: TestClient) -> None:
+def test_grade_can_be_read_from_the_log(client: TestClient) -> None:
     scored = score(client, QUARTER, gradebook_max=10).json()
 
     read = client.get(f"/predictions/{scored['prediction_id']}").json()
@@ -86,7 +86,7 @@ def test_a_grade_can_be_read_again(client: TestClient) -> None:
 
 
 @BOTH
-def test_whole_numbers_are_shown_whole_by_every_route(client: TestClient) -> None:
+def test_every_route_shows_whole_numbers_without_a_fraction(client: TestClient) -> None:
     scored = score(client, ALL_FOUR)
     batch = client.post("/score/batch", json={"responses": [body(ALL_FOUR)]})
     read = client.get(f"/predictions/{scored.json()['prediction_id']}")
@@ -102,7 +102,7 @@ def test_whole_numbers_are_shown_whole_by_every_route(client: TestClient) -> Non
     ("response", "decision", "progress"),
     [(ALL_FOUR, "auto", "FullyGraded"), (HALF, "review", "PendingManual")],  # confidence .84 and .68, threshold .8
 )
-def test_confidence_decides_as_it_does_for_points(
+def test_confidence_decides_on_grades_as_on_points(
     client: TestClient, response: str, decision: str, progress: str
 ) -> None:
     reply = score(client, response).json()
@@ -120,13 +120,13 @@ def test_confidence_decides_as_it_does_for_points(
         (2, None, None),
     ],
 )
-def test_the_gradebook_counts_from_the_worst_grade(
+def test_gradebook_score_is_zero_at_the_worst_grade(
     client: TestClient, words: int, gradebook_max: float | None, gradebook_score: float | None
 ) -> None:
     assert score(client, "air " * words, gradebook_max=gradebook_max).json()["gradebook_score"] == gradebook_score
 
 
-def test_a_batch_of_mixed_items_grades_as_one_by_one(client: TestClient) -> None:
+def test_batch_of_mixed_items_equals_single_calls(client: TestClient) -> None:
     rows = [
         {"item_id": item_id, "response": text, "gradebook_max": 7}
         for text in (QUARTER, "", ALL_FOUR, "a Ω → ∞ 🙂 and more", HALF)
@@ -143,7 +143,7 @@ def test_a_batch_of_mixed_items_grades_as_one_by_one(client: TestClient) -> None
         assert result == alone
 
 
-def test_a_blank_response_has_neither_grade_nor_interval(client: TestClient) -> None:
+def test_blank_response_has_neither_grade_nor_interval(client: TestClient) -> None:
     reply = score(client, " ", gradebook_max=10).json()
 
     nulls = ("score", "expected_score", "probabilities", "interval", "confidence", "gradebook_score")
@@ -153,7 +153,7 @@ def test_a_blank_response_has_neither_grade_nor_interval(client: TestClient) -> 
 
 @BOTH
 @pytest.mark.parametrize("path", ["/score", "/score/batch"])
-def test_a_repeated_call_gets_the_stored_grade(client: TestClient, logged: Logged, path: str) -> None:
+def test_repeated_call_gets_the_stored_grade(client: TestClient, logged: Logged, path: str) -> None:
     sent = body(HALF) if path == "/score" else {"responses": [body(HALF), body(ALL_FOUR), body("")]}
     once = {"Idempotency-Key": "quiz-7"}
 

@@ -11,13 +11,13 @@ from tests.app.conftest import ITEMS, Serve
 from tests.tiny import AGREEMENT, GRADE_AGREEMENT, write_tiny_bundle
 
 
-def test_every_item_is_listed_by_id(client: TestClient) -> None:
+def test_items_are_listed_by_id(client: TestClient) -> None:
     listed = client.get("/items").json()["items"]
 
     assert [item["item_id"] for item in listed] == sorted(ITEMS)
 
 
-def test_an_item_says_what_scores_it_and_how_well(client: TestClient) -> None:
+def test_item_shows_its_bundle_and_agreement(client: TestClient) -> None:
     item = client.get("/items/heat-1").json()
 
     assert item.pop("released_at").endswith("Z")
@@ -65,7 +65,7 @@ def test_an_item_says_what_scores_it_and_how_well(client: TestClient) -> None:
         ("moon-5", "threshold", 0.99),
     ],
 )
-def test_items_differ_in_scale_mode_and_threshold(client: TestClient, item_id: str, name: str, value: object) -> None:
+def test_items_show_their_scale_mode_and_threshold(client: TestClient, item_id: str, name: str, value: object) -> None:
     assert client.get(f"/items/{item_id}").json()[name] == value
 
 
@@ -87,11 +87,11 @@ def test_items_differ_in_scale_mode_and_threshold(client: TestClient, item_id: s
         ("heat-1%2f20260101T000000Z-00000001", "not-found"),
     ],
 )
-def test_what_is_no_item_is_not_found(client: TestClient, path: str, kind: str) -> None:
+def test_unknown_item_is_not_found(client: TestClient, path: str, kind: str) -> None:
     assert_problem(client.get(f"/items/{path}"), 404, kind)
 
 
-def test_a_refused_item_is_not_listed_and_says_why(models: Path, serve: Serve) -> None:
+def test_refused_item_is_not_listed_and_says_why(models: Path, serve: Serve) -> None:
     [card] = (models / "heat-1").rglob("card.md")
     card.write_text("# Another card\n")
 
@@ -106,7 +106,7 @@ def rules(gate: Any) -> dict[str, tuple[object, object, bool]]:
     return {own["rule"]: (own["measured"], own["limit"], own["passed"]) for own in gate["checks"]}
 
 
-def test_a_passed_gate_is_shown_rule_by_rule(client: TestClient) -> None:
+def test_passed_gate_is_shown_rule_by_rule(client: TestClient) -> None:
     gate = client.get("/items/heat-1").json()["gate"]
 
     assert gate["passed"] is True
@@ -124,7 +124,7 @@ def test_a_passed_gate_is_shown_rule_by_rule(client: TestClient) -> None:
     assert [own["rule"] for own in gate["checks"] if own["note"]] == ["difference of groups"]
 
 
-def test_an_override_says_who_overruled_the_gate_and_why(models: Path, serve: Serve) -> None:
+def test_override_shows_its_author_and_reason(models: Path, serve: Serve) -> None:
     folder = write_tiny_bundle(models, "rain-7", mode="suggest", policy=Policy(min_responses=1000))
     activate(folder.parent, folder.name, mode="auto", by="Ana", reason="read 50 of its scores")
     client = serve()
@@ -138,7 +138,7 @@ def test_an_override_says_who_overruled_the_gate_and_why(models: Path, serve: Se
     assert client.post("/score", json=body(item_id="rain-7")).json()["decision"] == "auto"
 
 
-def test_what_the_gate_refuses_is_listed_and_only_suggests(models: Path, serve: Serve) -> None:
+def test_item_with_a_failed_gate_is_in_mode_suggest(models: Path, serve: Serve) -> None:
     folder = write_tiny_bundle(models, "rain-7", mode="suggest", policy=Policy(min_responses=1000))
     activate(folder.parent, folder.name, by="scorelet-train", reason="newly trained")
     client = serve()
@@ -149,7 +149,7 @@ def test_what_the_gate_refuses_is_listed_and_only_suggests(models: Path, serve: 
     assert client.post("/score", json=body(item_id="rain-7")).json()["decision"] == "review"
 
 
-def test_an_active_file_edited_by_hand_takes_its_item_out_of_service(models: Path, serve: Serve) -> None:
+def test_invalid_active_file_takes_its_item_out_of_service(models: Path, serve: Serve) -> None:
     folder = write_tiny_bundle(models, "rain-7", mode="suggest", policy=Policy(min_responses=1000))
     active = folder.parent / "ACTIVE"
     active.write_text(active.read_text().replace('"mode": "suggest"', '"mode": "auto"'))

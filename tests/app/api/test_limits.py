@@ -34,7 +34,7 @@ def in_pieces(content: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("path", ["/score", "/score/batch", "/nothing-here"])
-def test_a_body_announced_as_too_large_is_refused(client: TestClient, logged: Logged, path: str) -> None:
+def test_body_announced_as_too_large_is_refused(client: TestClient, logged: Logged, path: str) -> None:
     reply = client.post(path, content=sized(LIMIT + 1), headers=JSON)
 
     problem = assert_problem(reply, 413, "body-too-large")
@@ -43,7 +43,7 @@ def test_a_body_announced_as_too_large_is_refused(client: TestClient, logged: Lo
 
 
 @pytest.mark.parametrize("path", ["/score", "/score/batch"])
-def test_a_body_that_turns_out_too_large_is_refused(client: TestClient, logged: Logged, path: str) -> None:
+def test_unannounced_body_over_the_limit_is_refused(client: TestClient, logged: Logged, path: str) -> None:
     reply = client.post(path, content=in_pieces(sized(LIMIT + 1)), headers=JSON)
 
     assert "content-length" not in reply.request.headers
@@ -51,7 +51,7 @@ def test_a_body_that_turns_out_too_large_is_refused(client: TestClient, logged: 
     assert logged() == []
 
 
-def test_a_body_of_just_the_limit_is_taken(client: TestClient) -> None:
+def test_body_at_the_limit_is_accepted(client: TestClient) -> None:
     content = sized(LIMIT)
 
     assert len(content) == LIMIT
@@ -60,13 +60,13 @@ def test_a_body_of_just_the_limit_is_taken(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("announced", ["9" * 5000, "1e9"])  # more digits than Python reads; no number
-def test_no_content_length_makes_a_5xx(client: TestClient, announced: str) -> None:
+def test_malformed_content_length_is_a_client_error(client: TestClient, announced: str) -> None:
     reply = client.post("/score", content=b"{}", headers=JSON | {"Content-Length": announced})
 
     assert 400 <= reply.status_code < 500
 
 
-def test_no_more_than_the_limit_is_ever_read() -> None:
+def test_reading_stops_at_the_limit() -> None:
     taken = 0
 
     async def read_all(scope: Scope, receive: Receive, send: Send) -> None:

@@ -22,7 +22,7 @@ def score(client: TestClient, response: str, **more: Any) -> dict[str, Any]:
 
 
 @BOTH
-def test_a_response_is_scored_without_its_mark_up_and_stored_with_it(client: TestClient, logged: Logged) -> None:
+def test_response_is_scored_without_markup_and_stored_with_it(client: TestClient, logged: Logged) -> None:
     reply = score(client, MARKED)
     stored = client.get(f"/predictions/{reply['prediction_id']}").json()
 
@@ -32,7 +32,7 @@ def test_a_response_is_scored_without_its_mark_up_and_stored_with_it(client: Tes
 
 
 @BOTH
-def test_a_call_may_have_mark_up_read_as_text(client: TestClient) -> None:
+def test_format_text_of_a_call_keeps_markup(client: TestClient) -> None:
     reply = score(client, MARKED, format="text")
     stored = client.get(f"/predictions/{reply['prediction_id']}").json()
 
@@ -40,7 +40,7 @@ def test_a_call_may_have_mark_up_read_as_text(client: TestClient) -> None:
     assert (stored["response"], stored["response_format"]) == (MARKED, "text")
 
 
-def test_an_item_may_have_mark_up_read_as_text_unless_the_call_says_html(serve: Serve, models: Any) -> None:
+def test_format_of_a_call_goes_before_the_format_of_the_item(serve: Serve, models: Any) -> None:
     write_tiny_bundle(models, "tags-9", item={"scale": "points", "max_score": 3, "format": "text"})
     client = serve()
 
@@ -52,7 +52,7 @@ def test_an_item_may_have_mark_up_read_as_text_unless_the_call_says_html(serve: 
     assert first["response_format"] == "html"
 
 
-def test_each_row_of_a_batch_is_read_as_it_says(client: TestClient) -> None:
+def test_format_is_set_row_by_row_in_a_batch(client: TestClient) -> None:
     rows = [body(response=MARKED), body(response=MARKED, format="text"), body(response="warm", format="text")]
 
     results = client.post("/score/batch", json={"responses": rows}).json()["results"]
@@ -61,7 +61,7 @@ def test_each_row_of_a_batch_is_read_as_it_says(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("sent", ["<p></p>", "<p><br></p>", "&nbsp;", "<p>&nbsp;</p>"])
-def test_mark_up_around_nothing_is_blank(client: TestClient, sent: str) -> None:
+def test_empty_markup_is_blank(client: TestClient, sent: str) -> None:
     reply = score(client, sent)
 
     assert (reply["decision"], reply["condition"]) == ("not_scorable", "blank")
@@ -69,13 +69,13 @@ def test_mark_up_around_nothing_is_blank(client: TestClient, sent: str) -> None:
 
 
 @pytest.mark.parametrize("unknown", ["markdown", "HTML", "", 1, True])
-def test_another_format_is_refused(client: TestClient, unknown: object) -> None:
+def test_unknown_format_is_refused(client: TestClient, unknown: object) -> None:
     problem = assert_problem(client.post("/score", json=body(format=unknown)), 422, "invalid-request")
 
     assert [error["where"] for error in problem["errors"]] == ["body.format"]
 
 
-def test_the_same_key_with_another_format_is_a_conflict(client: TestClient) -> None:
+def test_idempotency_key_with_another_format_is_a_conflict(client: TestClient) -> None:
     once = {"Idempotency-Key": "quiz-7"}
     first = client.post("/score", json=body(response=MARKED), headers=once)
     again = client.post("/score", json=body(response=MARKED), headers=once)
@@ -95,7 +95,7 @@ def test_the_same_key_with_another_format_is_a_conflict(client: TestClient) -> N
     ],
     ids=lambda sent: sent[:5],
 )
-def test_the_bound_is_of_the_plain_text(client: TestClient, sent: str) -> None:
+def test_length_limit_counts_text_without_markup(client: TestClient, sent: str) -> None:
     assert client.post("/score", json=body(response=sent)).status_code == 200
 
 
@@ -109,7 +109,7 @@ def test_the_bound_is_of_the_plain_text(client: TestClient, sent: str) -> None:
     ],
     ids=["plain", "marked", "read as text", "sent"],
 )
-def test_too_long_a_text_is_refused_and_sinks_no_batch(
+def test_too_long_text_is_refused_without_failing_its_batch(
     client: TestClient, logged: Logged, sent: str, form: str | None
 ) -> None:
     single = client.post("/score", json=body(response=sent, format=form))
@@ -124,7 +124,7 @@ def test_too_long_a_text_is_refused_and_sinks_no_batch(
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_no_form_is_lost_in_the_log(client: TestClient, sql: Sql, form: str) -> None:
+def test_log_keeps_the_format_and_the_text_as_sent(client: TestClient, sql: Sql, form: str) -> None:
     sent = FORMS[form]('Heat "rises" & is < 3 °C. It does.')
 
     score(client, sent)

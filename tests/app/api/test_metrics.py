@@ -22,7 +22,7 @@ def metrics(client: TestClient) -> dict[str, float]:
     return {name: float(value) for name, value in lines}
 
 
-def test_decisions_are_counted_by_item_and_by_who_scored(client: TestClient) -> None:
+def test_decisions_are_counted_by_item_and_scorer(client: TestClient) -> None:
     for response in ("warm air", "warm", "  "):
         client.post("/score", json=body(response=response))
     client.post("/score/batch", json={"responses": [body(), body(item_id="tides-4"), body(item_id="absent")]})
@@ -36,7 +36,7 @@ def test_decisions_are_counted_by_item_and_by_who_scored(client: TestClient) -> 
     assert found['scorelet_refused_total{error="UnknownItem"}'] == 1
 
 
-def test_requests_are_counted_and_timed_by_route_and_not_by_path(client: TestClient) -> None:
+def test_requests_are_counted_and_timed_by_route(client: TestClient) -> None:
     client.post("/score", json=body())
     client.get("/items/heat-1")
     client.get("/items/absent")
@@ -53,7 +53,7 @@ def test_requests_are_counted_and_timed_by_route_and_not_by_path(client: TestCli
     assert not [name for name in found if "nowhere" in name or "absent" in name]
 
 
-def test_commits_are_counted_with_the_calls_they_had(client: TestClient) -> None:
+def test_commits_are_counted_with_their_calls(client: TestClient) -> None:
     for _ in range(3):
         client.post("/score", json=body())
 
@@ -64,7 +64,7 @@ def test_commits_are_counted_with_the_calls_they_had(client: TestClient) -> None
     assert found['scorelet_waiting{queue="log"}'] == found['scorelet_waiting{queue="judging"}'] == 0
 
 
-def test_what_the_database_does_not_take_is_counted(client: TestClient, sql: Sql) -> None:
+def test_failed_commits_are_counted(client: TestClient, sql: Sql) -> None:
     sql("ALTER TABLE predictions RENAME TO elsewhere")
 
     assert client.post("/score", json=body()).status_code == 503
@@ -77,7 +77,7 @@ def test_what_the_database_does_not_take_is_counted(client: TestClient, sql: Sql
     assert metrics(client)["scorelet_database_takes_writes"] == 1
 
 
-def test_changes_of_bundles_are_counted(serve: Serve, models: Path) -> None:
+def test_reloads_are_counted_by_outcome(serve: Serve, models: Path) -> None:
     client = serve(reload_seconds=0.05)
     write_tiny_bundle(models, version="20270101T000000Z-00000002")
     (write_tiny_bundle(models, "heat-9") / STUDENT).write_bytes(b"x")
@@ -92,7 +92,7 @@ def test_changes_of_bundles_are_counted(serve: Serve, models: Path) -> None:
     )
 
 
-def test_items_are_counted_by_what_became_of_them(serve: Serve, models: Path) -> None:
+def test_items_are_counted_by_state(serve: Serve, models: Path) -> None:
     [student] = (models / "moon-5").glob(f"*/{STUDENT}")
     student.write_bytes(b"broken")
 
@@ -104,13 +104,13 @@ def test_items_are_counted_by_what_became_of_them(serve: Serve, models: Path) ->
     assert found['scorelet_fallback_total{outcome="answered"}'] == 0
 
 
-def test_no_response_text_and_no_learner_is_in_it(client: TestClient) -> None:
+def test_metrics_hold_no_response_text_and_no_learner(client: TestClient) -> None:
     client.post("/score", json=body(response="zebra crossing", learner_id="learner-77", attempt_id="attempt-88"))
 
     assert not re.search("zebra|learner-77|attempt-88", client.get("/metrics").text)
 
 
-def test_it_needs_a_key_of_its_own_scope(client: TestClient, make_key: MakeKey) -> None:
+def test_metrics_need_the_scope_metrics(client: TestClient, make_key: MakeKey) -> None:
     scorer, watcher = make_key("score"), make_key("metrics")
 
     assert_problem(client.get("/metrics"), 401, "unauthorized")
@@ -120,7 +120,7 @@ def test_it_needs_a_key_of_its_own_scope(client: TestClient, make_key: MakeKey) 
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_service_that_starts_again_counts_again(serve: Serve, times: int) -> None:
+def test_counts_start_again_with_each_service(serve: Serve, times: int) -> None:
     for _ in range(times):
         client = serve()
         client.post("/score", json=body())

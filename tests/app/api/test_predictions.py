@@ -32,7 +32,7 @@ def fill(client: TestClient, *item_ids: str) -> None:
 
 
 @BOTH
-def test_a_prediction_can_be_read_again(client: TestClient) -> None:
+def test_prediction_can_be_read_from_the_log(client: TestClient) -> None:
     scored = client.post("/score", json=body(attempt_id="quiz-7", gradebook_max=10)).json()
 
     read = client.get(f"/predictions/{scored['prediction_id']}").json()
@@ -43,19 +43,19 @@ def test_a_prediction_can_be_read_again(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("prediction_id", ["nope", "..", "%00", "1" * 10_000, "0197a3c2-5e1b-7c44-9a57-3d1f6f0f2b1"])
-def test_what_is_no_prediction_id_is_refused(client: TestClient, prediction_id: str) -> None:
+def test_malformed_prediction_id_is_refused(client: TestClient, prediction_id: str) -> None:
     reply = client.get(f"/predictions/{prediction_id}".replace("..", "%2e%2e"))
 
     assert_problem(reply, 422, "invalid-request")
 
 
 @BOTH
-def test_a_prediction_that_is_none_is_not_found(client: TestClient) -> None:
+def test_unknown_prediction_is_not_found(client: TestClient) -> None:
     assert_problem(client.get(f"/predictions/{uuid.uuid4()}"), 404, "unknown-prediction")
 
 
 @BOTH
-def test_the_log_is_found_by_learner_and_attempt(serve: Serve) -> None:
+def test_log_is_filtered_by_learner_and_attempt(serve: Serve) -> None:
     client = serve(learner_key=LEARNER_KEY)
     for learner, attempt in (("anna", "quiz-7"), ("anna", "quiz-8"), ("ben", "quiz-7")):
         client.post("/score", json=body(learner_id=learner, attempt_id=attempt))
@@ -74,7 +74,7 @@ def test_the_log_is_found_by_learner_and_attempt(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("name", ["learner_id", "attempt", "Item_id", "markd"])
-def test_a_name_that_the_log_is_not_found_by_is_refused(client: TestClient, name: str) -> None:
+def test_unknown_filter_is_refused(client: TestClient, name: str) -> None:
     """Else everybody's rows would come for it."""
     fill(client, "heat-1")
 
@@ -82,7 +82,7 @@ def test_a_name_that_the_log_is_not_found_by_is_refused(client: TestClient, name
 
 
 @BOTH
-def test_the_log_is_newest_first(client: TestClient) -> None:
+def test_log_is_newest_first(client: TestClient) -> None:
     ids = [client.post("/score", json=body()).json()["prediction_id"] for _ in range(3)]
 
     [page] = pages(client)
@@ -105,7 +105,7 @@ def test_pages_hold_every_row_once(client: TestClient, logged: Logged, limit: in
 
 
 @BOTH
-def test_pages_lose_and_double_no_row_while_new_ones_come(client: TestClient, logged: Logged) -> None:
+def test_pages_hold_every_row_once_while_new_rows_arrive(client: TestClient, logged: Logged) -> None:
     fill(client, *["heat-1"] * 20)
     before = {row.prediction_id for row in logged()}
 
@@ -137,7 +137,7 @@ def test_pages_lose_and_double_no_row_while_new_ones_come(client: TestClient, lo
         ({"item_id": "heat-1", "decision": "review"}, []),
     ],
 )
-def test_the_log_is_filtered_over_all_pages(client: TestClient, query: dict[str, str], found: list[str]) -> None:
+def test_filters_hold_on_every_page(client: TestClient, query: dict[str, str], found: list[str]) -> None:
     fill(client, "heat-1", "tides-4", "heat-1", "tides-4", "heat-1")
 
     read = [prediction for page in pages(client, **query, limit=2) for prediction in page]
@@ -167,7 +167,7 @@ def test_the_log_is_filtered_over_all_pages(client: TestClient, query: dict[str,
         "cursor=%00",
     ],
 )
-def test_a_bad_query_is_a_problem(client: TestClient, query: str) -> None:
+def test_invalid_query_is_a_problem(client: TestClient, query: str) -> None:
     assert_problem(client.get(f"/predictions?{query}"), 422, "invalid-request")
 
 
@@ -176,7 +176,7 @@ def everything(sql: Sql) -> str:
 
 
 @BOTH
-def test_a_learner_id_is_stored_as_a_keyed_hash_only(serve: Serve, sql: Sql, logged: Logged) -> None:
+def test_learner_id_is_stored_only_as_a_keyed_hash(serve: Serve, sql: Sql, logged: Logged) -> None:
     client = serve(learner_key=LEARNER_KEY)
     sent = body(learner_id=LEARNER)
 
@@ -191,7 +191,7 @@ def test_a_learner_id_is_stored_as_a_keyed_hash_only(serve: Serve, sql: Sql, log
 
 
 @BOTH
-def test_without_a_learner_key_no_learner_id_is_stored_at_all(client: TestClient, sql: Sql, logged: Logged) -> None:
+def test_learner_id_is_not_stored_without_a_learner_key(client: TestClient, sql: Sql, logged: Logged) -> None:
     reply = client.post("/score", json=body(learner_id=LEARNER), headers={"Idempotency-Key": "quiz-7"})
 
     assert [row.learner_hash for row in logged()] == [None]
@@ -200,7 +200,7 @@ def test_without_a_learner_key_no_learner_id_is_stored_at_all(client: TestClient
 
 
 @BOTH
-def test_without_store_responses_no_text_is_kept(serve: Serve, sql: Sql) -> None:
+def test_no_text_is_stored_without_store_responses(serve: Serve, sql: Sql) -> None:
     client = serve(store_responses=False)
 
     scored = client.post("/score", json=body(), headers={"Idempotency-Key": "quiz-7"}).json()
@@ -211,7 +211,7 @@ def test_without_store_responses_no_text_is_kept(serve: Serve, sql: Sql) -> None
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_a_log_that_does_not_answer_is_not_waited_for(serve: Serve, locked: Locked) -> None:
+def test_silent_database_is_given_up_after_a_time_limit(serve: Serve, locked: Locked) -> None:
     client = serve()
     hasty = serve(waits=replace(PATIENT, database=0.01))
     number = client.post("/score", json=body()).json()["prediction_id"]

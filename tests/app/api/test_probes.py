@@ -13,14 +13,14 @@ from tests.refusals import log_lines
 from tests.waiting import HANGS, until
 
 
-def test_a_live_process_says_so(client: TestClient) -> None:
+def test_livez_reports_alive(client: TestClient) -> None:
     reply = client.get("/livez")
 
     assert (reply.status_code, reply.json()) == (200, {"status": "alive"})
 
 
 @BOTH
-def test_a_ready_service_names_its_items(client: TestClient) -> None:
+def test_readyz_lists_items(client: TestClient) -> None:
     reply = client.get("/readyz")
 
     assert reply.status_code == 200
@@ -40,14 +40,14 @@ def test_a_ready_service_names_its_items(client: TestClient) -> None:
 
 
 @BOTH
-def test_with_a_key_made_the_service_is_not_open(client: TestClient, make_key: MakeKey) -> None:
+def test_readyz_is_not_open_once_a_key_exists(client: TestClient, make_key: MakeKey) -> None:
     make_key("review")
 
     assert client.get("/readyz").json()["open"] is False
 
 
 @BOTH
-def test_an_empty_database_is_not_ready(serve: Serve, empty_database_url: str) -> None:
+def test_empty_database_is_not_ready(serve: Serve, empty_database_url: str) -> None:
     client = serve(database_url=empty_database_url)
 
     reply = client.get("/readyz")
@@ -60,7 +60,7 @@ def test_an_empty_database_is_not_ready(serve: Serve, empty_database_url: str) -
 
 
 @BOTH
-def test_a_database_at_another_revision_is_not_ready(client: TestClient, sql: Sql) -> None:
+def test_database_at_another_revision_is_not_ready(client: TestClient, sql: Sql) -> None:
     sql("UPDATE alembic_version SET version_num = '0000'")
 
     reply = client.get("/readyz")
@@ -69,7 +69,7 @@ def test_a_database_at_another_revision_is_not_ready(client: TestClient, sql: Sq
     assert reply.json()["database_code"] == "database_older"
 
 
-def test_a_database_out_of_reach_is_not_ready_and_not_named(serve: Serve, tmp_path: Path) -> None:
+def test_unreachable_database_is_not_ready_and_its_address_is_not_shown(serve: Serve, tmp_path: Path) -> None:
     client = serve(database_url=f"postgresql+psycopg://anna:hunter2@/grades?host={tmp_path}")
 
     reply = client.get("/readyz")
@@ -82,7 +82,7 @@ def test_a_database_out_of_reach_is_not_ready_and_not_named(serve: Serve, tmp_pa
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_a_database_that_says_nothing_is_not_ready_and_not_waited_for(serve: Serve, locked: Locked) -> None:
+def test_silent_database_is_not_ready_after_a_time_limit(serve: Serve, locked: Locked) -> None:
     hasty, client = (serve(waits=replace(PATIENT, database=0.1, probe=probe)) for probe in (0.01, HANGS))
 
     with locked("alembic_version, idempotency_claims"):
@@ -100,7 +100,7 @@ def test_a_database_that_says_nothing_is_not_ready_and_not_waited_for(serve: Ser
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "tokenizer.json", "student.onnx", "card.md"])
-def test_an_altered_bundle_is_refused_by_name_and_the_others_serve(models: Path, serve: Serve, name: str) -> None:
+def test_altered_bundle_is_refused_by_name_and_other_items_serve(models: Path, serve: Serve, name: str) -> None:
     [file] = (models / "heat-1").rglob(name)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -118,7 +118,7 @@ def test_an_altered_bundle_is_refused_by_name_and_the_others_serve(models: Path,
 
 
 @pytest.mark.parametrize("active", [None, b"", b"{}", b"\xff", b'{"version": "../../heat-1"}'])
-def test_an_item_without_a_good_active_file_is_refused(models: Path, serve: Serve, active: bytes | None) -> None:
+def test_item_without_a_valid_active_file_is_refused(models: Path, serve: Serve, active: bytes | None) -> None:
     (models / "heat-1" / "ACTIVE").unlink()
     if active is not None:
         (models / "heat-1" / "ACTIVE").write_bytes(active)
@@ -129,7 +129,7 @@ def test_an_item_without_a_good_active_file_is_refused(models: Path, serve: Serv
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_without_any_item_the_service_is_not_ready(models: Path, serve: Serve, *, there: bool) -> None:
+def test_service_without_items_is_not_ready(models: Path, serve: Serve, *, there: bool) -> None:
     rmtree(models)
     if there:
         models.mkdir()
@@ -141,7 +141,7 @@ def test_without_any_item_the_service_is_not_ready(models: Path, serve: Serve, *
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_a_service_that_starts_where_nothing_can_be_written_is_not_ready_until_it_can(
+def test_service_started_on_a_read_only_database_is_not_ready_until_writes_succeed(
     serve: Serve, locked: Locked
 ) -> None:
     with locked("predictions"):
@@ -153,7 +153,7 @@ def test_a_service_that_starts_where_nothing_can_be_written_is_not_ready_until_i
     assert client.get("/readyz").status_code == 200
 
 
-def test_a_clock_behind_the_newest_score_is_told(serve: Serve, sql: Sql, caplog: pytest.LogCaptureFixture) -> None:
+def test_clock_behind_the_newest_score_is_logged(serve: Serve, sql: Sql, caplog: pytest.LogCaptureFixture) -> None:
     serve().post("/score", json=body())
     assert log_lines(caplog, "clock_behind") == []
     sql("UPDATE predictions SET created_at = '2999-01-01 00:00:00'")
@@ -165,7 +165,7 @@ def test_a_clock_behind_the_newest_score_is_told(serve: Serve, sql: Sql, caplog:
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_a_database_that_takes_no_writes_is_not_ready_until_it_does(serve: Serve, locked: Locked) -> None:
+def test_database_that_refuses_writes_is_not_ready_until_writes_succeed(serve: Serve, locked: Locked) -> None:
     client = serve(waits=replace(PATIENT, lock=0.01))
 
     with locked("predictions"):
@@ -179,7 +179,7 @@ def test_a_database_that_takes_no_writes_is_not_ready_until_it_does(serve: Serve
 
 
 @BOTH
-def test_a_table_that_is_gone_is_not_ready(client: TestClient, sql: Sql) -> None:
+def test_missing_table_is_not_ready(client: TestClient, sql: Sql) -> None:
     sql("ALTER TABLE predictions RENAME TO gone")
 
     ready = client.get("/readyz")
@@ -188,7 +188,7 @@ def test_a_table_that_is_gone_is_not_ready(client: TestClient, sql: Sql) -> None
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_a_withdrawn_right_is_not_ready_once_a_score_was_not_taken(client: TestClient, sql: Sql) -> None:
+def test_withdrawn_privilege_is_not_ready_after_a_failed_score(client: TestClient, sql: Sql) -> None:
     client.post("/score", json=body())
     sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE insufficient_privilege; END $$")
     sql("CREATE TRIGGER refused BEFORE INSERT ON predictions FOR EACH ROW EXECUTE FUNCTION refuse()")
@@ -202,7 +202,7 @@ def test_a_withdrawn_right_is_not_ready_once_a_score_was_not_taken(client: TestC
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_a_damaged_database_is_not_ready_once_a_score_was_not_taken(client: TestClient, sql: Sql) -> None:
+def test_damaged_database_is_not_ready_after_a_failed_score(client: TestClient, sql: Sql) -> None:
     """`database disk image is malformed` is none of the errors by which SQLAlchemy tells that a database is down."""
     client.post("/score", json=body())
     [name] = sql("PRAGMA database_list")
@@ -220,7 +220,7 @@ def test_a_damaged_database_is_not_ready_once_a_score_was_not_taken(client: Test
     assert (ready.status_code, ready.json()["database_code"]) == (503, "database_damaged")
 
 
-def test_a_database_that_cannot_hold_every_character_is_not_ready_and_named_at_the_start(
+def test_database_without_unicode_is_not_ready_and_logged_at_startup(
     serve: Serve, postgres: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = postgres.create("narrow", "template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")

@@ -41,7 +41,7 @@ def test_every_error_has_its_status_and_type(error: Exception, status: int, kind
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/score/none", "/static/none.js", "/items/heat-1/more"])
-def test_an_unknown_route_is_a_problem(client: TestClient, path: str) -> None:
+def test_unknown_route_is_a_problem(client: TestClient, path: str) -> None:
     assert_problem(client.get(path), 404, "not-found")
 
 
@@ -55,7 +55,7 @@ def test_an_unknown_route_is_a_problem(client: TestClient, path: str) -> None:
         ("BREW", "/livez", "GET"),
     ],
 )
-def test_a_method_that_is_not_allowed_is_a_problem(client: TestClient, method: str, path: str, allowed: str) -> None:
+def test_method_not_allowed_is_a_problem(client: TestClient, method: str, path: str, allowed: str) -> None:
     reply = client.request(method, path)
 
     assert_problem(reply, 405, "method-not-allowed")
@@ -64,7 +64,7 @@ def test_a_method_that_is_not_allowed_is_a_problem(client: TestClient, method: s
 
 @BOTH
 @pytest.mark.parametrize("stored", [True, False])
-def test_a_response_never_reaches_the_logs(
+def test_response_never_reaches_the_logs(
     serve: Serve, sql: Sql, caplog: pytest.LogCaptureFixture, *, stored: bool
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -16,7 +16,7 @@ class Clock:
         return self.now
 
 
-def test_a_minutes_worth_at_once_and_then_evenly() -> None:
+def test_bucket_holds_a_minute_and_refills_evenly() -> None:
     clock = Clock()
     rates = Rates(clock)
 
@@ -30,7 +30,7 @@ def test_a_minutes_worth_at_once_and_then_evenly() -> None:
     assert [rates.take("a", 3, 1) for _ in range(4)] == [0, 0, 0, pytest.approx(20)]
 
 
-def test_a_batch_is_paid_off_before_the_next_call() -> None:
+def test_batch_is_paid_off_before_the_next_call() -> None:
     clock = Clock()
     rates = Rates(clock)
 
@@ -40,7 +40,7 @@ def test_a_batch_is_paid_off_before_the_next_call() -> None:
     assert rates.take("a", 60, 1) == 0
 
 
-def test_failed_tries_grow_slower_and_are_forgotten() -> None:
+def test_failed_logins_are_delayed_longer_each_time_and_then_forgotten() -> None:
     clock = Clock()
     tries = FailedTries(clock)
 
@@ -52,7 +52,7 @@ def test_failed_tries_grow_slower_and_are_forgotten() -> None:
     assert tries.failed("a") == 0
 
 
-def test_only_so_many_addresses_are_remembered() -> None:
+def test_number_of_remembered_addresses_is_bounded() -> None:
     tries = FailedTries(Clock())
     for number in range(MAX_ADDRESSES + 10):
         tries.failed(str(number))
@@ -60,7 +60,7 @@ def test_only_so_many_addresses_are_remembered() -> None:
     assert len(tries._failed) == MAX_ADDRESSES
 
 
-def test_a_key_with_a_rate_is_told_when_to_come_back(client: TestClient, make_key: MakeKey, logged: Logged) -> None:
+def test_rate_limited_reply_has_retry_after(client: TestClient, make_key: MakeKey, logged: Logged) -> None:
     slow = make_key("score", responses_a_minute=2).headers
     free = make_key("score").headers
 
@@ -76,14 +76,14 @@ def test_a_key_with_a_rate_is_told_when_to_come_back(client: TestClient, make_ke
     assert len(logged()) == 3
 
 
-def test_a_batch_counts_as_many_as_it_has(client: TestClient, make_key: MakeKey) -> None:
+def test_every_row_of_a_batch_counts_against_the_rate(client: TestClient, make_key: MakeKey) -> None:
     slow = make_key("score", responses_a_minute=10).headers
 
     assert client.post("/score/batch", json={"responses": [body()] * 10}, headers=slow).status_code == 200
     assert_problem(client.post("/score", json=body(), headers=slow), 429, "rate-limited")
 
 
-def test_wrong_keys_are_answered_ever_slower_and_right_ones_at_once(client: TestClient, make_key: MakeKey) -> None:
+def test_wrong_keys_are_delayed_and_right_keys_are_not(client: TestClient, make_key: MakeKey) -> None:
     right = make_key("score").headers
 
     def seconds(headers: dict[str, str]) -> float:

@@ -17,33 +17,35 @@ def fields(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("path", ["/livez", "/items", f"/{CANARY}"])
-def test_every_reply_has_the_headers_that_keep_browsers_careful(client: TestClient, path: str) -> None:
+def test_every_reply_has_the_security_headers(client: TestClient, path: str) -> None:
     reply = client.get(path)
 
     for name, value in SECURITY_HEADERS:
         assert reply.headers[name.decode()] == value.decode()
 
 
-def test_a_page_keeps_a_policy_of_its_own(client: TestClient) -> None:
+def test_page_keeps_its_own_content_security_policy(client: TestClient) -> None:
     reply = client.get("/docs")
 
     assert "script-src 'self'" in reply.headers["content-security-policy"]
     assert reply.headers["x-frame-options"] == "DENY"
 
 
-def test_a_caller_may_name_its_request(client: TestClient) -> None:
+def test_request_id_of_the_caller_is_returned(client: TestClient) -> None:
     assert client.get("/livez", headers={"X-Request-ID": "quiz-7.2_a"}).headers["x-request-id"] == "quiz-7.2_a"
 
 
 @pytest.mark.parametrize("name", [b"", b"two words", b"a" * 65, "ü".encode()])
-def test_what_is_no_name_gets_one(client: TestClient, name: bytes) -> None:
+def test_invalid_request_id_is_replaced(client: TestClient, name: bytes) -> None:
     first, second = (client.get("/livez", headers={b"X-Request-ID": name}).headers["x-request-id"] for _ in range(2))
 
     assert re.fullmatch("[0-9a-f]{16}", first)
     assert first != second
 
 
-def test_a_request_is_one_line_without_what_was_sent(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_request_is_logged_in_one_line_without_its_content(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, logger="scorelet.request")
 
     client.post("/score", json=body())
@@ -57,7 +59,7 @@ def test_a_request_is_one_line_without_what_was_sent(client: TestClient, caplog:
     assert CANARY not in caplog.text
 
 
-def test_probes_that_succeed_are_not_worth_a_line(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_successful_probes_are_not_logged(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="scorelet.request")
 
     client.get("/livez")
@@ -66,7 +68,7 @@ def test_probes_that_succeed_are_not_worth_a_line(client: TestClient, caplog: py
     assert fields(caplog) == []
 
 
-def test_a_line_is_json_with_the_name_of_its_request_and_no_words_of_an_exception() -> None:
+def test_log_line_is_json_with_the_request_id_and_without_exception_messages() -> None:
     record = logging.LogRecord("scorelet", logging.ERROR, "", 0, "failed %s", ("here",), None)
     try:
         raise ValueError(CANARY)
@@ -85,14 +87,14 @@ def test_a_line_is_json_with_the_name_of_its_request_and_no_words_of_an_exceptio
     assert "request_id" not in json.loads(JsonFormatter().format(record))
 
 
-def test_uvicorns_own_lines_are_json_too() -> None:
+def test_uvicorn_logs_json() -> None:
     assert {name: own["handlers"] for name, own in config("INFO")["loggers"].items()} == {
         "scorelet": ["stderr"],
         "uvicorn": ["stderr"],
     }
 
 
-def test_only_our_names_are_answered(serve: Serve, make_key: MakeKey) -> None:
+def test_only_allowed_hosts_are_answered(serve: Serve, make_key: MakeKey) -> None:
     key = make_key("score").headers
     client = serve(allowed_hosts="scores.school.example, *.lan")
 

@@ -30,7 +30,7 @@ def read(client: TestClient, prediction: dict[str, Any]) -> dict[str, Any]:
 
 
 @BOTH
-def test_a_human_mark_wins_and_both_are_kept(client: TestClient) -> None:
+def test_human_mark_wins_and_both_scores_are_kept(client: TestClient) -> None:
     prediction = scored(client, response="warm air goes", gradebook_max=10)
 
     reply = review(client, prediction, score=1, reason="Only one idea.")
@@ -54,7 +54,7 @@ def test_a_human_mark_wins_and_both_are_kept(client: TestClient) -> None:
 
 
 @BOTH
-def test_the_newest_mark_counts_under_a_clock_that_was_set_back(client: TestClient, sql: Sql) -> None:
+def test_newest_mark_counts_after_the_clock_was_set_back(client: TestClient, sql: Sql) -> None:
     """As by a machine whose clock was wrong before: its mark's id lies in the future."""
     prediction = scored(client, response="warm air goes")
     review(client, prediction, score=1)
@@ -67,7 +67,7 @@ def test_the_newest_mark_counts_under_a_clock_that_was_set_back(client: TestClie
 
 
 @BOTH
-def test_the_newest_mark_counts_and_none_is_lost(client: TestClient) -> None:
+def test_newest_mark_counts_and_all_marks_are_kept(client: TestClient) -> None:
     prediction = scored(client, response="warm air goes")
 
     for score in (1, 2, 0):
@@ -86,7 +86,7 @@ def test_the_newest_mark_counts_and_none_is_lost(client: TestClient) -> None:
         ("heat-1", " ", None, "PendingManual"),  # blank
     ],
 )
-def test_without_a_mark_only_what_may_stand_alone_is_final(
+def test_without_a_mark_only_auto_scores_are_final(
     client: TestClient, item_id: str, response: str, by: str | None, progress: str
 ) -> None:
     found = read(client, scored(client, item_id=item_id, response=response))
@@ -97,7 +97,7 @@ def test_without_a_mark_only_what_may_stand_alone_is_final(
     assert found["human_marks"] == []
 
 
-def test_what_no_model_scored_a_person_can(client: TestClient) -> None:
+def test_unscored_response_can_be_marked(client: TestClient) -> None:
     prediction = scored(client, response=" ", gradebook_max=10)
 
     marked = review(client, prediction, score=0).json()
@@ -116,7 +116,7 @@ def test_what_no_model_scored_a_person_can(client: TestClient) -> None:
         ("shade-6", {"score": 2.35}, (2.35, None)),
     ],
 )
-def test_every_scale_is_marked_in_its_own_terms(
+def test_marks_follow_the_kind_of_scale(
     client: TestClient, item_id: str, mark: dict[str, Any], final: tuple[Any, Any]
 ) -> None:
     found = review(client, scored(client, item_id=item_id), **mark).json()["final"]
@@ -138,7 +138,7 @@ def test_every_scale_is_marked_in_its_own_terms(
         ("belief-3", {"label": CANARY}, "not_a_label"),
     ],
 )
-def test_a_mark_that_the_scale_does_not_have_is_refused(
+def test_mark_off_the_scale_is_refused(
     client: TestClient, sql: Sql, item_id: str, mark: dict[str, Any], code: str
 ) -> None:
     reply = review(client, scored(client, item_id=item_id), **mark)
@@ -163,7 +163,7 @@ def test_a_mark_that_the_scale_does_not_have_is_refused(
         {"score": 10**400},
     ],
 )
-def test_a_mark_that_is_none_is_refused(client: TestClient, mark: dict[str, Any]) -> None:
+def test_malformed_mark_is_refused(client: TestClient, mark: dict[str, Any]) -> None:
     prediction = scored(client)
     path = f"/predictions/{prediction['prediction_id']}/review"
     import json
@@ -173,18 +173,18 @@ def test_a_mark_that_is_none_is_refused(client: TestClient, mark: dict[str, Any]
     assert_problem(reply, 422, "invalid-request")
 
 
-def test_a_mark_needs_a_reviewer(client: TestClient) -> None:
+def test_mark_needs_a_reviewer(client: TestClient) -> None:
     path = f"/predictions/{scored(client)['prediction_id']}/review"
 
     assert_problem(client.post(path, json={"score": 1}), 422, "invalid-request")
 
 
-def test_a_prediction_that_is_none_cannot_be_marked(client: TestClient) -> None:
+def test_unknown_prediction_cannot_be_marked(client: TestClient) -> None:
     assert_problem(review(client, {"prediction_id": uuid.uuid4()}, score=1), 404, "unknown-prediction")
 
 
 @BOTH
-def test_only_a_reviewer_may_mark_but_the_scorer_sees_it(serve: Serve, make_key: MakeKey, sql: Sql) -> None:
+def test_score_key_reads_marks_but_cannot_give_marks(serve: Serve, make_key: MakeKey, sql: Sql) -> None:
     scorer, other, reviewer = make_key("score"), make_key("score"), make_key("review")
     client = serve()
     prediction = client.post("/score", json=body(), headers=scorer.headers).json()
@@ -201,7 +201,7 @@ def test_only_a_reviewer_may_mark_but_the_scorer_sees_it(serve: Serve, make_key:
 
 
 @BOTH
-def test_what_still_needs_a_person_can_be_listed(client: TestClient) -> None:
+def test_unmarked_predictions_can_be_listed(client: TestClient) -> None:
     waiting, done, alone = (scored(client, item_id=item_id) for item_id in ("tides-4", "tides-4", "heat-1"))
     review(client, done, score=1)
 
@@ -219,7 +219,7 @@ def test_what_still_needs_a_person_can_be_listed(client: TestClient) -> None:
 
 @BOTH
 @pytest.mark.parametrize("fate", ["withdrawn", "refused", "scored on another scale"])
-def test_a_prediction_is_marked_on_its_scale_whatever_became_of_the_item(serve: Serve, models: Path, fate: str) -> None:
+def test_prediction_is_marked_on_its_own_scale_after_the_item_changed(serve: Serve, models: Path, fate: str) -> None:
     before = serve()
     prediction = scored(before, response="warm air goes", gradebook_max=9)
     folder = models / "heat-1"
@@ -241,7 +241,7 @@ def test_a_prediction_is_marked_on_its_scale_whatever_became_of_the_item(serve: 
     }  # fmt: skip
 
 
-def test_a_prediction_that_kept_no_scale_is_not_marked(client: TestClient, sql: Sql) -> None:
+def test_prediction_without_a_stored_scale_cannot_be_marked(client: TestClient, sql: Sql) -> None:
     """As were logged before predictions kept theirs."""
     prediction = scored(client)
     sql("UPDATE predictions SET scale = NULL")
@@ -250,7 +250,7 @@ def test_a_prediction_that_kept_no_scale_is_not_marked(client: TestClient, sql: 
     assert read(client, prediction)["scale"] is None
 
 
-def test_a_mark_that_cannot_be_kept_is_not_given(client: TestClient, sql: Sql) -> None:
+def test_mark_that_cannot_be_committed_is_a_problem(client: TestClient, sql: Sql) -> None:
     prediction = scored(client)
     sql("ALTER TABLE human_marks RENAME TO gone")
 

@@ -58,7 +58,7 @@ def scored(client: TestClient, item_id: str, words: int, **fields: Any) -> dict[
         ("grade-3", 0, 6, 0),
     ],
 )
-def test_scores_and_their_place_in_a_gradebook(
+def test_scores_map_onto_the_gradebook(
     served: TestClient, item_id: str, words: int, score: float, place: float
 ) -> None:
     reply = scored(served, item_id, words)
@@ -71,7 +71,7 @@ def test_scores_and_their_place_in_a_gradebook(
         assert score in reply["prediction_set"]
 
 
-def test_the_bank_speaks_by_score(served: TestClient) -> None:
+def test_bank_feedback_is_chosen_by_score(served: TestClient) -> None:
     assert scored(served, "german-1", 9, feedback=True)["feedback"]["text"] == "Read it again."
     assert scored(served, "german-1", 0, feedback=True)["feedback"]["text"] == "Read it again."
     assert scored(served, "german-1", 2, feedback=True)["feedback_withheld"] == "no_text"
@@ -85,7 +85,9 @@ def test_the_bank_speaks_by_score(served: TestClient) -> None:
         ("grade-3", {1: 10, 2.5: 7}, [0.9, 6.1]),
     ],
 )
-def test_marks_are_scores(served: TestClient, item_id: str, marks: dict[float, float], off: list[float]) -> None:
+def test_marks_are_checked_against_the_scores_of_the_scale(
+    served: TestClient, item_id: str, marks: dict[float, float], off: list[float]
+) -> None:
     path = f"/predictions/{scored(served, item_id, 2)['prediction_id']}/review"
 
     for mark, place in marks.items():
@@ -95,7 +97,7 @@ def test_marks_are_scores(served: TestClient, item_id: str, marks: dict[float, f
         assert_problem(served.post(path, json={"score": mark, "reviewer": "Ana"}), 422, "bad-mark")
 
 
-def test_an_item_says_which_end_is_the_best(served: TestClient) -> None:
+def test_item_shows_its_best_end(served: TestClient) -> None:
     found = {item["item_id"]: item for item in served.get("/items").json()["items"]}
 
     shown = {name: (found[name]["min_score"], found[name]["max_score"], found[name]["better"]) for name in SCALES}
@@ -103,7 +105,7 @@ def test_an_item_says_which_end_is_the_best(served: TestClient) -> None:
     assert (found["heat-1"]["min_score"], found["heat-1"]["better"]) == (None, "higher")
 
 
-def test_a_shadow_is_logged_and_compared_in_scores(serve: Serve, models: Path, sql: Sql, engine: Engine) -> None:
+def test_shadow_is_logged_and_compared_in_scores(serve: Serve, models: Path, sql: Sql, engine: Engine) -> None:
     before = (models / "german-1" / ACTIVE).read_text()
     write_tiny_bundle(models, "german-1", item=SCALES["german-1"], version=NEW)
     (models / "german-1" / ACTIVE).write_text(before)

@@ -94,7 +94,7 @@ def raw(text: str) -> bytes:
     ids=short,
 )
 @pytest.mark.parametrize("headers", [JSON, JSON | {"Idempotency-Key": "quiz-7"}])
-def test_a_bad_body_gets_its_problem_and_is_not_repeated(
+def test_invalid_body_gets_its_problem_and_is_not_echoed(
     client: TestClient, logged: Logged, sent: bytes, status: int, kind: str, headers: dict[str, str]
 ) -> None:
     reply = client.post("/score", content=sent, headers=headers)
@@ -108,7 +108,7 @@ def test_a_bad_body_gets_its_problem_and_is_not_repeated(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
 )
 @pytest.mark.parametrize("path", ["/score", "/score/batch", f"/predictions/{uuid.UUID(int=0)}/review"])
-def test_a_body_that_is_not_called_json_is_refused(client: TestClient, content_type: str, path: str) -> None:
+def test_body_with_another_content_type_is_refused(client: TestClient, content_type: str, path: str) -> None:
     reply = client.post(path, content=json.dumps(body()), headers={"Content-Type": content_type})
 
     assert_problem(reply, 415, "unsupported-media-type")
@@ -125,11 +125,11 @@ def test_a_body_that_is_not_called_json_is_refused(client: TestClient, content_t
         {},
     ],
 )
-def test_a_bad_batch_gets_its_problem_and_is_not_repeated(client: TestClient, sent: object) -> None:
+def test_invalid_batch_gets_its_problem_and_is_not_echoed(client: TestClient, sent: object) -> None:
     assert_problem(client.post("/score/batch", json=sent), 422, "invalid-request")
 
 
-def test_what_is_wrong_is_named_by_place_and_code(client: TestClient) -> None:
+def test_faults_are_named_by_place_and_code(client: TestClient) -> None:
     reply = client.post("/score", json={"item_id": "heat-1", "gradebook_max": 0, CANARY: 1})
 
     problem = assert_problem(reply, 422, "invalid-request")
@@ -141,7 +141,7 @@ def test_what_is_wrong_is_named_by_place_and_code(client: TestClient) -> None:
     assert all(error["reason"] for error in problem["errors"])
 
 
-def test_no_depth_of_nesting_is_too_much(client: TestClient) -> None:
+def test_deep_nesting_is_never_a_5xx(client: TestClient) -> None:
     """Parsing, hashing and checking each have their own bound: between them no depth may slip through."""
     statuses = {
         client.post(
@@ -155,7 +155,7 @@ def test_no_depth_of_nesting_is_too_much(client: TestClient) -> None:
     assert statuses == {200, 400}
 
 
-def test_a_body_too_deep_to_be_hashed_is_the_callers_error() -> None:
+def test_body_too_deep_to_hash_is_a_client_error() -> None:
     """How deep is too deep hangs on how deep the stack stood: here it is certain."""
     body: list[object] = []
     for _ in range(5000):
@@ -167,7 +167,7 @@ def test_a_body_too_deep_to_be_hashed_is_the_callers_error() -> None:
     assert BadRequest.status == 400
 
 
-def test_every_language_and_the_longest_response_are_taken(client: TestClient, logged: Logged) -> None:
+def test_every_script_and_the_longest_response_are_accepted(client: TestClient, logged: Logged) -> None:
     texts = ["warme Luft steigt auf", "热空气上升", "الهواء الساخن يرتفع", "🔥⬆️", "é\u0301\u202e", "ы" * 20_000]
 
     replies = [client.post("/score", json=body(response=text)) for text in texts]
@@ -210,7 +210,7 @@ PATHS = st.sampled_from(["/score", "/score/batch"])
 
 @given(sent=st.binary(max_size=200), path=PATHS)
 @settings(max_examples=100, deadline=None, database=None)
-def test_no_bytes_make_a_5xx(one_client: TestClient, sent: bytes, path: str) -> None:
+def test_random_bytes_are_never_a_5xx(one_client: TestClient, sent: bytes, path: str) -> None:
     reply = one_client.post(path, content=sent, headers=JSON)
 
     assert 400 <= reply.status_code < 500
@@ -223,7 +223,7 @@ def test_no_bytes_make_a_5xx(one_client: TestClient, sent: bytes, path: str) -> 
     once=st.booleans(),
 )
 @settings(max_examples=200, deadline=None, database=None)
-def test_no_json_makes_a_5xx(one_client: TestClient, sent: object, path: str, once: bool) -> None:
+def test_random_json_is_never_a_5xx(one_client: TestClient, sent: object, path: str, once: bool) -> None:
     headers = JSON | ({"Idempotency-Key": str(uuid.uuid4())} if once else {})
 
     reply = one_client.post(path, content=json.dumps(sent), headers=headers)

@@ -27,7 +27,7 @@ def score(client: TestClient, response: str, item_id: str = "heat-1", **more: An
     return scored
 
 
-def test_points_are_replied_with_every_field(client: TestClient) -> None:
+def test_reply_for_points_has_every_field(client: TestClient) -> None:
     reply = score(client, "warm air", gradebook_max=10)
 
     assert uuid.UUID(reply.pop("prediction_id")).version == 7
@@ -59,7 +59,7 @@ def test_points_are_replied_with_every_field(client: TestClient) -> None:
     ("response", "rank", "label"),
     [("light", 1, "partial"), ("light and water", 2, "complete")],
 )
-def test_an_ordinal_item_has_a_label_and_its_rank_as_score(
+def test_ordinal_item_has_a_label_and_its_rank_as_score(
     client: TestClient, response: str, rank: int, label: str
 ) -> None:
     reply = score(client, response, "plants-2", gradebook_max=5)
@@ -69,7 +69,7 @@ def test_an_ordinal_item_has_a_label_and_its_rank_as_score(
     assert reply["gradebook_score"] == 5 * rank / 2
 
 
-def test_a_nominal_item_has_a_label_and_no_score(client: TestClient) -> None:
+def test_nominal_item_has_a_label_and_no_score(client: TestClient) -> None:
     reply = score(client, "heat", "belief-3", gradebook_max=5)
 
     assert reply["label"] == "heat is a thing"
@@ -89,7 +89,7 @@ def test_a_nominal_item_has_a_label_and_no_score(client: TestClient) -> None:
         ("belief-3", "heat", ["no idea", "heat is a thing", "air moves"]),
     ],
 )
-def test_the_scores_or_labels_that_are_likely_are_replied_and_logged_in_order(
+def test_prediction_set_is_returned_and_logged_in_order(
     client: TestClient, logged: Logged, item_id: str, response: str, wanted: list[int] | list[str]
 ) -> None:
     reply = score(client, response, item_id)
@@ -99,7 +99,7 @@ def test_the_scores_or_labels_that_are_likely_are_replied_and_logged_in_order(
     assert [row.prediction_set for row in logged()] == [wanted]
 
 
-def test_labels_that_look_like_numbers_stay_labels(models: Path, serve: Serve) -> None:
+def test_numeric_labels_stay_labels(models: Path, serve: Serve) -> None:
     write_tiny_bundle(models, "marks-7", item={"scale": "ordinal", "labels": ["0", "1", "2"]})
     client = serve()
 
@@ -111,7 +111,7 @@ def test_labels_that_look_like_numbers_stay_labels(models: Path, serve: Serve) -
 
 @pytest.mark.parametrize("item_id", ["heat-1", "plants-2", "belief-3"])
 @pytest.mark.parametrize("response", ["", "  \n\t", "\u200b\u00a0"])  # nothing, white space, nothing to be seen
-def test_a_blank_response_is_not_scorable(client: TestClient, item_id: str, response: str) -> None:
+def test_blank_response_is_not_scorable(client: TestClient, item_id: str, response: str) -> None:
     reply = score(client, response, item_id, gradebook_max=10)
 
     nulls = ("score", "label", "expected_score", "probabilities", "prediction_set", "confidence", "gradebook_score")
@@ -147,7 +147,7 @@ def test_mode_and_threshold_decide(client: TestClient, item_id: str, decision: s
         (2, None, None),
     ],
 )
-def test_the_gradebook_score_scales_and_stays_on_its_scale(
+def test_gradebook_score_stays_on_its_scale(
     client: TestClient, words: int, gradebook_max: float | None, gradebook_score: float | None
 ) -> None:
     reply = score(client, "air " * words, gradebook_max=gradebook_max)
@@ -156,7 +156,7 @@ def test_the_gradebook_score_scales_and_stays_on_its_scale(
 
 
 @BOTH
-def test_the_row_is_in_sql_when_the_reply_is_there(client: TestClient, logged: Logged) -> None:
+def test_row_is_committed_before_the_reply(client: TestClient, logged: Logged) -> None:
     reply = score(client, "warm air", attempt_id="quiz-7/attempt-2", gradebook_max=10)
 
     [row] = logged()
@@ -167,13 +167,13 @@ def test_the_row_is_in_sql_when_the_reply_is_there(client: TestClient, logged: L
 
 
 @BOTH
-def test_a_blank_response_is_recorded_with_nulls_that_sql_knows(client: TestClient, sql: Sql) -> None:
+def test_blank_response_is_logged_with_sql_nulls(client: TestClient, sql: Sql) -> None:
     score(client, " ")
 
     assert sql("SELECT response FROM predictions WHERE probabilities IS NULL AND score IS NULL") == [{"response": " "}]
 
 
-def test_a_batch_keeps_the_order_and_scores_as_one_by_one(client: TestClient) -> None:
+def test_batch_keeps_the_order_and_equals_single_calls(client: TestClient) -> None:
     texts = ["warm", "", "warm air goes up", "warm air", "a Ω → ∞ 🙂", "up"]
     bodies = [
         {"item_id": item_id, "response": text, "gradebook_max": 7}
@@ -192,7 +192,7 @@ def test_a_batch_keeps_the_order_and_scores_as_one_by_one(client: TestClient) ->
         assert one == other
 
 
-def test_a_bad_row_gets_its_own_problem_and_sinks_no_other(client: TestClient, logged: Logged) -> None:
+def test_invalid_row_gets_its_own_problem_and_other_rows_are_scored(client: TestClient, logged: Logged) -> None:
     rows = [
         body(response="warm air"),
         body(item_id="asap-99"),
@@ -220,7 +220,7 @@ def test_a_bad_row_gets_its_own_problem_and_sinks_no_other(client: TestClient, l
     assert [row.response for row in logged()] == ["warm air", "warm"]
 
 
-def test_a_batch_has_at_most_a_thousand_responses(client: TestClient, logged: Logged) -> None:
+def test_batch_of_over_a_thousand_responses_is_refused(client: TestClient, logged: Logged) -> None:
     most = client.post("/score/batch", json=batch(*[body()] * 1000))
     more = client.post("/score/batch", json=batch(*[body()] * 1001))
 
@@ -229,11 +229,11 @@ def test_a_batch_has_at_most_a_thousand_responses(client: TestClient, logged: Lo
     assert len(logged()) == 1000
 
 
-def test_an_empty_batch_is_refused(client: TestClient) -> None:
+def test_empty_batch_is_refused(client: TestClient) -> None:
     assert_problem(client.post("/score/batch", json=batch()), 422, "invalid-request")
 
 
-def test_an_item_that_was_refused_is_not_ready(models: Path, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_refused_item_is_not_ready(models: Path, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     [student] = (models / "heat-1").rglob("student.onnx")
     student.write_bytes(student.read_bytes()[:-1] + b"?")
 
@@ -249,7 +249,7 @@ def test_an_item_that_was_refused_is_not_ready(models: Path, serve: Serve, caplo
 
 @BOTH
 @pytest.mark.parametrize("path", ["/score", "/score/batch"])
-def test_the_same_idempotency_key_and_body_get_the_stored_reply(client: TestClient, logged: Logged, path: str) -> None:
+def test_repeated_idempotency_key_and_body_get_the_stored_reply(client: TestClient, logged: Logged, path: str) -> None:
     sent = body(gradebook_max=7) if path == "/score" else batch(body(), body(item_id="asap-99"), body(response=""))
 
     first = client.post(path, json=sent, headers=ONCE)
@@ -262,7 +262,7 @@ def test_the_same_idempotency_key_and_body_get_the_stored_reply(client: TestClie
 
 
 @pytest.mark.parametrize("path", ["/score", "/score/batch"])
-def test_a_learner_cannot_be_guessed_from_what_is_kept_of_a_key(serve: Serve, sql: Sql, path: str) -> None:
+def test_learner_cannot_be_guessed_from_a_stored_body_hash(serve: Serve, sql: Sql, path: str) -> None:
     """Whoever has the database alone tries the names of a class with all else that stands there in clear."""
 
     def send(client: TestClient, learner: str) -> Any:
@@ -293,9 +293,7 @@ def kept(sql: Sql) -> str:
     return str(claim["body_sha256"])
 
 
-def test_a_batch_whose_rows_have_their_keys_in_another_order_is_the_same_body(
-    client: TestClient, logged: Logged
-) -> None:
+def test_order_of_json_keys_does_not_change_the_body_hash(client: TestClient, logged: Logged) -> None:
     rows = [body(attempt_id="1"), body(response="warm air", gradebook_max=7)]
 
     first = client.post("/score/batch", json=batch(*rows), headers=ONCE)
@@ -317,7 +315,7 @@ def test_a_batch_whose_rows_have_their_keys_in_another_order_is_the_same_body(
         ("/score/batch", batch(body())),  # the same response by another door is another request
     ],
 )
-def test_the_same_idempotency_key_with_another_body_is_a_conflict(
+def test_idempotency_key_with_another_body_is_a_conflict(
     client: TestClient, logged: Logged, path: str, other: dict[str, Any]
 ) -> None:
     client.post("/score", json=body(), headers=ONCE)
@@ -331,7 +329,7 @@ def test_the_same_idempotency_key_with_another_body_is_a_conflict(
 @BOTH
 @pytest.mark.parametrize("at_once", [2, 16])
 @pytest.mark.parametrize("path", ["/score", "/score/batch"])
-def test_one_idempotency_key_sent_at_once_is_scored_once(
+def test_concurrent_calls_with_an_idempotency_key_are_scored_once(
     serve: Serve, logged: Logged, sql: Sql, at_once: int, path: str
 ) -> None:
     replicas = [serve(), serve()]  # two services on one database, as behind a load balancer
@@ -349,7 +347,7 @@ def test_one_idempotency_key_sent_at_once_is_scored_once(
 
 
 @BOTH
-def test_different_bodies_at_once_under_one_idempotency_key_are_scored_once(serve: Serve, logged: Logged) -> None:
+def test_concurrent_bodies_under_an_idempotency_key_are_scored_once(serve: Serve, logged: Logged) -> None:
     replicas = [serve(), serve()]
 
     def send(number: int) -> int:
@@ -364,9 +362,7 @@ def test_different_bodies_at_once_under_one_idempotency_key_are_scored_once(serv
 
 
 @BOTH
-def test_who_has_a_new_key_in_place_of_an_old_one_is_the_same_caller(
-    client: TestClient, make_key: MakeKey, logged: Logged
-) -> None:
+def test_rotated_key_is_the_same_caller(client: TestClient, make_key: MakeKey, logged: Logged) -> None:
     old = make_key("score")
     scored = client.post("/score", json=body(), headers=ONCE | old.headers).json()
     new, other = make_key("score", replaces=old.id), make_key("score")
@@ -380,7 +376,7 @@ def test_who_has_a_new_key_in_place_of_an_old_one_is_the_same_caller(
 
 
 @BOTH
-def test_two_callers_may_use_the_same_idempotency_key(client: TestClient, make_key: MakeKey, logged: Logged) -> None:
+def test_idempotency_keys_of_two_callers_are_separate(client: TestClient, make_key: MakeKey, logged: Logged) -> None:
     schools = [make_key("score"), make_key("score")]
 
     replies = [
@@ -394,7 +390,7 @@ def test_two_callers_may_use_the_same_idempotency_key(client: TestClient, make_k
 
 @BOTH
 @pytest.mark.parametrize("path", ["/score", "/score/batch"])
-def test_a_reply_is_repeated_after_the_bundle_is_gone(serve: Serve, models: Path, path: str) -> None:
+def test_reply_is_repeated_after_the_bundle_is_removed(serve: Serve, models: Path, path: str) -> None:
     sent = body() if path == "/score" else batch(body(), body(item_id="plants-2"))
     first = serve().post(path, json=sent, headers=ONCE)
     for folder in models.iterdir():
@@ -419,7 +415,7 @@ def test_a_reply_is_repeated_after_the_bundle_is_gone(serve: Serve, models: Path
     ],
 )
 @pytest.mark.parametrize("path", ["/score", "/score/batch"])
-def test_a_malformed_idempotency_key_is_refused(client: TestClient, logged: Logged, path: str, key: str) -> None:
+def test_malformed_idempotency_key_is_refused(client: TestClient, logged: Logged, path: str, key: str) -> None:
     sent = body() if path == "/score" else batch(body())
 
     reply = client.post(path, json=sent, headers={b"Idempotency-Key": key.encode("latin-1")})
@@ -431,7 +427,7 @@ def test_a_malformed_idempotency_key_is_refused(client: TestClient, logged: Logg
 @BOTH
 @pytest.mark.parametrize("headers", [{}, ONCE])
 @pytest.mark.parametrize("path", ["/score", "/score/batch"])
-def test_a_score_that_cannot_be_recorded_is_not_given(
+def test_score_that_cannot_be_committed_is_not_returned(
     client: TestClient, sql: Sql, path: str, headers: dict[str, str]
 ) -> None:
     sql("ALTER TABLE predictions RENAME TO gone")
@@ -445,7 +441,7 @@ def test_a_score_that_cannot_be_recorded_is_not_given(
 
 
 @BOTH
-def test_an_idempotency_key_is_free_again_after_a_failure(client: TestClient, sql: Sql, logged: Logged) -> None:
+def test_idempotency_key_is_free_again_after_a_failure(client: TestClient, sql: Sql, logged: Logged) -> None:
     sql("ALTER TABLE predictions RENAME TO gone")
     failed = client.post("/score", json=body(), headers=ONCE)
     sql("ALTER TABLE gone RENAME TO predictions")
@@ -457,7 +453,7 @@ def test_an_idempotency_key_is_free_again_after_a_failure(client: TestClient, sq
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_a_database_that_is_gone_is_a_problem_and_no_score(
+def test_stopped_database_is_a_problem_and_gives_no_score(
     client: TestClient, postgres: Postgres, database_url: str
 ) -> None:
     score(client, "warm air")
@@ -473,7 +469,7 @@ def test_a_database_that_is_gone_is_a_problem_and_no_score(
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_a_terminated_connection_costs_no_score(client: TestClient, sql: Sql, logged: Logged) -> None:
+def test_terminated_connection_loses_no_score(client: TestClient, sql: Sql, logged: Logged) -> None:
     score(client, "warm air")
     sql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -486,7 +482,7 @@ def test_a_terminated_connection_costs_no_score(client: TestClient, sql: Sql, lo
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_a_read_only_database_is_a_problem_and_no_score(client: TestClient, sql: Sql, logged: Logged) -> None:
+def test_read_only_database_is_a_problem_and_gives_no_score(client: TestClient, sql: Sql, logged: Logged) -> None:
     [found] = sql("SELECT current_database() AS name")
     sql(f"ALTER DATABASE {found['name']} SET default_transaction_read_only = on")  # as a stand-by server is
     sql(

@@ -34,7 +34,7 @@ def a_client() -> TestClient:
     return TestClient(app)
 
 
-def test_a_fault_is_a_problem_and_its_message_goes_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+def test_unexpected_error_is_a_problem_and_its_message_is_hidden(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         reply = a_client().get("/failing")
 
@@ -45,7 +45,7 @@ def test_a_fault_is_a_problem_and_its_message_goes_nowhere(caplog: pytest.LogCap
     assert WORDS not in caplog.text + reply.text
 
 
-def test_half_a_reply_is_not_passed_off_as_a_whole_one(caplog: pytest.LogCaptureFixture) -> None:
+def test_failure_after_the_reply_started_closes_the_connection(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ConnectionAbortedError) as aborted:
         a_client().get("/half")
 
