@@ -1,4 +1,4 @@
-"""What bundles of every kind are: a folder `<name>/<version>` whose metadata has the checksum of every other file."""
+"""Read bundles of any kind: a folder `<name>/<version>` whose metadata has the checksum of every other file."""
 
 import hashlib
 from collections.abc import Collection, Mapping
@@ -9,21 +9,25 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.scoring.errors import BadBundle, first_fault
 
-MAX_FILE_BYTES = 64 * 2**20  # a student has some hundred kilobytes; whatever is larger is not one
+MAX_FILE_BYTES = 64 * 2**20  # A student has a few hundred kilobytes.
 
 
 class FrozenModel(BaseModel):
+    """A model whose fields are closed and cannot change."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Metadata(Protocol):
+    """The metadata of a bundle of any kind."""
+
     @property
     def title(self) -> str:
-        """`<name>/<version>`, where it stands."""
+        """Return `<name>/<version>`, the place of the bundle."""
 
     @property
     def sha256(self) -> Mapping[str, str]:
-        """Of every other file of the folder, by name."""
+        """Return the checksum of every other file of the folder, by file name."""
 
     @classmethod
     def model_validate_json(cls, json_data: bytes) -> Self: ...
@@ -33,7 +37,10 @@ MetadataT = TypeVar("MetadataT", bound=Metadata)
 
 
 def read_metadata(folder: Path, name: str, kind: type[MetadataT]) -> tuple[MetadataT, bytes]:
-    """With its content as read.  Raises BadBundle, also where it was made for another place."""
+    """Return the metadata and the bytes of their file.
+
+    Raises BadBundle if the file cannot be read, does not fit the schema, or belongs to another name or version.
+    """
     content = read_plain(folder, name)
     try:
         bundle = kind.model_validate_json(content)
@@ -42,25 +49,38 @@ def read_metadata(folder: Path, name: str, kind: type[MetadataT]) -> tuple[Metad
         raise BadBundle(
             f"{name}: {first_fault(error)}", code="bad_metadata", file=name, fault=fault["type"], where=fault["loc"]
         ) from None
-    if bundle.title != (place := f"{folder.parent.name}/{folder.name}"):
+    place = f"{folder.parent.name}/{folder.name}"
+    if bundle.title != place:
         raise BadBundle(
-            f"{name} is of {bundle.title}, not of {place}", code="wrong_place", file=name, of=bundle.title, place=place
+            f"{name} belongs to {bundle.title}, not to {place}",
+            code="wrong_place",
+            file=name,
+            of=bundle.title,
+            place=place,
         )
     return bundle, content
 
 
 def check_names(bundle: Metadata, name: str, needed: Collection[str], optional: Collection[str] = ()) -> None:
-    """Raises BadBundle unless the metadata, in the file of this name, has checksums of these files and no others."""
+    """Raise BadBundle unless the metadata have a checksum of every needed file, and of no unknown file.
+
+    Args:
+        bundle: the metadata.
+        name: the name of their file, for messages.
+        needed: files that every bundle of the kind has.
+        optional: files that a bundle of the kind may have.
+    """
     if missing := set(needed) - set(bundle.sha256):
-        raise BadBundle(f"{name} has no checksum of {sorted(missing)}", code="no_checksum", files=sorted(missing))
+        raise BadBundle(f"{name} has no checksum for {sorted(missing)}", code="no_checksum", files=sorted(missing))
     if unknown := set(bundle.sha256) - {*needed, *optional}:
-        raise BadBundle(
-            f"{name} names {sorted(unknown)}, which no such bundle has", code="unknown_files", files=sorted(unknown)
-        )
+        raise BadBundle(f"{name} names unknown files: {sorted(unknown)}", code="unknown_files", files=sorted(unknown))
 
 
 def read_files(folder: Path, bundle: Metadata, name: str, most: int = MAX_FILE_BYTES) -> dict[str, bytes]:
-    """All files but the metadata, read once, so that what was checked is what is used.  Raises BadBundle."""
+    """Read and check all files but the metadata, each once, so that the bytes that were checked are used.
+
+    Raises BadBundle for a file that is missing, larger than `most` bytes, or does not match its checksum.
+    """
     contents = {file: read_plain(folder, file, most) for file in bundle.sha256}
     for file, content in contents.items():
         _check(file, sha256(content), bundle, name)
@@ -68,22 +88,23 @@ def read_files(folder: Path, bundle: Metadata, name: str, most: int = MAX_FILE_B
 
 
 def check_files(folder: Path, bundle: Metadata, name: str) -> None:
-    """The same for files that are too large to be held.  Raises BadBundle."""
+    """Check all files but the metadata without holding them in memory.  Raises BadBundle as `read_files` does."""
     for file in bundle.sha256:
         _check(file, file_sha256(folder / file), bundle, name)
 
 
-def _check(file: str, found: str, bundle: Metadata, name: str) -> None:
-    if found != bundle.sha256[file]:
-        raise BadBundle(f"{file} does not have the checksum in {name}", code="wrong_checksum", file=file)
+def _check(file: str, checksum: str, bundle: Metadata, name: str) -> None:
+    if checksum != bundle.sha256[file]:
+        raise BadBundle(f"{file} does not match its checksum in {name}", code="wrong_checksum", file=file)
 
 
 def sha256(content: bytes) -> str:
+    """Return the SHA-256 of bytes in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, read in pieces.  Raises BadBundle."""
+    """Return the SHA-256 of a file in hexadecimal, reading the file in pieces.  Raises BadBundle."""
     try:
         _check_plain(path)
         with path.open("rb") as file:
@@ -93,7 +114,10 @@ def file_sha256(path: Path) -> str:
 
 
 def read_plain(folder: Path, name: str, most: int = MAX_FILE_BYTES) -> bytes:
-    """Raises BadBundle for a link, for what is no file, and for more than `most` bytes."""
+    """Return the bytes of a plain file.
+
+    Raises BadBundle for a missing file, a link or other special file, and a file of more than `most` bytes.
+    """
     path = folder / name
     try:
         _check_plain(path)
@@ -106,4 +130,4 @@ def read_plain(folder: Path, name: str, most: int = MAX_FILE_BYTES) -> bytes:
 
 def _check_plain(path: Path) -> None:
     if path.is_symlink() or not path.is_file():
-        raise BadBundle(f"{path.name} is missing or not a plain file", code="no_plain_file", file=path.name)
+        raise BadBundle(f"{path.name} is missing or is not a plain file", code="no_plain_file", file=path.name)

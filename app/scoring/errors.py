@@ -1,14 +1,14 @@
-"""What can go wrong in scoring.
+"""Errors of scoring.
 
-CodedError, the base of every error that we raise on purpose
+CodedError         the base of every error that scorelet raises on purpose
 ScoringError(CodedError)
-├── BadText        a response that no model and no database can take
-├── BadMark        a human mark that is none of the item's scores
-├── BadRows        rows of a file, or a whole file, that cannot be read: each fault by file, line and reason
+├── BadText        a response that no model or database can accept
+├── BadMark        a human mark that is not on the item's scale
+├── BadRows        a file, or rows of a file, that cannot be read: each fault with file, line and reason
 ├── BadBundle      a bundle that failed a check
 ├── UnknownItem    no bundle for this item
-├── ItemNotReady   there is a bundle, but it was refused or none is active
-└── NotJudged      the student failed on this response, for a reason that nobody foresaw
+├── ItemNotReady   a bundle that was refused, or none that is active
+└── NotJudged      a student that failed on this response for an unforeseen reason
 """
 
 import re
@@ -20,27 +20,28 @@ from pathlib import Path
 from pydantic import ValidationError
 
 ID = re.compile(r"[\w.-]{1,128}", re.ASCII)
-MAX_FAULTS_SHOWN = 20  # rows named in a message; the rest are counted
+MAX_FAULTS_SHOWN = 20  # faults named in a message; the others are counted
 
 
 class CodedError(Exception):
-    """An error with a stable `code` and its values as `fields`.  Its sentence is for people and may be reworded.
+    """An error with a stable `code` and values in `fields`.  The sentence is for people and may change.
 
-    Without a code of its own it has its class's: UnknownItem is `unknown_item`.
+    The default code is the name of the class: `unknown_item` for UnknownItem.
     """
 
     def __init__(self, sentence: str = "", *, code: str = "", **fields: object) -> None:
         super().__init__(sentence)
-        self.code = code or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
+        class_name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__)
+        self.code = code or class_name.lower()
         self.fields = fields
 
 
 class ScoringError(CodedError):
-    """The base of every error that the core raises on purpose."""
+    """The base of every error that app.scoring raises on purpose."""
 
 
 class BadText(ScoringError, ValueError):  # ValueError: pydantic turns it into a validation error
-    """A response that cannot be scored or stored; the message never holds the text."""
+    """A response that cannot be scored or stored.  The message never contains the text."""
 
 
 class BadMark(ScoringError):
@@ -49,7 +50,7 @@ class BadMark(ScoringError):
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """One thing wrong with one row.  `code` and `fields` are those of a CodedError, `reason` is its sentence."""
+    """A fault of one row, with the code, fields and sentence of a CodedError."""
 
     file: Path
     line: int
@@ -68,23 +69,26 @@ class RowError:
 class BadRows(ScoringError):
     def __init__(self, errors: list[RowError]) -> None:
         self.errors = errors
-        more = [f"… and {len(errors) - MAX_FAULTS_SHOWN} more"] if len(errors) > MAX_FAULTS_SHOWN else []
-        head = [f"{len(errors)} faults:"] if len(errors) > 1 else []
-        sentence = "\n".join([*head, *map(str, errors[:MAX_FAULTS_SHOWN]), *more])
-        super().__init__(sentence, count=len(errors))
+        lines = [str(error) for error in errors[:MAX_FAULTS_SHOWN]]
+        if len(errors) > 1:
+            lines.insert(0, f"{len(errors)} faults:")
+        others = len(errors) - MAX_FAULTS_SHOWN
+        if others > 0:
+            lines.append(f"… and {others} more")
+        super().__init__("\n".join(lines), count=len(errors))
 
 
 class BadBundle(ScoringError):
     @classmethod
     def of(cls, place: str, error: CodedError) -> "BadBundle":
-        """Return the error with the place it is about before its sentence, code and fields kept."""
+        """Return a BadBundle with a place before the sentence of another error, and with its code and fields."""
         return cls(f"{place}: {error}", code=error.code, **error.fields)
 
 
 class UnknownItem(ScoringError):
     def __init__(self, item_id: str) -> None:
-        # What could be an id is shown; what could be a learner's words, from a misplaced column say, is not.
-        shown = f"item {item_id!r}" if ID.fullmatch(item_id) else "such an item"
+        # A text that cannot be an id is not shown: a misplaced column may hold a learner's words.
+        shown = f"item {item_id!r}" if ID.fullmatch(item_id) else "an item of this id"
         super().__init__(f"no student for {shown}", item_id=item_id)
 
 
@@ -99,39 +103,38 @@ class NotJudged(ScoringError):
 
 
 class Panicked(Exception):
-    """A library in Rust panicked; the message is not kept, for it may quote what was read."""
+    """A panic of a library in Rust.  Its message is dropped, because it may quote a learner's text."""
 
 
 @contextmanager
 def no_panic() -> Iterator[None]:
-    """A panic as an Exception: as it comes it derives from BaseException alone, which no handler takes.
+    """Raise a panic of a library in Rust as Panicked.
 
-    Its class cannot be imported.
+    The class of a panic derives from BaseException only, so handlers of Exception miss it, and it cannot be imported.
     """
     try:
         yield
     except BaseException as error:
         if type(error).__module__ != "pyo3_runtime":
             raise
-        raise Panicked("the library that reads it panicked") from None
+        raise Panicked("a library failed unexpectedly") from None
 
 
 @contextmanager
 def refusing(sentence: str, *, code: str, **fields: object) -> Iterator[None]:
-    """Raise what a library makes of a bundle's file as BadBundle: libraries promise no certain error."""
+    """Raise any Exception of the block as BadBundle.  Libraries do not document the errors they raise for bad files."""
     try:
         with no_panic():
             yield
     except BadBundle:
         raise
     except Exception as error:  # onnxruntime's and tokenizers' own derive from Exception directly
-        raise BadBundle(
-            f"{sentence}: {str(error).partition(chr(10))[0]}", code=code, cause=type(error).__name__, **fields
-        ) from None
+        reason, *_ = str(error).split("\n", 1)
+        raise BadBundle(f"{sentence}: {reason}", code=code, cause=type(error).__name__, **fields) from None
 
 
 def first_fault(error: ValidationError) -> str:
-    """Where a file is not as it should be, and how; never the value that stands there."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    where = ".".join(map(str, first["loc"])) or "the file"
-    return f"{where}: {first['msg']}"
+    """Return the place and the message of the first fault of a file, without the value at that place."""
+    fault, *_ = error.errors(include_input=False, include_url=False)
+    where = ".".join(map(str, fault["loc"])) or "the file"
+    return f"{where}: {fault['msg']}"

@@ -1,4 +1,4 @@
-"""Text to tensors.  Training and serving both call this, so they cannot disagree."""
+"""Turn text into tensors.  Training and service both call this module, so they cannot disagree."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -12,16 +12,16 @@ from app.scoring.errors import BadBundle, no_panic, refusing
 
 TOKENIZER = "tokenizer.json"
 PAD, UNKNOWN, START = "[PAD]", "[UNK]", "[START]"
-WORD = "▁"  # what a piece that begins a word begins with
-SPECIAL = (PAD, UNKNOWN, START)  # ids 0, 1, 2: the student masks id 0
+WORD = "▁"  # the first character of a piece that begins a word
+SPECIAL = (PAD, UNKNOWN, START)  # ids 0, 1, 2; the student masks id 0
 START_ID = SPECIAL.index(START)
-Ids = list[int]  # of one response, as it was read
-MOST_KEPT = 2048  # words, of at most so many characters and ids: a megabyte or two, if they are made to be strange
-LONGEST_KEPT, MOST_IDS = 32, 16
+Ids = list[int]  # ids of one response
+# Limits of the cache of words: words in it, characters of a word, ids of a word.  Even hostile words fill 1-2 MB only.
+CACHED_WORDS, CACHED_CHARACTERS, CACHED_IDS = 2048, 32, 16
 
 
 class Featurizer:
-    """Responses to ids.  Every response begins with START, so that not even an empty one is all padding."""
+    """Turns responses into ids.  Every response begins with START, so that an empty response is not all padding."""
 
     def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
         tokenizer.enable_truncation(max_tokens)
@@ -29,17 +29,20 @@ class Featurizer:
         if isinstance(tokenizer.model, BPE | Unigram):
             tokenizer.model._resize_cache(0)  # it keeps up to 10,000 words it has met, 100 MB of strange ones
         self._tokenizer = tokenizer
-        self._known: dict[str, Ids] = {}
+        self._cache: dict[str, Ids] = {}
         self.vocabulary = tokenizer.get_vocab_size()
         tokens = [tokenizer.id_to_token(number) or "" for number in range(self.vocabulary)]
-        # By piece, 0 or 1: whether it begins a word, and whether it has no letter and no digit.
+        # For each piece, 0 or 1: does it begin a word, and has it neither letter nor digit?
         self.begins = bytes(token.startswith(WORD) for token in tokens)
-        self.signs = bytes(not any(map(str.isalnum, token)) or token in SPECIAL for token in tokens)
+        self.signs = bytes(map(_is_sign, tokens))
         self.max_tokens = max_tokens
 
     @classmethod
     def from_bytes(cls, content: bytes, max_tokens: int) -> "Featurizer":
-        """From the content of tokenizer.json.  Raises BadBundle if it is none, or its special ids are not ours."""
+        """Load a featurizer from the content of tokenizer.json.
+
+        Raises BadBundle if the content is not a tokenizer, or if the special tokens have other ids.
+        """
         with refusing("tokenizer.json cannot be read", code="cannot_be_read", file=TOKENIZER):
             tokenizer = Tokenizer.from_buffer(content)
         ids = tuple(tokenizer.token_to_id(token) for token in SPECIAL)
@@ -54,41 +57,50 @@ class Featurizer:
             return cls(tokenizer, max_tokens)
 
     def read(self, responses: Sequence[str]) -> list[Ids]:
-        """The ids of each response, START first: those of what stands between its spaces, one after another.
+        """Return the ids of each response: START, then the ids of its words, at most `max_tokens`.
 
-        Learners write the same words again and again, so the ids of words are kept: looking them up takes a twentieth
-        of the time.  Safe to share between threads.
+        Words are separated by spaces.  A cache keeps the ids of words, because learners use the same words again and
+        again: a look-up takes a twentieth of the time.  Threads may share a featurizer.
         """
-        known = self._known
+        cached = self._cache
         split = [response.split(" ") for response in responses]
-        strange = {word for words in split for word in words if word not in known}
-        met = self._encoded(list(strange)) if strange else {}
-        return [self._joined(words, known, met) for words in split]
+        unknown = {word for words in split for word in words if word not in cached}
+        encoded = self._encode(list(unknown)) if unknown else {}
+        return [self._joined(words, cached, encoded) for words in split]
 
-    def _joined(self, words: Sequence[str], known: dict[str, Ids], met: dict[str, Ids]) -> Ids:
+    def _joined(self, words: Sequence[str], cached: dict[str, Ids], encoded: dict[str, Ids]) -> Ids:
         ids = [START_ID]
         for word in words:
-            own = known.get(word)
-            ids += met[word] if own is None else own
+            word_ids = cached.get(word)
+            ids += encoded[word] if word_ids is None else word_ids
         return ids[: self.max_tokens]
 
-    def _encoded(self, words: list[str]) -> dict[str, Ids]:
+    def _encode(self, words: list[str]) -> dict[str, Ids]:
+        """Return the ids of words, and add short words to the cache."""
         with no_panic():
             encodings = self._tokenizer.encode_batch_fast(words)
-        met = {word: encoding.ids[1:] for word, encoding in zip(words, encodings, strict=True)}
-        short = {word: ids for word, ids in met.items() if len(word) <= LONGEST_KEPT and len(ids) <= MOST_IDS}
-        if len(self._known) + len(short) > MOST_KEPT:
-            self._known = {}  # a new one: others may be reading the old
-        self._known |= dict(list(short.items())[:MOST_KEPT])
-        return met
+        encoded = {word: encoding.ids[1:] for word, encoding in zip(words, encodings, strict=True)}
+        short = [
+            (word, ids) for word, ids in encoded.items() if len(word) <= CACHED_CHARACTERS and len(ids) <= CACHED_IDS
+        ]
+        if len(self._cache) + len(short) > CACHED_WORDS:
+            self._cache = {}  # a new dictionary, because other threads may be reading the old
+        self._cache |= dict(short[:CACHED_WORDS])
+        return encoded
 
     def ids(self, responses: Sequence[str]) -> NDArray[np.int64]:
-        """(responses, tokens), padded at the end with 0 to the longest response."""
+        """Return the ids of responses, padded at the end with 0: shape (responses, tokens of the longest)."""
         return padded(self.read(responses))
 
 
 def padded(read: Sequence[Ids]) -> NDArray[np.int64]:
-    """(responses, tokens), padded at the end with 0 to the longest."""
+    """Return ids of responses, padded at the end with 0: shape (responses, tokens of the longest)."""
     if len(read) == 1:
         return np.array(read, np.int64)
-    return np.array(list(zip_longest(*read, fillvalue=0)), np.int64).T
+    by_place = list(zip_longest(*read, fillvalue=0))
+    return np.array(by_place, np.int64).T
+
+
+def _is_sign(token: str) -> bool:
+    """Return whether a token has neither letter nor digit, or is a special token."""
+    return token in SPECIAL or not any(map(str.isalnum, token))

@@ -1,4 +1,4 @@
-"""An item: one question with its scale, rubric and references, and the feedback that its teacher wrote for scores."""
+"""An item: one question with its scale, rubric and references, and the feedback that a teacher wrote for each score."""
 
 import math
 import re
@@ -11,8 +11,8 @@ from app.scoring.scale import Scale
 from app.scoring.text import Format, checked_text
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-"""Item ids and bundle versions: safe as one folder name, yet never joined to a path unchecked."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+"""Item ids and bundle versions.  Each is safe as the name of a folder, but is still checked before it joins a path."""
+_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 Text = Annotated[str, AfterValidator(checked_text)]
 
 
@@ -22,8 +22,8 @@ RefusalText = Annotated[
 
 
 def is_name(text: str) -> bool:
-    """Return whether it could be an item's id or a version."""
-    return _NAME.fullmatch(text) is not None
+    """Return whether the text may be an item id or a version."""
+    return _NAME_PATTERN.fullmatch(text) is not None
 
 
 FeedbackText = Annotated[
@@ -32,7 +32,7 @@ FeedbackText = Annotated[
 
 
 def _keys_as_text(bank: object) -> object:
-    """Return a bank with keys of text: YAML reads `0:` as a number, JSON has no such keys."""
+    """Return the bank with text keys, as JSON has.  YAML reads the key `0:` as a number."""
     return {str(key): text for key, text in bank.items()} if isinstance(bank, dict) else bank
 
 
@@ -40,7 +40,7 @@ Bank = Annotated[dict[str, FeedbackText], BeforeValidator(_keys_as_text), Field(
 
 
 class Item(Scale):
-    """One question and its scale."""
+    """One question with its scale."""
 
     item_id: Name
     prompt: Text = Field(min_length=1, pattern=r"\S")
@@ -52,53 +52,56 @@ class Item(Scale):
     grade: int | Text | None = None
     refusals: tuple[RefusalText, ...] = Field(
         default=(),
-        description="Responses that refuse to answer, beside the built-in ones. Case and signs do not matter.",
+        description="Responses that refuse to answer, in addition to the built-in list. Case and signs do not matter.",
     )
     format: Format = Field(
         default="html",
-        description="How responses are read: `html` takes mark-up off, `text` leaves all as it was sent.",
+        description="Format of responses: `html` removes mark-up, `text` keeps every character.",
     )
     feedback: Bank | None = Field(
         default=None,
-        description="The bank: what a learner is told, by score or label; for continuous by the worst grade that a "
-        "text is meant for.",
+        description="Feedback bank: a text for learners by score or label. On a continuous scale, each key is the "
+        "worst grade for its text.",
     )
 
     @model_validator(mode="after")
     def _feedback_is_for_this_scale(self) -> Self:
-        known = self.names()
         for key in self.feedback or ():
             if self.is_continuous:
-                if not _is_number(key) or not self.has_score(float(key)):
-                    raise PydanticCustomError(
-                        "feedback_for_no_grade",
-                        "feedback for '{key}': not a grade from {min_score} to {max_score}",
-                        {"key": key, "min_score": self.min_score, "max_score": self.max_score},
-                    )
-            elif key not in known:
+                self._check_grade(key)
+            elif key not in self.names():
                 raise PydanticCustomError(
                     "feedback_for_no_score",
                     "feedback for '{key}': the scores are {known}",
-                    {"key": key, "known": ", ".join(known)},
+                    {"key": key, "known": ", ".join(self.names())},
                 )
         return self
 
+    def _check_grade(self, key: str) -> None:
+        if not _is_number(key) or not self.has_score(float(key)):
+            raise PydanticCustomError(
+                "feedback_for_no_grade",
+                "feedback for '{key}': the grades are {min_score} to {max_score}",
+                {"key": key, "min_score": self.min_score, "max_score": self.max_score},
+            )
+
     def asks_the_same_as(self, other: Self) -> bool:
-        """Return whether a model that learnt the one knows the other: this very question on this very scale."""
+        """Return whether a model for this item also fits the other: id, prompt, references, format and scale agree."""
         asked = {"item_id", "prompt", "references", "format", *Scale.model_fields}
         return self.model_dump(include=asked) == other.model_dump(include=asked)
 
     def banked_feedback(self, value: float) -> str | None:
-        """Return the bank's text for a score; for grades that of the best key which the grade reaches."""
+        """Return the bank's text for a score or label; for a grade, the text of the best key that the grade reaches."""
         bank = self.feedback or {}
         if not self.is_continuous:
             return bank.get(self.name(value))
-        reached = {self.merit(float(key)): key for key in bank if self.merit(float(key)) <= self.merit(value)}
-        return bank[reached[max(reached)]] if reached else None
+        keys = {self.merit(float(key)): key for key in bank}
+        reached = [merit for merit in keys if merit <= self.merit(value)]
+        return bank[keys[max(reached)]] if reached else None
 
 
 def _is_number(text: str) -> bool:
-    """Return whether a text is a finite number."""
+    """Return whether the text is a finite number."""
     try:
         return math.isfinite(float(text))
     except ValueError:

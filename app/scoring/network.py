@@ -1,12 +1,13 @@
-"""A student's tokenizer and ONNX graph as one function of responses, checked and probed before it is trusted."""
+"""A student's tokenizer and ONNX graph as one function of responses, checked and probed when it is loaded."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-# onnxruntime reports to its vendor from Linux since 1.29 unless this is set before the library loads.
+# Since version 1.29, onnxruntime on Linux reports to its vendor unless this variable is set before the import.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
@@ -17,12 +18,12 @@ from app.scoring.errors import BadBundle, refusing
 from app.scoring.featurizer import Featurizer, Ids, padded
 from app.scoring.item import Item
 
-RESPONSES_PER_RUN = 16  # responses of like length in one run: more is no faster, and memory grows with it
+RESPONSES_PER_RUN = 16  # Responses of similar length in one run.  Larger runs take more memory and are not faster.
 PROBE_RESPONSES = ["probe", "A second, longer response so that the first is padded: 3/4 > 0.5."]
 
 
 class Network:
-    """Responses to outputs, as `decoding` reads them.  Safe to share between threads: onnxruntime's run() is."""
+    """Turns responses into outputs for `decoding`.  Threads may share it, because onnxruntime's run() allows it."""
 
     def __init__(self, item: Item, featurizer: Featurizer, session: onnxruntime.InferenceSession) -> None:
         self.featurizer = featurizer
@@ -32,77 +33,106 @@ class Network:
 
     @classmethod
     def from_bytes(cls, tokenizer: bytes, student: bytes, max_tokens: int, item: Item) -> "Network":
-        """From the content of tokenizer.json and student.onnx.  Raises BadBundle with the reason."""
+        """Load and check a network.
+
+        Args:
+            tokenizer: content of tokenizer.json.
+            student: content of student.onnx.
+            max_tokens: tokens of a response that the network reads.
+            item: the item, whose scale decides names and shapes of the outputs.
+
+        Raises:
+            BadBundle: a file cannot be used, or the graph has wrong inputs or outputs.
+        """
         featurizer = Featurizer.from_bytes(tokenizer, max_tokens)
         network = cls(item, featurizer, load_session(student))
-        with refusing(
-            "student.onnx cannot be used", code="cannot_be_used", file=STUDENT
-        ):  # the names in it, say, need not be UTF-8
-            network._check()
+        with refusing("student.onnx cannot be used", code="cannot_be_used", file=STUDENT):  # e.g. names not in UTF-8
+            network._check_tensors()
+            network._check_probe()
         return network
 
     def outputs(self, responses: Sequence[str]) -> Outputs:
-        """(responses, columns), in order."""
+        """Return the outputs of responses, in order: shape (responses, columns)."""
         return self.outputs_of(self.featurizer.read(responses))
 
     def outputs_of(self, read: Sequence[Ids]) -> Outputs:
-        """(responses, columns), in order, of responses that the featurizer has read."""
+        """Return the outputs of responses, in order, from their ids: shape (responses, columns)."""
+        if not read:
+            return np.zeros((0, output_columns(self._item)), np.float32)
         if len(read) <= RESPONSES_PER_RUN:
-            return self._run(read) if read else np.zeros((0, output_columns(self._item)), np.float32)
-        order = np.argsort([len(ids) for ids in read])  # by length: little of a run is padding
-        chunks = [order[start : start + RESPONSES_PER_RUN] for start in range(0, len(order), RESPONSES_PER_RUN)]
-        outputs = np.concatenate([self._run([read[number] for number in chunk]) for chunk in chunks])
-        return outputs[np.argsort(order)]
+            return self._run(read)
+        order = np.argsort([len(ids) for ids in read])  # Responses of similar length need little padding.
+        outputs = []
+        for start in range(0, len(order), RESPONSES_PER_RUN):
+            numbers = order[start : start + RESPONSES_PER_RUN]
+            outputs.append(self._run([read[number] for number in numbers]))
+        return np.concatenate(outputs)[np.argsort(order)]
 
     def _run(self, read: Sequence[Ids]) -> NDArray[np.float32]:
         arrays = self._session.run(self._names, {"ids": padded(read)})
         outputs = np.stack(arrays, axis=1) if self._item.is_continuous else arrays[0]
         return np.asarray(outputs, dtype=np.float32)
 
-    def _check(self) -> None:
-        inputs = {(i.name, i.type, len(i.shape)) for i in self._session.get_inputs()}
+    def _check_tensors(self) -> None:
+        inputs = _signature(self._session.get_inputs())
         if inputs != {("ids", "tensor(int64)", 2)}:
             raise BadBundle(
                 f"student.onnx takes {sorted(inputs)}, not ids: int64 (batch, tokens)",
                 code="wrong_inputs",
                 found=sorted(inputs),
             )
-        outputs = {(o.name, o.type, len(o.shape)) for o in self._session.get_outputs()}
-        if outputs != {(name, "tensor(float)", 1 if self._item.is_continuous else 2) for name in self._names}:
-            shape = "(batch)" if self._item.is_continuous else "(batch, choices)"
+        outputs = _signature(self._session.get_outputs())
+        dimensions = 1 if self._item.is_continuous else 2
+        if outputs != {(name, "tensor(float)", dimensions) for name in self._names}:
+            names, shape = " and ".join(self._names), "(batch)" if dimensions == 1 else "(batch, choices)"
             raise BadBundle(
-                f"student.onnx gives {sorted(outputs)}, not {' and '.join(self._names)}: float {shape}",
+                f"student.onnx gives {sorted(outputs)}, not {names}: float {shape}",
                 code="wrong_outputs",
                 found=sorted(outputs),
                 needed=self._names,
             )
+
+    def _check_probe(self) -> None:
         with refusing("student.onnx fails on a probe response", code="probe_failed", file=STUDENT):
             together, alone = self.outputs(PROBE_RESPONSES), self.outputs(PROBE_RESPONSES[:1])
         expected = (len(PROBE_RESPONSES), output_columns(self._item))
         if together.shape != expected:
             raise BadBundle(
-                f"student.onnx gives outputs of shape {together.shape}, item and probe need {expected}",
+                f"student.onnx gives outputs of shape {together.shape}; item and probe need {expected}",
                 code="wrong_shape",
                 found=together.shape,
                 needed=expected,
             )
         if not np.isfinite(together).all():
             raise BadBundle("student.onnx gives outputs that are not finite", code="not_finite")
-        if self._item.is_continuous and not (together[:, 1] > 0).all():
+        if self._item.is_continuous and np.min(together[:, 1]) <= 0:
             raise BadBundle("student.onnx gives a variance that is not above 0", code="variance_not_positive")
         difference = distribution(together[:1], self._item) - distribution(alone, self._item)
-        if np.abs(difference).max() > 1e-5:
-            raise BadBundle("student.onnx gives another score in a batch than alone", code="batch_differs")
+        if np.max(np.abs(difference)) > 1e-5:
+            raise BadBundle("student.onnx gives different scores in a batch and alone", code="batch_differs")
+
+
+def _signature(tensors: Iterable[Any]) -> set[tuple[str, str, int]]:
+    """Return name, type and number of dimensions of each tensor."""
+    return {(tensor.name, tensor.type, len(tensor.shape)) for tensor in tensors}
 
 
 def load_session(content: bytes, name: str = STUDENT) -> onnxruntime.InferenceSession:
-    """A session on one thread.  Raises BadBundle, in which the file has this name."""
+    """Return a session on one thread.
+
+    Args:
+        content: the ONNX graph.
+        name: the name of its file, for messages.
+
+    Raises:
+        BadBundle: onnxruntime cannot load the graph.
+    """
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # requests run in parallel; one thread each
+    options.intra_op_num_threads = 1  # Requests run in parallel, on one thread each.
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # an arena keeps its largest size for good, one for every item
-    options.log_severity_level = 4  # what fails is raised and named by us
+    options.enable_cpu_mem_arena = False  # Each item's arena would keep its largest size forever.
+    options.log_severity_level = 4  # BadBundle reports failures.
     with refusing(f"{name} cannot be loaded", code="cannot_be_loaded", file=name):
-        # From bytes: the session reads what was checked, and no external data file can be named.
-        # Without fallback: it would try the same again, and print that to stdout.
+        # A session from bytes uses exactly the checked bytes and cannot open external data files.
+        # The fallback would only try again, and print to stdout.
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)

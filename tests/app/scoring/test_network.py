@@ -49,7 +49,7 @@ def test_outputs_stay_in_order_over_the_borders_of_runs(network: Network, monkey
     texts = [" ".join(["air"] * (number % 5)) for number in range(10)]
     alone = np.concatenate([network.outputs([text]) for text in texts])
 
-    monkeypatch.setattr(network_module, "CHUNK", 3)
+    monkeypatch.setattr(network_module, "RESPONSES_PER_RUN", 3)
 
     assert network.outputs(texts) == pytest.approx(alone, abs=1e-6)
 

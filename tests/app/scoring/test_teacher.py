@@ -390,10 +390,10 @@ def test_a_head_that_gives_no_grades_is_refused(tmp_path: Path, fields: dict[str
 def test_a_file_larger_than_any_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_tiny_teacher(tmp_path)
     largest = max(path.stat().st_size for path in folder.iterdir() if path.name != TEACHER_JSON)
-    monkeypatch.setattr(teacher_module, "MAX_BYTES", largest)
+    monkeypatch.setattr(teacher_module, "MAX_MEMBER_BYTES", largest)
     assert ExportedTeacher.load(folder)
 
-    monkeypatch.setattr(teacher_module, "MAX_BYTES", largest - 1)
+    monkeypatch.setattr(teacher_module, "MAX_MEMBER_BYTES", largest - 1)
 
     with refused(BadBundle, "too_large", most=largest - 1):
         ExportedTeacher.load(folder)
