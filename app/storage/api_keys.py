@@ -1,4 +1,4 @@
-"""API keys: 256 random bits, shown once, stored as SHA-256."""
+"""Create, find, rotate and revoke API keys: 256 random bits, shown once, stored as SHA-256."""
 
 import hashlib
 import secrets
@@ -27,7 +27,7 @@ def create(
     responses_a_minute: int | None = None,
     replaces: str | None = None,
 ) -> tuple[ApiKey, str]:
-    """Make a key; return its row and the secret, which is shown once."""
+    """Create a key; return its row and the secret."""
     secret = secrets.token_urlsafe(32)
     key = ApiKey(
         id=uuid7(),
@@ -45,12 +45,15 @@ def create(
 
 
 def find(session: Session, hashed: str) -> ApiKey | None:
-    """Find a key by the hash of its 256 random bits: an index look-up, so that its time tells nothing."""
+    """Return the key with this hash.
+
+    An index look-up of a hash of 256 random bits: its duration reveals nothing about other keys.
+    """
     return session.scalar(select(ApiKey).where(ApiKey.sha256 == hashed))
 
 
 def any_exist(session: Session) -> bool:
-    """Return whether a key was ever made, revoked keys included: from then on the service is closed."""
+    """Return whether a key was ever created, revoked keys included: from then on every call needs one."""
     return session.scalar(select(ApiKey.id).limit(1)) is not None
 
 
@@ -59,7 +62,7 @@ def all_keys(session: Session) -> Sequence[ApiKey]:
 
 
 def revoke(session: Session, key_id: str) -> bool:
-    """Revoke a key; return whether there was one.  Revoking twice keeps the first time."""
+    """Revoke a key; return whether it exists.  A second call keeps the first time."""
     key = session.get(ApiKey, key_id)
     if key is None:
         return False
@@ -68,31 +71,35 @@ def revoke(session: Session, key_id: str) -> bool:
 
 
 def rotate(session: Session, key_id: str, overlap: timedelta) -> tuple[ApiKey, str] | None:
-    """Make a key with the rights of another, which works for `overlap` longer, or to its own end if that is sooner.
+    """Create a key with the rights and lifetime of another; the old key expires after `overlap` at the latest.
 
-    Return None where there is no key to replace, or it does not work any more.
+    Return None if there is no such key, or if it is revoked or expired.
     """
     old, now = session.get(ApiKey, key_id), datetime.now(UTC)
     if old is None or old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
         return None
-    life = _life(session, old)  # the new one lives as long as the old was to
+    lifetime = _lifetime(session, old)
+    expires_at = None if lifetime is None else now + lifetime
     old.expires_at = min(now + overlap, old.expires_at or now + overlap)
     scopes = map(Scope, old.scopes.split())
-    return create(session, old.name, scopes, now + life if life else None, old.responses_a_minute, old.id)
+    return create(session, old.name, scopes, expires_at, old.responses_a_minute, old.id)
 
 
 def first_of(session: Session, key: ApiKey) -> str:
-    """Return the id of the first key of a line in which each key replaces another: a line is one caller."""
-    while key.replaces is not None and (before := session.get(ApiKey, key.replaces)) is not None:
-        key = before
+    """Return the id of the first key in a chain of rotations: a chain is one caller."""
+    while key.replaces is not None and (replaced := session.get(ApiKey, key.replaces)) is not None:
+        key = replaced
     return key.id
 
 
-def _life(session: Session, key: ApiKey) -> timedelta | None:
-    """Return how long a key was meant to live: rotation brings forward the end of all but the last of a line."""
-    followers = select(ApiKey).order_by(ApiKey.id.desc()).limit(1)
-    while (after := session.scalar(followers.where(ApiKey.replaces == key.id))) is not None:
-        key = after
+def _lifetime(session: Session, key: ApiKey) -> timedelta | None:
+    """Return a key's intended lifetime, from the last key of its chain: rotation shortens all the others."""
+    newest_first = select(ApiKey).order_by(ApiKey.id.desc()).limit(1)
+    while True:
+        successor = session.scalar(newest_first.where(ApiKey.replaces == key.id))
+        if successor is None:
+            break
+        key = successor
     return None if key.expires_at is None else key.expires_at - key.created_at
 
 

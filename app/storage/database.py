@@ -1,4 +1,4 @@
-"""Make the engine, and bring the schema to a revision."""
+"""Create the engine, and migrate the schema to a revision."""
 
 import importlib.util
 import os
@@ -16,58 +16,61 @@ from sqlalchemy.orm import DeclarativeBase
 
 from app.concurrency.time_limits import DEFAULT_LIMITS
 
-OPTIONS = {  # libpq's own: seconds to connect, milliseconds that what was sent may stay unacknowledged, and so on
-    "connect_timeout": 10,
-    "tcp_user_timeout": 15_000,
-    "keepalives_idle": 15,
-    "keepalives_interval": 5,
+LIBPQ_OPTIONS = {
+    "connect_timeout": 10,  # seconds
+    "tcp_user_timeout": 15_000,  # milliseconds
+    "keepalives_idle": 15,  # seconds
+    "keepalives_interval": 5,  # seconds
     "keepalives_count": 3,
-    "client_encoding": "utf-8",  # psycopg gives no text, but bytes, of a database in SQL_ASCII
+    "client_encoding": "utf-8",  # else psycopg returns bytes from a database in SQL_ASCII
 }
-POOL = {"pool_size": 10, "max_overflow": 40}  # one for each of 40 threads, for those that look up keys, and for the log
+# A connection for each of 40 threads, for the threads that read keys, and for the log.
+POOL = {"pool_size": 10, "max_overflow": 40}
 
 
 class BadUrl(ValueError):
-    """A URL names neither SQLite in a file nor PostgreSQL.  The message does not repeat it: it may hold a password."""
+    """A URL names neither a SQLite file nor PostgreSQL.  The message omits the URL, which may hold a password."""
 
 
-def connect(url: str, synchronous: Literal["FULL", "NORMAL"] = "FULL", locked: float = DEFAULT_LIMITS.lock) -> Engine:
-    """Return an engine whose statements wait `locked` seconds for another's lock.
+def connect(
+    url: str, synchronous: Literal["FULL", "NORMAL"] = "FULL", lock_timeout: float = DEFAULT_LIMITS.lock
+) -> Engine:
+    """Return an engine whose statements wait at most `lock_timeout` seconds for a lock.  Raise BadUrl.
 
-    SQLite gets WAL, and, with synchronous=FULL, a commit that returned survives a power cut.
+    SQLite runs in WAL mode; with synchronous=FULL a returned commit survives a power cut.  A PostgreSQL server that
+    stops answering is given up after a while, too.
 
-    No database is waited for without end: not for a lock, and not for a server that went without a word.
-    Parameters are hidden from SQLAlchemy's own log and errors: a response is one of them.  Raises BadUrl.
+    SQLAlchemy hides parameters from its log and errors, because responses are parameters.
     """
     try:
-        return _connected(make_url(url), synchronous, locked)
-    except (ArgumentError, ImportError, TypeError, ValueError):  # no such driver; a port that is no number; no file
-        raise BadUrl("no URL of SQLite in a file or of PostgreSQL") from None
+        return _engine(make_url(url), synchronous, lock_timeout)
+    except (ArgumentError, ImportError, TypeError, ValueError):  # a missing driver; a bad port; no file
+        raise BadUrl("not the URL of a SQLite file or of PostgreSQL") from None
 
 
-def _connected(parsed: URL, synchronous: str, locked: float) -> Engine:
-    if parsed.get_backend_name() != "sqlite":
-        options = {name: value for name, value in OPTIONS.items() if name not in parsed.query}
-        engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args=options, **POOL)
-        event.listen(engine, "connect", partial(_prepare_postgres, locked))
+def _engine(url: URL, synchronous: str, lock_timeout: float) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        options = {name: value for name, value in LIBPQ_OPTIONS.items() if name not in url.query}
+        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=options, **POOL)
+        event.listen(engine, "connect", partial(_prepare_postgres, lock_timeout))
         return engine
-    waiting = {} if "timeout" in parsed.query else {"timeout": locked}
-    engine = create_engine(parsed, hide_parameters=True, connect_args=waiting, **POOL)
-    event.listen(engine, "do_connect", _create_for_this_user_alone)
+    timeout = {} if "timeout" in url.query else {"timeout": lock_timeout}
+    engine = create_engine(url, hide_parameters=True, connect_args=timeout, **POOL)
+    event.listen(engine, "do_connect", _create_private_file)
     event.listen(engine, "connect", partial(_prepare_sqlite, synchronous))
     return engine
 
 
-def _create_for_this_user_alone(_: object, __: object, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
-    """Create a new database file with mode 0600, whatever the umask says.  SQLite gives `-wal` and `-shm` its mode."""
-    if options.get("uri"):  # names a file in a way of its own, perhaps one that must not be created
+def _create_private_file(_: object, __: object, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+    """Create a new database file with mode 0600, regardless of the umask.  SQLite copies it to `-wal` and `-shm`."""
+    if options.get("uri"):  # a `file:` URI may name a file that must not be created
         return
-    with suppress(OSError):  # it exists already, or SQLite will say why it cannot be created
+    with suppress(OSError):  # the file exists, or SQLite will report why it cannot be created
         os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
-def _prepare_postgres(locked: float, connection: Any, _: object) -> None:
-    connection.execute(f"SET lock_timeout = '{1000 * locked:.0f}ms'")
+def _prepare_postgres(lock_timeout: float, connection: Any, _: object) -> None:
+    connection.execute(f"SET lock_timeout = '{1000 * lock_timeout:.0f}ms'")
     connection.commit()
 
 
@@ -77,25 +80,27 @@ def _prepare_sqlite(synchronous: str, connection: Any, _: object) -> None:
 
 
 def file_of(engine: Engine) -> Path:
-    """Return the file of a SQLite database, whether the URL names it by path or by SQLite's own `file:` URI."""
+    """Return the file of a SQLite database, named by path or by a `file:` URI."""
     name = str(engine.url.database)
-    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name).absolute()
+    if name.startswith("file:"):
+        name = unquote(urlsplit(name).path)
+    return Path(name).absolute()
 
 
 def insert_if_new(engine: Engine, table: type[DeclarativeBase]) -> Any:
-    """Return INSERT … ON CONFLICT DO NOTHING in the database's dialect: a unique constraint decides who came first."""
+    """Return INSERT … ON CONFLICT DO NOTHING in the database's dialect: the first of two equal rows is kept."""
     dialect = sqlite if engine.dialect.name == "sqlite" else postgresql
     return dialect.insert(table).on_conflict_do_nothing()
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Bring the schema to a revision.  One transaction: it happens whole or not at all."""
+    """Upgrade the schema to a revision in one transaction."""
     with transaction(engine, altering=True) as connection:
         upgrade_within(connection, revision)
 
 
 def upgrade_within(connection: Connection, revision: str = "head", script: Path | None = None) -> None:
-    """Bring the schema to a revision within the caller's transaction.  `script`: another folder of migrations."""
+    """Upgrade the schema within the caller's transaction.  `script` is another folder of migrations."""
     from alembic import command
 
     command.upgrade(_alembic(connection, script), revision)
@@ -112,8 +117,8 @@ def downgrade(engine: Engine, revision: str) -> None:
 def transaction(engine: Engine, *, altering: bool = False) -> Iterator[Connection]:
     """Begin a transaction that may write; commit it at the end.
 
-    `altering`: it may change tables.  SQLite changes most columns by making the table anew, and dropping the old table
-    would offend the rows that refer to it: foreign keys are checked at the end instead.
+    With `altering` it may change tables.  SQLite changes most columns by recreating the table, and dropping the old
+    table would violate foreign keys, so they are checked at the end instead.
     """
     if engine.dialect.name != "sqlite":
         with engine.begin() as connection:
@@ -125,10 +130,10 @@ def transaction(engine: Engine, *, altering: bool = False) -> Iterator[Connectio
             connection.commit()
         try:
             with connection.begin():
-                connection.exec_driver_sql("BEGIN IMMEDIATE")  # Python's driver begins none before CREATE TABLE
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver begins no transaction for CREATE TABLE
                 yield connection
                 if altering and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
-                    raise IntegrityError("PRAGMA foreign_key_check", None, Exception("a row refers to none"))
+                    raise IntegrityError("PRAGMA foreign_key_check", None, Exception("a row refers to a missing row"))
         finally:
             if altering:
                 connection.exec_driver_sql("PRAGMA foreign_keys=ON")
@@ -142,7 +147,7 @@ def head_revision() -> str | None:
 
 
 def migrations_folder() -> Path:
-    """Return the folder where `migrations` is installed, in a checkout or in site-packages."""
+    """Return the installed folder of migrations, in a checkout or in site-packages."""
     spec = importlib.util.find_spec("migrations")
     if spec is None or spec.origin is None:
         raise FileNotFoundError("the package `migrations` is not installed beside `app`")
@@ -153,6 +158,7 @@ def _alembic(connection: object, script: Path | None = None) -> Any:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(script or migrations_folder()).replace("%", "%%"))
+    location = str(script or migrations_folder())
+    config.set_main_option("script_location", location.replace("%", "%%"))
     config.attributes["connection"] = connection
     return config

@@ -1,4 +1,4 @@
-"""Identifiers that sort by time."""
+"""Make identifiers that sort by time."""
 
 import random
 import threading
@@ -10,10 +10,10 @@ _last = 0  # milliseconds
 
 
 def uuid7(after: str | None = None) -> str:
-    """A UUIDv7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, then random bits.  Python has its own from 3.14.
+    """Return a UUIDv7 (RFC 9562, 5.7): 48 bits of Unix milliseconds, then random bits.  Python has one from 3.14.
 
-    A clock that is set back makes none that sorts before those of this process, or before `after`.  Not to be taken
-    for a secret: whoever has some may foresee others, and must be allowed to ask about any.
+    Each sorts after `after` and never before an earlier one of this process, even if the clock is set back.  The bits
+    are predictable: an id is no secret.
     """
     global _last
     with _lock:

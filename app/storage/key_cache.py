@@ -1,6 +1,6 @@
-"""API keys as the database had them a moment ago: a query for every call would cost more than the call.
+"""Cache API keys for a moment: a query for every call would cost more than the call.
 
-A key revoked elsewhere is known here for twice FRESH at most.
+A key that another process revokes works here for at most 2 * MAX_AGE seconds.
 """
 
 import time
@@ -16,14 +16,14 @@ from app.concurrency.time_limits import DEFAULT_LIMITS
 from app.storage import api_keys
 from app.storage.timeouts import in_thread
 
-FRESH = 0.5  # seconds
-MOST = 1024  # keys
-READERS = 4  # threads: a flood of keys that are none must not take those that others need
+MAX_AGE = 0.5  # seconds
+MAX_KEYS = 1024
+READERS = 4  # threads: a flood of unknown keys must leave threads for other work
 
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    caller: str  # the id of the first key of its line: who has a new one in its place is who had the old
+    caller: str  # id of the first key in its chain of rotations: a rotated key is the same caller
     scopes: frozenset[api_keys.Scope]
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -31,67 +31,73 @@ class KnownKey:
 
 
 @dataclass(slots=True)
-class _Kept:
+class _Entry:
     key: KnownKey
-    at: float  # when it was asked for
-    asking: bool = False  # again, by one caller
+    read_at: float
+    refreshing: bool = False
 
 
 class KeyCache:
+    """Keys by the hash of their secret."""
+
     def __init__(
         self,
         engine: Engine,
         *,
         timeout: float = DEFAULT_LIMITS.database,
-        most: int = MOST,
+        max_keys: int = MAX_KEYS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep `most` keys; wait `timeout` seconds for the database; `now` is the clock by which answers grow old."""
-        self._engine, self._timeout, self._most, self._now = engine, timeout, most, now
-        self._known: dict[str, _Kept] = {}
+        """Keep at most `max_keys` keys and wait `timeout` seconds for the database; `now` is the clock for ages."""
+        self._engine, self._timeout, self._max_keys, self._now = engine, timeout, max_keys, now
+        self._entries: dict[str, _Entry] = {}
         self._readers = CapacityLimiter(READERS)
-        self._closed = False  # a key was made: that never changes back
+        self._any_exist = False
 
     async def find(self, secret: str) -> KnownKey | None:
-        """None for a key that never was; those are asked for each time, and not kept."""
+        """Return the key of a secret, or None.  Unknown secrets are queried each time and not cached."""
         hashed, now = api_keys.hashed(secret), self._now()
-        kept = self._known.get(hashed)
-        if kept is not None:
-            age = now - kept.at
-            if age < FRESH or (kept.asking and age < 2 * FRESH):  # one asks again, the others go on with what was known
-                return kept.key
-            kept.asking = True
+        entry = self._entries.get(hashed)
+        if entry is not None:
+            age = now - entry.read_at
+            # One caller refreshes the entry; meanwhile the others use it.
+            if age < MAX_AGE or (entry.refreshing and age < 2 * MAX_AGE):
+                return entry.key
+            entry.refreshing = True
+        # Known keys have all threads, so that unknown keys cannot delay them.
+        limiter = self._readers if entry is None else None
         try:
-            found = await in_thread(
-                self._query, hashed, seconds=self._timeout, limiter=self._readers if kept is None else None
-            )
+            key = await in_thread(self._query, hashed, seconds=self._timeout, limiter=limiter)
         finally:
-            if kept is not None:
-                kept.asking = False
-        if found is None:
-            self._known.pop(hashed, None)
+            if entry is not None:
+                entry.refreshing = False
+        if key is None:
+            self._entries.pop(hashed, None)
             return None
-        if len(self._known) >= self._most:
-            self._known.clear()
-        self._known[hashed] = _Kept(found, now)
-        return found
+        if len(self._entries) >= self._max_keys:
+            self._entries.clear()
+        self._entries[hashed] = _Entry(key, now)
+        return key
 
     async def any_exist(self) -> bool:
-        """Whether a key was ever made: from then on the service is closed."""
-        if not self._closed:
-            self._closed = await in_thread(self._any_made, seconds=self._timeout, limiter=self._readers)
-        return self._closed
+        """Return whether a key was ever created.  True is final, so it is not queried again."""
+        if not self._any_exist:
+            self._any_exist = await in_thread(self._query_any_exist, seconds=self._timeout, limiter=self._readers)
+        return self._any_exist
 
     def _query(self, hashed: str) -> KnownKey | None:
         with Session(self._engine) as session:
             key = api_keys.find(session, hashed)
             if key is None:
                 return None
-            scopes = frozenset(map(api_keys.Scope, key.scopes.split()))
             return KnownKey(
-                api_keys.first_of(session, key), scopes, key.expires_at, key.revoked_at, key.responses_a_minute
+                caller=api_keys.first_of(session, key),
+                scopes=frozenset(map(api_keys.Scope, key.scopes.split())),
+                expires_at=key.expires_at,
+                revoked_at=key.revoked_at,
+                responses_a_minute=key.responses_a_minute,
             )
 
-    def _any_made(self) -> bool:
+    def _query_any_exist(self) -> bool:
         with Session(self._engine) as session:
             return api_keys.any_exist(session)

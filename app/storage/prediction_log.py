@@ -1,7 +1,7 @@
-"""The prediction log: one object, one method.  How it commits is its own business.
+"""Write the prediction log.
 
-One thread writes, and commits all calls that arrived while it was committing those before: a commit costs as much for
-many as for one.  A call returns when its own rows are committed.
+One thread writes.  It commits all calls that arrived during the previous commit in one transaction: a commit costs as
+much for many calls as for one.  A call returns when its own rows are committed.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,22 +18,22 @@ from app.storage.database import insert_if_new
 from app.storage.tables import IdempotencyClaim, LoggedPrediction
 from app.storage.timeouts import in_time
 
-MOST = 256  # calls in one transaction: a lock is held no longer than that takes
-# Errors about the values of one call, which is tried again alone.
+MAX_CALLS = 256  # in one transaction, which bounds how long it holds locks
+# Errors caused by the values of one call, which is then tried alone.
 CALL_ERRORS = (exc.DataError, exc.IntegrityError)
-# All other errors of the database are the same for each call, so none is tried again alone: it is out of reach, full or
-# damaged, a table is gone, a right is withdrawn.  TimeoutError is the pool's.
+# Any other error of the database fails every call alike, so none is tried alone: the database is out of reach, full or
+# damaged, or a table or a right is missing.  TimeoutError is the connection pool's.
 DATABASE_ERRORS = (exc.DBAPIError, exc.TimeoutError)
-INSERT = insert(LoggedPrediction.__table__)  # type: ignore[arg-type]  # a Table; the rows are no objects of the ORM
+INSERT = insert(LoggedPrediction.__table__)  # type: ignore[arg-type]  # a Table: rows are no ORM objects
 
 
 class AlreadyClaimed(Exception):
-    """Another request of the caller took this Idempotency-Key first; nothing was written."""
+    """Another request of the caller used this Idempotency-Key first; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An Idempotency-Key with the hash of the body it stands for, and the results to repeat, of rows as written."""
+    """An Idempotency-Key, the hash of its request body, and the results to repeat, made from the rows as written."""
 
     caller: str
     idempotency_key: str
@@ -48,64 +48,72 @@ class _Call:
 
 
 class PredictionLog:
+    """The log of predictions, which commits concurrent calls together."""
+
     def __init__(
-        self, engine: Engine, told: Callable[[int, bool], None] = lambda *_: None, waits: TimeLimits = DEFAULT_LIMITS
+        self,
+        engine: Engine,
+        on_transaction: Callable[[int, bool], None] = lambda *_: None,
+        limits: TimeLimits = DEFAULT_LIMITS,
     ) -> None:
-        """`told` is how many calls each transaction had, and whether it was committed."""
+        """Report each transaction to `on_transaction`: its number of calls, and whether it was committed."""
         self._engine = engine
-        self._told = told
-        self._patience = waits.database
-        self.failing = False  # the database did not take the last transaction
-        self._writer: Batcher[_Call, Sequence[LogRow]] = Batcher(self._commit, MOST, "prediction log", waits.end)
+        self._on_transaction = on_transaction
+        self._timeout = limits.database
+        self.failing = False  # the last transaction failed
+        self._writer: Batcher[_Call, Sequence[LogRow]] = Batcher(self._commit, MAX_CALLS, "prediction log", limits.end)
 
     async def record(self, rows: Sequence[LogRow], claim: Claim | None = None) -> Sequence[LogRow]:
-        """Return the rows as written, when they and the claim are committed, together.
+        """Commit rows and claim in one transaction; return the rows as written.
 
-        A row of an attempt that a person has marked is written for a person: see app/storage/attempts.py.
-        Raise AlreadyClaimed when the claim's key is taken, and SQLAlchemyError when the database fails; then nothing
-        is written, unless it failed, or fell silent, in the very commit.
+        A row of an attempt that a person has marked is written for review: see app/storage/attempts.py.
+        Raise AlreadyClaimed if the claim's key was used before, and SQLAlchemyError if the database fails.  Then
+        nothing is written, unless the database failed or fell silent during the commit itself.
         """
         if not rows and claim is None:
             return ()
-        return await in_time(self._writer.ask(_Call(rows, claim)), self._patience)
+        return await in_time(self._writer.ask(_Call(rows, claim)), self._timeout)
 
     @property
     def waiting(self) -> int:
-        """Calls that are in no transaction yet."""
+        """Return the number of calls that are in no transaction yet."""
         return self._writer.waiting
 
     async def aclose(self) -> None:
-        """What was put in is committed first."""
+        """Commit the calls that wait, then stop the writing thread."""
         await self._writer.aclose()
 
     def _commit(self, calls: Sequence[_Call]) -> Sequence[Exception | Sequence[LogRow]]:
-        """Return what becomes of each call; all are one transaction.  Raise where it failed for one of them alone."""
+        """Write calls in one transaction; return the rows or the error of each.  Raise CALL_ERRORS."""
         try:
             with self._engine.begin() as connection:
                 written = as_marked(connection, [call.rows for call in calls])
-                taken = self._take(connection, calls, written)
-                kept = zip(calls, written, strict=True)
-                if rows := [row for call, own in kept if id(call) not in taken for row in own]:
-                    connection.execute(INSERT, rows)
-            self.failing = False
-            self._told(len(calls), True)
-            return [AlreadyClaimed() if id(call) in taken else own for call, own in zip(calls, written, strict=True)]
+                refused = self._claim(connection, calls, written)
+                results = [
+                    AlreadyClaimed() if id(call) in refused else rows for call, rows in zip(calls, written, strict=True)
+                ]
+                accepted = [row for rows in results if not isinstance(rows, AlreadyClaimed) for row in rows]
+                if accepted:
+                    connection.execute(INSERT, accepted)
         except CALL_ERRORS:
             raise
         except DATABASE_ERRORS as error:
             self.failing = True
-            self._told(len(calls), False)
+            self._on_transaction(len(calls), False)
             return [error] * len(calls)
+        self.failing = False
+        self._on_transaction(len(calls), True)
+        return results
 
-    def _take(self, connection: Connection, calls: Sequence[_Call], written: Sequence[Sequence[LogRow]]) -> set[int]:
-        """Make the claims; return the ids of calls whose key was taken before.
+    def _claim(self, connection: Connection, calls: Sequence[_Call], written: Sequence[Sequence[LogRow]]) -> set[int]:
+        """Insert the claims; return the ids of the calls whose key was used before.
 
-        In one order everywhere, so that two writers on one database never wait for each other.
+        Claims are inserted in one order everywhere, so that two writers on one database cannot deadlock.
         """
-        taken = set()
-        both = zip(calls, written, strict=True)
-        claiming = [(call.claim, call, rows) for call, rows in both if call.claim is not None]
-        for claim, call, rows in sorted(claiming, key=lambda own: (own[0].caller, own[0].idempotency_key)):
+        refused = set()
+        claims = [(call.claim, call, rows) for call, rows in zip(calls, written, strict=True) if call.claim is not None]
+        claims.sort(key=lambda claiming: (claiming[0].caller, claiming[0].idempotency_key))
+        for claim, call, rows in claims:
             values = {
                 "caller": claim.caller,
                 "idempotency_key": claim.idempotency_key,
@@ -113,7 +121,7 @@ class PredictionLog:
                 "results": claim.results(rows),
                 "created_at": datetime.now(UTC),
             }
-            statement = insert_if_new(self._engine, IdempotencyClaim).values(values)
-            if connection.execute(statement.returning(IdempotencyClaim.caller)).scalar() is None:
-                taken.add(id(call))
-        return taken
+            statement = insert_if_new(self._engine, IdempotencyClaim).values(values).returning(IdempotencyClaim.caller)
+            if connection.execute(statement).scalar() is None:
+                refused.add(id(call))
+        return refused

@@ -1,4 +1,4 @@
-"""One thing that keeps the database from being used: a code, its values, a sentence, and the way out."""
+"""Problems that keep the database from being used: a code, its fields, a sentence and advice."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ UPGRADE = "scorelet db upgrade"
 
 @dataclass(frozen=True, slots=True)
 class DatabaseProblem:
-    """`advice` says what to do, as a command or in words.  The sentence names no host, user, path or response."""
+    """A problem and how to fix it, as a command or in words.  The sentence names no host, user, path or response."""
 
     code: str
     sentence: str
@@ -20,7 +20,7 @@ class DatabaseProblem:
 
 
 class DatabaseUnusable(Exception):
-    """Raised where a command cannot do its work because of a Trouble."""
+    """A command cannot do its work because of a DatabaseProblem."""
 
     def __init__(self, problem: DatabaseProblem) -> None:
         super().__init__(str(problem))

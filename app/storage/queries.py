@@ -1,4 +1,4 @@
-"""Reading the log."""
+"""Read the log, and add rows to it that come after a prediction."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -37,7 +37,10 @@ def page(
     learner_hash: str | None = None,
     attempt_id: str | None = None,
 ) -> Sequence[LoggedPrediction]:
-    """At most `limit` predictions, newest first, older than the prediction `before`.  `marked`: by a person, or not."""
+    """Return at most `limit` predictions, newest first, older than the prediction `before`.
+
+    `marked` selects predictions with a human mark (True) or without (False).
+    """
     query = select(LoggedPrediction).order_by(LoggedPrediction.prediction_id.desc()).limit(limit)
     if before is not None:
         query = query.where(LoggedPrediction.prediction_id < before)
@@ -56,7 +59,7 @@ def page(
 
 
 def newest_time(session: Session) -> datetime | None:
-    """When the last prediction of the log was made."""
+    """Return the time of the newest prediction."""
     query = select(LoggedPrediction.created_at).order_by(LoggedPrediction.prediction_id.desc()).limit(1)
     return session.scalar(query)
 
@@ -73,36 +76,47 @@ def add_shadow(engine: Engine, row: ShadowScore) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """All that came after a prediction was logged."""
+    """Rows that followed a prediction."""
 
-    feedback: dict[str, Any] | str | None  # the text and where it is from, or why there is none
+    feedback: dict[str, Any] | str | None  # the text and its source, or the reason for its absence
     marks: tuple[HumanMark, ...]  # on this prediction, newest first
     standing: StandingMark | None  # the newest mark on the attempt
     shadow: ShadowScore | None = None
 
 
 def follow_ups(session: Session, rows: Sequence[LoggedPrediction]) -> list[FollowUp]:
-    """Return one a row, in order."""
+    """Return one FollowUp for each row, in order."""
     ids = [row.prediction_id for row in rows]
-    feedback = generated_feedback(session, [row.prediction_id for row in rows if row.feedback_withheld == "pending"])
+    pending = [row.prediction_id for row in rows if row.feedback_withheld == "pending"]
+    feedback = generated_feedback(session, pending)
     marks: dict[str, list[HumanMark]] = defaultdict(list)
     newest_first = select(HumanMark).where(HumanMark.prediction_id.in_(ids)).order_by(HumanMark.id.desc())
     for mark in session.scalars(newest_first):
         marks[mark.prediction_id].append(mark)
     query = select(ShadowScore).where(ShadowScore.prediction_id.in_(ids))
     shadows = {row.prediction_id: row for row in session.scalars(query)}
-    attempts = standing(session, rows)
-    found = []
+    attempt_marks = standing(session, rows)
+
+    result = []
     for row in rows:
-        own, attempt = row.prediction_id, attempt_of(row)
-        alone = StandingMark(marks[own][0], row) if marks[own] else None
-        stands = alone if attempt is None else attempts.get(attempt)
-        found.append(FollowUp(feedback.get(own), tuple(marks[own]), stands, shadows.get(own)))
-    return found
+        row_marks = tuple(marks[row.prediction_id])
+        if (attempt := attempt_of(row)) is not None:
+            standing_mark = attempt_marks.get(attempt)
+        else:
+            standing_mark = StandingMark(row_marks[0], row) if row_marks else None
+        result.append(
+            FollowUp(
+                feedback=feedback.get(row.prediction_id),
+                marks=row_marks,
+                standing=standing_mark,
+                shadow=shadows.get(row.prediction_id),
+            )
+        )
+    return result
 
 
 def generated_feedback(session: Session, prediction_ids: Sequence[str]) -> dict[str, Any]:
-    """What came of pending feedback, where it is known: the text and where it is from, or why there is none."""
+    """Return finished feedback by prediction: the text and its source, or the reason for its absence."""
     if not prediction_ids:
         return {}
     query = select(GeneratedFeedback).where(GeneratedFeedback.prediction_id.in_(prediction_ids))
@@ -114,7 +128,7 @@ def find_claim(session: Session, caller: str, idempotency_key: str) -> Idempoten
 
 
 def note_activations(engine: Engine, seen: Sequence[SeenActivation]) -> None:
-    """Write down what each ACTIVE says, once a change: the same one seen again, here or by another, adds nothing."""
+    """Log ACTIVE files.  A file that is already logged, here or by another replica, adds no row."""
     names = ("item_id", "version", "mode", "by", "reason", "at", "shadow", "shadow_by", "sha256")
     rows = [{name: getattr(row, name) for name in names} | {"seen_at": datetime.now(UTC)} for row in seen]
     if rows:
@@ -127,18 +141,18 @@ ScoreOrLabel = tuple[float | None, str | None]  # score and label
 
 @dataclass(frozen=True, slots=True)
 class ShadowedResponse:
-    """One response as the student of the live version, that in its shadow, and the newest human mark have it."""
+    """A response as scored by the live version's student, the shadow version's student, and a person."""
 
     live: ScoreOrLabel
     shadow: ScoreOrLabel
-    human: ScoreOrLabel
-    live_confidence: float | None  # None: a condition holds, and no model scored
+    human: ScoreOrLabel  # the newest mark
+    live_confidence: float | None  # None: a condition applied, and no model scored
     live_flags: list[str]
     shadow_decision: str
 
 
 def shadowed_responses(session: Session, item_id: str, live: str, shadow: str) -> list[ShadowedResponse]:
-    """Of every response that the version `live` has scored, and `shadow` beside it, oldest first."""
+    """Return every response that both versions scored, `shadow` beside `live`, oldest first."""
     query = (
         select(LoggedPrediction, ShadowVersion)
         .join(ShadowVersion, ShadowVersion.prediction_id == LoggedPrediction.prediction_id)
@@ -148,19 +162,29 @@ def shadowed_responses(session: Session, item_id: str, live: str, shadow: str) -
     )
     marks = select(HumanMark).join(LoggedPrediction).where(LoggedPrediction.item_id == item_id).order_by(HumanMark.id)
     newest = {mark.prediction_id: (mark.score, mark.label) for mark in session.scalars(marks)}
-    found = []
-    for row, other in session.execute(query):
-        by_student = row.first_score or {"score": row.score, "label": row.label, "confidence": row.confidence}
-        if row.scored_by == "rule":
-            by_student = {"score": None, "label": None, "confidence": None}
-        found.append(
-            ShadowedResponse(
-                live=(by_student["score"], by_student["label"]),
-                shadow=(other.score, other.label),
-                human=newest.get(row.prediction_id, (None, None)),
-                live_confidence=by_student["confidence"],
-                live_flags=[flag for flag in row.flags if flag != MARKED_BEFORE],  # says nothing of the student
-                shadow_decision=other.decision,
-            )
-        )
-    return found
+    responses = []
+    for prediction, shadow_row in session.execute(query):
+        human = newest.get(prediction.prediction_id, (None, None))
+        responses.append(_shadowed_response(prediction, shadow_row, human))
+    return responses
+
+
+def _shadowed_response(
+    prediction: LoggedPrediction, shadow_row: ShadowVersion, human: ScoreOrLabel
+) -> ShadowedResponse:
+    live: ScoreOrLabel = (prediction.score, prediction.label)
+    confidence = prediction.confidence
+    if prediction.scored_by == "rule":
+        live, confidence = (None, None), None
+    elif prediction.first_score:  # the student's, before the teacher's
+        live = (prediction.first_score["score"], prediction.first_score["label"])
+        confidence = prediction.first_score["confidence"]
+    return ShadowedResponse(
+        live=live,
+        shadow=(shadow_row.score, shadow_row.label),
+        human=human,
+        live_confidence=confidence,
+        # A mark on an earlier response of the attempt says nothing about the student.
+        live_flags=[flag for flag in prediction.flags if flag != MARKED_BEFORE],
+        shadow_decision=shadow_row.decision,
+    )

@@ -1,4 +1,4 @@
-"""The tables.  `migrations/` makes the same ones; a test compares them on SQLite and PostgreSQL."""
+"""Define the tables.  `migrations/` creates the same; a test compares both on SQLite and PostgreSQL."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -29,7 +29,7 @@ NAMES = {
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time in UTC on every database; SQLite itself forgets the zone."""
+    """An aware time in UTC on every database; SQLite stores no zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -47,7 +47,7 @@ class Base(DeclarativeBase):
 
 
 class ApiKey(Base):
-    """A key's hash and what it may do; the key itself is shown once and never stored."""
+    """A key's hash and rights.  The key itself is shown once and never stored."""
 
     __tablename__ = "api_keys"
 
@@ -58,12 +58,12 @@ class ApiKey(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
-    responses_a_minute: Mapped[int | None]  # None: as many as it likes
-    replaces: Mapped[str | None] = mapped_column(String(36))  # the id of the key that this one was made to follow
+    responses_a_minute: Mapped[int | None]  # None: unlimited
+    replaces: Mapped[str | None] = mapped_column(String(36))  # id of the key that this key was rotated from
 
 
 class LoggedPrediction(Base):
-    """One scored response.  Never changed once written."""
+    """A scored response.  Its row is never changed, except to erase a learner."""
 
     __tablename__ = "predictions"
 
@@ -77,7 +77,7 @@ class LoggedPrediction(Base):
     label: Mapped[str | None] = mapped_column(String(200))
     expected_score: Mapped[float | None] = mapped_column(Float)
     max_score: Mapped[float | None] = mapped_column(Float)
-    scale: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # None: logged before it was kept
+    scale: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # None: logged before revision 0002
     gradebook_max: Mapped[float | None] = mapped_column(Float)
     gradebook_score: Mapped[float | None] = mapped_column(Float)
     probabilities: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
@@ -87,12 +87,12 @@ class LoggedPrediction(Base):
     decision: Mapped[str] = mapped_column(String(20))
     condition: Mapped[str | None] = mapped_column(String(40))
     flags: Mapped[list[str]] = mapped_column(JSON)
-    teacher: Mapped[str | None] = mapped_column(String(260))  # whose score it is, where the student was not sure enough
-    first_score: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # the student's, then
+    teacher: Mapped[str | None] = mapped_column(String(260))  # the teacher that gave the score, if one did
+    first_score: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # then the student's score
     feedback: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     feedback_withheld: Mapped[str | None] = mapped_column(String(40))
-    response: Mapped[str | None] = mapped_column(Text)  # as it was sent; None: this installation keeps no text
-    response_format: Mapped[str] = mapped_column(String(10), server_default="text")  # html: it was read without mark-up
+    response: Mapped[str | None] = mapped_column(Text)  # as sent; None: not kept
+    response_format: Mapped[str] = mapped_column(String(10), server_default="text")  # html: scored without mark-up
     learner_hash: Mapped[str | None] = mapped_column(String(64), index=True)
     attempt_id: Mapped[str | None] = mapped_column(String(200))
 
@@ -103,7 +103,7 @@ class LoggedPrediction(Base):
 
 
 class GeneratedFeedback(Base):
-    """What came of a prediction's `pending` feedback, later than the prediction; this is not changed either."""
+    """Feedback that was `pending` when its prediction was logged, or the reason for its absence."""
 
     __tablename__ = "generated_feedback"
 
@@ -111,13 +111,13 @@ class GeneratedFeedback(Base):
     created_at: Mapped[datetime]
     feedback: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     feedback_withheld: Mapped[str | None] = mapped_column(String(40))
-    model: Mapped[str] = mapped_column(String(260))  # name/version, also where another text stands in its place
+    model: Mapped[str] = mapped_column(String(260))  # name/version, also if the model's text was replaced
     tokens: Mapped[int]
     seconds: Mapped[float] = mapped_column(Float)
 
 
 class ShadowScore(Base):
-    """What a teacher in the shadow would have given; nobody was told."""
+    """The score of a teacher in the shadow.  Only reviewers see it."""
 
     __tablename__ = "shadow_scores"
 
@@ -131,7 +131,7 @@ class ShadowScore(Base):
 
 
 class ShadowVersion(Base):
-    """What another version of the bundle would have given; nobody was told."""
+    """The score of a bundle version in the shadow.  Only `scorelet bundle compare` reads it."""
 
     __tablename__ = "shadow_versions"
 
@@ -142,11 +142,11 @@ class ShadowVersion(Base):
     label: Mapped[str | None] = mapped_column(String(200))
     expected_score: Mapped[float | None] = mapped_column(Float)
     confidence: Mapped[float | None] = mapped_column(Float)
-    decision: Mapped[str] = mapped_column(String(20))  # as if it were live, in mode auto
+    decision: Mapped[str] = mapped_column(String(20))  # as if this version were live in mode auto
 
 
 class HumanMark(Base):
-    """What a person gave a response.  Marks are added, never changed: the newest counts."""
+    """A person's mark.  Marks are added, never changed; the newest stands."""
 
     __tablename__ = "human_marks"
 
@@ -164,24 +164,24 @@ class HumanMark(Base):
 
 
 class IdempotencyClaim(Base):
-    """An Idempotency-Key a caller has used, and the results it got.  The primary key settles who came first."""
+    """A used Idempotency-Key with its results.  The primary key admits the first of two requests."""
 
     __tablename__ = "idempotency_claims"
 
     caller: Mapped[str] = mapped_column(String(36), primary_key=True)  # the key's id, or `open`
     idempotency_key: Mapped[str] = mapped_column(String(255), primary_key=True)
-    body_sha256: Mapped[str] = mapped_column(String(64))  # keyed, or without the learner
+    body_sha256: Mapped[str] = mapped_column(String(64))  # keyed, or without the learner's id
     results: Mapped[list[Any]] = mapped_column(JSON)
     created_at: Mapped[datetime]
 
 
 class SeenActivation(Base):
-    """An ACTIVE file as the service saw it: who released which version, and when; what scores in its shadow."""
+    """An ACTIVE file that the service has seen: the version, its shadow, and the names behind each decision."""
 
     __tablename__ = "seen_activations"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    item_id: Mapped[str] = mapped_column(String(140))  # or `_feedback/` and the name of a feedback model
+    item_id: Mapped[str] = mapped_column(String(140))  # or `_feedback/NAME` of a feedback model
     version: Mapped[str] = mapped_column(String(128))
     mode: Mapped[str] = mapped_column(String(20))
     by: Mapped[str] = mapped_column(Text)
@@ -190,6 +190,6 @@ class SeenActivation(Base):
     seen_at: Mapped[datetime]
     shadow: Mapped[str | None] = mapped_column(String(128))
     shadow_by: Mapped[str | None] = mapped_column(Text)
-    sha256: Mapped[str] = mapped_column(String(64))  # of all that it says: `at` stays when the shadow changes
+    sha256: Mapped[str] = mapped_column(String(64))  # of the whole file: `at` stays when the shadow changes
 
     __table_args__ = (UniqueConstraint("item_id", "at", "sha256"),)

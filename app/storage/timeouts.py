@@ -1,7 +1,7 @@
-"""How long a caller waits for a database that says nothing.
+"""Bound how long a caller waits for a database that does not answer.
 
-One that is gone, full or locked says so.  A host that swaps, or a network that swallows, does not: without a bound no
-caller would ever have a reply, and every thread of the service would wait.
+A database that is gone, full or locked returns an error.  A swapping host or a broken network returns nothing: without
+a timeout no caller would get a reply, and every thread of the service would wait.
 """
 
 import asyncio
@@ -14,15 +14,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.concurrency.time_limits import DEFAULT_LIMITS
 
-Found = TypeVar("Found")
+ResultT = TypeVar("ResultT")
 
 
 class DatabaseSilent(SQLAlchemyError):
-    """No answer in time.  What the database was asked for it may yet do."""
+    """The database did not answer in time.  It may still carry out the statement."""
 
 
-async def in_time(answer: Awaitable[Found], seconds: float = DEFAULT_LIMITS.database) -> Found:
-    """Raises DatabaseSilent; the answer is then given up."""
+async def in_time(answer: Awaitable[ResultT], seconds: float = DEFAULT_LIMITS.database) -> ResultT:
+    """Wait for an answer, or cancel it and raise DatabaseSilent."""
     try:
         async with asyncio.timeout(seconds):
             return await answer
@@ -31,11 +31,11 @@ async def in_time(answer: Awaitable[Found], seconds: float = DEFAULT_LIMITS.data
 
 
 async def in_thread(
-    work: Callable[..., Found],
+    work: Callable[..., ResultT],
     *args: object,
     seconds: float = DEFAULT_LIMITS.database,
     limiter: CapacityLimiter | None = None,
-) -> Found:
-    """What `work` finds.  A thread that is given up ends when the database speaks; nobody waits for it."""
-    found = to_thread.run_sync(partial(work, *args), abandon_on_cancel=True, limiter=limiter)
-    return await in_time(found, seconds)
+) -> ResultT:
+    """Run `work` in a thread, or raise DatabaseSilent.  An abandoned thread ends when the database answers."""
+    result = to_thread.run_sync(partial(work, *args), abandon_on_cancel=True, limiter=limiter)
+    return await in_time(result, seconds)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app.concurrency.time_limits import DEFAULT_LIMITS
 from app.storage.database import (
-    OPTIONS,
+    LIBPQ_OPTIONS,
     connect,
     downgrade,
     file_of,
@@ -115,7 +115,7 @@ def test_what_the_url_says_about_waiting_goes_before(monkeypatch: pytest.MonkeyP
         connect("postgresql+psycopg://127.0.0.1/scorelet?connect_timeout=3").connect()
 
     assert given["connect_timeout"] == "3"
-    assert given["tcp_user_timeout"] == OPTIONS["tcp_user_timeout"]
+    assert given["tcp_user_timeout"] == LIBPQ_OPTIONS["tcp_user_timeout"]
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

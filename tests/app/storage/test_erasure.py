@@ -356,7 +356,9 @@ def test_tables_of_the_user_are_named_for_they_may_hold_copies(commands: Command
 
     remains = json.loads(commands("learner", "erase", ANNA))["remains"]
 
-    assert [own["where"].rpartition(": ")[2] for own in remains if "of yours" in own["where"]] == [", ".join(names)]
+    assert [own["where"].rpartition(": ")[2] for own in remains if "your own tables" in own["where"]] == [
+        ", ".join(names)
+    ]
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.storage import api_keys
 from app.storage.api_keys import Scope
-from app.storage.key_cache import FRESH, MOST, KeyCache
+from app.storage.key_cache import MAX_AGE, MAX_KEYS, KeyCache
 
 
 @pytest.fixture
@@ -56,9 +56,9 @@ def test_a_revoked_key_is_known_to_be_after_a_moment(engine: Engine) -> None:
     with Session(engine) as session, session.begin():
         api_keys.revoke(session, key_id)
 
-    clock.seconds += 0.9 * FRESH
+    clock.seconds += 0.9 * MAX_AGE
     kept = anyio.run(cache.find, secret)
-    clock.seconds += 0.2 * FRESH
+    clock.seconds += 0.2 * MAX_AGE
     found = anyio.run(cache.find, secret)
 
     assert kept is not None
@@ -77,15 +77,15 @@ def test_a_key_that_never_was_is_asked_for_each_time_and_not_kept(engine: Engine
 
     assert anyio.run(ask) == [None] * 5
     assert len(queries) == 5
-    assert cache._known == {}
+    assert cache._entries == {}
 
 
 def test_memory_is_bounded(engine: Engine) -> None:
-    cache = KeyCache(engine, most=2)
+    cache = KeyCache(engine, max_keys=2)
     for _ in range(5):
         anyio.run(cache.find, made(engine)[1])
 
-    assert len(cache._known) <= 2 < MOST
+    assert len(cache._entries) <= 2 < MAX_KEYS
 
 
 def test_the_service_closes_when_the_first_key_is_made_and_is_not_asked_again(
@@ -108,7 +108,7 @@ def test_who_comes_after_a_pause_gets_no_old_answer_also_when_many_come_at_once(
     anyio.run(cache.find, secret)
     with Session(engine) as session, session.begin():
         api_keys.revoke(session, key_id)
-    clock.seconds += 2 * FRESH
+    clock.seconds += 2 * MAX_AGE
 
     async def at_once() -> list[bool]:
         found: list[bool] = []
@@ -130,7 +130,7 @@ def test_one_asks_again_and_the_others_go_on_meanwhile(engine: Engine, queries: 
     clock = Clock()
     cache = KeyCache(engine, now=clock)
     anyio.run(cache.find, secret)
-    clock.seconds += FRESH
+    clock.seconds += MAX_AGE
     queries.clear()
 
     async def at_once() -> None:

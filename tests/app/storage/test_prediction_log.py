@@ -320,7 +320,7 @@ def test_the_databases_own_trouble_is_met_once_for_all_who_wait(
 def test_who_waits_for_a_silent_database_is_told_and_what_had_not_begun_is_not_done(
     engine: Engine, logged: Logged, locked: Locked
 ) -> None:
-    log = PredictionLog(engine, waits=replace(DEFAULT_LIMITS, end=HANGS))
+    log = PredictionLog(engine, limits=replace(DEFAULT_LIMITS, end=HANGS))
     writing = Event()
     event.listen(engine, "before_cursor_execute", lambda *_: writing.set())
     began, waits = row(), row()
