@@ -1,7 +1,8 @@
-"""The gate: what a bundle must show before its scores may stand without a person.
+"""The gate: the release checks that a bundle must pass before its scores may stand without review.
 
-Defaults follow Williamson, Xi & Breyer (2012), "A Framework for Evaluation and Use of Automated Scoring"; the last four
-rules are ours.  The gate is computed from bundle.json alone, so that whoever reads ACTIVE can compute it again.
+The default limits follow Williamson, Xi & Breyer (2012), "A Framework for Evaluation and Use of Automated Scoring"; the
+last four rules are additions of scorelet.  The gate is computed from bundle.json alone, so that every reader of ACTIVE
+can compute it again.  ACTIVE keeps the result: a changed text of a rule or note would invalidate every release.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,48 +13,57 @@ from app.scoring.agreement import MIN_PAIRS, Agreement
 from app.scoring.evidence import Evidence
 from app.scoring.item import Item
 
-DIGITS = 4  # a gate is written to a file and compared with itself
+DIGITS = 4  # Figures are rounded, because a gate read from a file is compared with a computed gate.
 
 
 class Policy(BaseModel):
-    """An item's release policy."""
+    """The limits of the gate for one item."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_responses: int = Field(default=100, ge=1, description="Marked responses that all was measured on.")
-    min_agreement: float = Field(default=0.7, ge=-1, le=1, description="QWK; of labels without order, exact agreement.")
+    min_responses: int = Field(default=100, ge=1, description="Least number of marked responses in dev.")
+    min_agreement: float = Field(
+        default=0.7, ge=-1, le=1, description="Least QWK; for nominal items, least exact agreement."
+    )
     max_degradation: float = Field(
-        default=0.1, allow_inf_nan=False, description="Below the agreement of two human raters."
+        default=0.1, allow_inf_nan=False, description="Largest shortfall from the agreement between two human raters."
     )
     max_smd: float = Field(
-        default=0.15, ge=0, allow_inf_nan=False, description="Standardised mean difference, either way."
+        default=0.15, ge=0, allow_inf_nan=False, description="Largest absolute standardised mean difference."
     )
     max_group_difference: float = Field(
-        default=0.1, ge=0, allow_inf_nan=False, description="Of standardised means, of any group."
+        default=0.1,
+        ge=0,
+        allow_inf_nan=False,
+        description="Largest absolute difference of standardised means of any group.",
     )
-    min_group: int = Field(default=100, ge=2, description="Responses from which a group counts.")
-    min_recall: float = Field(default=0.3, ge=0, le=1, description="Of every score that 20 responses or more have.")
-    max_ece: float = Field(default=0.1, ge=0, le=1, description="Expected calibration error.")
-    max_junk: float = Field(default=0.05, ge=0, le=1, description="Share of junk that would stand with a score.")
+    min_group: int = Field(default=100, ge=2, description="Least number of responses of a group that counts.")
+    min_recall: float = Field(
+        default=0.3, ge=0, le=1, description="Least recall of any score that 20 or more responses have."
+    )
+    max_ece: float = Field(default=0.1, ge=0, le=1, description="Largest expected calibration error.")
+    max_junk: float = Field(default=0.05, ge=0, le=1, description="Largest share of accepted junk texts.")
     max_over_long: float = Field(
-        default=0.05, ge=0, le=1, description="Share of responses whose end the student does not read."
+        default=0.05, ge=0, le=1, description="Largest share of responses longer than the student reads."
     )
 
 
 class Check(BaseModel):
-    """One rule: `measured` must not be below (or above) `limit`."""
+    """The result of one rule: `measured` must not be below, or not above, `limit`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rule: str
-    measured: float | None = Field(description="None: there was nothing to measure it on.")
+    measured: float | None = Field(description="Measured value; None if not measured.")
     limit: float | None
     passed: bool
     note: str = ""
-    n: int | None = Field(default=None, description="Responses, or junk texts, that `measured` rests on.")
+    n: int | None = Field(default=None, description="Number of responses or junk texts measured.")
 
 
 class Gate(BaseModel):
+    """The results of all rules.  The gate passes if every rule passes."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     passed: bool
@@ -72,7 +82,16 @@ def gate_of(
     threshold: float | None,
     policy: Policy,
 ) -> Gate:
-    """Return every rule, the passed ones too.  `flagged`: share of responses under each flag that held for any."""
+    """Compute the gate of a bundle.
+
+    Args:
+        item: the item, whose scale decides the rules.
+        agreement: agreement with human scores on dev; None without dev.
+        evidence: further figures, measured on the same rows.
+        flagged: share of dev responses under each condition or flag.
+        threshold: least confidence of a score that may stand; None if no score may.
+        policy: the limits.
+    """
     if agreement is None:
         checks = [_check("marked responses", 0, least=policy.min_responses)]
     else:
@@ -88,51 +107,73 @@ def _checks(
     threshold: float | None,
     policy: Policy,
 ) -> Iterator[Check]:
-    name = "QWK" if ordered else "exact agreement"
-    own, human = (agreement.qwk, agreement.human_qwk) if ordered else (agreement.exact, agreement.human_exact)
     yield _check("marked responses", agreement.n, least=policy.min_responses)
-    yield _check(name, own, least=policy.min_agreement, n=agreement.n)
-    if human is None:
-        alike = agreement.human_exact is not None  # Raters did score twice, but their QWK is undefined.
-        note = "all that raters gave is alike" if alike else f"fewer than {MIN_PAIRS} responses have two raters"
-        yield Check(rule=f"{name} below raters'", measured=None, limit=None, passed=True, note=note)
-    else:
-        below = None if own is None else human - own
-        yield _check(f"{name} below raters'", below, most=policy.max_degradation, n=agreement.human_n)
+    yield from _agreement_checks(ordered, agreement, policy)
     if ordered:
         smd = None if agreement.smd is None else abs(agreement.smd)
         yield _check("standardised mean difference", smd, most=policy.max_smd, n=agreement.n)
-        group, worst = evidence.worst_group(policy.min_group), evidence.group_at_worst(policy.min_group)
-        if worst is None:
-            yield Check(
-                rule="difference of groups", measured=None, limit=None, passed=True,
-                note=f"no group of {policy.min_group} responses or more",
-            )  # fmt: skip
-        else:
-            yield _check("difference of groups", group, most=policy.max_group_difference, n=worst.n)
+        yield _group_check(evidence, policy)
     if evidence.recalls:
-        recall = evidence.least_recalled
-        if recall is None:
-            yield Check(rule="worst recall", measured=None, limit=None, passed=True, note="no score is frequent enough")
-        else:
-            yield _check("worst recall", recall.recall, least=policy.min_recall, n=recall.n)
+        yield _recall_check(evidence, policy)
     yield _check("calibration error", evidence.ece, most=policy.max_ece, n=evidence.n)
     yield _check("junk accepted", evidence.junk_accepted, most=policy.max_junk, n=evidence.junk_tried or None)
-    over_long = _check("over-long responses", flagged.get("over_long", 0.0), most=policy.max_over_long)
-    yield over_long if over_long.passed else over_long.model_copy(update={"note": "raise student.max_tokens"})
-    found = threshold is not None
-    note = "" if found else "no confidence reaches the agreement asked for"
-    yield Check(rule="threshold", measured=_rounded(threshold), limit=None, passed=found, note=note)
+    yield _over_long_check(flagged, policy)
+    yield _threshold_check(threshold)
+
+
+def _agreement_checks(ordered: bool, agreement: Agreement, policy: Policy) -> Iterator[Check]:
+    if ordered:
+        name, machine, human = "QWK", agreement.qwk, agreement.human_qwk
+    else:
+        name, machine, human = "exact agreement", agreement.exact, agreement.human_exact
+    yield _check(name, machine, least=policy.min_agreement, n=agreement.n)
+    if human is not None:
+        degradation = None if machine is None else human - machine
+        yield _check(f"{name} below raters'", degradation, most=policy.max_degradation, n=agreement.human_n)
+    elif agreement.human_exact is not None:  # Two raters scored, but their QWK is undefined.
+        yield _not_applicable(f"{name} below raters'", "all that raters gave is alike")
+    else:
+        yield _not_applicable(f"{name} below raters'", f"fewer than {MIN_PAIRS} responses have two raters")
+
+
+def _group_check(evidence: Evidence, policy: Policy) -> Check:
+    difference, worst = evidence.worst_group(policy.min_group), evidence.group_at_worst(policy.min_group)
+    if worst is None:
+        return _not_applicable("difference of groups", f"no group of {policy.min_group} responses or more")
+    return _check("difference of groups", difference, most=policy.max_group_difference, n=worst.n)
+
+
+def _recall_check(evidence: Evidence, policy: Policy) -> Check:
+    worst = evidence.least_recalled
+    if worst is None:
+        return _not_applicable("worst recall", "no score is frequent enough")
+    return _check("worst recall", worst.recall, least=policy.min_recall, n=worst.n)
+
+
+def _over_long_check(flagged: Mapping[str, float], policy: Policy) -> Check:
+    check = _check("over-long responses", flagged.get("over_long", 0.0), most=policy.max_over_long)
+    return check if check.passed else check.model_copy(update={"note": "raise student.max_tokens"})
+
+
+def _threshold_check(threshold: float | None) -> Check:
+    note = "no confidence reaches the agreement asked for" if threshold is None else ""
+    return Check(rule="threshold", measured=_rounded(threshold), limit=None, passed=threshold is not None, note=note)
+
+
+def _not_applicable(rule: str, note: str) -> Check:
+    return Check(rule=rule, measured=None, limit=None, passed=True, note=note)
 
 
 def _check(
     rule: str, measured: float | None, least: float | None = None, most: float | None = None, n: int | None = None
 ) -> Check:
-    """Return a rule of at least, or at most.  A figure that was not measured does not pass."""
+    """Check a figure against its least or most allowed value.  A figure that was not measured fails."""
     value = _rounded(measured)
-    passed = value is not None and (least is None or value >= least) and (most is None or value <= most)
-    note = "" if value is not None else "not measured"
-    return Check(rule=rule, measured=value, limit=least if most is None else most, passed=passed, note=note, n=n)
+    limit = least if most is None else most
+    if value is None:
+        return Check(rule=rule, measured=None, limit=limit, passed=False, note="not measured", n=n)
+    passed = (least is None or value >= least) and (most is None or value <= most)
+    return Check(rule=rule, measured=value, limit=limit, passed=passed, n=n)
 
 
 def _rounded(value: float | None) -> float | None:
@@ -140,19 +181,16 @@ def _rounded(value: float | None) -> float | None:
 
 
 def gate_table(gate: Gate) -> list[tuple[str, str, str, str]]:
-    """Return rule, measured with its n, limit and verdict of each rule: for a table."""
-    return [
-        (
-            check.rule,
-            _measured(check),
-            "-" if check.limit is None else f"{check.limit:g}",
-            ("passed" if check.passed else "FAILED") + (f": {check.note}" if check.note else ""),
-        )
-        for check in gate.checks
-    ]
+    """Return the rows of a table: name, measured value with n, limit and verdict of each rule."""
+    return [_table_row(check) for check in gate.checks]
 
 
-def _measured(check: Check) -> str:
-    if check.measured is None:
-        return "-"
-    return f"{check.measured:g}" if check.n is None else f"{check.measured:g} (n = {check.n:,})"
+def _table_row(check: Check) -> tuple[str, str, str, str]:
+    measured = "-" if check.measured is None else f"{check.measured:g}"
+    if check.measured is not None and check.n is not None:
+        measured += f" (n = {check.n:,})"
+    limit = "-" if check.limit is None else f"{check.limit:g}"
+    verdict = "passed" if check.passed else "FAILED"
+    if check.note:
+        verdict += f": {check.note}"
+    return check.rule, measured, limit, verdict

@@ -1,4 +1,4 @@
-"""ACTIVE: the one truth about which bundle of an item is live, replaced atomically.  Rollback writes the old one."""
+"""ACTIVE: the file that names the live version of an item.  It is the only truth, and is replaced atomically."""
 
 import os
 import tempfile
@@ -16,12 +16,13 @@ from app.scoring.item import Item, Name
 
 ACTIVE = "ACTIVE"
 Mode = Literal["auto", "suggest"]
-_NAME: TypeAdapter[str] = TypeAdapter(Name)
+_ITEM_ID: TypeAdapter[str] = TypeAdapter(Name)
 
 
 class Release(BaseModel):
-    """Which version of a model is live, and who decided that.  `auto` lets a confident score stand; `suggest` sends
-    every score to a reviewer.
+    """The live version of a model, with the name of the person behind the release.
+
+    Mode `auto` lets a confident score stand; `suggest` sends every score to a reviewer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,38 +32,41 @@ class Release(BaseModel):
     by: str = Field(min_length=1)
     at: AwareDatetime
     reason: str
-    previous: Name | None = Field(default=None, description="What `rollback` goes back to.")
+    previous: Name | None = Field(default=None, description="Version that `rollback` restores.")
 
     @model_validator(mode="after")
     def _auto_has_a_reason(self) -> Self:
         if self.mode == "auto" and not (self.by.strip() and self.reason.strip()):
-            raise PydanticCustomError("auto_without_reason", "mode 'auto' needs a named person and a reason")
+            raise PydanticCustomError("auto_without_reason", "mode 'auto' needs the name of a person and a reason")
         return self
 
 
 class Fallback(BaseModel):
-    """Another model is asked: `unsure`, where the student's score may not stand; `shadow`, always, and only logged."""
+    """A teacher beside the student.
+
+    Policy `unsure` asks the teacher if the student's score may not stand; `shadow` asks it always and only logs.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     policy: Literal["unsure", "shadow"]
     teacher: Name
     version: Name
-    metadata_sha256: str = Field(description="Of teacher.json as it was released.")
+    metadata_sha256: str = Field(description="SHA-256 of teacher.json at the release.")
 
 
 class Shadow(BaseModel):
-    """Another version of the bundle, which scores what this one scores, and is only logged."""
+    """Another version of the bundle that scores every response beside the live version.  Its scores are only logged."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Name
-    metadata_sha256: str = Field(description="Of its bundle.json when it was put there.")
-    by: str = Field(min_length=1, description="Who put it there.")
+    metadata_sha256: str = Field(description="SHA-256 of its bundle.json at that time.")
+    by: str = Field(min_length=1, description="Person who started the shadow.")
 
 
 class BlankIsWorst(BaseModel):
-    """Blank responses and refusals are given the worst score, and it stands: a person's decision about the item."""
+    """A person's decision that blank responses and refusals get the worst score without review."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -72,43 +76,43 @@ class BlankIsWorst(BaseModel):
 
 
 class Active(Release):
-    """An item's release.  `auto` needs a passed gate, or a person who lets the item score alone all the same."""
+    """The release of an item.  Mode `auto` needs a passed gate or an override by a named person."""
 
-    metadata_sha256: str = Field(description="Of bundle.json as it was released.")
+    metadata_sha256: str = Field(description="SHA-256 of bundle.json at the release.")
     gate: Gate
-    fallback: Fallback | None = Field(default=None, description="None: no other model is ever asked.")
-    shadow: Shadow | None = Field(default=None, description="None: no other version scores beside.")
+    fallback: Fallback | None = Field(default=None, description="Teacher beside the student; None: no teacher.")
+    shadow: Shadow | None = Field(default=None, description="Shadow version; None: no shadow.")
     blank_is_worst: BlankIsWorst | None = Field(
-        default=None, description="None: a person looks at blank responses and refusals."
+        default=None, description="Decision on blank responses and refusals; None: they go to review."
     )
-    override: bool = Field(default=False, description="Mode auto though the gate refused: by whom and why is above.")
+    override: bool = Field(default=False, description="Mode auto although the gate failed; see `by` and `reason`.")
 
     @model_validator(mode="after")
     def _auto_has_passed(self) -> Self:
         if self.mode == "auto" and not (self.gate.passed or self.override):
             raise PydanticCustomError(
-                "auto_without_gate", "mode 'auto' needs a passed gate, or an override by a named person"
+                "auto_without_gate", "mode 'auto' needs a passed gate or an override by a named person"
             )
         return self
 
     def check(self, bundle: Bundle, metadata_sha256: str) -> None:
-        """Raises BadBundle where this is not what was decided of this bundle.json."""
+        """Raise BadBundle if this release does not belong to the bundle with this checksum of bundle.json."""
         if metadata_sha256 != self.metadata_sha256:
-            raise BadBundle(f"{METADATA} is not the one that was released: activate it again", code="not_released")
+            raise BadBundle(f"{METADATA} changed after the release: activate the version again", code="not_released")
         if self.gate != bundle.gate:
             raise BadBundle(
-                f"{ACTIVE} has a gate result that {METADATA} does not give: activate it again", code="gate_differs"
+                f"{ACTIVE} has another gate result than {METADATA}: activate the version again", code="gate_differs"
             )
         if self.blank_is_worst is not None and not bundle.item.is_ordered:
             raise BadBundle(
-                f"{ACTIVE} gives blank responses the worst score, and the labels of item {bundle.item.item_id!r} have "
-                "none: activate it again",
+                f"{ACTIVE} gives blank responses the worst score, but no label of item {bundle.item.item_id!r} is the "
+                "worst: activate the version again",
                 code="no_worst_label",
                 item_id=bundle.item.item_id,
             )
 
     def kept_for(self, item: Item) -> BlankIsWorst | None:
-        """Return the decision on blank responses for a later version of the item, whose labels may have no worst."""
+        """Return the decision on blank responses for a later version of the item; None if the item is nominal now."""
         return self.blank_is_worst if item.is_ordered else None
 
 
@@ -116,9 +120,13 @@ ReleaseT = TypeVar("ReleaseT", bound=Release)
 
 
 def item_folder(models: Path, item_id: str) -> Path:
-    """The item's folder.  Raises UnknownItem for what is no item id or has no folder, BadBundle where none can look."""
+    """Return the folder of an item.
+
+    Raises UnknownItem for a text that is no item id and for an item without a folder, and BadBundle for a folder that
+    cannot be read.
+    """
     try:
-        _NAME.validate_python(item_id)
+        _ITEM_ID.validate_python(item_id)
     except ValidationError:
         raise UnknownItem(item_id) from None
     folder = models / item_id
@@ -131,24 +139,27 @@ def item_folder(models: Path, item_id: str) -> Path:
 
 
 def item_ids(models: Path) -> list[str]:
-    """The items under `models/`, `_teachers` and hidden folders left out."""
-    if not models.is_dir():
-        return []
-    return sorted(path.name for path in models.iterdir() if path.is_dir() and path.name[0].isalnum())
+    """Return the items under `models/`, sorted, without `_teachers` and hidden folders."""
+    return _visible_folders(models) if models.is_dir() else []
 
 
 def versions(folder: Path) -> list[str]:
-    """An item's bundles, oldest first: a version begins with its UTC time."""
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0].isalnum())
+    """Return the versions of an item, oldest first: a version begins with its UTC time."""
+    return _visible_folders(folder)
+
+
+def _visible_folders(parent: Path) -> list[str]:
+    names = [path.name for path in parent.iterdir() if path.is_dir()]
+    return sorted(name for name in names if name[0].isalnum())
 
 
 def read_active(folder: Path) -> Active:
-    """Raises BadBundle when no version is active or the file cannot be understood."""
+    """Read the release of an item.  Raises BadBundle if no version is active or ACTIVE cannot be understood."""
     return read_release(folder, Active)
 
 
 def read_release(folder: Path, kind: type[ReleaseT]) -> ReleaseT:
-    """Raises BadBundle when no version is active or the file cannot be understood."""
+    """Read a release of any kind of bundle.  Raises BadBundle as `read_active` does."""
     try:
         return kind.model_validate_json(active_bytes(folder))
     except ValidationError as error:
@@ -159,13 +170,13 @@ def read_release(folder: Path, kind: type[ReleaseT]) -> ReleaseT:
 
 
 def active_bytes(folder: Path) -> bytes:
-    """What stands in ACTIVE.  Raises BadBundle when there is none or it cannot be read."""
+    """Return the content of ACTIVE.  Raises BadBundle if the file is missing or cannot be read."""
     path = folder / ACTIVE
     try:
         if not path.exists():
             raise BadBundle(f"no version is active: {ACTIVE} is missing", code="none_active")
-        if not path.is_file():  # a pipe would be waited on for ever
-            raise BadBundle(f"{ACTIVE} is no file", code="active_no_file")
+        if not path.is_file():  # Reading a pipe would block forever.
+            raise BadBundle(f"{ACTIVE} is not a file", code="active_no_file")
         return path.read_bytes()
     except OSError as error:
         raise BadBundle(f"{ACTIVE} cannot be read: {error.strerror}", code="active_unreadable") from None
@@ -181,14 +192,18 @@ def activate(
     fallback: Fallback | None = None,
     blank_is_worst: BlankIsWorst | None = None,
 ) -> Active:
-    """Make an item's version live, in the mode that its gate gives, or in another by a person's decision.
+    """Write ACTIVE, so that a version of an item is live.
 
-    The caller has loaded the bundle once.  `blank_is_worst` is kept from ACTIVE by callers who decide nothing about
-    it.  Raises BadBundle, and ValueError for `auto` without a reason.
+    The caller has loaded the bundle once, so it is known to work.  Without `mode`, the gate decides: `auto` if it
+    passes, otherwise `suggest`.  To keep the present decision on blank responses, pass it as `blank_is_worst`.
+
+    Raises BadBundle if the bundle cannot be read or does not fit the release, and ValueError for mode `auto` without a
+    reason.
     """
     files = read_bundle(folder / version)
-    found = files.bundle.gate
-    chosen: Mode = mode or ("auto" if found.passed else "suggest")
+    gate = files.bundle.gate
+    by_gate: Mode = "auto" if gate.passed else "suggest"
+    chosen = mode or by_gate
     active = Active(
         version=version,
         mode=chosen,
@@ -197,10 +212,10 @@ def activate(
         reason=reason,
         previous=_previous(folder, version, Active),
         metadata_sha256=files.metadata_sha256,
-        gate=found,
+        gate=gate,
         fallback=fallback,
         blank_is_worst=blank_is_worst,
-        override=chosen == "auto" and not found.passed,
+        override=chosen == "auto" and not gate.passed,
     )
     active.check(files.bundle, files.metadata_sha256)
     _write(folder, active)
@@ -208,13 +223,14 @@ def activate(
 
 
 def cast_shadow(folder: Path, version: str | None, *, by: str) -> Active:
-    """Let another version of the item score in the shadow of the live one, or none; all else stays as it was decided.
+    """Start a shadow version beside the live version, or stop it with None.  The rest of ACTIVE stays the same.
 
-    The caller has loaded the bundle once.  Raises BadBundle, and ValueError for the version that is live.
+    The caller has loaded the bundle once, so it is known to work.  Raises BadBundle if a file cannot be read, and
+    ValueError if the version is live.
     """
     active = read_active(folder)
     if version == active.version:
-        raise ValueError(f"{version} is live itself")
+        raise ValueError(f"{version} is the live version")
     shadow = None
     if version is not None:
         shadow = Shadow(version=version, metadata_sha256=read_bundle(folder / version).metadata_sha256, by=by)
@@ -224,11 +240,11 @@ def cast_shadow(folder: Path, version: str | None, *, by: str) -> Active:
 
 
 def release_ungated(folder: Path, version: str, *, by: str, reason: str) -> Release:
-    """Make a version live that has no gate.  The caller has checked it.  Raises ValueError without a reason."""
+    """Write ACTIVE for a bundle without a gate, which the caller has checked.  Raises ValueError without a reason."""
     previous = _previous(folder, version, Release)
-    made = Release(version=version, mode="auto", by=by, at=datetime.now(UTC), reason=reason, previous=previous)
-    _write(folder, made)
-    return made
+    release = Release(version=version, mode="auto", by=by, at=datetime.now(UTC), reason=reason, previous=previous)
+    _write(folder, release)
+    return release
 
 
 def _previous(folder: Path, version: str, kind: type[Release]) -> str | None:
@@ -239,12 +255,13 @@ def _previous(folder: Path, version: str, kind: type[Release]) -> str | None:
     return before.version if before.version != version else before.previous
 
 
-def _write(folder: Path, made: Release) -> None:
-    write_atomically(folder / ACTIVE, made.model_dump_json(indent=2) + "\n")
+def _write(folder: Path, release: Release) -> None:
+    content = release.model_dump_json(indent=2)
+    write_atomically(folder / ACTIVE, f"{content}\n")
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """A reader sees the old file or the new one, also after a power cut."""
+    """Replace a file so that a reader sees its old or its new content and nothing else, even after a power cut."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -1,1 +1,1 @@
-"""Feedback by a language model: what it reads, what is kept of it on disk, and which of its texts a learner may see."""
+"""Feedback by a language model: its prompts, its bundle, and the screening of its texts."""

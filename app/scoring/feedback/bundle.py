@@ -1,4 +1,4 @@
-"""The feedback bundle: one language model on disk with what it takes to write feedback, and to keep bad feedback back.
+"""The feedback bundle: one language model on disk, with the files to write feedback and to screen it.
 
     models/_feedback/<name>/<version>/feedback.json, base.gguf, adapter.gguf, tokenizer.json, verdict.onnx,
     verdict_tokenizer.json, card.md
@@ -41,14 +41,16 @@ def _nominal(item: Item) -> Item:
 
 
 class VerdictSettings(FrozenModel):
-    """The tiny student that reads from a text what it says of the response."""
+    """Settings of the verdict reader, a tiny student that reads from a feedback text how good the response was."""
 
-    item: Annotated[Item, AfterValidator(_nominal)] = Field(description="Its labels are the verdicts.")
+    item: Annotated[Item, AfterValidator(_nominal)] = Field(description="An item whose labels are the verdicts.")
     max_tokens: int = Field(ge=2, le=4096)
-    threshold: float = Field(ge=0, le=1, description="A text agrees with its score from this probability.")
+    threshold: float = Field(ge=0, le=1, description="Least probability of agreement with the score.")
 
 
 class FeedbackProvenance(FrozenModel):
+    """The origin of a feedback bundle."""
+
     created_at: datetime
     data_sha256: str
     base: str
@@ -57,17 +59,17 @@ class FeedbackProvenance(FrozenModel):
 
 
 class FeedbackBundle(FrozenModel):
-    """feedback.json"""
+    """The content of feedback.json."""
 
     format: Literal[1] = 1
     name: Name
     version: Name
-    items: tuple[Item, ...] = Field(min_length=1, description="As it learnt them.")
+    items: tuple[Item, ...] = Field(min_length=1, description="Items, as in training.")
     prompt: PromptSettings
     verdict: VerdictSettings
     figures: dict[str, FigureValue] = Field(
-        description="Measured on dev rows with these files, null where undefined, and the settings of the measures; "
-        "empty without any."
+        description="Figures measured on dev with these files, null where undefined, and settings of the measures; "
+        "empty if nothing was measured."
     )
     provenance: FeedbackProvenance
     sha256: dict[str, str]
@@ -78,39 +80,38 @@ class FeedbackBundle(FrozenModel):
 
 
 class FeedbackFiles:
-    """A checked bundle, ready but for the language model itself, which runs elsewhere."""
+    """A checked bundle, loaded except for the language model, which runs in another process."""
 
     def __init__(self, folder: Path, bundle: FeedbackBundle) -> None:
+        """Load prompts and verdict reader, and probe them.  Raises BadBundle."""
         self.folder, self.bundle = folder, bundle
         self.items = {item.item_id: item for item in bundle.items}
         self.prompter = PromptBuilder(read_plain(folder, TOKENIZER), bundle.prompt)
-        self.prompter.ids(bundle.items[0], "a probe", bundle.items[0].worst)
-        self.screen = FeedbackScreen(
-            Network.from_bytes(
-                read_plain(folder, READER_TOKENIZER),
-                read_plain(folder, READER),
-                bundle.verdict.max_tokens,
-                bundle.verdict.item,
-            ),
-            bundle.verdict.item,
-            bundle.verdict.threshold,
-        )
+        first = bundle.items[0]
+        self.prompter.ids(first, "a probe", first.worst)
+        settings = bundle.verdict
+        tokenizer, reader = read_plain(folder, READER_TOKENIZER), read_plain(folder, READER)
+        network = Network.from_bytes(tokenizer, reader, settings.max_tokens, settings.item)
+        self.screen = FeedbackScreen(network, settings.item, settings.threshold)
 
     @property
     def base(self) -> Path:
+        """Return the file of the language model."""
         return self.folder / BASE
 
     @property
     def adapter(self) -> Path | None:
+        """Return the file of the LoRA adapter; None for a model that was not tuned."""
         return self.folder / ADAPTER if ADAPTER in self.bundle.sha256 else None
 
     def knows(self, item: Item) -> bool:
-        own = self.items.get(item.item_id)
-        return own is not None and own.asks_the_same_as(item)
+        """Return whether the model was trained on this item, with this question and this scale."""
+        known = self.items.get(item.item_id)
+        return known is not None and known.asks_the_same_as(item)
 
 
 def load_feedback(folder: Path) -> FeedbackFiles:
-    """Every file checked against feedback.json, then read.  Raises BadBundle with the reason."""
+    """Check every file against feedback.json and load the bundle.  Raises BadBundle with the reason."""
     bundle, _ = read_metadata(folder, FEEDBACK_JSON, FeedbackBundle)
     check_names(bundle, FEEDBACK_JSON, REQUIRED_FILES, [ADAPTER])
     check_files(folder, bundle, FEEDBACK_JSON)
@@ -119,15 +120,16 @@ def load_feedback(folder: Path) -> FeedbackFiles:
 
 
 def feedback_names(models: Path) -> list[str]:
+    """Return the names of all feedback models, sorted."""
     folder = models / FEEDBACK_FOLDER
     try:
         return sorted(path.name for path in folder.iterdir() if is_name(path.name) and path.is_dir())
-    except OSError:  # there is none, or none that may be read
+    except OSError:  # The folder does not exist or cannot be read.
         return []
 
 
 def feedback_folder(models: Path, name: str) -> Path:
-    """Raises UnknownItem."""
+    """Return the folder of a feedback model.  Raises UnknownItem if there is no such model."""
     folder = models / FEEDBACK_FOLDER / name
     if not is_name(name) or not folder.is_dir():
         raise UnknownItem(name)

@@ -1,4 +1,4 @@
-"""What a language model reads before it writes feedback.  Training and serving both call this: they cannot disagree."""
+"""Build the prompts of a language model.  Training and service both call this module, so they cannot disagree."""
 
 from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Tokenizer
@@ -8,56 +8,62 @@ from app.scoring.item import Item
 
 
 class PromptSettings(BaseModel):
-    """How a prompt is put together: `before`, question, reference, response, score, `after`."""
+    """Settings of prompts.  A prompt is `before`, question, reference, response, score and `after`, in this order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    before: str = Field(description="What the base's chat template puts before what a user says.")
-    after: str = Field(description="What it puts behind it, up to where the answer begins.")
+    before: str = Field(description="Text of the chat template before a user's message.")
+    after: str = Field(description="Text of the chat template between a user's message and the answer.")
     end: int = Field(ge=0, description="Id of the token that ends an answer.")
-    question_tokens: int = Field(ge=8, le=4096, description="Longer questions are cut, the start kept.")
-    reference_tokens: int = Field(ge=0, le=4096, description="Longer references are cut, the start kept.")
-    response_tokens: int = Field(ge=8, le=4096, description="Longer responses are cut, the start kept.")
-    feedback_tokens: int = Field(ge=8, le=1024, description="Longer feedback is cut at its last whole sentence.")
+    question_tokens: int = Field(ge=8, le=4096, description="Tokens of the question; the rest is cut.")
+    reference_tokens: int = Field(ge=0, le=4096, description="Tokens of the references; the rest is cut.")
+    response_tokens: int = Field(ge=8, le=4096, description="Tokens of the response; the rest is cut.")
+    feedback_tokens: int = Field(
+        ge=8, le=1024, description="Tokens of the feedback; longer texts end after the last whole sentence."
+    )
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest prompt with its feedback; a score in words and a template are short."""
-        return self.question_tokens + self.reference_tokens + self.response_tokens + self.feedback_tokens + 512
+        """Return the tokens of the longest prompt with its feedback.  Template and score take at most 512."""
+        return sum((self.question_tokens, self.reference_tokens, self.response_tokens, self.feedback_tokens, 512))
 
 
 class PromptBuilder:
-    """Prompts as ids.  The score is part of them: with it the feedback is better (Katuka et al. 2024)."""
+    """Builds prompts as token ids.  The score in the prompt improves the feedback (Katuka et al. 2024)."""
 
     def __init__(self, tokenizer: bytes, settings: PromptSettings) -> None:
-        """tokenizer: the content of the base's tokenizer.json."""
+        """Load the tokenizer of the language model from the content of its tokenizer.json."""
         self.settings = settings
         self._template = _untruncated(tokenizer)
         self._content = _untruncated(tokenizer)
-        self._content.encode_special_tokens = True  # what a learner writes is text, whatever it looks like
+        self._content.encode_special_tokens = True  # A special token in a learner's text is plain text.
 
     def ids(self, item: Item, response: str, value: float) -> list[int]:
-        """The prompt for one scored response.  What all responses to an item share comes first."""
+        """Return the prompt for one scored response.
+
+        Text that all responses to an item share comes first, so that the model reads it once.
+        """
         limits = self.settings
-        reference = f"\nReference answer: {' '.join(item.references)}" if item.references else ""
-        parts = [
-            self._marks(limits.before),
-            self._words(f"Question: {item.prompt}")[: limits.question_tokens],
-            self._words(reference)[: limits.reference_tokens],
-            self._words(f"\nAnswer: {response}")[: limits.response_tokens],
-            self._words(f"\nScore: {item.in_words(value)}\nFeedback:"),
-            self._marks(limits.after),
+        references = " ".join(item.references)
+        reference = f"\nReference answer: {references}" if references else ""
+        return [
+            *self._template_ids(limits.before),
+            *self._text_ids(f"Question: {item.prompt}")[: limits.question_tokens],
+            *self._text_ids(reference)[: limits.reference_tokens],
+            *self._text_ids(f"\nAnswer: {response}")[: limits.response_tokens],
+            *self._text_ids(f"\nScore: {item.in_words(value)}\nFeedback:"),
+            *self._template_ids(limits.after),
         ]
-        return [token for part in parts for token in part]
 
     def feedback_ids(self, text: str) -> list[int]:
-        """Feedback as it is learnt: with its end, unless it is too long and cut."""
-        return [*self._words(text), self.settings.end][: self.settings.feedback_tokens]
+        """Return a feedback text for training: at most `feedback_tokens` ids, the end token included."""
+        ids = [*self._text_ids(text), self.settings.end]
+        return ids[: self.settings.feedback_tokens]
 
-    def _marks(self, text: str) -> list[int]:
+    def _template_ids(self, text: str) -> list[int]:
         return list(self._template.encode(text, add_special_tokens=False).ids)
 
-    def _words(self, text: str) -> list[int]:
+    def _text_ids(self, text: str) -> list[int]:
         return list(self._content.encode(text, add_special_tokens=False).ids)
 
 

@@ -1,6 +1,6 @@
-"""Which generated texts a learner may see: none that is empty, repeats the response, or speaks against the score."""
+"""Withhold generated texts that are empty, repeat the response, or contradict the score."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from app.scoring.decoding import distribution
@@ -10,63 +10,79 @@ from app.scoring.words import words
 
 Objection = Literal["empty", "repeats_response", "contradicts_score"]
 LOWEST, BETWEEN, HIGHEST = "lowest", "between", "highest"
-REPEATED_WORDS = 8  # words in a row that count as repeated; letters where a script puts no space between words
-REPEATED = 0.5  # share of a text's words in such runs from which it only repeats the response
+REPEATED_WORDS = 8  # Consecutive words that count as repeated.  In a script without spaces each letter is a word.
+REPEATED = 0.5  # Share of repeated words from which a text repeats the response.
 
 
 def verdict(item: Item, value: float) -> str:
-    """Return the verdict of a score: the label of a nominal item; on ordered scales the lowest (the worst), the highest
-    (the best), or between.
+    """Return the verdict of a score.
+
+    For nominal items it is the label.  On ordered scales it is LOWEST for the worst score, HIGHEST for the best, and
+    BETWEEN for all others.
     """
     if not item.is_ordered:
         return str(item.label(value))
-    near = item.tolerance / 2 + 1e-9 * item.span  # the second against rounding at the very line
+    near = item.tolerance / 2 + 1e-9 * item.span  # The second term absorbs rounding at the border of two verdicts.
     if item.is_worst(value, near):
         return LOWEST
     return HIGHEST if item.is_best(value, near) else BETWEEN
 
 
 def verdicts(item: Item, value: float) -> set[str]:
-    """What may be said of it: of a grade near the line between two verdicts either."""
+    """Return the verdicts that a text may express: for a grade near the border of two verdicts, both."""
     return {verdict(item, value + step) for step in (-item.tolerance / 2, 0, item.tolerance / 2)}
 
 
 class FeedbackScreen:
-    """Reads generated texts as a learner would.
+    """Screens generated texts before learners see them.
 
-    Whether a text speaks for its score is judged by a tiny student that has learnt to read the verdict from human
-    feedback, in whatever language that was written.
+    The verdict reader, a tiny student, judges whether a text agrees with its score.  It has learnt verdicts from human
+    feedback, in the language of that feedback.
     """
 
     def __init__(self, reader: Network, verdicts: Item, threshold: float) -> None:
         self._reader, self._verdicts, self._threshold = reader, verdicts, threshold
 
     def objection(self, text: str, response: str, item: Item, value: float) -> Objection | None:
-        """Why a learner may not see the text, if so."""
+        """Return the reason to withhold a text; None if learners may see it.
+
+        Args:
+            text: the generated text.
+            response: the response that the text is about.
+            item: the item of the response.
+            value: the value of the response's score.
+        """
         if not words(text):
             return "empty"
         if repeated(text, response) >= REPEATED:
             return "repeats_response"
-        [agreeing] = self.agreement([text], [verdicts(item, value)])
-        return None if agreeing >= self._threshold else "contradicts_score"  # what cannot be read agrees with nothing
+        [probability] = self.agreement([text], [verdicts(item, value)])
+        # NaN, the probability of a text that the reader cannot read, is not enough.
+        return None if probability >= self._threshold else "contradicts_score"
 
     def agreement(self, texts: Sequence[str], wanted: Sequence[set[str]]) -> list[float]:
-        """The probability, for each text, that it was written under one of its verdicts; of a text too long to be read
-        at once that of the part that agrees least.
+        """Return for each text the probability that it expresses one of the wanted verdicts.
+
+        A text longer than the reader's input is read in parts; the part with the lowest probability counts.
         """
-        columns = [[label in own for label in self._verdicts.labels or ()] for own in wanted]
-        return [
-            min(float(row[own].sum()) for row in distribution(self._reader.outputs(self._parts(text)), self._verdicts))
-            for text, own in zip(texts, columns, strict=True)
-        ]
+        pairs = zip(texts, wanted, strict=True)
+        return [self._probability(text, verdicts) for text, verdicts in pairs]
+
+    def _probability(self, text: str, wanted: set[str]) -> float:
+        columns = [label in wanted for label in self._verdicts.labels or ()]
+        probabilities = distribution(self._reader.outputs(self._parts(text)), self._verdicts)
+        agreeing = probabilities[:, columns].sum(axis=1)  # one for each part
+        return float(agreeing.min())
 
     def _parts(self, text: str) -> list[str]:
-        """The text, halved until the reader sees all of each part."""
+        """Return the text in parts that the reader reads whole, found by halving."""
         featurizer, words = self._reader.featurizer, text.split()
-        if len(featurizer.ids([text])[0]) < featurizer.max_tokens or len(words) < 2:
+        [ids] = featurizer.read([text])
+        if len(ids) < featurizer.max_tokens or len(words) < 2:
             return [text]
         half = len(words) // 2
-        return [*self._parts(" ".join(words[:half])), *self._parts(" ".join(words[half:]))]
+        first, second = " ".join(words[:half]), " ".join(words[half:])
+        return [*self._parts(first), *self._parts(second)]
 
 
 def repeated(text: str, response: str) -> float:
@@ -74,10 +90,16 @@ def repeated(text: str, response: str) -> float:
 
     In a script without spaces each letter is a word.
     """
-    written, answered = words(text), words(response)
-    runs = {tuple(answered[start : start + REPEATED_WORDS]) for start in range(len(answered) - REPEATED_WORDS + 1)}
+    written = words(text)
+    response_runs = set(_runs(words(response)))
     inside: set[int] = set()
-    for start in range(len(written) - REPEATED_WORDS + 1):
-        if tuple(written[start : start + REPEATED_WORDS]) in runs:
+    for start, run in enumerate(_runs(written)):
+        if run in response_runs:
             inside.update(range(start, start + REPEATED_WORDS))
     return len(inside) / len(written) if written else 0.0
+
+
+def _runs(sequence: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield every run of REPEATED_WORDS consecutive words."""
+    for end in range(REPEATED_WORDS, len(sequence) + 1):
+        yield tuple(sequence[end - REPEATED_WORDS : end])
