@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# pygiftparser (Moodle's GIFT question format): one would expect {#-3:1} to be the number -3 within 1, and {#6.02e23:1e21} to
-# be Avogadro's number.  The first has no answer and counts as invalid; the second is 6.02 with tolerance 0 and counts as VALID,
-# so a quiz moved through this parser marks every right answer wrong.  Escaped signs (\=) also stay escaped in the answers.
-# Exits 0 while this is so.
+# pygiftparser (Moodle's GIFT question format): {#-3:1} should be -3 with tolerance 1, and {#6.02e23:1e21} Avogadro's number.
+# The parser reads the first as an invalid question without answers.  It reads the second as 6.02 with tolerance 0, and valid:
+# a quiz that is converted with this parser marks every right answer wrong.  Escaped signs (\=) also stay escaped in answers.
+# Exits 0 while this holds.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

@@ -1,4 +1,4 @@
-"""Responses as editors send them are scored as the plain text: every dev row of the demo items, in eight forms."""
+"""Responses as HTML from editors score like plain text: every dev row of the demo items, in eight forms."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,9 +30,9 @@ def client(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def scored(client: TestClient, rows: list[DemoRow], texts: list[str]) -> list[dict[str, Any]]:
-    asked = [{"item_id": row["item_id"], "response": text} for row, text in zip(rows, texts, strict=True)]
-    results = client.post("/score/batch", json={"responses": asked}).json()["results"]
-    return [{name: value for name, value in own.items() if name != "prediction_id"} for own in results]
+    bodies = [{"item_id": row["item_id"], "response": text} for row, text in zip(rows, texts, strict=True)]
+    results = client.post("/score/batch", json={"responses": bodies}).json()["results"]
+    return [result | {"prediction_id": None} for result in results]
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +40,18 @@ def plain(client: TestClient, rows: list[DemoRow]) -> list[dict[str, Any]]:
     return scored(client, rows, [str(row["response"]) for row in rows])
 
 
-def test_the_rows_are_all_there_and_of_all_kinds(plain: list[dict[str, Any]]) -> None:
-    assert len(plain) == 450  # one is blank
-    assert {own["decision"] for own in plain} >= {"auto", "review"}
+def test_demo_rows_are_complete_and_cover_auto_and_review(plain: list[dict[str, Any]]) -> None:
+    assert len(plain) == 450  # including a blank response
+    assert {prediction["decision"] for prediction in plain} >= {"auto", "review"}
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_form_changes_no_field_of_any_reply(
+def test_markup_changes_no_field_of_any_reply(
     client: TestClient, rows: list[DemoRow], plain: list[dict[str, Any]], form: str
 ) -> None:
-    found = scored(client, rows, [FORMS[form](str(row["response"])) for row in rows])
+    texts = [FORMS[form](str(row["response"])) for row in rows]
 
-    assert [number for number, (own, same) in enumerate(zip(found, plain, strict=True)) if own != same] == []
+    marked_up = scored(client, rows, texts)
+
+    pairs = enumerate(zip(marked_up, plain, strict=True))
+    assert [number for number, (with_markup, without) in pairs if with_markup != without] == []

@@ -1,4 +1,4 @@
-"""Promise 4: no outbound connection, and no name looked up.  The kernel is the witness (tests/sealed.py)."""
+"""Promise 4: no outbound connection and no name look-up.  The kernel enforces both (tests/sealed.py)."""
 
 import json
 import signal
@@ -30,13 +30,13 @@ KILLED = -signal.SIGSYS
         "__import__('threading').Thread(target=lambda: socket.create_connection(('127.0.0.1', 9))).start()",
     ],
 )
-def test_the_seal_holds(rule: tuple[str, ...], reach: str) -> None:
+def test_seal_kills_a_program_that_connects(rule: tuple[str, ...], reach: str) -> None:
     command = [*rule, sys.executable, "-c", f"import socket; {reach}"]
 
     assert subprocess.run(command, check=False, timeout=HANGS).returncode == KILLED
 
 
-def test_the_seal_lets_a_server_listen() -> None:
+def test_seal_lets_a_server_listen() -> None:
     listen = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()"
 
     assert subprocess.run([*NO_CALLS, sys.executable, "-c", listen], check=False, timeout=HANGS).returncode == 0
@@ -56,7 +56,7 @@ def test_scoring_a_file_opens_no_socket(tmp_path: Path) -> None:
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 2
 
 
-def test_the_service_calls_nobody(tmp_path: Path) -> None:
+def test_service_opens_no_outbound_connection(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path / "models")
     settings: dict[str, Any] = {
         "SCORELET_MODELS_DIR": tmp_path / "models",
@@ -95,5 +95,5 @@ def test_training_opens_no_socket(tmp_path: Path, request: pytest.FixtureRequest
     assert list((tmp_path / "models" / "heat-1").iterdir())
 
 
-def test_no_test_variable_hides_what_programs_do() -> None:
+def test_programs_run_without_the_variable_ci() -> None:
     assert "CI" not in environment()

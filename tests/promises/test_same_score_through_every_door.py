@@ -1,4 +1,4 @@
-"""Promise 2: one response scores the same through every door: POST /score, the batch, `score`, `evaluate`."""
+"""Promise 2: a response gets the same score through POST /score, the batch, `score` and `evaluate`."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ TEXTS = [
 
 
 def post(address: str, path: str, body: Any) -> Any:
-    request = urllib.request.Request(  # noqa: S310  # our own address
+    request = urllib.request.Request(  # noqa: S310
         f"{address}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=HANGS) as reply:  # noqa: S310
@@ -33,8 +33,8 @@ def as_row(prediction: dict[str, Any]) -> tuple[str, ...]:
     return tuple("" if prediction[name] in (None, "") else str(prediction[name]) for name in names)
 
 
-def number(found: Any) -> float | None:
-    return None if found in (None, "") else float(found)
+def number(cell: Any) -> float | None:
+    return None if cell in (None, "") else float(cell)
 
 
 def test_every_door_gives_the_same_rows(tmp_path: Path) -> None:
@@ -64,13 +64,13 @@ def test_every_door_gives_the_same_rows(tmp_path: Path) -> None:
     assert out.read_text() == predictions.read_text()
     with out.open(newline="") as file:
         scored = list(csv.DictReader(file))
-    assert [as_row(p) for p in single] == [as_row(p) for p in batch] == [as_row(r) for r in scored]
-    for one, other, row in zip(single, batch, scored, strict=True):
+    assert list(map(as_row, single)) == list(map(as_row, batch)) == list(map(as_row, scored))
+    for answers in zip(single, batch, scored, strict=True):
         for name in ("score", "confidence", "expected_score"):
-            numbers = [number(each[name]) for each in (one, other, row)]
+            numbers = [number(answer[name]) for answer in answers]
             assert numbers == [pytest.approx(numbers[0], abs=1e-5)] * 3 if numbers[0] is not None else [None] * 3
     for item_id in marks:
-        found = [p for p in single if p["item_id"] == item_id][TEXTS.index(PLAIN) :]
-        assert [own["score"] for own in found] == [found[0]["score"]] * (1 + len(FORMS))
-        assert [own["confidence"] for own in found] == [found[0]["confidence"]] * (1 + len(FORMS))
-    assert [row["response"] for row in scored] == [row["response"] for row in rows]  # the file's own text
+        of_item = [prediction for prediction in single if prediction["item_id"] == item_id]
+        forms = [(prediction["score"], prediction["confidence"]) for prediction in of_item[TEXTS.index(PLAIN) :]]
+        assert forms == [forms[0]] * (1 + len(FORMS))
+    assert [row["response"] for row in scored] == [row["response"] for row in rows]  # as in the input file

@@ -1,9 +1,9 @@
-"""Promise 2 where teachers are asked: a response is scored the same through every door, whoever scores it."""
+"""Promise 2 with teachers: a response gets the same score through every door, by student or teacher."""
 
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -30,16 +30,16 @@ SCALES: dict[str, dict[str, Any]] = {
     "continuous": {"scale": "continuous", "min_score": 1, "max_score": 6},
     "suggested": {"scale": "points", "max_score": 3},
     "shadowed": {"scale": "points", "max_score": 3},
-    "shared": {"scale": "points", "max_score": 3},  # by two questions, which the teacher reads first
+    "shared": {"scale": "points", "max_score": 3},  # a teacher of two items, which reads the question first
 }
 MARKS: dict[str, dict[str, Any]] = {"ordinal": {"label": "fair"}, "nominal": {"label": "air moves"}}
-SURE_OF_GRADES = 0.75  # of a grade between .6827 is sure, at an end .84
+SURE_OF_GRADES = 0.75  # confidence is .6827 between the ends of the scale and .84 at an end
 NAMES = ("item_id", "label", "decision", "condition", "bundle_version", "scored_by")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every item falls back on a teacher of its own; one only suggests, one has its teacher in the shadow."""
+    """Write items that fall back on a teacher each, with modes and policies by their names, and marked responses."""
     folder = tmp_path_factory.mktemp("doors")
     models = folder / "models"
     for name, scale in SCALES.items():
@@ -47,13 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         item = item_of(write_tiny_bundle(models, name, item=scale, threshold=threshold))
         context = "heat rises" if name == "shared" else ""
         write_tiny_teacher(models, [item], name=f"of-{name}", threshold=threshold, context=context)
-        fall_back(
-            models,
-            name,
-            "shadow" if name == "shadowed" else "unsure",
-            name=f"of-{name}",
-            mode="suggest" if name == "suggested" else "auto",
-        )
+        policy: Literal["shadow", "unsure"] = "shadow" if name == "shadowed" else "unsure"
+        mode: Literal["suggest", "auto"] = "suggest" if name == "suggested" else "auto"
+        fall_back(models, name, policy, name=f"of-{name}", mode=mode)
     rows = [{"item_id": name, "response": text} | MARKS.get(name, {"score": 2}) for text in TEXTS for name in SCALES]
     (folder / "marked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
@@ -61,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def doors(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """What comes out of each, row by row."""
+    """Return the rows that each door gives."""
     settings: dict[str, Any] = {
         "SCORELET_MODELS_DIR": folder / "models",
         "SCORELET_DATABASE_URL": f"sqlite:///{folder / 'log.db'}",
@@ -91,9 +87,9 @@ def test_every_door_gives_the_same_rows_with_teachers_behind(doors: dict[str, li
     def named(row: dict[str, Any]) -> tuple[str, ...]:
         return tuple("" if row[name] is None else str(row[name]) for name in NAMES)
 
-    first, *others = ([named(row) for row in rows] for rows in doors.values())
+    first, *following = ([named(row) for row in rows] for rows in doors.values())
 
-    assert others == [first, first]
+    assert following == [first, first]
     assert len(first) == len(TEXTS) * len(SCALES)
     for rows in zip(*doors.values(), strict=True):
         for name in ("score", "confidence", "expected_score"):
@@ -106,22 +102,22 @@ def test_score_and_evaluate_write_the_same_file(doors: dict[str, Any], folder: P
     assert (folder / "out.csv").read_bytes() == (folder / "predictions.csv").read_bytes()
 
 
-def test_through_the_doors_went_all_there_is(doors: dict[str, list[dict[str, Any]]]) -> None:
-    """Else the same rows would say little."""
-    found = {(row["item_id"], row["scored_by"], row["decision"]) for row in doors["POST /score"]}
+def test_rows_cover_every_scorer_and_decision(doors: dict[str, list[dict[str, Any]]]) -> None:
+    """Equal rows prove little unless they cover every case."""
+    cases = {(row["item_id"], row["scored_by"], row["decision"]) for row in doors["POST /score"]}
 
-    assert {(name, "teacher", "auto") for name in ("points", "ordinal", "nominal", "continuous", "shared")} <= found
-    assert {("points", "teacher", "review"), ("points", "student", "auto"), ("points", "rule", "not_scorable")} <= found
-    assert ("points", "student", "review") in found  # over-long
-    assert {own for own in found if own[0] == "suggested" and own[2] == "auto"} == set()
-    assert ("suggested", "teacher", "review") in found
-    assert {own for own in found if own[0] == "shadowed" and own[1] == "teacher"} == set()
+    assert {(name, "teacher", "auto") for name in ("points", "ordinal", "nominal", "continuous", "shared")} <= cases
+    assert {("points", "teacher", "review"), ("points", "student", "auto"), ("points", "rule", "not_scorable")} <= cases
+    assert ("points", "student", "review") in cases  # over-long
+    assert {case for case in cases if case[0] == "suggested" and case[2] == "auto"} == set()
+    assert ("suggested", "teacher", "review") in cases
+    assert {case for case in cases if case[0] == "shadowed" and case[1] == "teacher"} == set()
 
 
-def test_the_evaluation_counts_what_the_service_gave(doors: dict[str, list[dict[str, Any]]], folder: Path) -> None:
-    for own in json.loads((folder / "figures.json").read_text()):
-        rows = [row for row in doors["POST /score"] if row["item_id"] == own["item_id"]]
-        assert own["by_teacher"] == sum(row["scored_by"] == "teacher" for row in rows)
-        assert own["automatic"] == sum(row["decision"] == "auto" for row in rows)
-        assert own["not_scorable"] == sum(row["decision"] == "not_scorable" for row in rows)
-        assert own["fallback"]["policy"] == ("shadow" if own["item_id"] == "shadowed" else "unsure")
+def test_evaluation_counts_equal_the_service(doors: dict[str, list[dict[str, Any]]], folder: Path) -> None:
+    for report in json.loads((folder / "figures.json").read_text()):
+        rows = [row for row in doors["POST /score"] if row["item_id"] == report["item_id"]]
+        assert report["by_teacher"] == sum(row["scored_by"] == "teacher" for row in rows)
+        assert report["automatic"] == sum(row["decision"] == "auto" for row in rows)
+        assert report["not_scorable"] == sum(row["decision"] == "not_scorable" for row in rows)
+        assert report["fallback"]["policy"] == ("shadow" if report["item_id"] == "shadowed" else "unsure")

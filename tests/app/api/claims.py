@@ -1,11 +1,11 @@
-"""What tests of several routes claim, and what they all send."""
+"""Assertions and bodies that tests of several routes share."""
 
 from typing import Any
 
 import pytest
 from httpx2 import Response
 
-CANARY = "the canary sings of convection"  # a response that must turn up nowhere but in a reply's row
+CANARY = "the canary sings of convection"  # a response that may appear in the log's row only
 BOTH = pytest.mark.parametrize("dialect", ["sqlite", "postgresql"], indirect=True)
 
 
@@ -14,7 +14,7 @@ def body(**changes: Any) -> dict[str, Any]:
 
 
 def assert_problem(reply: Response, status: int, kind: str, code: str = "") -> dict[str, Any]:
-    """Claim that a reply is a problem of this kind, and code if given, without a word of the response; return it."""
+    """Assert that a reply is a problem of this kind (and code) without a word of the response; return the problem."""
     assert reply.status_code == status, reply.text
     assert reply.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = reply.json()

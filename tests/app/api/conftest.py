@@ -1,4 +1,4 @@
-"""What HTTP looks like does not hang on the database: SQLite, where a test does not ask for both."""
+"""Run the tests of HTTP on SQLite, unless a test asks for both databases."""
 
 import pytest
 

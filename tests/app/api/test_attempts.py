@@ -1,4 +1,4 @@
-"""The newest human mark on an attempt stands, whichever of its predictions it was given on."""
+"""The newest human mark on any prediction of an attempt stands for the whole attempt."""
 
 from typing import Any
 
@@ -34,8 +34,8 @@ def mark(
 
 
 def final(client: TestClient, prediction: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = client.get(f"/predictions/{prediction['prediction_id']}").json()["final"]
-    return found
+    standing: dict[str, Any] = client.get(f"/predictions/{prediction['prediction_id']}").json()["final"]
+    return standing
 
 
 @BOTH
@@ -49,7 +49,7 @@ def test_newer_machine_scores_do_not_override_a_mark(client: TestClient) -> None
     assert (first["decision"], again["decision"], again["flags"]) == ("auto", "auto", [])
     assert (newer["decision"], newer["flags"]) == ("review", ["marked_before"])
     assert newer["grading_progress"] == "PendingManual"
-    assert (newer["score"], newer["gradebook_score"]) == (3, 100)  # the machine's stay its own
+    assert (newer["score"], newer["gradebook_score"]) == (3, 100)  # the machine's scores stay unchanged
     read = client.get(f"/predictions/{newer['prediction_id']}").json()
     assert read["final"] == {
         "by": "human", "score": 1, "label": None, "gradebook_score": 100 / 3, "prediction_id": first["prediction_id"],
@@ -63,14 +63,14 @@ def test_newer_machine_scores_do_not_override_a_mark(client: TestClient) -> None
 def test_newest_mark_on_any_prediction_of_an_attempt_stands(client: TestClient, sql: Sql) -> None:
     first, second = scored(client), scored(client)
     mark(client, second, 1)
-    sql("UPDATE human_marks SET id = 'ffffff00' || substr(id, 9)")  # a clock that was wrong then
+    sql("UPDATE human_marks SET id = 'ffffff00' || substr(id, 9)")  # as if the clock had run ahead
 
     for prediction, score in ((first, 2), (second, 0), (first, 3)):
         mark(client, prediction, score)
         wanted = ("human", score, prediction["prediction_id"])
-        for own in (first, second):
-            found = final(client, own)
-            assert (found["by"], found["score"], found["prediction_id"]) == wanted
+        for sibling in (first, second):
+            standing = final(client, sibling)
+            assert (standing["by"], standing["score"], standing["prediction_id"]) == wanted
 
     assert len(client.get(f"/predictions/{first['prediction_id']}").json()["human_marks"]) == 2
 
@@ -79,32 +79,32 @@ def test_newest_mark_on_any_prediction_of_an_attempt_stands(client: TestClient, 
 def test_marked_attempts_are_looked_up_row_by_row_in_a_batch(client: TestClient) -> None:
     mark(client, scored(client), 1)
     mark(client, scored(client, item_id="plants-2", attempt_id="quiz-9"), label="partial")
-    others: list[dict[str, Any]] = [
+    changes: list[dict[str, Any]] = [
         {"attempt_id": "quiz-7/attempt-3"},
         {"attempt_id": None},
-        {"item_id": "plants-2"},  # nor is one attempt_id with another's item marked
+        {"item_id": "plants-2"},  # another item under the attempt_id of a marked attempt
         {"attempt_id": "quiz-9"},
         {},
         {"response": " "},
         {"item_id": "gone"},
     ]
 
-    batch = {"responses": [body(**ATTEMPT | differs) for differs in others]}
+    batch = {"responses": [body(**ATTEMPT | change) for change in changes]}
     results = client.post("/score/batch", json=batch).json()["results"]
 
-    assert [(own.get("decision"), own.get("flags")) for own in results] == [
+    assert [(result.get("decision"), result.get("flags")) for result in results] == [
         ("auto", []),
         ("auto", []),
         ("auto", []),
         ("auto", []),
         ("review", ["marked_before"]),
-        ("not_scorable", ["marked_before"]),  # nothing was scored, and the mark stands all the same
+        ("not_scorable", ["marked_before"]),  # nothing was scored, and the mark still stands
         (None, None),
     ]
     assert final(client, results[5])["score"] == 1
     listed = client.get("/predictions", params={"limit": 6}).json()["predictions"]
-    by = {own["prediction_id"]: own["final"]["by"] for own in listed}
-    assert [by[own["prediction_id"]] for own in results[:6]] == ["machine"] * 4 + ["human"] * 2
+    authors = {prediction["prediction_id"]: prediction["final"]["by"] for prediction in listed}
+    assert [authors[result["prediction_id"]] for result in results[:6]] == ["machine"] * 4 + ["human"] * 2
 
 
 @BOTH
@@ -117,12 +117,14 @@ def test_attempts_of_different_callers_are_separate(serve: Serve, make_key: Make
     client = serve()
     mark(client, scored(client, school.headers), 1, reviewer.headers)
     with Session(engine) as session, session.begin():
-        made = rotate(session, school.id, timedelta(days=1))
-    assert made is not None
+        rotated = rotate(session, school.id, timedelta(days=1))
+    assert rotated is not None
 
     assert scored(client, other.headers)["decision"] == "auto"
     assert scored(client, school.headers)["decision"] == "review"
-    assert scored(client, {"Authorization": f"Bearer {made[1]}"})["decision"] == "review"  # one line, one caller
+    assert (
+        scored(client, {"Authorization": f"Bearer {rotated[1]}"})["decision"] == "review"
+    )  # a rotated key is the same caller
 
 
 @BOTH
@@ -138,7 +140,7 @@ def test_repeated_call_gets_the_first_reply_despite_a_later_mark(client: TestCli
 
 @BOTH
 def test_mark_given_during_scoring_stands(client: TestClient) -> None:
-    """The reply cannot know of it; whoever reads the prediction gets the mark."""
+    """The reply comes too early to know of the mark; reading the prediction shows it."""
     first = scored(client)
     late: list[bool] = []
 

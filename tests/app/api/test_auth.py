@@ -43,7 +43,7 @@ def test_without_keys_local_calls_are_answered(serve: Serve, caller: str, base_u
         ("127.0.0.1", "http://127.0.0.1", "localhost.school.example"),
         ("127.0.0.1", "http://127.0.0.1", "192.168.1.5:8000"),
         ("127.0.0.1", "http://127.0.0.1", "0.0.0.0"),  # noqa: S104
-        ("127.0.0.1", "http://127.0.0.1", "a name?"),  # what cannot be read is not taken for our own
+        ("127.0.0.1", "http://127.0.0.1", "a name?"),  # an unreadable name does not count as ours
         ("127.0.0.1", "http://127.0.0.1", "school.example:80:80"),
         ("127.0.0.1", "http://127.0.0.1", "[::1"),
         ("127.0.0.1", "http://127.0.0.1", "school@localhost"),
@@ -64,7 +64,7 @@ def test_without_keys_remote_calls_are_refused(
 
 @pytest.mark.parametrize("header", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP"])
 def test_without_keys_proxied_calls_are_refused(client: TestClient, logged: Logged, header: str) -> None:
-    """Any value: that the header is there says that the call is another's."""
+    """The header alone shows that a proxy passed the call on, whatever its value."""
     reply = client.post("/score", json=body(), headers={header: "127.0.0.1"})
 
     assert_problem(reply, 401, "unauthorized", "open_to_this_machine_only")
@@ -133,11 +133,11 @@ def test_expired_key_is_refused(client: TestClient, make_key: MakeKey) -> None:
     assert reply.headers["WWW-Authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("made", [True, False])
+@pytest.mark.parametrize("key_exists", [True, False])
 @pytest.mark.parametrize("secret", ["wrong", "é", "x" * 5000, "a b"])
-def test_unknown_key_is_refused(client: TestClient, make_key: MakeKey, *, made: bool, secret: str) -> None:
-    """Also while the service is open: whoever sends a key means it."""
-    if made:
+def test_unknown_key_is_refused(client: TestClient, make_key: MakeKey, *, key_exists: bool, secret: str) -> None:
+    """Refuse a wrong key also while the service is open."""
+    if key_exists:
         make_key("score")
 
     reply = client.get("/items", headers={b"Authorization": f"Bearer {secret}".encode("latin-1")})
@@ -179,7 +179,7 @@ def test_key_is_confined_to_its_scope(
 
 @pytest.mark.parametrize("path", ["/score", "/score/batch", f"/predictions/{uuid.UUID(int=0)}/review"])
 def test_body_of_an_unauthorized_caller_is_not_read(serve: Serve, make_key: MakeKey, path: str) -> None:
-    """Parsing megabytes costs seconds, and what a broken-off body left stayed in memory."""
+    """Parsing megabytes costs seconds, and the rest of an aborted body stayed in memory."""
     metrics = make_key("metrics")
     client = serve()
     read: list[bytes] = []
@@ -198,10 +198,10 @@ def test_body_of_an_unauthorized_caller_is_not_read(serve: Serve, make_key: Make
 @BOTH
 def test_score_key_reads_its_own_predictions_and_review_key_reads_all(client: TestClient, make_key: MakeKey) -> None:
     in_the_open = client.post("/score", json=body()).json()["prediction_id"]
-    own, other, reviewer = make_key("score"), make_key("score"), make_key("review")
-    scored = client.post("/score", json=body(), headers=own.headers).json()["prediction_id"]
+    owner, other, reviewer = make_key("score"), make_key("score"), make_key("review")
+    scored = client.post("/score", json=body(), headers=owner.headers).json()["prediction_id"]
 
-    assert client.get(f"/predictions/{scored}", headers=own.headers).json()["prediction_id"] == scored
+    assert client.get(f"/predictions/{scored}", headers=owner.headers).json()["prediction_id"] == scored
     for prediction_id in (scored, in_the_open):
         refused = client.get(f"/predictions/{prediction_id}", headers=other.headers)
         assert_problem(refused, 404, "unknown-prediction")
@@ -210,8 +210,8 @@ def test_score_key_reads_its_own_predictions_and_review_key_reads_all(client: Te
 
 @BOTH
 def test_prediction_of_another_caller_looks_like_an_unknown_prediction(client: TestClient, make_key: MakeKey) -> None:
-    own, other = make_key("score"), make_key("score")
-    scored, none = client.post("/score", json=body(), headers=own.headers).json()["prediction_id"], str(uuid.uuid4())
+    owner, other = make_key("score"), make_key("score")
+    scored, none = client.post("/score", json=body(), headers=owner.headers).json()["prediction_id"], str(uuid.uuid4())
 
     refused, missing = (client.get(f"/predictions/{each}", headers=other.headers) for each in (scored, none))
 

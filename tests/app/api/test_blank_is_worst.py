@@ -1,4 +1,4 @@
-"""Blank responses and refusals given the worst score by a person's decision, through every door."""
+"""Blank responses and refusals get the worst score if a person decided so, through every door."""
 
 import csv
 import json
@@ -56,8 +56,8 @@ def test_worst_score_by_rule_stands_without_a_model(client: TestClient, item_id:
         assert (reply["gradebook_score"], reply["grading_progress"]) == (0, "FullyGraded")
         for name in ("confidence", "expected_score", "probabilities", "interval", "prediction_set", "teacher"):
             assert reply[name] is None
-        kept = client.get(f"/predictions/{reply['prediction_id']}").json()
-        assert kept["final"] == {
+        logged = client.get(f"/predictions/{reply['prediction_id']}").json()
+        assert logged["final"] == {
             "by": "machine", "score": reply["score"], "label": reply["label"], "gradebook_score": 0,
             "prediction_id": reply["prediction_id"],
         }  # fmt: skip
@@ -70,7 +70,7 @@ def test_other_conditions_wait_for_a_person(client: TestClient) -> None:
 
 
 def test_worst_score_by_rule_stands_in_mode_suggest(models: Path, serve: Serve) -> None:
-    """A mode is about a model's scores; no model gave this one."""
+    """The mode concerns scores of models, and no model gave this score."""
     write_tiny_bundle(models, "hail-1", mode="suggest", blank_is_worst=BY_ANA)
     client = serve()
 
@@ -125,23 +125,23 @@ def test_batch_and_command_line_apply_the_rule_like_post_score(
     with (tmp_path / "out.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     names = ("score", "label", "decision", "condition", "scored_by")
-    shown = [tuple("" if reply[name] is None else str(reply[name]) for name in names) for reply in batch]
-    assert shown == [tuple(row[name] for name in names) for row in table]
+    cells = [["" if reply[name] is None else str(reply[name]) for name in names] for reply in batch]
+    assert cells == [[row[name] for name in names] for row in table]
     assert [row["confidence"] for row in table if row["scored_by"] == "rule"] == [""] * 3 * len(SCALES)
     assert [reply["decision"] for reply in batch[:4]] == ["auto", "auto", "auto", "not_scorable"]
 
 
 def test_rule_is_left_out_of_agreement_figures(models: Path, tmp_path: Path) -> None:
-    """The blank responses have three points here: the model's agreement does not suffer."""
+    """Raters gave the blank responses three points here, yet the model's agreement is perfect."""
     texts = [("warm", 1), ("warm air", 2), ("", 3), ("idk", 3), (AGAIN, 0)]
     rows = [{"item_id": "rain-7", "response": text, "score": score} for text, score in texts]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
 
-    [found] = evaluate(models, tmp_path / "rows.jsonl", None)
+    [report] = evaluate(models, tmp_path / "rows.jsonl", None)
 
-    assert found.agreement is not None
-    assert (found.agreement.n, found.agreement.exact) == (2, 1.0)
-    assert (found.responses, found.by_rule, found.not_scorable, found.automatic) == (5, 2, 1, 4)
+    assert report.agreement is not None
+    assert (report.agreement.n, report.agreement.exact) == (2, 1.0)
+    assert (report.responses, report.by_rule, report.not_scorable, report.automatic) == (5, 2, 1, 4)
 
 
 def test_comparison_of_versions_uses_the_students_scores(models: Path, serve: Serve, sql: Sql, engine: Any) -> None:
@@ -159,17 +159,17 @@ def test_comparison_of_versions_uses_the_students_scores(models: Path, serve: Se
     until(lambda: len(sql("SELECT * FROM shadow_versions")) == 3)
 
     with Session(engine) as session:
-        found = compare(session, read_bundle(models / "rain-7" / "20260101T000000Z-00000001").bundle, new)
+        comparison = compare(session, read_bundle(models / "rain-7" / "20260101T000000Z-00000001").bundle, new)
 
-    assert (found.n, found.between.n, found.shadow_with_people.n) == (3, 1, 1)
-    assert found.live_with_people == Closeness(1, 1.0, None, 0.0)
-    assert found.live_stands == found.shadow_stands
+    assert (comparison.n, comparison.between.n, comparison.shadow_with_people.n) == (3, 1, 1)
+    assert comparison.live_with_people == Closeness(1, 1.0, None, 0.0)
+    assert comparison.live_stands == comparison.shadow_stands
 
 
 def test_author_of_the_rule_is_shown_and_logged(client: TestClient, sql: Sql) -> None:
     assert client.get("/items/rain-7").json()["blank_is_worst"] == {
         "by": "Ana", "at": "2026-01-02T00:00:00Z", "reason": "an empty answer earns nothing",
     }  # fmt: skip
-    [seen] = sql("SELECT reason FROM seen_activations WHERE item_id = 'rain-7'")
-    assert seen["reason"].startswith("to test; ")
-    assert seen["reason"].endswith("Ana: an empty answer earns nothing")
+    [activation] = sql("SELECT reason FROM seen_activations WHERE item_id = 'rain-7'")
+    assert activation["reason"].startswith("to test; ")
+    assert activation["reason"].endswith("Ana: an empty answer earns nothing")

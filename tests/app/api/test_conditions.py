@@ -1,4 +1,4 @@
-"""Conditions and flags as a caller meets them, and the same through every door."""
+"""Conditions and flags in replies, equal through every door."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ CASES: dict[str, tuple[str | None, list[str], str]] = {
     "IDK!": ("refusal", [], "not_scorable"),
     "warm air warm air warm air warm air warm air": ("repetition", [], "not_scorable"),
     "warm air goes up and cold air sinks because warm air is lighter": (None, ["copied"], "review"),
-    " ".join(f"word{n}" for n in range(70)): ("repetition", [], "not_scorable"),  # to the tiny tokenizer all the same
+    " ".join(f"word{n}" for n in range(70)): ("repetition", [], "not_scorable"),  # equal to the tiny tokenizer
     "": ("blank", [], "not_scorable"),
 }
 
@@ -33,7 +33,7 @@ def client(models: Path, serve: Serve) -> TestClient:
     return serve()
 
 
-def found(reply: dict[str, Any]) -> tuple[str | None, list[str], str]:
+def decided(reply: dict[str, Any]) -> tuple[str | None, list[str], str]:
     return reply["condition"], reply["flags"], reply["decision"]
 
 
@@ -42,10 +42,10 @@ def test_every_condition_and_flag_is_returned_and_logged(client: TestClient) -> 
     for response, wanted in CASES.items():
         reply = client.post("/score", json={"item_id": "rain-7", "response": response}).json()
 
-        assert found(reply) == wanted, response
+        assert decided(reply) == wanted, response
         assert (reply["score"] is None) == (wanted[0] is not None)
         assert reply["scored_by"] == ("rule" if wanted[0] else "student")
-        assert found(client.get(f"/predictions/{reply['prediction_id']}").json()) == wanted
+        assert decided(client.get(f"/predictions/{reply['prediction_id']}").json()) == wanted
 
 
 def test_conditions_are_equal_through_http_and_command_line(client: TestClient, models: Path, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_conditions_are_equal_through_http_and_command_line(client: TestClient, 
     done = CliRunner().invoke(cli, list(map(str, arguments)))
 
     assert done.exception is None
-    assert [found(reply) for reply in batch] == list(CASES.values())
+    assert [decided(reply) for reply in batch] == list(CASES.values())
     with (tmp_path / "out.csv").open(newline="") as file:
         table = [(row["condition"] or None, row["decision"]) for row in csv.DictReader(file)]
     assert table == [(condition, decision) for condition, _, decision in CASES.values()]

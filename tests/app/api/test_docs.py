@@ -29,8 +29,8 @@ REQUESTS: dict[str, type[BaseModel]] = {"/score": ScoreRequest, "/score/batch": 
 
 @pytest.fixture
 def document(client: TestClient) -> dict[str, Any]:
-    found: dict[str, Any] = client.get("/openapi.json").json()
-    return found
+    document: dict[str, Any] = client.get("/openapi.json").json()
+    return document
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -41,19 +41,20 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     if "$ref" in schema:
-        found: dict[str, Any] = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-        return found
+        name = schema["$ref"].rpartition("/")[2]
+        component: dict[str, Any] = document["components"]["schemas"][name]
+        return component
     return schema
 
 
 def examples(document: dict[str, Any], content: dict[str, Any]) -> list[Any]:
-    """What a reader sees as the example of one body, wherever OpenAPI lets it stand."""
+    """Return the examples of a body, from any of the places that OpenAPI allows."""
     if "example" in content:
         return [content["example"]]
     if "examples" in content:
         return [example["value"] for example in content["examples"].values()]
-    found: list[Any] = resolved(document, content["schema"]).get("examples", [])
-    return found
+    shown: list[Any] = resolved(document, content["schema"]).get("examples", [])
+    return shown
 
 
 def check(document: dict[str, Any], content: dict[str, Any], example: object) -> None:
@@ -67,14 +68,14 @@ def test_documentation_needs_no_internet(client: TestClient, path: str) -> None:
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
     assert ELSEWHERE.findall(page.text) == []
-    local = re.findall(r"""(?:src|href|spec-url)=["']([^"']+)["']|url: '([^']+)'""", page.text)
-    addresses = ["".join(found) for found in local]
+    links = re.findall(r"""(?:src|href|spec-url)=["']([^"']+)["']|url: '([^']+)'""", page.text)
+    addresses = [attribute or script for attribute, script in links]
     assert "/openapi.json" in addresses
     assert len(addresses) >= 3
     for address in addresses:
-        found = client.get(address)
-        assert found.status_code == 200, address
-        assert len(found.content) > 100, address
+        file = client.get(address)
+        assert file.status_code == 200, address
+        assert len(file.content) > 100, address
 
 
 @pytest.mark.parametrize(
@@ -129,12 +130,12 @@ def test_every_route_has_examples_that_fit_their_schemas(document: dict[str, Any
         bodies = [operation["requestBody"]] if "requestBody" in operation else []
         good = [reply for status, reply in operation["responses"].items() if status < "300"]
         assert good, (method, path)
-        for each in [*bodies, *good]:
-            [content] = each["content"].values()
-            shown = examples(document, content)
-            for example in shown:
+        for body in [*bodies, *good]:
+            [content] = body["content"].values()
+            body_examples = examples(document, content)
+            for example in body_examples:
                 check(document, content, example)
-            if not shown:
+            if not body_examples:
                 without.append((method, path))
 
     assert without == []
@@ -148,7 +149,7 @@ def test_documented_request_is_accepted(client: TestClient, document: dict[str, 
     reply = client.post(path, json=example)
 
     assert accepted.model_dump(exclude_unset=True) == example
-    assert reply.status_code == (404 if path == "/score" else 200)  # the demo's item is not among the tiny ones
+    assert reply.status_code == (404 if path == "/score" else 200)  # no tiny bundle has the demo's item
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Scores by teachers through HTTP: real students, real teachers (tests/tiny_teacher.py), held ones and failing ones."""
+"""Scores by teachers through HTTP, with tiny students and teachers (tests/tiny_teacher.py), some blocked or failing."""
 
 import json
 import logging
@@ -33,14 +33,14 @@ from tests.tiny_teacher import (
 from tests.waiting import HANGS
 
 TEACHER = f"{NAME}/{VERSION}"
-WAIT: dict[str, Any] = {"fallback_timeout": 60}  # the longest there is
+WAIT: dict[str, Any] = {"fallback_timeout": 60}  # the longest that the settings allow
 SLOW = "cold " * 3
 UNSURE, SURE_OF = "warm", "warm air goes"  # one word, three words
 
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """heat-1 asks a teacher, which fails at `sinks`; the student of alone-2 has none."""
+    """Write heat-1 with a teacher that fails on `sinks`, and alone-2 without a teacher."""
     folder = tmp_path / "models"
     bank = {"1": "One word.", "2": "Two words.", "3": "Three."}
     scale = {"scale": "points", "max_score": 3, "feedback": bank}
@@ -69,19 +69,19 @@ def batch(client: TestClient, *responses: str) -> list[dict[str, Any]]:
 def read(client: TestClient, prediction_id: str) -> dict[str, Any]:
     reply = client.get(f"/predictions/{prediction_id}")
     assert reply.status_code == 200, reply.text
-    found: dict[str, Any] = reply.json()
-    return found
+    prediction: dict[str, Any] = reply.json()
+    return prediction
 
 
 def until(get: Callable[[], dict[str, Any]], holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    found: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
 
     def looked() -> bool:
-        found.append(get())
-        return holds(found[-1])
+        answers.append(get())
+        return holds(answers[-1])
 
     waiting.until(looked)
-    return found[-1]
+    return answers[-1]
 
 
 def hold(client: TestClient, item_id: str = "heat-1") -> HeldTeacher:
@@ -92,8 +92,8 @@ def pool_of(client: TestClient) -> TeacherPool:
     return cast("TeacherPool", client.app_state["scorer"].second_opinions.pool)
 
 
-def assert_left_to_a_person(reply: dict[str, Any]) -> None:
-    """With the student's score, as if there were no teacher."""
+def assert_sent_to_review(reply: dict[str, Any]) -> None:
+    """Assert that the student's score is up for review, as if there were no teacher."""
     assert (reply["scored_by"], reply["decision"], reply["grading_progress"]) == ("student", "review", "PendingManual")
     assert (reply["teacher"], reply["first_score"]) == (None, None)
     assert reply["score"] == min(3, len(reply.get("response", UNSURE).split()))
@@ -125,7 +125,7 @@ def test_teacher_scores_an_unsure_response_and_both_scores_are_logged(serve: Ser
 
 @BOTH
 def test_confident_response_never_reaches_the_teacher(serve: Serve, logged: Logged) -> None:
-    """At `sinks` it would fail."""
+    """The teacher would fail on `sinks`."""
     client = serve(**WAIT)
     teacher = hold(client)
 
@@ -174,11 +174,11 @@ def test_flagged_and_not_scorable_responses_never_reach_the_teacher(serve: Serve
 def test_item_without_a_teacher_is_scored_by_its_student(serve: Serve) -> None:
     reply = score(serve(**WAIT), "warm", "alone-2")
 
-    assert_left_to_a_person(reply)
+    assert_sent_to_review(reply)
 
 
 def test_feedback_follows_the_score_of_the_teacher(serve: Serve) -> None:
-    """Not of the student's, which said 1."""
+    """The student would have said 1."""
     reply = score(serve(**WAIT), "warm", feedback=True)
 
     assert (reply["score"], reply["feedback"]["text"]) == (2, "Two words.")
@@ -215,16 +215,16 @@ def test_repeated_request_gets_the_score_of_the_teacher_again(serve: Serve, logg
 
 @BOTH
 def test_results_stored_before_teachers_existed_are_repeated(serve: Serve, sql: Sql) -> None:
-    """The results of an Idempotency-Key are kept as they were replied, by a service that knew less."""
+    """Stored results of an Idempotency-Key may come from a version without these fields."""
     client = serve(**WAIT)
     body, headers = {"item_id": "alone-2", "response": "warm"}, {"Idempotency-Key": "quiz-7/attempt-2"}
     first = client.post("/score", json=body, headers=headers)
     [row] = sql("SELECT results FROM idempotency_claims")
-    kept = row["results"] if isinstance(row["results"], list) else json.loads(row["results"])
-    for result in kept:
+    results = row["results"] if isinstance(row["results"], list) else json.loads(row["results"])
+    for result in results:
         for name in ("teacher", "first_score", "prediction_set"):
             del result[name]
-    sql(f"UPDATE idempotency_claims SET results = '{json.dumps(kept)}'")  # noqa: S608  # our own
+    sql(f"UPDATE idempotency_claims SET results = '{json.dumps(results)}'")  # noqa: S608
 
     again = client.post("/score", json=body, headers=headers)
 
@@ -247,8 +247,8 @@ def test_shadow_score_is_logged_and_changes_nothing(serve: Serve, models: Path, 
 
     reply = score(client, "warm")
 
-    assert_left_to_a_person(reply)
-    later = until(lambda: read(client, reply["prediction_id"]), lambda found: found["shadow"] is not None)
+    assert_sent_to_review(reply)
+    later = until(lambda: read(client, reply["prediction_id"]), lambda prediction: prediction["shadow"] is not None)
     assert later["shadow"] == {
         "teacher": TEACHER,
         "score": 2,
@@ -268,10 +268,10 @@ def test_shadow_scores_confident_responses_but_not_unscored_responses(serve: Ser
     client = serve(**WAIT)
 
     sure, blank, other = score(client, "warm air goes"), score(client, ""), score(client, "warm", "alone-2")
-    later = until(lambda: read(client, sure["prediction_id"]), lambda found: found["shadow"] is not None)
+    later = until(lambda: read(client, sure["prediction_id"]), lambda prediction: prediction["shadow"] is not None)
 
     assert (sure["decision"], sure["scored_by"], later["shadow"]["score"]) == ("auto", "student", 3)
-    assert [read(client, own["prediction_id"])["shadow"] for own in (blank, other)] == [None, None]
+    assert [read(client, reply["prediction_id"])["shadow"] for reply in (blank, other)] == [None, None]
     assert len(sql("SELECT * FROM shadow_scores")) == 1
 
 
@@ -295,7 +295,7 @@ def test_reply_does_not_wait_for_the_shadow(serve: Serve, models: Path) -> None:
     assert teacher.is_at_work()
     assert read(client, reply["prediction_id"])["shadow"] is None
     teacher.go.set()
-    later = until(lambda: read(client, reply["prediction_id"]), lambda found: found["shadow"] is not None)
+    later = until(lambda: read(client, reply["prediction_id"]), lambda prediction: prediction["shadow"] is not None)
     assert later["shadow"]["score"] == 3
 
 
@@ -305,13 +305,13 @@ def test_shadow_scores_every_row_of_a_long_batch(serve: Serve, models: Path, sql
 
     replies = batch(client, *["warm", "warm air"] * 60)
 
-    until(lambda: {"rows": len(sql("SELECT * FROM shadow_scores"))}, lambda found: found["rows"] == 120)
+    until(lambda: {"rows": len(sql("SELECT * FROM shadow_scores"))}, lambda count: count["rows"] == 120)
     later = [read(client, reply["prediction_id"])["shadow"]["score"] for reply in replies[:4]]
     assert later == [2, 3, 2, 3]
 
 
 def test_shadows_leave_pool_places_for_fall_back(serve: Serve, models: Path) -> None:
-    """Two places: one is for all shadows together."""
+    """Of two places, shadows may take one."""
     item = item_of(write_tiny_bundle(models, "shade-8", threshold=SURE))
     write_tiny_teacher(models, [item], name="slow")
     fall_back(models, "shade-8", "shadow", name="slow")
@@ -323,7 +323,7 @@ def test_shadows_leave_pool_places_for_fall_back(serve: Serve, models: Path) -> 
 
     for _ in range(10):
         assert score(client, UNSURE)["scored_by"] == "teacher"
-        waiting.until(lambda: pool_of(client).taken == 1)  # the place of the shadows
+        waiting.until(lambda: pool_of(client).taken == 1)  # the shadows' place
     teacher.go.set()
 
 
@@ -333,11 +333,11 @@ def test_failing_shadow_logs_no_response_text(serve: Serve, models: Path, caplog
     with caplog.at_level(logging.DEBUG):
         failed = score(client, "zebra sinks")
         sound = score(client, "warm")
-        until(lambda: read(client, sound["prediction_id"]), lambda found: found["shadow"] is not None)
+        until(lambda: read(client, sound["prediction_id"]), lambda prediction: prediction["shadow"] is not None)
 
     assert failed["scored_by"] == "student"
     assert read(client, failed["prediction_id"])["shadow"] is None
-    assert [own["teacher"] for own in log_lines(caplog, "teacher_failed")] == [TEACHER]
+    assert [fields["teacher"] for fields in log_lines(caplog, "teacher_failed")] == [TEACHER]
     assert "zebra" not in caplog.text
 
 
@@ -355,8 +355,8 @@ def test_failure_to_store_a_shadow_is_logged_and_harmless(
     assert "zebra" not in caplog.text
 
 
-def answered(client: TestClient) -> dict[str, Any]:
-    """As soon as there is a place."""
+def scored_by_teacher(client: TestClient) -> dict[str, Any]:
+    """Score again until the pool has a place, and return the prediction."""
     return until(lambda: score(client, UNSURE), lambda reply: reply["scored_by"] == "teacher")
 
 
@@ -371,15 +371,15 @@ def test_full_queue_sends_responses_to_review_until_a_place_is_free(serve: Serve
         teacher.go.set()
         assert slow.result()["scored_by"] == "teacher"
 
-    assert_left_to_a_person(reply)
-    assert answered(client)["score"] == 2
+    assert_sent_to_review(reply)
+    assert scored_by_teacher(client)["score"] == 2
 
 
 def test_zero_time_limit_sends_responses_to_review(serve: Serve) -> None:
     client = serve(fallback_timeout=0)
 
     for reply in [score(client, UNSURE), *batch(client, *[UNSURE] * 20)]:
-        assert_left_to_a_person(reply)
+        assert_sent_to_review(reply)
     assert score(client, SURE_OF)["decision"] == "auto"
 
 
@@ -390,14 +390,14 @@ def test_slow_teacher_sends_the_response_to_review(serve: Serve) -> None:
     reply = score(client, "cold cold")
 
     assert not teacher.go.is_set()  # the reply came first
-    assert_left_to_a_person(reply | {"response": "cold cold"})
+    assert_sent_to_review(reply | {"response": "cold cold"})
     teacher.go.set()
     pool_of(client).timeout = HANGS
-    assert answered(client)["score"] == 2
+    assert scored_by_teacher(client)["score"] == 2
 
 
 def test_late_row_sends_the_rest_of_its_batch_to_review(serve: Serve) -> None:
-    """Else a batch of a thousand would take a thousand time limits."""
+    """Otherwise a batch of a thousand could take a thousand time limits."""
     client = serve(fallback_workers=1, fallback_timeout=0.01)
     teacher = hold(client)
 
@@ -407,8 +407,8 @@ def test_late_row_sends_the_rest_of_its_batch_to_review(serve: Serve) -> None:
     teacher.go.set()
     pool_of(client).timeout = HANGS
     for reply in replies:
-        assert_left_to_a_person(reply | {"response": "cold cold"})
-    assert answered(client)["score"] == 2
+        assert_sent_to_review(reply | {"response": "cold cold"})
+    assert scored_by_teacher(client)["score"] == 2
 
 
 def test_failing_teacher_sends_the_response_to_review_and_logs_no_text(
@@ -420,12 +420,12 @@ def test_failing_teacher_sends_the_response_to_review_and_logs_no_text(
         replies = [score(client, "zebra sinks") for _ in range(5)] + batch(client, *["zebra sinks"] * 5)
 
     for reply in replies:
-        assert_left_to_a_person(reply | {"response": "zebra sinks"})
+        assert_sent_to_review(reply | {"response": "zebra sinks"})
     assert len(logged()) == 10
     assert {"teacher": TEACHER, "error": "InvalidArgument"} in log_lines(caplog, "teacher_failed")
     assert "zebra" not in caplog.text
     assert "sinks" not in caplog.text
-    assert score(client, UNSURE)["scored_by"] == "teacher"  # every place was given back
+    assert score(client, UNSURE)["scored_by"] == "teacher"  # every place is free again
 
 
 def test_other_rows_are_scored_when_the_teacher_fails_on_some(serve: Serve) -> None:
@@ -439,7 +439,7 @@ def test_other_rows_are_scored_when_the_teacher_fails_on_some(serve: Serve) -> N
 def test_shutdown_does_not_wait_for_shadows_in_flight(
     serve: Serve, models: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The first is not answered before the end."""
+    """The first shadow never ends."""
     fall_back(models, policy="shadow")
     client = serve(fallback_workers=1, fallback_queue=100, fallback_timeout=60)
     teacher = hold(client)
@@ -455,7 +455,7 @@ def test_shutdown_does_not_wait_for_shadows_in_flight(
 
 def test_running_service_loads_and_evicts_teachers(serve: Serve, models: Path) -> None:
     client = serve(reload_seconds=0.05, **WAIT)
-    assert_left_to_a_person(score(client, UNSURE, "alone-2"))
+    assert_sent_to_review(score(client, UNSURE, "alone-2"))
     item = item_of(models / "alone-2" / "20260101T000000Z-00000001")
 
     write_tiny_teacher(models, [item], name="alone")
@@ -465,11 +465,11 @@ def test_running_service_loads_and_evicts_teachers(serve: Serve, models: Path) -
     until(lambda: score(client, UNSURE, "alone-2"), lambda reply: reply["scored_by"] == "student")
     later = until(
         lambda: read(client, score(client, UNSURE, "alone-2")["prediction_id"]),
-        lambda found: found["shadow"] is not None,
+        lambda prediction: prediction["shadow"] is not None,
     )
 
     assert later["shadow"]["teacher"] == f"alone/{VERSION}"
-    assert score(client, UNSURE)["scored_by"] == "teacher"  # the other item, all the while
+    assert score(client, UNSURE)["scored_by"] == "teacher"  # the other item keeps its teacher
 
 
 def test_items_show_their_fall_back(serve: Serve) -> None:
@@ -498,7 +498,7 @@ def test_item_with_a_damaged_teacher_is_served_without_it_and_readyz_says_why(
     assert damaged in reason
     cause = "wrong_checksum" if damaged != TEACHER_JSON else "bad_metadata"
     assert log_lines(caplog, "item_without_teacher") == [{"item_id": "heat-1", "cause": cause}]
-    assert_left_to_a_person(score(client, UNSURE))
+    assert_sent_to_review(score(client, UNSURE))
     assert score(client, SURE_OF)["decision"] == "auto"
 
 
@@ -518,5 +518,5 @@ def test_teacher_reads_the_text_without_markup(serve: Serve, models: Path, polic
         assert (marked["scored_by"], marked["score"]) == ("teacher", 2)
         return
     for number in (marked["prediction_id"], plain["prediction_id"]):
-        logged = until(partial(read, client, number), lambda found: found["shadow"] is not None)
+        logged = until(partial(read, client, number), lambda prediction: prediction["shadow"] is not None)
         assert logged["shadow"]["score"] == 2

@@ -1,4 +1,4 @@
-"""Feedback beside the score, from the bank that teachers wrote.  A tiny student counts words: two words, two points."""
+"""Feedback from the bank that teachers wrote.  The tiny student counts words: two words are two points."""
 
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def test_bank_feedback_for_the_score_is_returned_and_logged(
 @pytest.mark.parametrize(
     ("item_id", "response", "why"),
     [
-        ("rain-7", "warm air goes", "no_text"),  # three points, for which nobody wrote a text
+        ("rain-7", "warm air goes", "no_text"),  # three points, for which the bank has no text
         ("heat-1", "warm air", "no_text"),  # no bank at all
         ("rain-7", " ", "not_scored"),
     ],
@@ -114,15 +114,16 @@ def test_feedback_must_be_true_or_false(client: TestClient, wanted: object) -> N
 
 
 def test_items_show_the_source_of_their_feedback(client: TestClient) -> None:
-    found = {item["item_id"]: item["feedback"] for item in client.get("/items").json()["items"]}
+    sources = {item["item_id"]: item["feedback"] for item in client.get("/items").json()["items"]}
 
-    assert (found["rain-7"], found["heat-1"]) == ("bank", None)
+    assert (sources["rain-7"], sources["heat-1"]) == ("bank", None)
 
 
 def test_caller_reads_feedback_of_its_own_predictions_only(client: TestClient, make_key: MakeKey) -> None:
-    own, other = make_key("score"), make_key("score")
+    owner, other = make_key("score"), make_key("score")
     sent = {"item_id": "rain-7", "response": "warm air", "feedback": True}
-    made = client.post("/score", json=sent, headers=own.headers).json()
+    prediction = client.post("/score", json=sent, headers=owner.headers).json()
 
-    assert client.get(f"/predictions/{made['prediction_id']}", headers=own.headers).json()["feedback"] is not None
-    assert client.get(f"/predictions/{made['prediction_id']}", headers=other.headers).status_code == 404
+    path = f"/predictions/{prediction['prediction_id']}"
+    assert client.get(path, headers=owner.headers).json()["feedback"] is not None
+    assert client.get(path, headers=other.headers).status_code == 404

@@ -1,4 +1,4 @@
-"""Feedback by a language model: a real llama.cpp in a real process, saying one thing (tests/tiny_feedback.py)."""
+"""Feedback by a language model: llama.cpp in a process, with a model of a single text (tests/tiny_feedback.py)."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def item(item_id: str, **fields: Any) -> Item:
 
 @pytest.fixture
 def models(models: Path) -> Path:
-    """heat-1 has no bank, rain-7 has one for 1 and 2 points."""
+    """Write heat-1 without a bank, and rain-7 with a bank for 1 and 2 points."""
     write_tiny_bundle(models, "rain-7", item=RAIN)
     return models
 
@@ -46,7 +46,7 @@ def both() -> tuple[Item, Item]:
 
 
 def ask(client: TestClient, item_id: str, response: str, prefer: str | None = None) -> dict[str, Any]:
-    """Return the reply at once, or as `prefer` says."""
+    """Return the reply to a request with feedback; `prefer` is the header of this name."""
     headers = {"Prefer": prefer} if prefer else {}
     body = {"item_id": item_id, "response": response, "feedback": True}
     reply = client.post("/score", json=body, headers=headers)
@@ -56,7 +56,7 @@ def ask(client: TestClient, item_id: str, response: str, prefer: str | None = No
 
 
 def settled(client: TestClient, item_id: str, response: str) -> dict[str, Any]:
-    """Return the prediction with what came of its feedback, however long a busy machine takes."""
+    """Return the prediction after its feedback has arrived or failed, however long a busy machine takes."""
     reply = ask(client, item_id, response)
     return until_settled(client, reply["prediction_id"]) if reply["feedback_withheld"] == "pending" else reply
 
@@ -64,13 +64,14 @@ def settled(client: TestClient, item_id: str, response: str) -> dict[str, Any]:
 def read(client: TestClient, prediction_id: str) -> dict[str, Any]:
     reply = client.get(f"/predictions/{prediction_id}")
     assert reply.status_code == 200, reply.text
-    found: dict[str, Any] = reply.json()
-    return found
+    prediction: dict[str, Any] = reply.json()
+    return prediction
 
 
 def until_settled(client: TestClient, prediction_id: str) -> dict[str, Any]:
     writer = the_writer(client)
-    until(lambda: not writer.taken)  # a look costs nothing, whereas each request slows the worker on a shared core
+    # Polling the writer first is free, whereas each request slows the worker on a shared core.
+    until(lambda: not writer.taken)
     until(lambda: read(client, prediction_id)["feedback_withheld"] != "pending")
     return read(client, prediction_id)
 
@@ -80,12 +81,12 @@ def the_writer(client: TestClient) -> Writer:
     return cast("Writer", writer)
 
 
-def end_its_time(client: TestClient, *, starting: bool = False) -> None:
-    """Let the limit be reached now of the text being written, or of the worker that is starting."""
+def expire_deadline(client: TestClient, *, starting: bool = False) -> None:
+    """Expire the deadline of the text that is being written, or of the worker that is `starting`."""
     assert client.portal is not None
     writer = the_writer(client)
 
-    async def reached() -> bool:
+    async def expire() -> bool:
         deadline = writer.deadline
         seconds = deadline.when() if deadline else None
         if deadline is None or seconds is None or (seconds - asyncio.get_running_loop().time() <= START) != starting:
@@ -93,20 +94,20 @@ def end_its_time(client: TestClient, *, starting: bool = False) -> None:
         deadline.reschedule(0)
         return True
 
-    until(lambda: client.portal and client.portal.call(reached))
+    until(lambda: client.portal and client.portal.call(expire))
 
 
 def workers() -> list[int]:
-    """This process's own children that run a language model."""
-    found = []
+    """Return the ids of this process's children that run a language model."""
+    children = []
     for folder in Path("/proc").iterdir():
         try:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
             if parent == os.getpid() and b"app.service.feedback.worker" in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
+                children.append(int(folder.name))
         except (OSError, ValueError):
             continue
-    return found
+    return children
 
 
 @BOTH
@@ -165,7 +166,7 @@ def test_applied_preference_is_returned(
 @pytest.mark.parametrize(
     ("text", "response", "objection"),
     [
-        ("Quite right", "warm air", "contradicts_score"),  # two words are read as full marks
+        ("Quite right", "warm air", "contradicts_score"),  # two words get full marks
         ("...", "warm air", "empty"),
         ("warm air rises since it is so light", "warm air rises since it is so light", "repeats_response"),
         (
@@ -183,7 +184,7 @@ def test_refused_text_is_replaced_by_the_bank_and_counted(
 
     replaced, withheld = settled(client, "rain-7", response), settled(client, "heat-1", response)
 
-    if objection == "repeats_response":  # three points, for which the bank has nothing
+    if objection == "repeats_response":  # three points, for which the bank has no text
         assert (replaced["feedback"], replaced["feedback_withheld"]) == (None, objection)
     else:
         version = replaced["bundle_version"]
@@ -220,16 +221,16 @@ def test_hanging_model_delays_no_score_and_is_restarted(serve: Serve, models: Pa
     held = [ask(client, "rain-7", "warm air") for _ in range(2)]
     refused, without_bank = ask(client, "rain-7", "warm air"), ask(client, "heat-1", "warm air")
     waiting = [read(client, reply["prediction_id"])["feedback_withheld"] for reply in held]
-    end_its_time(client)
+    expire_deadline(client)
 
-    assert waiting == ["pending", "pending"]  # every reply came before the first text's time was over
+    assert waiting == ["pending", "pending"]  # every reply came before the first text's deadline
     assert [reply["feedback_withheld"] for reply in held] == ["pending", "pending"]
     assert refused["feedback"]["text"] == "Nearly so."
     assert refused["feedback"]["instead_because"] == "queue_full"
     assert (without_bank["feedback"], without_bank["feedback_withheld"]) == (None, "queue_full")
     first, second = (until_settled(client, reply["prediction_id"])["feedback"] for reply in held)
     assert (first["source"], first["instead_because"]) == ("bank", "failed")
-    assert (second["source"], second["text"]) == ("model", "Nearly")  # by the process started in its place
+    assert (second["source"], second["text"]) == ("model", "Nearly")  # by the restarted process
     assert worker not in workers()
 
 
@@ -242,7 +243,8 @@ def test_dead_model_is_restarted(serve: Serve, models: Path, both: tuple[Item, I
 
     died, after = settled(client, "heat-1", "warm air"), settled(client, "heat-1", "warm air")
 
-    assert (died["score"], died["feedback_withheld"]) in ((2, None), (2, "failed"))  # its death may not be known yet
+    # The death may not have been noticed yet.
+    assert (died["score"], died["feedback_withheld"]) in ((2, None), (2, "failed"))
     assert after["feedback"]["text"] == "Nearly"
 
 
@@ -252,7 +254,7 @@ HANG = "signal.pause()"
 
 
 @pytest.mark.parametrize(
-    ("lines", "at_its_end"),
+    ("lines", "deadline"),
     [
         (["sys.exit(3)"], None),
         ([READY, "sys.exit(3)"], None),
@@ -265,17 +267,17 @@ HANG = "signal.pause()"
     ],
 )
 def test_misbehaving_worker_loses_its_text_but_not_the_queue(
-    serve: Serve, models: Path, both: tuple[Item, Item], lines: list[str], at_its_end: str | None
+    serve: Serve, models: Path, both: tuple[Item, Item], lines: list[str], deadline: str | None
 ) -> None:
-    """`at_its_end`: the limit that a worker which says nothing reaches."""
+    """A silent worker runs into its `deadline`, of the start or of the text."""
     write_tiny_feedback(models, both)
     client = serve(feedback_queue=1)
     sound = the_writer(client).program
     the_writer(client).program = (sys.executable, "-c", "\n".join(["import os, signal, sys", *lines]))
 
     asked = ask(client, "heat-1", "warm air")
-    if at_its_end:
-        end_its_time(client, starting=at_its_end == "start")
+    if deadline:
+        expire_deadline(client, starting=deadline == "start")
     failed = until_settled(client, asked["prediction_id"])
     the_writer(client).program = sound
     mended = settled(client, "heat-1", "warm air")
@@ -309,7 +311,7 @@ def test_model_runs_at_low_priority(serve: Serve, models: Path, both: tuple[Item
 
 
 def test_port_of_the_model_is_locked(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
-    """llama.cpp opens a port of its own on this machine: it is locked."""
+    """llama.cpp opens a port on this machine, and the port needs a key."""
     write_tiny_feedback(models, both)
     settled(serve(), "heat-1", "a secret response")
     [worker] = workers()
@@ -369,8 +371,8 @@ def test_feedback_for_a_batch_is_generated_row_after_row(serve: Serve, models: P
     results = client.post("/score/batch", json={"responses": rows}).json()["results"]
 
     assert [row["feedback_withheld"] for row in results] == ["pending", "not_scored", "pending", "pending"]
-    told = [until_settled(client, row["prediction_id"])["feedback"] for row in results]
-    assert [text and text["text"] for text in told] == ["Nearly", None, "Nearly", "Nearly"]
+    texts = [until_settled(client, row["prediction_id"])["feedback"] for row in results]
+    assert [text and text["text"] for text in texts] == ["Nearly", None, "Nearly", "Nearly"]
 
 
 def test_model_writes_only_for_items_it_was_trained_on(serve: Serve, models: Path) -> None:
@@ -379,7 +381,7 @@ def test_model_writes_only_for_items_it_was_trained_on(serve: Serve, models: Pat
 
     assert [ask(client, i, "warm air")["feedback_withheld"] for i in ("heat-1", "plants-2")] == ["no_text", "no_text"]
     assert workers() == []
-    feedback = {own["item_id"]: own["feedback"] for own in client.get("/items").json()["items"]}
+    feedback = {item["item_id"]: item["feedback"] for item in client.get("/items").json()["items"]}
     assert (feedback["heat-1"], feedback["rain-7"]) == (None, "bank")
 
 
@@ -401,8 +403,8 @@ def test_live_model_is_named_and_its_release_is_logged(
 
     assert (ready["feedback_models"], ready["refused_feedback_models"]) == ([MODEL], {})
     assert client.get("/items/heat-1").json()["feedback"] == "model"
-    seen = sql("SELECT version, by FROM seen_activations WHERE item_id = '_feedback/tiny'")
-    assert seen == [{"version": VERSION, "by": "a test"}]
+    activations = sql("SELECT version, by FROM seen_activations WHERE item_id = '_feedback/tiny'")
+    assert activations == [{"version": VERSION, "by": "a test"}]
 
 
 def test_damaged_model_is_refused_by_name_and_replaced_by_the_bank(
@@ -443,10 +445,10 @@ def test_repeated_call_generates_no_second_feedback(
 
     replies = [client.post("/score", json=body, headers={"Idempotency-Key": "a"}).json() for _ in range(2)]
 
-    told = until_settled(client, replies[0]["prediction_id"])
+    finished = until_settled(client, replies[0]["prediction_id"])
     assert replies[0] | {"feedback": None, "feedback_withheld": "pending"} == replies[0]
     again = client.post("/score", json=body, headers={"Idempotency-Key": "a"}).json()
-    assert (again["feedback"], again["feedback_withheld"]) == (told["feedback"], None)  # what has come of it since
+    assert (again["feedback"], again["feedback_withheld"]) == (finished["feedback"], None)
     assert sql("SELECT count(*) AS texts FROM generated_feedback") == [{"texts": 1}]
 
 

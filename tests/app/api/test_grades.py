@@ -1,4 +1,4 @@
-"""POST /score, the batch, the log and the items of a continuous item: 1.25 a word from 1, 6 from four words on."""
+"""A continuous item through every route.  The tiny student gives 1 and 1.25 more per word, up to 6."""
 
 import uuid
 from typing import Any
@@ -36,7 +36,7 @@ def test_reply_for_a_grade_has_every_field(client: TestClient) -> None:
         "label": None,
         "expected_score": 3.5,
         "max_score": 6,
-        "gradebook_score": 5.0,  # half way from 1 to 6, as 5 is from 0 to 10
+        "gradebook_score": 5.0,  # as far from 0 to 10 as the grade is from 1 to 6
         "probabilities": None,
         "interval": [pytest.approx(2.6776, abs=1e-4), pytest.approx(4.3224, abs=1e-4)],
         "prediction_set": None,

@@ -79,7 +79,7 @@ def test_items_show_their_scale_mode_and_threshold(client: TestClient, item_id: 
         ("heat-1%00", "unknown-item"),
         ("heat-1%0a", "unknown-item"),
         ("%ff%fe", "unknown-item"),
-        ("%ed%a0%80", "unknown-item"),  # a lone surrogate as UTF-8 would have it
+        ("%ed%a0%80", "unknown-item"),  # a lone surrogate in UTF-8
         ("a" * 10_000, "unknown-item"),
         ("%2e%2e%2f%2e%2e%2fetc%2fpasswd", "not-found"),  # a slash, encoded or not, is another route
         ("%2fetc%2fpasswd", "not-found"),
@@ -103,7 +103,7 @@ def test_refused_item_is_not_listed_and_says_why(models: Path, serve: Serve) -> 
 
 
 def rules(gate: Any) -> dict[str, tuple[object, object, bool]]:
-    return {own["rule"]: (own["measured"], own["limit"], own["passed"]) for own in gate["checks"]}
+    return {check["rule"]: (check["measured"], check["limit"], check["passed"]) for check in gate["checks"]}
 
 
 def test_passed_gate_is_shown_rule_by_rule(client: TestClient) -> None:
@@ -121,7 +121,7 @@ def test_passed_gate_is_shown_rule_by_rule(client: TestClient) -> None:
         "over-long responses": (0, 0.05, True),
         "threshold": (0.8, None, True),
     }
-    assert [own["rule"] for own in gate["checks"] if own["note"]] == ["difference of groups"]
+    assert [check["rule"] for check in gate["checks"] if check["note"]] == ["difference of groups"]
 
 
 def test_override_shows_its_author_and_reason(models: Path, serve: Serve) -> None:

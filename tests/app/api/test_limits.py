@@ -23,7 +23,7 @@ def client(serve: Serve) -> TestClient:
 
 
 def sized(size: int) -> bytes:
-    """A good body of just so many bytes."""
+    """Return a valid body of exactly this many bytes."""
     empty = json.dumps(body(response="")).encode()
     return empty[:-2] + (CANARY * size).encode()[: size - len(empty)] + empty[-2:]
 
@@ -59,7 +59,7 @@ def test_body_at_the_limit_is_accepted(client: TestClient) -> None:
     assert client.post("/score", content=in_pieces(content), headers=JSON).status_code == 200
 
 
-@pytest.mark.parametrize("announced", ["9" * 5000, "1e9"])  # more digits than Python reads; no number
+@pytest.mark.parametrize("announced", ["9" * 5000, "1e9"])  # more digits than Python converts; not a whole number
 def test_malformed_content_length_is_a_client_error(client: TestClient, announced: str) -> None:
     reply = client.post("/score", content=b"{}", headers=JSON | {"Content-Length": announced})
 

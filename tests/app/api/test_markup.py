@@ -1,4 +1,4 @@
-"""Mark-up through HTTP: scored without it, stored with it, and read as text where an item or a call says so."""
+"""Markup through HTTP: removed before scoring, kept in the log, and read as text if an item or a call says so."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.app.conftest import Logged, Serve, Sql
 from tests.editors import FORMS
 from tests.tiny import write_tiny_bundle
 
-MARKED = "<p>warm</p>"  # one word, or at least three pieces
+MARKED = "<p>warm</p>"  # one word as HTML, at least three tokens as text
 
 
 def score(client: TestClient, response: str, **more: Any) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def test_format_is_set_row_by_row_in_a_batch(client: TestClient) -> None:
 
     results = client.post("/score/batch", json={"responses": rows}).json()["results"]
 
-    assert [own["score"] for own in results] == [1, 3, 1]
+    assert [result["score"] for result in results] == [1, 3, 1]
 
 
 @pytest.mark.parametrize("sent", ["<p></p>", "<p><br></p>", "&nbsp;", "<p>&nbsp;</p>"])
@@ -118,7 +118,7 @@ def test_too_long_text_is_refused_without_failing_its_batch(
 
     problem = assert_problem(single, 422, "invalid-request")
     assert [error["where"] for error in problem["errors"]] == ["body.response"]
-    assert [own.get("score") for own in results] == [1, None, 2]
+    assert [result.get("score") for result in results] == [1, None, 2]
     assert results[1] == problem
     assert [row.response for row in logged()] == ["warm", "warm air"]
 

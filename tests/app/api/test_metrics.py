@@ -1,4 +1,4 @@
-"""GET /metrics: what is counted, who may read it, and that nobody's words are in it."""
+"""GET /metrics: counts, the scope that reads them, and the absence of learners' words."""
 
 import re
 import time
@@ -27,13 +27,13 @@ def test_decisions_are_counted_by_item_and_scorer(client: TestClient) -> None:
         client.post("/score", json=body(response=response))
     client.post("/score/batch", json={"responses": [body(), body(item_id="tides-4"), body(item_id="absent")]})
 
-    found = metrics(client)
+    figures = metrics(client)
 
-    assert found['scorelet_decisions_total{decision="auto",item="heat-1",scored_by="student"}'] == 3
-    assert found['scorelet_decisions_total{decision="not_scorable",item="heat-1",scored_by="rule"}'] == 1
-    assert found['scorelet_decisions_total{decision="review",item="tides-4",scored_by="student"}'] == 1
-    assert found['scorelet_held_back_total{reason="blank"}'] == 1
-    assert found['scorelet_refused_total{error="UnknownItem"}'] == 1
+    assert figures['scorelet_decisions_total{decision="auto",item="heat-1",scored_by="student"}'] == 3
+    assert figures['scorelet_decisions_total{decision="not_scorable",item="heat-1",scored_by="rule"}'] == 1
+    assert figures['scorelet_decisions_total{decision="review",item="tides-4",scored_by="student"}'] == 1
+    assert figures['scorelet_held_back_total{reason="blank"}'] == 1
+    assert figures['scorelet_refused_total{error="UnknownItem"}'] == 1
 
 
 def test_requests_are_counted_and_timed_by_route(client: TestClient) -> None:
@@ -43,25 +43,25 @@ def test_requests_are_counted_and_timed_by_route(client: TestClient) -> None:
     for number in range(5):
         client.get(f"/nowhere/{number}")
 
-    found = metrics(client)
+    figures = metrics(client)
 
-    assert found['scorelet_requests_total{route="/score",status="200"}'] == 1
-    assert found['scorelet_requests_total{route="/items/{item_id}",status="200"}'] == 1
-    assert found['scorelet_requests_total{route="/items/{item_id}",status="404"}'] == 1
-    assert found['scorelet_requests_total{route="unmatched",status="404"}'] == 5
-    assert found['scorelet_request_seconds_count{route="/score"}'] == 1
-    assert not [name for name in found if "nowhere" in name or "absent" in name]
+    assert figures['scorelet_requests_total{route="/score",status="200"}'] == 1
+    assert figures['scorelet_requests_total{route="/items/{item_id}",status="200"}'] == 1
+    assert figures['scorelet_requests_total{route="/items/{item_id}",status="404"}'] == 1
+    assert figures['scorelet_requests_total{route="unmatched",status="404"}'] == 5
+    assert figures['scorelet_request_seconds_count{route="/score"}'] == 1
+    assert not [name for name in figures if "nowhere" in name or "absent" in name]
 
 
 def test_commits_are_counted_with_their_calls(client: TestClient) -> None:
     for _ in range(3):
         client.post("/score", json=body())
 
-    found = metrics(client)
-    assert found["scorelet_commit_calls_sum"] == 3
-    assert found["scorelet_database_takes_writes"] == 1
-    assert found["scorelet_commit_failed_calls_total"] == 0
-    assert found['scorelet_waiting{queue="log"}'] == found['scorelet_waiting{queue="judging"}'] == 0
+    figures = metrics(client)
+    assert figures["scorelet_commit_calls_sum"] == 3
+    assert figures["scorelet_database_takes_writes"] == 1
+    assert figures["scorelet_commit_failed_calls_total"] == 0
+    assert figures['scorelet_waiting{queue="log"}'] == figures['scorelet_waiting{queue="judging"}'] == 0
 
 
 def test_failed_commits_are_counted(client: TestClient, sql: Sql) -> None:
@@ -69,9 +69,9 @@ def test_failed_commits_are_counted(client: TestClient, sql: Sql) -> None:
 
     assert client.post("/score", json=body()).status_code == 503
 
-    found = metrics(client)
-    assert found["scorelet_database_takes_writes"] == 0
-    assert found["scorelet_commit_failed_calls_total"] == 1
+    figures = metrics(client)
+    assert figures["scorelet_database_takes_writes"] == 0
+    assert figures["scorelet_commit_failed_calls_total"] == 1
     sql("ALTER TABLE elsewhere RENAME TO predictions")
     client.post("/score", json=body())
     assert metrics(client)["scorelet_database_takes_writes"] == 1
@@ -84,11 +84,11 @@ def test_reloads_are_counted_by_outcome(serve: Serve, models: Path) -> None:
 
     for outcome in ("taken_up", "refused"):
         until(lambda name=f'scorelet_reloads_total{{outcome="{outcome}"}}': metrics(client).get(name))  # type: ignore[misc]
-    found = metrics(client)
+    figures = metrics(client)
     time.sleep(0.2)
     assert (
         metrics(client)['scorelet_reloads_total{outcome="refused"}']
-        == found['scorelet_reloads_total{outcome="refused"}']
+        == figures['scorelet_reloads_total{outcome="refused"}']
     )
 
 
@@ -96,12 +96,12 @@ def test_items_are_counted_by_state(serve: Serve, models: Path) -> None:
     [student] = (models / "moon-5").glob(f"*/{STUDENT}")
     student.write_bytes(b"broken")
 
-    found = metrics(serve())
+    figures = metrics(serve())
 
-    assert found['scorelet_items{state="auto"}'] == 4
-    assert found['scorelet_items{state="suggest"}'] == 1
-    assert found['scorelet_items{state="refused"}'] == 1
-    assert found['scorelet_fallback_total{outcome="answered"}'] == 0
+    assert figures['scorelet_items{state="auto"}'] == 4
+    assert figures['scorelet_items{state="suggest"}'] == 1
+    assert figures['scorelet_items{state="refused"}'] == 1
+    assert figures['scorelet_fallback_total{outcome="answered"}'] == 0
 
 
 def test_metrics_hold_no_response_text_and_no_learner(client: TestClient) -> None:

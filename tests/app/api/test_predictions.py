@@ -16,12 +16,12 @@ LEARNER, LEARNER_KEY = "anna.schmidt@school.example", "this school's own secret"
 
 
 def pages(client: TestClient, **query: Any) -> list[list[dict[str, Any]]]:
-    found: list[list[dict[str, Any]]] = []
+    read: list[list[dict[str, Any]]] = []
     while True:
         page = client.get("/predictions", params=query).json()
-        found.append(page["predictions"])
+        read.append(page["predictions"])
         if page["next"] is None:
-            return found
+            return read
         assert page["next"] != query.get("cursor"), "the cursor stands still"
         query["cursor"] = page["next"]
 
@@ -75,7 +75,7 @@ def test_log_is_filtered_by_learner_and_attempt(serve: Serve) -> None:
 
 @pytest.mark.parametrize("name", ["learner_id", "attempt", "Item_id", "markd"])
 def test_unknown_filter_is_refused(client: TestClient, name: str) -> None:
-    """Else everybody's rows would come for it."""
+    """An ignored filter would return every row."""
     fill(client, "heat-1")
 
     assert_problem(client.get("/predictions", params={name: "x"}), 422, "invalid-request")
@@ -97,11 +97,11 @@ def test_log_is_newest_first(client: TestClient) -> None:
 def test_pages_hold_every_row_once(client: TestClient, logged: Logged, limit: int) -> None:
     fill(client, *["heat-1"] * 10)
 
-    found = pages(client, limit=limit)
+    read = pages(client, limit=limit)
 
-    ids = [prediction["prediction_id"] for page in found for prediction in page]
+    ids = [prediction["prediction_id"] for page in read for prediction in page]
     assert ids == sorted((row.prediction_id for row in logged()), reverse=True)
-    assert all(len(page) == limit for page in found[:-1])
+    assert all(len(page) == limit for page in read[:-1])
 
 
 @BOTH
@@ -109,25 +109,25 @@ def test_pages_hold_every_row_once_while_new_rows_arrive(client: TestClient, log
     fill(client, *["heat-1"] * 20)
     before = {row.prediction_id for row in logged()}
 
-    seen: list[str] = []
+    ids: list[str] = []
     query: dict[str, Any] = {"limit": 3}
     while True:
         page = client.get("/predictions", params=query).json()
-        seen += [prediction["prediction_id"] for prediction in page["predictions"]]
+        ids += [prediction["prediction_id"] for prediction in page["predictions"]]
         fill(client, "heat-1", "plants-2")
         if page["next"] is None:
             break
         assert page["next"] != query.get("cursor"), "the cursor stands still"
         query["cursor"] = page["next"]
 
-    assert len(seen) == len(set(seen))
-    assert before == set(seen)
+    assert len(ids) == len(set(ids))
+    assert before == set(ids)
     assert len(logged()) > len(before)
 
 
 @BOTH
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "item_ids"),
     [
         ({"item_id": "heat-1"}, ["heat-1"] * 3),
         ({"item_id": "asap-99"}, []),
@@ -137,12 +137,12 @@ def test_pages_hold_every_row_once_while_new_rows_arrive(client: TestClient, log
         ({"item_id": "heat-1", "decision": "review"}, []),
     ],
 )
-def test_filters_hold_on_every_page(client: TestClient, query: dict[str, str], found: list[str]) -> None:
+def test_filters_hold_on_every_page(client: TestClient, query: dict[str, str], item_ids: list[str]) -> None:
     fill(client, "heat-1", "tides-4", "heat-1", "tides-4", "heat-1")
 
     read = [prediction for page in pages(client, **query, limit=2) for prediction in page]
 
-    assert [prediction["item_id"] for prediction in read] == found
+    assert [prediction["item_id"] for prediction in read] == item_ids
 
 
 @BOTH
@@ -154,7 +154,7 @@ def test_filters_hold_on_every_page(client: TestClient, query: dict[str, str], f
         "item_id=heat-1%00",
         "item_id=" + "a" * 129,
         "item_id=%ff",
-        "item_id=%ed%a0%80",  # a lone surrogate as UTF-8 would have it
+        "item_id=%ed%a0%80",  # a lone surrogate in UTF-8
         "item_id=..%2fheat-1",
         "item_id=' OR 1=1 --",
         "decision=maybe",
@@ -225,4 +225,4 @@ def test_silent_database_is_given_up_after_a_time_limit(serve: Serve, locked: Lo
 
     for reply in replies:
         assert_problem(reply, 503, "database-unavailable")
-    until(lambda: not hasty.app_state["engine"].pool.checkedout())  # by threads that were given up
+    until(lambda: not hasty.app_state["engine"].pool.checkedout())  # by abandoned threads

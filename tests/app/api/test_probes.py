@@ -86,7 +86,7 @@ def test_silent_database_is_not_ready_after_a_time_limit(serve: Serve, locked: L
     hasty, client = (serve(waits=replace(PATIENT, database=0.1, probe=probe)) for probe in (0.01, HANGS))
 
     with locked("alembic_version, idempotency_claims"):
-        ready = [hasty.get("/readyz") for _ in range(50)][-1]  # more than there are threads
+        ready = [hasty.get("/readyz") for _ in range(50)][-1]  # more calls than threads
         scored = client.post("/score", json=body(), headers={"Idempotency-Key": "once"})
         alive = client.get("/livez")
 
@@ -95,8 +95,8 @@ def test_silent_database_is_not_ready_after_a_time_limit(serve: Serve, locked: L
     assert scored.headers["Retry-After"]
     assert alive.status_code == 200
     until(lambda: client.get("/readyz").status_code == 200)
-    pools = [one.app_state["engine"].pool for one in (hasty, client)]
-    until(lambda: not any(pool.checkedout() for pool in pools))  # by threads that were given up
+    pools = [service.app_state["engine"].pool for service in (hasty, client)]
+    until(lambda: not any(pool.checkedout() for pool in pools))  # by abandoned threads
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "tokenizer.json", "student.onnx", "card.md"])
@@ -160,8 +160,8 @@ def test_clock_behind_the_newest_score_is_logged(serve: Serve, sql: Sql, caplog:
 
     serve()
 
-    [told] = log_lines(caplog, "clock_behind")
-    assert str(told["newest"]).startswith("2999-01-01")
+    [fields] = log_lines(caplog, "clock_behind")
+    assert str(fields["newest"]).startswith("2999-01-01")
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
@@ -169,13 +169,13 @@ def test_database_that_refuses_writes_is_not_ready_until_writes_succeed(serve: S
     client = serve(waits=replace(PATIENT, lock=0.01))
 
     with locked("predictions"):
-        assert client.get("/readyz").status_code == 200  # reading is no trouble, and nothing was to be written yet
+        assert client.get("/readyz").status_code == 200  # reading works, and no write was tried yet
         assert_problem(client.post("/score", json=body()), 503, "database-unavailable")
         ready = client.get("/readyz")
 
     assert ready.status_code == 503
     assert ready.json()["database_code"] == "database_takes_no_writes"
-    assert client.get("/readyz").status_code == 200  # before another score is tried
+    assert client.get("/readyz").status_code == 200  # before another score is written
 
 
 @BOTH
@@ -203,13 +203,13 @@ def test_withdrawn_privilege_is_not_ready_after_a_failed_score(client: TestClien
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_damaged_database_is_not_ready_after_a_failed_score(client: TestClient, sql: Sql) -> None:
-    """`database disk image is malformed` is none of the errors by which SQLAlchemy tells that a database is down."""
+    """SQLAlchemy does not count `database disk image is malformed` as a disconnect."""
     client.post("/score", json=body())
     [name] = sql("PRAGMA database_list")
     sql("PRAGMA wal_checkpoint(TRUNCATE)")
     [root] = sql("SELECT rootpage FROM sqlite_master WHERE name = 'predictions'")
     [size] = sql("PRAGMA page_size")
-    client.app_state["engine"].dispose()  # no page of it is in memory any more
+    client.app_state["engine"].dispose()  # so that no page stays in memory
     with Path(name["file"]).open("r+b") as file:
         file.seek((root["rootpage"] - 1) * size["page_size"])
         file.write(b"\xff" * size["page_size"])
@@ -226,7 +226,7 @@ def test_database_without_unicode_is_not_ready_and_logged_at_startup(
     url = postgres.create("narrow", "template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
     try:
         engine = connect(url)
-        upgrade(engine)  # as an earlier version would have done
+        upgrade(engine)  # as an earlier version of the service did
         engine.dispose()
 
         client = serve(database_url=url)

@@ -70,7 +70,7 @@ def test_response_never_reaches_the_logs(
     caplog.set_level(logging.DEBUG)
     for name in ("scorelet", "uvicorn.error", "uvicorn.access", "fastapi", "asyncio"):
         caplog.set_level(logging.DEBUG, name)
-    caplog.set_level(logging.INFO, "sqlalchemy.engine")  # every statement, as an operator who looks for a fault has it
+    caplog.set_level(logging.INFO, "sqlalchemy.engine")  # every statement, as during debugging
     client = serve(store_responses=stored)
     once = {"Idempotency-Key": "quiz-7"}
 
@@ -83,6 +83,6 @@ def test_response_never_reaches_the_logs(
 
     statuses = [reply.status_code for reply in (scored, invalid, batch, conflict, failed)]
     assert statuses == [200, 422, 200, 409, 503]
-    assert [list(own) for own in log_lines(caplog, "database_failed")] == [["error"]]
-    assert "INSERT INTO predictions" in caplog.text  # the loudest logger was heard
+    assert [list(fields) for fields in log_lines(caplog, "database_failed")] == [["error"]]
+    assert "INSERT INTO predictions" in caplog.text  # the most verbose logger was captured
     assert "canary" not in caplog.text

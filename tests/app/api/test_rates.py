@@ -42,22 +42,22 @@ def test_batch_is_paid_off_before_the_next_call() -> None:
 
 def test_failed_logins_are_delayed_longer_each_time_and_then_forgotten() -> None:
     clock = Clock()
-    tries = FailedTries(clock)
+    logins = FailedTries(clock)
 
-    assert [tries.failed("a") for _ in range(FREE_TRIES)] == [0] * FREE_TRIES
-    assert [tries.failed("a") for _ in range(3)] == [FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY]
-    assert max(tries.failed("a") for _ in range(2000)) == LONGEST_DELAY
-    assert tries.failed("b") == 0
+    assert [logins.failed("a") for _ in range(FREE_TRIES)] == [0] * FREE_TRIES
+    assert [logins.failed("a") for _ in range(3)] == [FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY]
+    assert max(logins.failed("a") for _ in range(2000)) == LONGEST_DELAY
+    assert logins.failed("b") == 0
     clock.now += MINUTE
-    assert tries.failed("a") == 0
+    assert logins.failed("a") == 0
 
 
 def test_number_of_remembered_addresses_is_bounded() -> None:
-    tries = FailedTries(Clock())
+    logins = FailedTries(Clock())
     for number in range(MAX_ADDRESSES + 10):
-        tries.failed(str(number))
+        logins.failed(str(number))
 
-    assert len(tries._failed) == MAX_ADDRESSES
+    assert len(logins._failed) == MAX_ADDRESSES
 
 
 def test_rate_limited_reply_has_retry_after(client: TestClient, make_key: MakeKey, logged: Logged) -> None:
@@ -94,8 +94,8 @@ def test_wrong_keys_are_delayed_and_right_keys_are_not(client: TestClient, make_
     tries = [seconds({"Authorization": "Bearer wrong"}) for _ in range(FREE_TRIES + 3)]
 
     assert sum(tries[-3:]) >= 7 * FIRST_DELAY
-    asked: list[str] = []
+    delayed: list[str] = []
     failed_tries = client.app_state["failed_tries"]
-    failed_tries.failed = asked.append
+    failed_tries.failed = delayed.append
     assert client.get("/items", headers=right).status_code == 200
-    assert asked == []  # how long it is to wait
+    assert delayed == []

@@ -12,7 +12,7 @@ from tests.app.api.claims import CANARY, assert_problem, body
 from tests.app.conftest import MakeKey, Serve
 
 
-def fields(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+def logged_fields(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
     return [record.fields for record in caplog.records if record.name == "scorelet.request"]  # type: ignore[attr-defined]
 
 
@@ -52,9 +52,9 @@ def test_request_is_logged_in_one_line_without_its_content(
     client.get(f"/{CANARY}?{CANARY}")
     client.request("BREW", "/score")
 
-    scored, strange, other = fields(caplog)
+    scored, unmatched, other = logged_fields(caplog)
     assert scored | {"ms": 0} == {"method": "POST", "route": "/score", "status": 200, "ms": 0}
-    assert strange["route"] == "unmatched"
+    assert unmatched["route"] == "unmatched"
     assert (other["method"], other["status"]) == ("OTHER", 405)
     assert CANARY not in caplog.text
 
@@ -65,7 +65,7 @@ def test_successful_probes_are_not_logged(client: TestClient, caplog: pytest.Log
     client.get("/livez")
     client.get("/readyz")
 
-    assert fields(caplog) == []
+    assert logged_fields(caplog) == []
 
 
 def test_log_line_is_json_with_the_request_id_and_without_exception_messages() -> None:
@@ -78,17 +78,17 @@ def test_log_line_is_json_with_the_request_id_and_without_exception_messages() -
     line = JsonFormatter().format(record)
     request_id.reset(token)
 
-    told = json.loads(line)
+    fields = json.loads(line)
     assert "\n" not in line
-    assert (told["level"], told["logger"], told["message"]) == ("error", "scorelet", "failed here")
-    assert told["request_id"] == "quiz-7"
-    assert re.match(r"ValueError at .*test_request_log\.py:\d+", told["exception"])
+    assert (fields["level"], fields["logger"], fields["message"]) == ("error", "scorelet", "failed here")
+    assert fields["request_id"] == "quiz-7"
+    assert re.match(r"ValueError at .*test_request_log\.py:\d+", fields["exception"])
     assert CANARY not in line
     assert "request_id" not in json.loads(JsonFormatter().format(record))
 
 
 def test_uvicorn_logs_json() -> None:
-    assert {name: own["handlers"] for name, own in config("INFO")["loggers"].items()} == {
+    assert {name: logger["handlers"] for name, logger in config("INFO")["loggers"].items()} == {
         "scorelet": ["stderr"],
         "uvicorn": ["stderr"],
     }

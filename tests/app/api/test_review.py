@@ -1,4 +1,4 @@
-"""Human marks: they always win, and nothing that was there before is lost."""
+"""Human marks always win, and no earlier score or mark is lost."""
 
 import uuid
 from pathlib import Path
@@ -25,8 +25,8 @@ def review(client: TestClient, prediction: dict[str, Any], **mark: Any) -> Any:
 
 
 def read(client: TestClient, prediction: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = client.get(f"/predictions/{prediction['prediction_id']}").json()
-    return found
+    logged: dict[str, Any] = client.get(f"/predictions/{prediction['prediction_id']}").json()
+    return logged
 
 
 @BOTH
@@ -37,7 +37,7 @@ def test_human_mark_wins_and_both_scores_are_kept(client: TestClient) -> None:
 
     assert reply.status_code == 201
     marked = reply.json()
-    assert (marked["score"], marked["gradebook_score"]) == (3, 10.0)  # the machine's own
+    assert (marked["score"], marked["gradebook_score"]) == (3, 10.0)  # the machine's score stays
     assert marked["final"] == {
         "by": "human", "score": 1, "label": None, "gradebook_score": 10 / 3,
         "prediction_id": prediction["prediction_id"],
@@ -55,7 +55,7 @@ def test_human_mark_wins_and_both_scores_are_kept(client: TestClient) -> None:
 
 @BOTH
 def test_newest_mark_counts_after_the_clock_was_set_back(client: TestClient, sql: Sql) -> None:
-    """As by a machine whose clock was wrong before: its mark's id lies in the future."""
+    """The first mark has an id from the future, as if the clock had run ahead."""
     prediction = scored(client, response="warm air goes")
     review(client, prediction, score=1)
     sql("UPDATE human_marks SET id = 'ffffff00' || substr(id, 9)")
@@ -73,9 +73,9 @@ def test_newest_mark_counts_and_all_marks_are_kept(client: TestClient) -> None:
     for score in (1, 2, 0):
         review(client, prediction, score=score)
 
-    found = read(client, prediction)
-    assert [mark["score"] for mark in found["human_marks"]] == [0, 2, 1]
-    assert found["final"]["score"] == 0
+    logged = read(client, prediction)
+    assert [mark["score"] for mark in logged["human_marks"]] == [0, 2, 1]
+    assert logged["final"]["score"] == 0
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_newest_mark_counts_and_all_marks_are_kept(client: TestClient) -> None:
 def test_without_a_mark_only_auto_scores_are_final(
     client: TestClient, item_id: str, response: str, by: str | None, progress: str
 ) -> None:
-    found = read(client, scored(client, item_id=item_id, response=response))
+    logged = read(client, scored(client, item_id=item_id, response=response))
 
-    machine = {"score": 2, "label": None, "gradebook_score": None, "prediction_id": found["prediction_id"]}
-    assert found["final"] == (by and {"by": by} | machine)
-    assert found["grading_progress"] == progress
-    assert found["human_marks"] == []
+    machine = {"score": 2, "label": None, "gradebook_score": None, "prediction_id": logged["prediction_id"]}
+    assert logged["final"] == (by and {"by": by} | machine)
+    assert logged["grading_progress"] == progress
+    assert logged["human_marks"] == []
 
 
 def test_unscored_response_can_be_marked(client: TestClient) -> None:
@@ -111,7 +111,7 @@ def test_unscored_response_can_be_marked(client: TestClient) -> None:
     ("item_id", "mark", "final"),
     [
         ("heat-1", {"score": 3.0}, (3, None)),
-        ("plants-2", {"label": "partial"}, (1, "partial")),  # ordinal: the rank as well
+        ("plants-2", {"label": "partial"}, (1, "partial")),  # ordinal: the label and its rank
         ("belief-3", {"label": "air moves"}, (None, "air moves")),
         ("shade-6", {"score": 2.35}, (2.35, None)),
     ],
@@ -119,9 +119,9 @@ def test_unscored_response_can_be_marked(client: TestClient) -> None:
 def test_marks_follow_the_kind_of_scale(
     client: TestClient, item_id: str, mark: dict[str, Any], final: tuple[Any, Any]
 ) -> None:
-    found = review(client, scored(client, item_id=item_id), **mark).json()["final"]
+    standing = review(client, scored(client, item_id=item_id), **mark).json()["final"]
 
-    assert (found["score"], found["label"]) == final
+    assert (standing["score"], standing["label"]) == final
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_unmarked_predictions_can_be_listed(client: TestClient) -> None:
     assert listed(marked=True) == [ids[1]]
     assert listed(marked=False) == [ids[2], ids[0]]
     assert listed() == ids[::-1]
-    unread = scored(client, item_id="heat-1", response="")["prediction_id"]  # no model was asked
+    unread = scored(client, item_id="heat-1", response="")["prediction_id"]  # no model scored it
     assert listed(decision=["review", "not_scorable"], marked=False) == [unread, ids[0]]
 
 
@@ -242,7 +242,7 @@ def test_prediction_is_marked_on_its_own_scale_after_the_item_changed(serve: Ser
 
 
 def test_prediction_without_a_stored_scale_cannot_be_marked(client: TestClient, sql: Sql) -> None:
-    """As were logged before predictions kept theirs."""
+    """Earlier versions logged no scale."""
     prediction = scored(client)
     sql("UPDATE predictions SET scale = NULL")
 

@@ -1,4 +1,4 @@
-"""Items whose points do not begin at 0, or whose smallest score is the best, as callers see them."""
+"""Items whose points do not begin at 0, or whose smallest score is the best."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def scales(models: Path) -> None:
 
 
 @pytest.fixture
-def served(scales: None, serve: Serve) -> TestClient:  # noqa: ARG001  # the bundles are there first
+def served(scales: None, serve: Serve) -> TestClient:  # noqa: ARG001  # writes the bundles first
     return serve()
 
 
@@ -98,11 +98,11 @@ def test_marks_are_checked_against_the_scores_of_the_scale(
 
 
 def test_item_shows_its_best_end(served: TestClient) -> None:
-    found = {item["item_id"]: item for item in served.get("/items").json()["items"]}
+    items = {item["item_id"]: item for item in served.get("/items").json()["items"]}
 
-    shown = {name: (found[name]["min_score"], found[name]["max_score"], found[name]["better"]) for name in SCALES}
-    assert shown == {"german-1": (1, 6, "lower"), "zero-2": (-2, 2, "higher"), "grade-3": (1, 6, "lower")}
-    assert (found["heat-1"]["min_score"], found["heat-1"]["better"]) == (None, "higher")
+    ends = {name: (items[name]["min_score"], items[name]["max_score"], items[name]["better"]) for name in SCALES}
+    assert ends == {"german-1": (1, 6, "lower"), "zero-2": (-2, 2, "higher"), "grade-3": (1, 6, "lower")}
+    assert (items["heat-1"]["min_score"], items["heat-1"]["better"]) == (None, "higher")
 
 
 def test_shadow_is_logged_and_compared_in_scores(serve: Serve, models: Path, sql: Sql, engine: Engine) -> None:
@@ -119,5 +119,5 @@ def test_shadow_is_logged_and_compared_in_scores(serve: Serve, models: Path, sql
     [row] = sql("SELECT score, expected_score FROM shadow_versions")
     assert (row["score"], row["expected_score"]) == (3, pytest.approx(3, abs=0.1))
     with Session(engine) as session:
-        found = compare(session, Registry.from_folder(models).live["german-1"].bundle, NEW)
-    assert (found.between.distance, found.live_with_people.distance) == (0, 2)
+        comparison = compare(session, Registry.from_folder(models).live["german-1"].bundle, NEW)
+    assert (comparison.between.distance, comparison.live_with_people.distance) == (0, 2)

@@ -38,12 +38,12 @@ NOT_ITEMS = [
 
 
 def short(value: object) -> str | None:
-    """A test id of readable length."""
+    """Return a test id of readable length."""
     return repr(value[:40]) if isinstance(value, bytes) else None
 
 
 def raw(text: str) -> bytes:
-    """A body as it stands on the wire; `text` replaces the response, quotes included."""
+    """Return a body in bytes; `text` stands for the response, quotes included."""
     return f'{{"item_id": "heat-1", "response": {text}}}'.encode()
 
 
@@ -51,7 +51,7 @@ def raw(text: str) -> bytes:
     ("sent", "status", "kind"),
     [
         (b"", 422, "invalid-request"),
-        (CANARY.encode(), 422, "invalid-request"),  # no JSON
+        (CANARY.encode(), 422, "invalid-request"),  # not JSON
         (raw(f'"{CANARY}')[:-1], 422, "invalid-request"),  # cut off
         (f'"{CANARY}"'.encode(), 422, "invalid-request"),
         (f'["{CANARY}"]'.encode(), 422, "invalid-request"),
@@ -65,7 +65,7 @@ def raw(text: str) -> bytes:
         (raw(f'"{CANARY}\\ud800"'), 422, "invalid-request"),  # half a surrogate pair
         (raw(f'"\\udc00{CANARY}"'), 422, "invalid-request"),
         (raw(f'"{CANARY * 35_000}"'), 422, "invalid-request"),  # 1 MB
-        (raw(f'"{CANARY}", "{CANARY}": 1'), 422, "invalid-request"),  # what an unknown field is called is text too
+        (raw(f'"{CANARY}", "{CANARY}": 1'), 422, "invalid-request"),  # a field's name may be a learner's text
         (raw(f'"{CANARY}", "\\ud800": 1'), 422, "invalid-request"),
         (raw(f'"{CANARY}", "gradebook_max": NaN'), 422, "invalid-request"),
         (raw(f'"{CANARY}", "gradebook_max": Infinity'), 422, "invalid-request"),
@@ -75,14 +75,14 @@ def raw(text: str) -> bytes:
         (raw(f'"{CANARY}", "gradebook_max": -1'), 422, "invalid-request"),
         (raw(f'"{CANARY}", "gradebook_max": "{CANARY}"'), 422, "invalid-request"),
         (raw(f'"{CANARY}", "gradebook_max": {HUGE[:400]}'), 422, "invalid-request"),
-        (raw(f'"{CANARY}", "gradebook_max": {HUGE}'), 400, "bad-request"),  # more digits than Python reads
+        (raw(f'"{CANARY}", "gradebook_max": {HUGE}'), 400, "bad-request"),  # more digits than Python converts
         (raw(f'"{CANARY}", "learner_id": "\\ud800"'), 422, "invalid-request"),
         (raw(f'"{CANARY}", "learner_id": ""'), 422, "invalid-request"),
         (raw(f'"{CANARY}", "learner_id": " "'), 422, "invalid-request"),
         (raw(f'"{CANARY}", "attempt_id": "  \\t"'), 422, "invalid-request"),
         (raw(f'"{CANARY}", "attempt_id": "{CANARY * 10}"'), 422, "invalid-request"),
         (raw(f'"{CANARY}", "attempt_id": "\\u0000"'), 422, "invalid-request"),
-        (raw(f'"{CANARY}"').replace(b"sings", b"\xff\xfe"), 400, "bad-request"),  # no UTF-8
+        (raw(f'"{CANARY}"').replace(b"sings", b"\xff\xfe"), 400, "bad-request"),  # not UTF-8
         (raw("[" * 100_000), 400, "bad-request"),
         (raw("[" * 5_000 + f'"{CANARY}"' + "]" * 5_000), 400, "bad-request"),
         (b'{"item_id": "\\ud800", "response": "' + CANARY.encode() + b'"}', 422, "invalid-request"),
@@ -142,7 +142,7 @@ def test_faults_are_named_by_place_and_code(client: TestClient) -> None:
 
 
 def test_deep_nesting_is_never_a_5xx(client: TestClient) -> None:
-    """Parsing, hashing and checking each have their own bound: between them no depth may slip through."""
+    """Parsing, hashing and validation have a bound each, and no depth may slip between them."""
     statuses = {
         client.post(
             "/score/batch",
@@ -156,7 +156,7 @@ def test_deep_nesting_is_never_a_5xx(client: TestClient) -> None:
 
 
 def test_body_too_deep_to_hash_is_a_client_error() -> None:
-    """How deep is too deep hangs on how deep the stack stood: here it is certain."""
+    """The bound depends on the depth of the stack; 5,000 levels are over it in any case."""
     body: list[object] = []
     for _ in range(5000):
         body = [body]
@@ -177,10 +177,10 @@ def test_every_script_and_the_longest_response_are_accepted(client: TestClient, 
 
 
 @pytest.fixture(scope="module")
-def one_client(
+def shared_client(
     tiny_models: Path, migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TestClient]:
-    """For hypothesis, which runs a test many times over one fixture."""
+    """Return a client for Hypothesis, which runs a test many times with the fixture."""
     database = tmp_path_factory.mktemp("hypothesis") / "scorelet.db"
     database.write_bytes(migrated_sqlite.read_bytes())
     app = create_app(Settings(models_dir=tiny_models, database_url=f"sqlite:///{database}"))
@@ -210,8 +210,8 @@ PATHS = st.sampled_from(["/score", "/score/batch"])
 
 @given(sent=st.binary(max_size=200), path=PATHS)
 @settings(max_examples=100, deadline=None, database=None)
-def test_random_bytes_are_never_a_5xx(one_client: TestClient, sent: bytes, path: str) -> None:
-    reply = one_client.post(path, content=sent, headers=JSON)
+def test_random_bytes_are_never_a_5xx(shared_client: TestClient, sent: bytes, path: str) -> None:
+    reply = shared_client.post(path, content=sent, headers=JSON)
 
     assert 400 <= reply.status_code < 500
     assert reply.headers["content-type"] == "application/problem+json"
@@ -223,10 +223,10 @@ def test_random_bytes_are_never_a_5xx(one_client: TestClient, sent: bytes, path:
     once=st.booleans(),
 )
 @settings(max_examples=200, deadline=None, database=None)
-def test_random_json_is_never_a_5xx(one_client: TestClient, sent: object, path: str, once: bool) -> None:
+def test_random_json_is_never_a_5xx(shared_client: TestClient, sent: object, path: str, once: bool) -> None:
     headers = JSON | ({"Idempotency-Key": str(uuid.uuid4())} if once else {})
 
-    reply = one_client.post(path, content=json.dumps(sent), headers=headers)
+    reply = shared_client.post(path, content=json.dumps(sent), headers=headers)
 
     assert reply.status_code < 500
     if path == "/score/batch" and reply.status_code == 200:

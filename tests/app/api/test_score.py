@@ -42,7 +42,7 @@ def test_reply_for_points_has_every_field(client: TestClient) -> None:
         "gradebook_score": 20 / 3,
         "probabilities": [pytest.approx(p, abs=1e-4) for p in (0.0, 0.0453, 0.9094, 0.0453)],
         "interval": None,
-        "prediction_set": [1, 2, 3],  # each as probable as .02
+        "prediction_set": [1, 2, 3],  # each has a probability of at least .02
         "confidence": pytest.approx(0.9094, abs=1e-4),
         "first_score": None,
         "teacher": None,
@@ -110,7 +110,7 @@ def test_numeric_labels_stay_labels(models: Path, serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("item_id", ["heat-1", "plants-2", "belief-3"])
-@pytest.mark.parametrize("response", ["", "  \n\t", "\u200b\u00a0"])  # nothing, white space, nothing to be seen
+@pytest.mark.parametrize("response", ["", "  \n\t", "\u200b\u00a0"])  # empty, white space, invisible characters
 def test_blank_response_is_not_scorable(client: TestClient, item_id: str, response: str) -> None:
     reply = score(client, response, item_id, gradebook_max=10)
 
@@ -124,8 +124,8 @@ def test_blank_response_is_not_scorable(client: TestClient, item_id: str, respon
     ("item_id", "decision", "progress"),
     [
         ("heat-1", "auto", "FullyGraded"),
-        ("tides-4", "review", "PendingManual"),  # in mode suggest no score stands alone
-        ("moon-5", "review", "PendingManual"),  # less sure than the threshold asks
+        ("tides-4", "review", "PendingManual"),  # in mode suggest every score is reviewed
+        ("moon-5", "review", "PendingManual"),  # confidence below the threshold
     ],
 )
 def test_mode_and_threshold_decide(client: TestClient, item_id: str, decision: str, progress: str) -> None:
@@ -141,7 +141,7 @@ def test_mode_and_threshold_decide(client: TestClient, item_id: str, decision: s
         (3, 10, 10.0),
         (1, 10, 10 / 3),
         (9, 3, 3.0),
-        (3, 0.3333333, 0.3333333),  # full marks are the maximum itself
+        (3, 0.3333333, 0.3333333),  # full marks are exactly the maximum
         (1, 1, 1 / 3),
         (1, 1_000_000, 1_000_000 / 3),
         (2, None, None),
@@ -185,11 +185,11 @@ def test_batch_keeps_the_order_and_equals_single_calls(client: TestClient) -> No
 
     alone = [client.post("/score", json=each).json() for each in bodies]
     assert len({result.pop("prediction_id") for result in together}) == len(bodies)
-    for one, other in zip(together, alone, strict=True):
-        del other["prediction_id"]
+    for in_batch, by_itself in zip(together, alone, strict=True):
+        del by_itself["prediction_id"]
         for name in ("probabilities", "confidence", "expected_score"):
-            assert one.pop(name) == pytest.approx(other.pop(name), abs=1e-5)
-        assert one == other
+            assert in_batch.pop(name) == pytest.approx(by_itself.pop(name), abs=1e-5)
+        assert in_batch == by_itself
 
 
 def test_invalid_row_gets_its_own_problem_and_other_rows_are_scored(client: TestClient, logged: Logged) -> None:
@@ -263,7 +263,7 @@ def test_repeated_idempotency_key_and_body_get_the_stored_reply(client: TestClie
 
 @pytest.mark.parametrize("path", ["/score", "/score/batch"])
 def test_learner_cannot_be_guessed_from_a_stored_body_hash(serve: Serve, sql: Sql, path: str) -> None:
-    """Whoever has the database alone tries the names of a class with all else that stands there in clear."""
+    """A thief of the database could try the names of a class against the stored hash."""
 
     def send(client: TestClient, learner: str) -> Any:
         sent = body(learner_id=learner)
@@ -271,24 +271,24 @@ def test_learner_cannot_be_guessed_from_a_stored_body_hash(serve: Serve, sql: Sq
 
     without = serve()
     first = send(without, "anna")
-    assert send(without, "ben").content == first.content  # learners are not kept at all
-    hash_of_anna = kept(sql)
+    assert send(without, "ben").content == first.content  # no learner enters the hash
+    hash_of_anna = stored_hash(sql)
     sql("DELETE FROM idempotency_claims")
     send(without, "ben")
-    assert kept(sql) == hash_of_anna
+    assert stored_hash(sql) == hash_of_anna
 
     sql("DELETE FROM idempotency_claims")
     keyed = serve(learner_key="a secret of this school")
     send(keyed, "anna")
-    assert kept(sql) != hash_of_anna
+    assert stored_hash(sql) != hash_of_anna
     assert_problem(send(keyed, "ben"), 409, "idempotency-conflict")
-    with_a_key = kept(sql)
+    with_a_key = stored_hash(sql)
     sql("DELETE FROM idempotency_claims")
     send(serve(learner_key="a secret of another"), "anna")
-    assert kept(sql) != with_a_key
+    assert stored_hash(sql) != with_a_key
 
 
-def kept(sql: Sql) -> str:
+def stored_hash(sql: Sql) -> str:
     [claim] = sql("SELECT body_sha256 FROM idempotency_claims")
     return str(claim["body_sha256"])
 
@@ -299,7 +299,7 @@ def test_order_of_json_keys_does_not_change_the_body_hash(client: TestClient, lo
     first = client.post("/score/batch", json=batch(*rows), headers=ONCE)
     turned = batch(*(dict(reversed(row.items())) for row in rows))
     again = client.post("/score/batch", json=turned, headers=ONCE)
-    other = client.post("/score/batch", json=batch(*reversed(rows)), headers=ONCE)  # of rows the order counts
+    other = client.post("/score/batch", json=batch(*reversed(rows)), headers=ONCE)  # the order of rows counts
 
     assert (again.status_code, again.content) == (200, first.content)
     assert_problem(other, 409, "idempotency-conflict")
@@ -312,7 +312,7 @@ def test_order_of_json_keys_does_not_change_the_body_hash(client: TestClient, lo
     [
         ("/score", body(response="warm air")),
         ("/score", body(attempt_id="another")),
-        ("/score/batch", batch(body())),  # the same response by another door is another request
+        ("/score/batch", batch(body())),  # the same response in a batch is another request
     ],
 )
 def test_idempotency_key_with_another_body_is_a_conflict(
@@ -483,8 +483,8 @@ def test_terminated_connection_loses_no_score(client: TestClient, sql: Sql, logg
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 def test_read_only_database_is_a_problem_and_gives_no_score(client: TestClient, sql: Sql, logged: Logged) -> None:
-    [found] = sql("SELECT current_database() AS name")
-    sql(f"ALTER DATABASE {found['name']} SET default_transaction_read_only = on")  # as a stand-by server is
+    [database] = sql("SELECT current_database() AS name")
+    sql(f"ALTER DATABASE {database['name']} SET default_transaction_read_only = on")  # like a standby server
     sql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE pid <> pg_backend_pid() AND datname = current_database()"

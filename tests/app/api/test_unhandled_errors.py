@@ -1,4 +1,4 @@
-"""Through starlette itself: its test client would raise what a real server logs."""
+"""Unexpected errors, tested on Starlette alone: the test client of the service would raise them."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ async def half_sent(_: Request) -> StreamingResponse:
     return StreamingResponse(pieces())
 
 
-def a_client() -> TestClient:
+def client() -> TestClient:
     app = Starlette(routes=[Route("/failing", failing), Route("/half", half_sent)])
     app.add_middleware(UnhandledErrors)
     return TestClient(app)
@@ -36,7 +36,7 @@ def a_client() -> TestClient:
 
 def test_unexpected_error_is_a_problem_and_its_message_is_hidden(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
-        reply = a_client().get("/failing")
+        reply = client().get("/failing")
 
     assert reply.status_code == 500
     assert reply.json()["type"] == "urn:scorelet:problem:internal-error"
@@ -47,6 +47,6 @@ def test_unexpected_error_is_a_problem_and_its_message_is_hidden(caplog: pytest.
 
 def test_failure_after_the_reply_started_closes_the_connection(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ConnectionAbortedError) as aborted:
-        a_client().get("/half")
+        client().get("/half")
 
     assert WORDS not in caplog.text + str(aborted.value)
