@@ -1,4 +1,4 @@
-"""Agreement of an item's scores with the human ones."""
+"""Agreement of an item's scores with the human scores."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,9 @@ from training.data.responses import MarkedResponse
 
 
 def agreement_on(item: Item, rows: Sequence[MarkedResponse], scores: Sequence[Score]) -> Agreement | None:
-    """Agreement of scores with the human ones, row by row; None where there are no rows.  Raters' own agreement is of
-    MIN_PAIRS rows or more that two of them scored.
+    """Return the agreement of scores with human scores, row by row; None without rows.
+
+    The agreement of the two raters is included if both scored MIN_PAIRS rows or more.
     """
     pairs = [row.raters for row in rows if row.raters is not None]
     raters = ([a for a, _ in pairs], [b for _, b in pairs]) if len(pairs) >= MIN_PAIRS else None

@@ -1,4 +1,7 @@
-"""What a student shows on marked responses: agreement, evidence, flagged shares; `run` and `evaluate` measure so."""
+"""The evidence of a student on marked responses: agreement, its figures, and the shares of flagged responses.
+
+Training and evaluation both measure here.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -30,22 +33,24 @@ from training.evaluation.attacks import JUNK
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A response with its human score, and what the machine gave it."""
+    """A marked response and its machine score."""
 
     row: MarkedResponse
     score: Score
-    stands: bool  # whether it would without a person
+    stands: bool  # whether the score would stand without a person
 
 
-def pairs_of(live: LiveItem, rows: Sequence[MarkedResponse], judged: Sequence[Judgement]) -> list[Pair]:
-    """Of the rows that a model scored."""
+def scored_pairs(live: LiveItem, rows: Sequence[MarkedResponse], judgements: Sequence[Judgement]) -> list[Pair]:
+    """Return a pair for each row that a model scored."""
     return [
-        Pair(row, own.score, live.stands(own)) for row, own in zip(rows, judged, strict=True) if own.score is not None
+        Pair(row, judgement.score, live.stands(judgement))
+        for row, judgement in zip(rows, judgements, strict=True)
+        if judgement.score is not None
     ]
 
 
 def on_trial(student: Student) -> LiveItem:
-    """A student as it will be served, before anyone has released it."""
+    """Return a student as the service would hold it, before anyone has released it."""
     bundle = student.bundle
     active = Active(
         version=bundle.version,
@@ -61,105 +66,129 @@ def on_trial(student: Student) -> LiveItem:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
+    """All figures of a student on marked responses."""
+
     agreement: Agreement | None
     evidence: Evidence
-    flagged: dict[str, float]  # share of responses under each condition or flag that held for any
+    flagged: dict[str, float]  # share of responses with each condition or flag
 
 
 def measured(student: Student, rows: Sequence[MarkedResponse], tried: Mapping[str, Sequence[str]]) -> Measured:
-    """`tried`: attacks."""
+    """Return the figures of a student on marked rows and on attacks, `tried`, by kind."""
     live, item = on_trial(student), student.bundle.item
-    judged = live.judge([row.text for row in rows])
-    found = pairs_of(live, rows, judged)
-    evidence = evidence_of(item, found).model_copy(update={"attacks": attacked(live, tried)})
-    if found:
-        raw = uncalibrated(student, found)
-        before = expected_calibration_error(raw, correct(item, found))
+    judgements = live.judge([row.text for row in rows])
+    pairs = scored_pairs(live, rows, judgements)
+    evidence = evidence_of(item, pairs).model_copy(update={"attacks": attacked(live, tried)})
+    if pairs:
+        before = expected_calibration_error(uncalibrated(student, pairs), correct(item, pairs))
         evidence = evidence.model_copy(update={"ece_uncalibrated": before})
-    return Measured(agreement_of(item, found), evidence, flagged(judged))
+    return Measured(agreement_of(item, pairs), evidence, flagged(judgements))
 
 
-def uncalibrated(student: Student, found: Sequence[Pair]) -> list[float]:
-    """The network's own probability of each score given."""
-    item, outputs = student.bundle.item, student.network.outputs([pair.row.text for pair in found])
+def uncalibrated(student: Student, pairs: Sequence[Pair]) -> list[float]:
+    """Return the network's uncalibrated probability of each score given."""
+    item, outputs = student.bundle.item, student.network.outputs([pair.row.text for pair in pairs])
     if item.is_continuous:
-        plain = Head(cuts=None, interval=student.bundle.head.interval)
-        return [own.confidence for own in decode(outputs, item, plain)]
-    return [float(row[int(pair.score.value)]) for row, pair in zip(softmax(outputs), found, strict=True)]
+        head = Head(cuts=None, interval=student.bundle.head.interval)
+        return [score.confidence for score in decode(outputs, item, head)]
+    chosen = [int(pair.score.value) for pair in pairs]
+    return [float(row[choice]) for row, choice in zip(softmax(outputs), chosen, strict=True)]
 
 
-def correct(item: Item, found: Sequence[Pair]) -> list[bool]:
-    human, machine = [pair.row.value for pair in found], [pair.score.value for pair in found]
-    return equal_scores(human, machine, item.tolerance).tolist() if found else []
+def correct(item: Item, pairs: Sequence[Pair]) -> list[bool]:
+    """Return whether each machine score equals the human one, within the item's tolerance."""
+    human, machine = _values(pairs)
+    return equal_scores(human, machine, item.tolerance).tolist() if pairs else []
 
 
-def agreement_of(item: Item, found: Sequence[Pair]) -> Agreement | None:
-    return agreement_on(item, [pair.row for pair in found], [pair.score for pair in found])
+def agreement_of(item: Item, pairs: Sequence[Pair]) -> Agreement | None:
+    """Return the agreement of machine with human scores; None without pairs."""
+    return agreement_on(item, [pair.row for pair in pairs], [pair.score for pair in pairs])
 
 
-def evidence_of(item: Item, found: Sequence[Pair]) -> Evidence:
-    """All but the attacks, and the error before calibration."""
-    if not found:
+def evidence_of(item: Item, pairs: Sequence[Pair]) -> Evidence:
+    """Return the evidence without attacks and without the calibration error before calibration."""
+    if not pairs:
         return Evidence(n=0)
-    human, machine = [pair.row.value for pair in found], [pair.score.value for pair in found]
-    standing = [pair for pair in found if pair.stands]
-    names = dict(enumerate(item.names()))
-    sets = [pair.score.prediction_set for pair in found if pair.score.prediction_set is not None]
-    intervals = [pair.score.interval for pair in found if pair.score.interval is not None]
-    coverage = None
-    if len(intervals) == len(found):
-        coverage = interval_coverage(human, intervals)
-    elif len(sets) == len(found):
-        coverage = float(np.mean([value in own for value, own in zip(human, sets, strict=True)]))
+    human, machine = _values(pairs)
+    accepted = [pair for pair in pairs if pair.stands]
+    confidence = [pair.score.confidence for pair in pairs]
     return Evidence(
-        n=len(found),
-        ece=expected_calibration_error([pair.score.confidence for pair in found], correct(item, found)),
-        coverage=coverage,
-        set_size=float(np.mean([len(own) for own in sets])) if sets else None,
-        accepted=Accepted(share=len(standing) / len(found), agreement=agreement_of(item, standing)),
-        recalls=recalls(human, machine, names),
-        groups=groups_of(item, found),
+        n=len(pairs),
+        ece=expected_calibration_error(confidence, correct(item, pairs)),
+        coverage=_coverage(pairs),
+        set_size=_set_size(pairs),
+        accepted=Accepted(share=len(accepted) / len(pairs), agreement=agreement_of(item, accepted)),
+        recalls=recalls(human, machine, dict(enumerate(item.names()))),
+        groups=groups_of(item, pairs),
     )
 
 
-def groups_of(item: Item, found: Sequence[Pair]) -> dict[str, GroupFigures]:
-    human = np.array([pair.row.value for pair in found], float)
-    machine = np.array([pair.score.value for pair in found], float)
-    return {
-        name: GroupFigures(
-            n=int(own.sum()),
-            dsm=none_if_nan(difference_of_standardised_means(human[own], machine[own], human, machine))
-            if item.is_ordered
-            else None,
-            mean_difference=float((machine[own] - human[own]).mean()),
-            agreement=agreement_of(item, [pair for pair, inside in zip(found, own, strict=True) if inside]),
+def _values(pairs: Sequence[Pair]) -> tuple[list[float], list[float]]:
+    """Return human and machine values."""
+    return [pair.row.value for pair in pairs], [pair.score.value for pair in pairs]
+
+
+def _set_size(pairs: Sequence[Pair]) -> float | None:
+    """Return the mean size of prediction sets; None if no score has one."""
+    sizes = [len(pair.score.prediction_set) for pair in pairs if pair.score.prediction_set is not None]
+    return float(np.mean(sizes)) if sizes else None
+
+
+def _coverage(pairs: Sequence[Pair]) -> float | None:
+    """Return the share of human scores in their intervals or prediction sets; None if scores lack both."""
+    intervals = [pair.score.interval for pair in pairs if pair.score.interval is not None]
+    if len(intervals) == len(pairs):
+        return interval_coverage([pair.row.value for pair in pairs], intervals)
+    sets = [(pair.row.value, pair.score.prediction_set) for pair in pairs if pair.score.prediction_set is not None]
+    if len(sets) == len(pairs):
+        return float(np.mean([value in choices for value, choices in sets]))
+    return None
+
+
+def groups_of(item: Item, pairs: Sequence[Pair]) -> dict[str, GroupFigures]:
+    """Return figures of each group of learners, machine beside human scores."""
+    human, machine = (np.array(values, float) for values in _values(pairs))
+    groups = by_group([dict(pair.row.groups) for pair in pairs])
+    figures = {}
+    for name, members in groups.items():
+        dsm = None
+        if item.is_ordered:
+            dsm = none_if_nan(difference_of_standardised_means(human[members], machine[members], human, machine))
+        figures[name] = GroupFigures(
+            n=int(members.sum()),
+            dsm=dsm,
+            mean_difference=float((machine[members] - human[members]).mean()),
+            agreement=agreement_of(item, [pair for pair, inside in zip(pairs, members, strict=True) if inside]),
         )
-        for name, own in by_group([dict(pair.row.groups) for pair in found]).items()
-    }
+    return figures
 
 
 def attacked(live: LiveItem, tried: Mapping[str, Sequence[str]]) -> dict[str, AttackFigures]:
-    return {name: _attacked_by(live, list(texts), name in JUNK) for name, texts in tried.items()}
+    """Return the shares of attacks, by kind, that would stand as worth something."""
+    return {name: _attack_figures(live, list(texts), name in JUNK) for name, texts in tried.items()}
 
 
-def _attacked_by(live: LiveItem, texts: list[str], junk: bool) -> AttackFigures:
+def _attack_figures(live: LiveItem, texts: list[str], junk: bool) -> AttackFigures:
     item, threshold = live.bundle.item, live.bundle.threshold
-    guarded = [live.stands(own) and is_worth(item, own.score) for own in live.judge_fully(texts)]
-    unguarded = [
-        threshold is not None and own.confidence >= threshold and is_worth(item, own)
-        for own in live.score_unguarded(texts)
-    ]
+    judgements, scores = live.judge_fully(texts), live.score_unguarded(texts)
+    guarded = [live.stands(judgement) and is_worth(item, judgement.score) for judgement in judgements]
+    unguarded = [threshold is not None and score.confidence >= threshold and is_worth(item, score) for score in scores]
     return AttackFigures(n=len(texts), accepted=float(np.mean(guarded)), unguarded=float(np.mean(unguarded)), junk=junk)
 
 
 def is_worth(item: Item, score: Score | None) -> bool:
-    """Return whether it is better than the worst score; any label is where none is the worst."""
+    """Return whether a score is better than the worst; any label without order is."""
     if score is None:
         return False
     return not item.is_worst(score.value, within=item.tolerance)
 
 
-def flagged(judged: Sequence[Judgement]) -> dict[str, float]:
-    """Share of responses under each condition or flag that held for any."""
-    names = Counter(name for own in judged for name in ((own.condition,) if own.condition else own.flags))
-    return {name: round(count / len(judged), 4) for name, count in sorted(names.items())}
+def flagged(judgements: Sequence[Judgement]) -> dict[str, float]:
+    """Return the share of responses with each condition or flag that any response has."""
+    names = Counter(
+        name
+        for judgement in judgements
+        for name in ((judgement.condition,) if judgement.condition else judgement.flags)
+    )
+    return {name: round(count / len(judgements), 4) for name, count in sorted(names.items())}

@@ -1,4 +1,7 @@
-"""Whether scores depend on groups of learners: the analyses of Loukina et al. (2019), as RSMTool computes them."""
+"""Fairness: the variance of machine less human that groups of learners explain.
+
+The analyses of Loukina et al. (2019), as RSMTool computes them.
+"""
 
 from collections.abc import Sequence
 
@@ -6,26 +9,35 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-MOST_SCORES, BANDS = 20, 10
+MAX_SCORES, SCORE_BANDS = 20, 10
 
 
 class Fairness(BaseModel):
-    """Shares of variance that one column of groups explains (adjusted R²); 0 is none."""
+    """Shares of variance (adjusted R²) that one column of groups explains; 0 means none."""
 
     model_config = ConfigDict(frozen=True)
 
-    overall_score_accuracy: float | None = Field(description="Of squared differences, machine less human.")
-    overall_score_difference: float | None = Field(description="Of differences.")
-    conditional_score_difference: float | None = Field(description="Of differences, beyond what the human score does.")
+    overall_score_accuracy: float | None = Field(
+        description="Share of the variance of squared differences, machine less human, that groups explain."
+    )
+    overall_score_difference: float | None = Field(
+        description="Share of the variance of differences that groups explain."
+    )
+    conditional_score_difference: float | None = Field(
+        description="Share of the variance of differences that groups explain beyond the human score."
+    )
 
 
 def fairness(human: ArrayLike, machine: ArrayLike, groups: Sequence[str]) -> Fairness:
-    """`groups`: each response's value in the column.  Human scores are taken one by one, grades in BANDS bands."""
+    """Return the fairness figures of one column of groups.
+
+    `human` and `machine` are (responses,), `groups` holds each response's group.  More than MAX_SCORES different human
+    scores are grouped in SCORE_BANDS bands.  Formulas: Loukina et al. 2019.
+    """
     h, m = np.asarray(human, float), np.asarray(machine, float)
-    bands = (
-        h if len(np.unique(h)) <= MOST_SCORES else np.digitize(h, np.quantile(h, np.linspace(0, 1, BANDS + 1)[1:-1]))
-    )
-    error, member, score = m - h, _indicators(groups), _indicators([str(value) for value in bands])
+    score = _indicators([str(value) for value in _banded(h)])
+    member = _indicators(groups)
+    error = m - h
     without, with_group = adjusted_r2(error, score), adjusted_r2(error, np.hstack([score, member]))
     return Fairness(
         overall_score_accuracy=adjusted_r2(error**2, member),
@@ -34,18 +46,36 @@ def fairness(human: ArrayLike, machine: ArrayLike, groups: Sequence[str]) -> Fai
     )
 
 
+def _banded(scores: NDArray[np.float64]) -> NDArray[np.float64] | NDArray[np.int64]:
+    """Return (responses,): the scores, or the number of each score's band if there are many different scores."""
+    if len(np.unique(scores)) <= MAX_SCORES:
+        return scores
+    edges = np.linspace(0, 1, SCORE_BANDS + 1)[1:-1]
+    return np.digitize(scores, np.quantile(scores, edges))
+
+
 def adjusted_r2(y: NDArray[np.float64], x: NDArray[np.float64]) -> float | None:
-    """Of least squares with an intercept; None where `y` does not vary or rows are too few."""
+    """Return the adjusted R² of least squares with an intercept; None if `y` is constant or rows are too few.
+
+    `y` is (rows,), `x` (rows, predictors).
+    """
     design = np.hstack([np.ones((len(y), 1)), x])
     rank = int(np.linalg.matrix_rank(design))
-    total = ((y - y.mean()) ** 2).sum()
-    if total <= 1e-18 * len(y) * max(1.0, float((y**2).mean())) or len(y) <= rank:
+    if len(y) <= rank:
         return None
-    residual = ((y - design @ np.linalg.lstsq(design, y, rcond=None)[0]) ** 2).sum()
-    return float(1 - (residual / (len(y) - rank)) / (total / (len(y) - 1)))
+    total = ((y - y.mean()) ** 2).sum()
+    rounding = 1e-18 * len(y) * max(1.0, float((y**2).mean()))
+    if total <= rounding:
+        return None
+    coefficients = np.linalg.lstsq(design, y, rcond=None)[0]
+    residual = ((y - design @ coefficients) ** 2).sum()
+    unexplained, variance = residual / (len(y) - rank), total / (len(y) - 1)
+    return float(1 - unexplained / variance)
 
 
 def _indicators(values: Sequence[str]) -> NDArray[np.float64]:
-    """(rows, different values less one)"""
-    names = sorted(set(values))[1:]
-    return np.array([[float(value == name) for name in names] for value in values]).reshape(len(values), len(names))
+    """Return (rows, different values less one): a column for each value but the first, 1 where a row has it."""
+    columns = {value: column for column, value in enumerate(sorted(set(values)))}
+    numbers = [columns[value] for value in values]
+    indicators = np.eye(len(columns))[numbers, 1:]
+    return np.ascontiguousarray(indicators)

@@ -1,10 +1,10 @@
-"""All figures of one item on a file of marked responses: what the report shows, and its JSON."""
+"""The figures of one live item on a file of marked responses."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from app.scoring.agreement import (
     MIN_PAIRS,
@@ -17,218 +17,206 @@ from app.scoring.agreement import (
 )
 from app.scoring.decision import Judgement, LiveItem
 from app.scoring.evidence import Evidence, reliability, sd_ratio
-from app.scoring.gate import Gate, gate_of
+from app.scoring.gate import gate_of
 from app.scoring.item import Item
-from app.scoring.release import Fallback, Mode
 from training.data.responses import MarkedResponse
 from training.evaluation.bootstrap import interval
 from training.evaluation.coverage import coverage_curve
 from training.evaluation.evidence import Pair, agreement_of, correct, flagged
 from training.evaluation.fairness import Fairness, fairness
+from training.evaluation.item_report import Band, Disagreement, ItemReport
 from training.evaluation.truescore import prmse
 
-BANDS = 4  # of responses by their length
-WORST = 20
+LENGTH_BANDS = 4
+MAX_WORST = 20
 Values = NDArray[np.float64]
 
 
-class ReportModel(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Band(ReportModel):
-    """Responses of about one length."""
-
-    words: tuple[int, int]
-    n: int
-    mean_difference: float = Field(description="Machine less human, in units of the scale.")
-    agreement: Agreement | None
-
-
-class Disagreement(ReportModel):
-    id: str
-    human: str
-    machine: str
-    confidence: float
-    response: str | None = Field(description="Only where texts were asked for.")
-
-
-class ItemReport(ReportModel):
-    """One item, as it is live."""
-
-    item_id: str
-    title: str | None
-    bundle_version: str
-    mode: Mode
-    overruled: str | None = Field(
-        description="Why the mode is auto though the gate refused at release, and who decided."
-    )
-    fallback: Fallback | None
-    threshold: float | None
-    coverage_promised: float | None = Field(
-        description="Of human scores, in prediction sets or intervals; None where too few responses were there."
-    )
-    chosen_on: int | None = Field(
-        description="Marked responses of train that calibration, sets, cuts and threshold rest on; None: not recorded."
-    )
-    responses: int
-    not_scorable: int
-    automatic: int = Field(description="Scores that stood without a person, in the mode that the item is live in.")
-    by_teacher: int
-    by_rule: int = Field(description="Blank responses and refusals given the worst score; no other figure counts them.")
-    flagged: dict[str, float]
-    agreement: Agreement | None
-    intervals: dict[str, tuple[float, float]] = Field(description="95 % bootstrap intervals over responses.")
-    sd_ratio: float | None
-    prmse: float | None = Field(description="Where two raters scored enough responses (MIN_PAIRS).")
-    degradation: float | None = Field(description="QWK, or exact agreement of labels, below the raters' own.")
-    evidence: Evidence
-    gate: Gate = Field(description="Its policy, on these responses.")
-    scores: tuple[str, ...] = Field(description="Of the confusion matrix.")
-    confusion: tuple[tuple[int, ...], ...] = Field(description="Human score by row, machine score by column.")
-    calibration: list[tuple[float, float, int]] = Field(description="Mean confidence, share right, responses.")
-    coverage_curve: list[tuple[float, float]] = Field(
-        description="Share accepted, the surest first, and the agreement of these: QWK, or exact agreement."
-    )
-    bands: list[Band]
-    length_correlation: float | None = Field(description="Of a response's words with machine less human.")
-    fairness: dict[str, Fairness]
-    learning_curve: list[tuple[int, float]] = Field(
-        description="Marked responses and agreement on dev, when it was trained; empty if none was asked for."
-    )
-    worst: list[Disagreement]
-
-
-def figures_of(
+def report_item(
     live: LiveItem,
     rows: Sequence[MarkedResponse],
-    judged: Sequence[Judgement],
-    found: Sequence[Pair],
+    judgements: Sequence[Judgement],
+    pairs: Sequence[Pair],
     evidence: Evidence,
     texts: bool,
 ) -> ItemReport:
-    """`found`: of the rows that a model scored.  `texts`: whether the worst disagreements show what learners wrote."""
+    """Return the report on an item.
+
+    `pairs`: the rows that a model scored, with their scores; `texts`: whether the worst disagreements show responses.
+    """
     item, bundle = live.bundle.item, live.bundle
-    human = np.array([pair.row.value for pair in found], float)
-    machine = np.array([pair.score.value for pair in found], float)
-    agreement = agreement_of(item, found)
-    raters = [pair.row.raters for pair in found if pair.row.raters is not None]
-    double = np.array([pair.row.raters is not None for pair in found], bool)
-    has_prmse = item.is_ordered and len(raters) >= MIN_PAIRS
+    agreement, shares = agreement_of(item, pairs), flagged(judgements)
     return ItemReport(
         item_id=item.item_id,
         title=item.title,
-        bundle_version=bundle.version,
-        mode=live.active.mode,
-        overruled=f"{live.active.by}: {live.active.reason}" if live.active.override else None,
-        fallback=live.active.fallback,
-        threshold=bundle.threshold,
-        coverage_promised=bundle.head.coverage,
-        chosen_on=bundle.head.chosen_on,
+        **_live_version(live),
         responses=len(rows),
-        not_scorable=sum(own.decision == "not_scorable" for own in judged),
-        by_rule=sum(own.by_rule is not None for own in judged),
-        automatic=sum(own.decision == "auto" for own in judged),
-        by_teacher=sum(own.scored_by == "teacher" for own in judged),
-        flagged=flagged(judged),
+        **_counts(judgements),
+        flagged=shares,
         agreement=agreement,
-        intervals=_intervals(item, human, machine) if len(found) else {},
-        sd_ratio=none_if_nan(sd_ratio(human, machine)) if item.is_ordered and len(found) else None,
-        prmse=none_if_nan(prmse(machine[double], raters)) if has_prmse else None,
+        intervals=_intervals(item, pairs),
+        sd_ratio=_sd_ratio(item, pairs),
+        prmse=_prmse(item, pairs),
         degradation=_degradation(item, agreement),
         evidence=evidence,
-        gate=gate_of(item, agreement, evidence, flagged(judged), bundle.threshold, bundle.policy),
+        gate=gate_of(item, agreement, evidence, shares, bundle.threshold, bundle.policy),
         scores=tuple(item.names()),
-        confusion=_confusion(item, human, machine),
-        calibration=reliability([pair.score.confidence for pair in found], correct(item, found)) if found else [],
-        coverage_curve=coverage_curve(item, found),
-        bands=_bands(item, found),
-        length_correlation=_length_correlation(found, machine - human) if item.is_ordered else None,
-        fairness=_fairness(item, found, human, machine),
+        confusion=_confusion(item, pairs),
+        calibration=_calibration(item, pairs),
+        coverage_curve=coverage_curve(item, pairs),
+        bands=_bands(item, pairs),
+        length_correlation=_length_correlation(pairs) if item.is_ordered else None,
+        fairness=_fairness(pairs) if item.is_ordered else {},
         learning_curve=_learning_curve(live),
-        worst=_worst(item, found, texts),
+        worst=_worst(item, pairs, texts),
     )
 
 
-def _intervals(item: Item, human: Values, machine: Values) -> dict[str, tuple[float, float]]:
-    wanted = {"exact": lambda h, m: exact_agreement(h, m, item.tolerance)}
+def _live_version(live: LiveItem) -> dict[str, Any]:
+    """Return the fields of the version that is live and of its release."""
+    bundle, active = live.bundle, live.active
+    return {
+        "bundle_version": bundle.version,
+        "mode": active.mode,
+        "overruled": f"{active.by}: {active.reason}" if active.override else None,
+        "fallback": active.fallback,
+        "threshold": bundle.threshold,
+        "coverage_promised": bundle.head.coverage,
+        "chosen_on": bundle.head.chosen_on,
+    }
+
+
+def _human(pairs: Sequence[Pair]) -> Values:
+    return np.array([pair.row.value for pair in pairs], float)
+
+
+def _machine(pairs: Sequence[Pair]) -> Values:
+    return np.array([pair.score.value for pair in pairs], float)
+
+
+def _counts(judgements: Sequence[Judgement]) -> dict[str, int]:
+    """Return the numbers of responses by the decision on them."""
+    return {
+        "not_scorable": sum(judgement.decision == "not_scorable" for judgement in judgements),
+        "by_rule": sum(judgement.by_rule is not None for judgement in judgements),
+        "automatic": sum(judgement.decision == "auto" for judgement in judgements),
+        "by_teacher": sum(judgement.scored_by == "teacher" for judgement in judgements),
+    }
+
+
+def _intervals(item: Item, pairs: Sequence[Pair]) -> dict[str, tuple[float, float]]:
+    """Return the bootstrap interval of each main metric that is defined."""
+    if not pairs:
+        return {}
+    metrics = {"exact": lambda h, m: exact_agreement(h, m, item.tolerance)}
     if item.is_ordered:
-        wanted |= {"qwk": quadratic_weighted_kappa, "smd": standardised_mean_difference}
+        metrics |= {"qwk": quadratic_weighted_kappa, "smd": standardised_mean_difference}
     if item.is_continuous:
-        wanted |= {"rmse": root_mean_squared_error}
-    found = {name: interval(human, machine, figure) for name, figure in wanted.items()}
-    return {name: bounds for name, bounds in found.items() if bounds is not None}
+        metrics |= {"rmse": root_mean_squared_error}
+    bounds = {name: interval(_human(pairs), _machine(pairs), metric) for name, metric in metrics.items()}
+    return {name: ends for name, ends in bounds.items() if ends is not None}
+
+
+def _sd_ratio(item: Item, pairs: Sequence[Pair]) -> float | None:
+    """Return SD of machine / SD of human scores; None without pairs or order."""
+    if not item.is_ordered or not pairs:
+        return None
+    return none_if_nan(sd_ratio(_human(pairs), _machine(pairs)))
+
+
+def _calibration(item: Item, pairs: Sequence[Pair]) -> list[tuple[float, float, int]]:
+    """Return confidence and agreement by bins of confidence."""
+    if not pairs:
+        return []
+    return reliability([pair.score.confidence for pair in pairs], correct(item, pairs))
+
+
+def _prmse(item: Item, pairs: Sequence[Pair]) -> float | None:
+    """Return PRMSE on the rows that two raters scored; None if the rows are too few."""
+    double = [pair for pair in pairs if pair.row.raters is not None]
+    raters = [pair.row.raters for pair in double if pair.row.raters is not None]
+    if not item.is_ordered or len(raters) < MIN_PAIRS:
+        return None
+    return none_if_nan(prmse(_machine(double), raters))
 
 
 def _degradation(item: Item, agreement: Agreement | None) -> float | None:
     if agreement is None:
         return None
-    pair = (agreement.human_qwk, agreement.qwk) if item.is_ordered else (agreement.human_exact, agreement.exact)
-    return None if pair[0] is None or pair[1] is None else pair[0] - pair[1]
+    raters = agreement.human_qwk if item.is_ordered else agreement.human_exact
+    machine = agreement.qwk if item.is_ordered else agreement.exact
+    return None if raters is None or machine is None else raters - machine
 
 
-def _confusion(item: Item, human: Values, machine: Values) -> tuple[tuple[int, ...], ...]:
-    return tuple(
-        tuple(int(((human == h) & (machine == m)).sum()) for m in range(item.choices)) for h in range(item.choices)
-    )
+def _confusion(item: Item, pairs: Sequence[Pair]) -> tuple[tuple[int, ...], ...]:
+    """Return counts of responses: human scores by row, machine scores by column."""
+    human, machine = _human(pairs), _machine(pairs)
+    counts = np.zeros((item.choices, item.choices), int)
+    for row, column in np.ndindex(counts.shape):
+        counts[row, column] = ((human == row) & (machine == column)).sum()
+    return tuple(tuple(row) for row in counts.tolist())
 
 
-def _bands(item: Item, found: Sequence[Pair]) -> list[Band]:
-    """About as many responses in each, the short ones first."""
-    ranked = sorted(found, key=lambda pair: _words(pair))
-    made = []
-    for numbers in np.array_split(np.arange(len(ranked)), BANDS):
-        own = [ranked[number] for number in numbers]
-        if own:
-            difference = float(np.mean([pair.score.value - pair.row.value for pair in own]))
-            ends = (_words(own[0]), _words(own[-1]))
-            made.append(Band(words=ends, n=len(own), mean_difference=difference, agreement=agreement_of(item, own)))
-    return made
+def _bands(item: Item, pairs: Sequence[Pair]) -> list[Band]:
+    """Return bands with about as many responses in each, the shortest responses first."""
+    ranked = sorted(pairs, key=_words)
+    bands = []
+    for numbers in np.array_split(np.arange(len(ranked)), LENGTH_BANDS):
+        members = [ranked[number] for number in numbers]
+        if members:
+            difference = float(np.mean([pair.score.value - pair.row.value for pair in members]))
+            ends = (_words(members[0]), _words(members[-1]))
+            agreement = agreement_of(item, members)
+            bands.append(Band(words=ends, n=len(members), mean_difference=difference, agreement=agreement))
+    return bands
 
 
 def _words(pair: Pair) -> int:
     return len(pair.row.text.split())
 
 
-def _length_correlation(found: Sequence[Pair], difference: Values) -> float | None:
-    lengths = np.array([_words(pair) for pair in found], float)
-    if len(found) < 2 or lengths.std() == 0 or difference.std() == 0:
+def _length_correlation(pairs: Sequence[Pair]) -> float | None:
+    """Return the correlation of length with machine less human; None if either is constant."""
+    difference = _machine(pairs) - _human(pairs)
+    lengths = np.array([_words(pair) for pair in pairs], float)
+    if len(pairs) < 2 or lengths.std() == 0 or difference.std() == 0:
         return None
     return float(np.corrcoef(lengths, difference)[0, 1])
 
 
-def _fairness(item: Item, found: Sequence[Pair], human: Values, machine: Values) -> dict[str, Fairness]:
-    """By column, of the responses that have a value in it."""
-    if not item.is_ordered:
-        return {}
-    made = {}
-    for column in sorted({name for pair in found for name, _ in pair.row.groups}):
-        values = [dict(pair.row.groups).get(column) for pair in found]
-        known = np.array([value is not None for value in values])
-        named = [value for value in values if value is not None]
-        if len(set(named)) > 1:
-            made[column] = fairness(human[known], machine[known], named)
-    return made
+def _fairness(pairs: Sequence[Pair]) -> dict[str, Fairness]:
+    """Return fairness by column of groups, on the responses that have a value in the column."""
+    columns = {name for pair in pairs for name, _ in pair.row.groups}
+    figures = {}
+    for column in sorted(columns):
+        members = [pair for pair in pairs if column in dict(pair.row.groups)]
+        groups = [dict(pair.row.groups)[column] for pair in members]
+        if len(set(groups)) > 1:
+            figures[column] = fairness(_human(members), _machine(members), groups)
+    return figures
 
 
 def _learning_curve(live: LiveItem) -> list[tuple[int, float]]:
-    bundle = live.bundle
-    made = []
-    for point in sorted(bundle.evidence.learning_curve, key=lambda own: own.marked):
-        a = point.agreement
-        figure = None if a is None else a.qwk if bundle.item.is_ordered else a.exact
-        made += [] if figure is None else [(point.marked, figure)]
-    return made
+    """Return marked rows and agreement of each point at which agreement is defined."""
+    ordered = live.bundle.item.is_ordered
+    curve = []
+    for point in sorted(live.bundle.evidence.learning_curve, key=lambda point: point.marked):
+        if point.agreement is None:
+            continue
+        figure = point.agreement.qwk if ordered else point.agreement.exact
+        if figure is not None:
+            curve.append((point.marked, figure))
+    return curve
 
 
-def _worst(item: Item, found: Sequence[Pair], texts: bool) -> list[Disagreement]:
-    """The furthest apart first, of these the surest; labels without order differ or not."""
+def _worst(item: Item, pairs: Sequence[Pair], texts: bool) -> list[Disagreement]:
+    """Return the largest disagreements first, of equal ones the surest; labels without order differ or not."""
 
     def distance(pair: Pair) -> float:
         apart = abs(pair.row.value - pair.score.value)
         return apart if item.is_ordered else float(apart > 0)
 
-    ranked = sorted(found, key=lambda pair: (-distance(pair), -pair.score.confidence))
+    ranked = sorted(pairs, key=lambda pair: (-distance(pair), -pair.score.confidence))
     return [
         Disagreement(
             id=pair.row.id,
@@ -237,6 +225,6 @@ def _worst(item: Item, found: Sequence[Pair], texts: bool) -> list[Disagreement]
             confidence=pair.score.confidence,
             response=pair.row.text if texts else None,
         )
-        for pair in ranked[:WORST]
+        for pair in ranked[:MAX_WORST]
         if distance(pair) > item.tolerance
     ]

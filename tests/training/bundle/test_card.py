@@ -14,21 +14,21 @@ def a_card(tmp_path: Path, threshold: float | None) -> str:
     return card_of(bundle, {"marked_texts": 40})
 
 
-def test_it_says_from_where_a_score_may_stand(tmp_path: Path) -> None:
+def test_card_states_the_threshold(tmp_path: Path) -> None:
     check_golden("card/threshold.md", a_card(tmp_path, 0.8))
 
 
-def test_it_says_when_none_may(tmp_path: Path) -> None:
+def test_card_states_that_no_threshold_was_found(tmp_path: Path) -> None:
     check_golden("card/no_threshold.md", a_card(tmp_path, None))
 
 
-def test_it_says_where_there_were_no_dev_rows(tmp_path: Path) -> None:
+def test_card_states_that_dev_rows_are_missing(tmp_path: Path) -> None:
     bundle = Student.load(write_tiny_bundle(tmp_path)).bundle
 
     check_golden("card/no_dev.md", card_of(bundle.model_copy(update={"agreement": None}), {}))
 
 
-def test_it_says_what_an_interval_holds_and_what_confidence_means(tmp_path: Path) -> None:
+def test_card_of_grades_explains_interval_and_confidence(tmp_path: Path) -> None:
     item = {"scale": "continuous", "min_score": 1, "max_score": 6}
     card = card_of(Student.load(write_tiny_bundle(tmp_path, item=item)).bundle, {})
 
@@ -38,7 +38,7 @@ def test_it_says_what_an_interval_holds_and_what_confidence_means(tmp_path: Path
     assert "macro-F1" not in card
 
 
-def test_it_says_where_the_smallest_score_is_the_best(tmp_path: Path) -> None:
+def test_card_states_that_the_smallest_score_is_best(tmp_path: Path) -> None:
     item = {"scale": "points", "min_score": 1, "max_score": 6, "better": "lower"}
 
     card = card_of(Student.load(write_tiny_bundle(tmp_path, item=item)).bundle, {})
@@ -46,7 +46,7 @@ def test_it_says_where_the_smallest_score_is_the_best(tmp_path: Path) -> None:
     check_golden("card/smallest_is_best.md", card)
 
 
-def test_it_says_how_many_responses_each_promise_rests_on(tmp_path: Path) -> None:
+def test_card_states_the_responses_behind_each_promise(tmp_path: Path) -> None:
     bundle = Student.load(write_tiny_bundle(tmp_path)).bundle
     agreement = Agreement(n=31, exact=0.9, adjacent=1, qwk=0.876, smd=0, macro_f1=1, human_qwk=0.9, human_exact=0.9)
     evidence = Evidence(n=52, ece=0.031, ece_uncalibrated=0.2, accepted=Accepted(share=0.6, agreement=agreement))
@@ -61,14 +61,14 @@ def test_it_says_how_many_responses_each_promise_rests_on(tmp_path: Path) -> Non
     check_golden("card-of-few.md", card_of(made, {"marked_texts": 8}))
 
 
-def test_points_have_no_figures_of_grades(tmp_path: Path) -> None:
+def test_card_of_points_has_no_figures_of_grades(tmp_path: Path) -> None:
     card = a_card(tmp_path, 0.8)
 
     assert "| QWK | 0.900 | - |" in card
     assert "RMSE" not in card
 
 
-def test_it_says_what_is_held_back(tmp_path: Path) -> None:
+def test_card_states_held_back_shares(tmp_path: Path) -> None:
     bundle = Student.load(write_tiny_bundle(tmp_path)).bundle
 
     card = card_of(bundle.model_copy(update={"flagged": {"off_topic": 0.013, "refusal": 0.02}}), {})

@@ -25,7 +25,7 @@ def a_bundle(tmp_path: Path, item: dict[str, object] | None = None) -> Bundle:
 
 
 @pytest.mark.parametrize(("files", "item", "best"), [(OF_POINTS, None, 3), (OF_GRADES, GRADES, 6)])
-def test_what_is_written_is_what_is_loaded(
+def test_written_bundle_loads_unchanged(
     tmp_path: Path, files: StudentFiles, item: dict[str, object] | None, best: int
 ) -> None:
     bundle = a_bundle(tmp_path, item)
@@ -41,14 +41,14 @@ def test_what_is_written_is_what_is_loaded(
     assert student.score(["warm air goes up"])[0].value == best
 
 
-def test_files_that_do_not_fit_the_bundle_are_not_written(tmp_path: Path) -> None:
+def test_mismatched_files_are_not_written(tmp_path: Path) -> None:
     with refused(BadBundle, "wrong_outputs", needed=["logits"]):
         write_bundle(tmp_path / "models", a_bundle(tmp_path), OF_GRADES, "# A card\n")
 
     assert list((tmp_path / "models" / "heat-1").iterdir()) == []
 
 
-def test_killed_on_the_way_no_half_bundle_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_write_leaves_no_partial_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(_: object) -> None:
         raise KeyboardInterrupt
 
@@ -60,7 +60,7 @@ def test_killed_on_the_way_no_half_bundle_is_left(tmp_path: Path, monkeypatch: p
     assert list((tmp_path / "models" / "heat-1").iterdir()) == []
 
 
-def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     (tmp_path / "models" / "heat-1" / ".staged-x").mkdir(parents=True)
 
     written = write_bundle(tmp_path / "models", a_bundle(tmp_path), OF_POINTS, "# A card\n")
@@ -68,7 +68,7 @@ def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "models" / "heat-1").iterdir()] == [written.version]
 
 
-def test_a_version_begins_with_its_time_and_ends_with_a_hash_of_content_and_time() -> None:
+def test_version_holds_time_and_content_hash() -> None:
     first, second = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, microsecond=1, tzinfo=UTC)
 
     one, same, other, later = (

@@ -67,7 +67,7 @@ def test_the_page_loads_nothing(page: str) -> None:
     assert "@import" not in page
 
 
-def test_the_page_names_no_address_but_those_of_xml_namespaces(page: str) -> None:
+def test_page_holds_no_addresses_except_xml_namespaces(page: str) -> None:
     without_namespaces = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
 
     assert re.findall(r"https?://[^\s\"<]*", without_namespaces) == []

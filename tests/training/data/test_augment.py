@@ -19,7 +19,7 @@ def test_as_many_as_asked_for_made_of_learners_words_and_never_empty() -> None:
     assert {word for text in made for word in text.split()} <= {word for text in TEXTS for word in text.split()}
 
 
-def test_none_when_none_is_asked_for() -> None:
+def test_no_attacks_are_made_for_a_count_of_zero() -> None:
     assert augmented(TEXTS, 0, seed=1) == []
 
 

@@ -1,6 +1,6 @@
-"""Figures of a few responses to the tiny student (tests/tiny.py): so many points as words, up to three.
+"""Reports on a few responses, scored by the tiny student (tests/tiny.py): a point a word, up to three.
 
-It is .9094 sure of 1 and 2 and .9526 of 3.
+Its confidence is .9094 in 1 and 2 and .9526 in 3.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,9 @@ from app.scoring.registry import load_item
 from tests.tiny import LENIENT, write_tiny_bundle
 from tests.tiny_teacher import fall_back, item_of, write_tiny_teacher
 from training.data.responses import MarkedResponse
-from training.evaluation.evidence import evidence_of, pairs_of
-from training.evaluation.figures import ItemReport, figures_of
+from training.evaluation.evidence import evidence_of, scored_pairs
+from training.evaluation.figures import report_item
+from training.evaluation.item_report import ItemReport
 
 MIDDLE, TOP = 0.909438, 0.952569  # confidences
 JUNK = {"characters": AttackFigures(n=50, accepted=0.0, unguarded=0.5, junk=True)}
@@ -35,7 +36,7 @@ def a_live_item(
     release: Policy = LENIENT,
     **differs: Any,
 ) -> LiveItem:
-    """`policy`: with a teacher behind, whose threshold is `teacher`."""
+    """Return a live item; `policy`: it falls back on a teacher with the threshold `teacher`."""
     folder = write_tiny_bundle(models, policy=release, **differs)
     if policy:
         write_tiny_teacher(models, [item_of(folder)], threshold=teacher)
@@ -44,8 +45,8 @@ def a_live_item(
 
 
 def figures_on(live: LiveItem, rows: Sequence[MarkedResponse], *, texts: bool = False) -> ItemReport:
-    """As `evaluate` measures them, but for the attacks, of which none would stand."""
-    judged = live.judge_fully([row.text for row in rows])
-    found = pairs_of(live, rows, judged)
-    evidence = evidence_of(live.bundle.item, found).model_copy(update={"attacks": JUNK})
-    return figures_of(live, rows, judged, found, evidence, texts)
+    """Return the report of `evaluate`, with attacks of which none would stand."""
+    judgements = live.judge_fully([row.text for row in rows])
+    pairs = scored_pairs(live, rows, judgements)
+    evidence = evidence_of(live.bundle.item, pairs).model_copy(update={"attacks": JUNK})
+    return report_item(live, rows, judgements, pairs, evidence, texts)

@@ -1,4 +1,4 @@
-"""Agreement of an item's scores with the human ones."""
+"""Agreement of an item's scores with human scores."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def parts_of(item: Item, seed: int = 0, train: int = 80) -> Parts:
 
 
 def noisy(item: Item, values: list[float], seed: int) -> NDArray[np.float64]:
-    """Outputs about the values given, of any sureness, the unsure ones often wrong."""
+    """Return outputs about the values given: of any confidence, and often wrong if it is low."""
     generator = np.random.default_rng(seed)
     if item.is_continuous:
         deviations = generator.uniform(0.01, 0.4, len(values))
@@ -42,7 +42,7 @@ def unfitted(item: Item, seed: int = 0, train: int = 80) -> Unfitted:
     return Unfitted(parts, noisy(item, [row.value for row in parts.validation], seed))
 
 
-def test_agreement_on_grades_is_in_units_of_the_scale() -> None:
+def test_agreement_of_grades_is_in_units_of_the_scale() -> None:
     first, second, *_ = item_data(item=GRADES).dev
     rows = [replace(first, value=1.0, raters=None), replace(second, value=3.5, raters=None)]
     outputs = np.array([[0.04, 0.01], [0.9, 0.01]])  # 1.2 ± .82, and 5.5 ± .82
@@ -56,7 +56,7 @@ def test_agreement_on_grades_is_in_units_of_the_scale() -> None:
     assert figures.human_rmse is None
 
 
-def test_agreement_on_points_has_no_figures_of_grades() -> None:
+def test_agreement_of_points_lacks_figures_of_grades() -> None:
     rows = item_data().dev[:32]
     scores = decode(9 * np.eye(4)[[0, 1, 2, 2] * 8], ITEM, Head(cuts=None))
 
@@ -68,40 +68,42 @@ def test_agreement_on_points_has_no_figures_of_grades() -> None:
     once = [replace(row, raters=None) if number < 3 else row for number, row in enumerate(rows)]
     few = agreement_on(ITEM, once, scores)
     assert few is not None
-    assert (few.exact, few.human_exact) == (0.75, None)  # 29 that two raters scored say nothing of raters
+    assert (few.exact, few.human_exact) == (0.75, None)  # 29 double-scored rows are too few
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES])
-def test_there_is_no_agreement_where_there_are_no_rows(item: Item) -> None:
+def test_no_rows_give_no_agreement(item: Item) -> None:
     assert agreement_on(item, [], []) is None
 
 
-def test_raters_of_items_with_other_ranges_are_held_against_each_other_on_each_ones_scale() -> None:
-    """Else what tells the items apart would pass for agreement of their raters."""
+def test_raters_are_compared_on_each_items_scale() -> None:
+    """On one scale for all, differences between items would pass for agreement of raters."""
     wide = GRADES.model_copy(update={"item_id": "wide-7", "min_score": 0, "max_score": 100})
     generator = np.random.default_rng(0)
     group, pairs = [], []
     for item in (GRADES, wide):
-        own = unfitted(item)
-        shares = generator.uniform(0, 1, (len(own.parts.fit), 2))
+        unfit = unfitted(item)
+        shares = generator.uniform(0, 1, (len(unfit.parts.fit), 2))
         values = float(item.min_score or 0) + item.span * shares
-        rows = tuple(replace(row, raters=(a, b)) for row, (a, b) in zip(own.parts.fit, values.tolist(), strict=True))
-        held = tuple(replace(row, raters=None) for row in own.parts.validation)
-        group.append(replace(own, parts=replace(own.parts, fit=rows, validation=held)))
+        rows = tuple(replace(row, raters=(a, b)) for row, (a, b) in zip(unfit.parts.fit, values.tolist(), strict=True))
+        single = tuple(replace(row, raters=None) for row in unfit.parts.validation)
+        group.append(replace(unfit, parts=replace(unfit.parts, fit=rows, validation=single)))
         pairs += shares.tolist()
     heads = choose_heads(group)
-    scores = [decode(own.outputs, own.parts.item, head) for own, head in zip(group, heads, strict=True)]
+    scores = [decode(unfit.outputs, unfit.parts.item, head) for unfit, head in zip(group, heads, strict=True)]
     machine = np.concatenate(
-        [targets(own.parts.item, [s.value for s in given]) for own, given in zip(group, scores, strict=True)]
+        [targets(unfit.parts.item, [s.value for s in given]) for unfit, given in zip(group, scores, strict=True)]
     )
-    items = np.repeat([0, 1], [len(own.parts.fit) for own in group]).tolist()
+    items = np.repeat([0, 1], [len(unfit.parts.fit) for unfit in group]).tolist()
     own_agreement = qwk_within([a for a, _ in pairs], [b for _, b in pairs], items)
-    margin = own_agreement - 0.3  # so that .3 is asked of the machine
+    margin = own_agreement - 0.3  # so that the target is .3
 
-    found = group_threshold(group, heads, CONFIG.model_copy(update={"human_margin": margin}))
+    threshold = group_threshold(group, heads, CONFIG.model_copy(update={"human_margin": margin}))
 
-    numbers = np.repeat([0, 1], [len(own.rows) for own in group]).tolist()
+    numbers = np.repeat([0, 1], [len(unfit.rows) for unfit in group]).tolist()
     confidence = [s.confidence for given in scores for s in given]
-    human = np.concatenate([own.human for own in group])
-    assert found == choose_threshold(confidence, human, machine, own_agreement - margin, ordered=True, items=numbers)
-    assert found is not None
+    human = np.concatenate([unfit.human for unfit in group])
+    assert threshold == choose_threshold(
+        confidence, human, machine, own_agreement - margin, ordered=True, items=numbers
+    )
+    assert threshold is not None

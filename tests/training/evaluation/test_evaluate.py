@@ -1,4 +1,4 @@
-"""Live bundles measured on a file: students that give a point a word, with and without teachers behind them."""
+"""Evaluation of live bundles: students that give a point a word, with and without teachers to fall back on."""
 
 import csv
 import json
@@ -17,8 +17,8 @@ from tests.tiny import write_tiny_bundle
 from tests.tiny_teacher import SURE, fall_back, item_of, write_tiny_teacher
 from training.errors import UnknownItems
 from training.evaluation.attacks import CHANGED, JUNK
-from training.evaluation.evaluate import TRIED, evaluate
-from training.evaluation.figures import ItemReport
+from training.evaluation.evaluate import ATTACKS_OF_A_KIND, evaluate
+from training.evaluation.item_report import ItemReport
 
 LABELS: dict[str, Any] = {"scale": "nominal", "labels": ["no idea", "heat is a thing", "air moves"]}
 WITHOUT_TORCH = """
@@ -31,7 +31,7 @@ main()
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """heat-1 falls back on a teacher, which gives one point more; belief-3 has none."""
+    """Write two bundles: heat-1 falls back on a teacher that gives one point more; belief-3 has no teacher."""
     folder = tmp_path / "models"
     item = item_of(write_tiny_bundle(folder, "heat-1", threshold=SURE))
     write_tiny_bundle(folder, "belief-3", item=LABELS)
@@ -68,7 +68,7 @@ def written(path: Path, rows: list[dict[str, object]]) -> Path:
     return path
 
 
-def test_every_item_of_the_file_is_measured_in_its_order(models: Path, responses: Path) -> None:
+def test_every_item_of_the_file_is_measured_in_order(models: Path, responses: Path) -> None:
     of_heat, of_belief = evaluate(models, responses, None)
 
     assert (of_heat.item_id, of_heat.responses, of_heat.not_scorable) == ("heat-1", 4, 1)
@@ -79,16 +79,16 @@ def test_every_item_of_the_file_is_measured_in_its_order(models: Path, responses
     assert of_belief.confusion == ((0, 0, 0), (0, 0, 0), (0, 1, 1))
 
 
-def test_only_the_items_named_are_measured(models: Path, responses: Path, tmp_path: Path) -> None:
-    [found] = evaluate(models, responses, tmp_path / "p.csv", ["belief-3"])
+def test_only_named_items_are_measured(models: Path, responses: Path, tmp_path: Path) -> None:
+    [report] = evaluate(models, responses, tmp_path / "p.csv", ["belief-3"])
 
-    assert (found.item_id, found.responses) == ("belief-3", 2)
+    assert (report.item_id, report.responses) == ("belief-3", 2)
     with (tmp_path / "p.csv").open(newline="") as file:
         assert {row["item_id"] for row in csv.DictReader(file)} == {"belief-3"}
 
 
 @pytest.mark.parametrize("named", [["heat-9"], ["heat-1", "haet-1"]])
-def test_an_item_without_a_response_is_named_before_anything_is_written(
+def test_item_without_responses_is_refused_before_writing(
     models: Path, responses: Path, tmp_path: Path, named: list[str]
 ) -> None:
     with refused(UnknownItems, "no_response", items=[named[-1]]):
@@ -97,23 +97,25 @@ def test_an_item_without_a_response_is_named_before_anything_is_written(
     assert not (tmp_path / "p.csv").exists()
 
 
-def test_attacks_are_made_of_what_the_file_has(models: Path, responses: Path) -> None:
-    """Junk through the doors that responses go through: with words it gets points, and of three or more they stand."""
+def test_attacks_use_responses_of_the_file(models: Path, responses: Path) -> None:
+    """Junk with words gets points, and scores of three words or more stand."""
     of_heat, of_belief = evaluate(models, responses, None)
 
     attacks = of_heat.evidence.attacks
     assert set(attacks) <= {*JUNK, *CHANGED}
-    assert {name for name, own in attacks.items() if own.junk} == {*JUNK} - {"keywords"}  # no word is long enough
-    assert attacks["characters"].n == attacks["words"].n == TRIED
+    assert {name for name, attack in attacks.items() if attack.junk} == {*JUNK} - {
+        "keywords"
+    }  # no word is long enough for keywords
+    assert attacks["characters"].n == attacks["words"].n == ATTACKS_OF_A_KIND
     assert attacks["characters"].accepted > 0.9
     assert attacks["other_item"].n == 2  # the responses to belief-3
-    assert attacks["shuffled"].n == 1  # of the one response with the best score
+    assert attacks["shuffled"].n == 1  # one response has the best score
     assert of_heat.gate.failed[-1] == "junk accepted"
     assert of_belief.evidence.attacks["other_item"].n == 1
 
 
-def test_attacks_are_written_in_the_words_that_the_bundle_keeps(models: Path, responses: Path) -> None:
-    """Here a word that is a refusal, once or twice."""
+def test_attacks_use_the_phrases_of_the_bundle(models: Path, responses: Path) -> None:
+    """The phrase of this bundle is a refusal, once or twice."""
     refused = Limits(refusals=("bitte", "bitte bitte"))
     bitte = {"phrases": {"begging": ["bitte"]}}
     write_tiny_bundle(models, "heat-1", version="20260105T000000Z-00000005", limits=refused)
@@ -125,8 +127,8 @@ def test_attacks_are_written_in_the_words_that_the_bundle_keeps(models: Path, re
     assert in_german.evidence.attacks["begging"].accepted == 0
 
 
-def test_attacks_are_the_same_every_time(models: Path, responses: Path) -> None:
-    """How many have sixteen words, all one piece to the tiny tokenizer, is a matter of the draw."""
+def test_attacks_of_an_evaluation_are_reproducible(models: Path, responses: Path) -> None:
+    """The draw decides how many texts have sixteen words, each one piece to the tiny tokenizer."""
     write_tiny_bundle(models, "heat-1", version="20260105T000000Z-00000005", limits=Limits(repetition=0.92))
 
     first, second = (evaluate(models, responses, None) for _ in range(2))
@@ -135,10 +137,10 @@ def test_attacks_are_the_same_every_time(models: Path, responses: Path) -> None:
     assert 0 < first[0].evidence.attacks["characters"].accepted < 1
 
 
-def test_of_one_item_alone_there_are_no_responses_to_others(models: Path, responses: Path) -> None:
-    [found] = evaluate(models, responses, None, ["heat-1"])
+def test_single_item_has_no_attack_from_other_items(models: Path, responses: Path) -> None:
+    [report] = evaluate(models, responses, None, ["heat-1"])
 
-    assert "other_item" not in found.evidence.attacks
+    assert "other_item" not in report.evidence.attacks
 
 
 @pytest.mark.parametrize(
@@ -153,9 +155,7 @@ def test_of_one_item_alone_there_are_no_responses_to_others(models: Path, respon
         ({"item_id": ["heat-1"], "response": "warm", "score": 1}, "not_text"),
     ],
 )
-def test_a_bad_row_is_named_before_anything_is_written(
-    models: Path, tmp_path: Path, row: dict[str, object], code: str
-) -> None:
+def test_bad_row_is_refused_before_writing(models: Path, tmp_path: Path, row: dict[str, object], code: str) -> None:
     file = written(tmp_path / "dev.jsonl", [*ROWS, row])
 
     with refused(BadRows) as caught:
@@ -165,17 +165,16 @@ def test_a_bad_row_is_named_before_anything_is_written(
     assert not (tmp_path / "p.csv").exists()
 
 
-def test_the_command_writes_report_figures_and_predictions_and_needs_no_torch(
-    models: Path, responses: Path, tmp_path: Path
-) -> None:
+def test_command_writes_all_files_without_torch(models: Path, responses: Path, tmp_path: Path) -> None:
     done = run(
         "python", "-c", WITHOUT_TORCH, "evaluate", "--models", models, "--responses", responses,
         "--report", tmp_path / "x.html", "--json", tmp_path / "x.json", "--predictions", tmp_path / "x.csv",
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
-    found = evaluate(models, responses, None)
-    assert [ItemReport.model_validate(unmarked(own)) for own in json.loads((tmp_path / "x.json").read_text())] == found
+    reports = evaluate(models, responses, None)
+    written = json.loads((tmp_path / "x.json").read_text())
+    assert [ItemReport.model_validate(unmarked(figures)) for figures in written] == reports
     page = (tmp_path / "x.html").read_text()
     assert re.findall(r"<h2>([^<]*)</h2>", page) == ["heat-1", "belief-3"]
     assert re.search("<title>.*dev[.]jsonl</title>", page)
@@ -183,23 +182,21 @@ def test_the_command_writes_report_figures_and_predictions_and_needs_no_torch(
         predictions = list(csv.DictReader(file))
     assert [row["item_id"] for row in predictions] == [row["item_id"] for row in ROWS]
     assert [row["scored_by"] for row in predictions] == ["teacher", "student", "student", "student", "rule", "teacher"]
-    for own in found:
-        assert own.item_id in done.stdout
-        assert own.agreement is not None
-        assert f"{own.agreement.exact:.3f}" in done.stdout
+    for report in reports:
+        assert report.item_id in done.stdout
+        assert report.agreement is not None
+        assert f"{report.agreement.exact:.3f}" in done.stdout
     assert "marked responses" in " ".join(done.stdout.split())
 
 
-def unmarked(found: dict[str, Any]) -> dict[str, Any]:
-    assert found.pop(ORIGIN_MARK) == "evaluate"
-    return found
+def unmarked(figures: dict[str, Any]) -> dict[str, Any]:
+    assert figures.pop(ORIGIN_MARK) == "evaluate"
+    return figures
 
 
 @pytest.mark.parametrize("texts", [False, True])
-def test_no_word_of_a_response_is_in_report_or_figures_unless_texts_are_asked_for(
-    models: Path, tmp_path: Path, texts: bool
-) -> None:
-    """`zebra` is wrongly scored, `quagga` rightly: that is shown in no case."""
+def test_report_and_figures_hold_no_texts_unless_requested(models: Path, tmp_path: Path, texts: bool) -> None:
+    """The score of `zebra` is wrong, that of `quagga` right, so that `quagga` is never shown."""
     rows = [heat("zebra zebra zebra", 0), heat("quagga quagga quagga", 3), belief("zebra", "no idea")]
     file = written(tmp_path / "dev.jsonl", rows)
 
@@ -216,9 +213,7 @@ def test_no_word_of_a_response_is_in_report_or_figures_unless_texts_are_asked_fo
 
 
 @pytest.mark.parametrize("name", ["x.pdf", "x.md", "x", "x.html.txt"])
-def test_a_report_that_is_no_html_is_bad_usage_and_nothing_is_measured(
-    models: Path, responses: Path, tmp_path: Path, name: str
-) -> None:
+def test_report_without_html_suffix_is_bad_usage(models: Path, responses: Path, tmp_path: Path, name: str) -> None:
     done = run(
         "scorelet-train", "evaluate", "--models", models, "--responses", responses,
         "--report", tmp_path / name, "--json", tmp_path / "x.json", "--predictions", tmp_path / "x.csv",
@@ -231,9 +226,7 @@ def test_a_report_that_is_no_html_is_bad_usage_and_nothing_is_measured(
 
 
 @pytest.mark.parametrize("option", ["--report", "--json", "--predictions"])
-def test_where_nothing_can_be_written_the_exit_code_says_so(
-    models: Path, responses: Path, tmp_path: Path, option: str
-) -> None:
+def test_unwritable_output_is_refused(models: Path, responses: Path, tmp_path: Path, option: str) -> None:
     path = tmp_path / "nowhere" / "x.html"
 
     done = run("scorelet-train", "evaluate", "--models", models, "--responses", responses, option, path)
@@ -243,7 +236,7 @@ def test_where_nothing_can_be_written_the_exit_code_says_so(
     assert done.stderr.count("\n") == 1
 
 
-def test_a_wrong_folder_or_an_empty_file_is_said_once(models: Path, responses: Path, tmp_path: Path) -> None:
+def test_wrong_folder_and_empty_file_are_refused(models: Path, responses: Path, tmp_path: Path) -> None:
     with refused(UnknownItems, "no_bundles"):
         evaluate(tmp_path / "elsewhere", responses, None)
     with refused(BadRows) as caught:

@@ -1,4 +1,4 @@
-"""The report as a reader gets it: one file that loads nothing, in which what people wrote is text."""
+"""The report page: a single file that loads nothing, with all texts escaped."""
 
 import re
 from html.parser import HTMLParser
@@ -11,8 +11,8 @@ from app.scoring.evidence import AttackFigures
 from app.scoring.gate import Policy
 from tests.tiny_teacher import NAME, SURE, VERSION
 from tests.training.evaluation.measured import a_live_item, a_row, figures_on
-from training.evaluation.figures import ItemReport
-from training.evaluation.report import summary, view, worst, write_html
+from training.evaluation.item_report import ItemReport
+from training.evaluation.report import summary, view, worst_table, write_html
 
 TITLE = 'Heat, <b>bold</b> & "quoted" <script>alert(1)</script>'
 WRITTEN = "<img src=x onerror=alert(2)> & so on"
@@ -30,7 +30,7 @@ ROWS = [
 
 
 class Page(HTMLParser):
-    """What a browser would see: tags with their attributes, the text of every cell, and all text."""
+    """Parse a page: tags with their attributes, the text of every cell, and all text."""
 
     def __init__(self, content: str) -> None:
         super().__init__()
@@ -55,28 +55,28 @@ class Page(HTMLParser):
         self._inside = self._inside and tag not in ("td", "th")
 
 
-def html(folder: Path, *found: ItemReport, source: str = "dev.jsonl") -> str:
-    write_html(folder / "report.html", found, source)
+def html(folder: Path, *report: ItemReport, source: str = "dev.jsonl") -> str:
+    write_html(folder / "report.html", report, source)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Points with a title, labels, grades and one that falls back; texts are shown."""
+    """Write a report on points with a title, labels, grades and an item with a teacher; texts are shown."""
     folder = tmp_path_factory.mktemp("report")
     points = {"scale": "points", "max_score": 3, "title": TITLE}
     wrong = [a_row(WRITTEN, 0, name="<u>id</u>")]
     labels = [row for row in ROWS if row.value < 3] + [a_row("warm", 0), a_row("warm air", 0)]
-    found = [
+    report = [
         figures_on(a_live_item(folder / "a", item=points), [*ROWS, *wrong], texts=True),
         figures_on(a_live_item(folder / "b", item=LABELS), labels),
         figures_on(a_live_item(folder / "c", item=GRADES), ROWS),
         figures_on(a_live_item(folder / "d", "unsure", SURE, threshold=SURE), ROWS),
     ]
-    return html(folder, *found, source="<b>dev</b>.jsonl")
+    return html(folder, *report, source="<b>dev</b>.jsonl")
 
 
-def test_the_page_loads_nothing_and_runs_nothing(page: str) -> None:
+def test_page_has_no_scripts_or_external_resources(page: str) -> None:
     tags = Page(page).tags
     references = [
         value
@@ -91,18 +91,18 @@ def test_the_page_loads_nothing_and_runs_nothing(page: str) -> None:
     assert not [name for _, attributes in tags for name in attributes if name.startswith("on")]
     assert references
     assert all(re.fullmatch(r"#\w+|data:image/png;base64,[\w+/=\s]+", value) for value in references)
-    assert all(re.fullmatch(r"#\w+", own) for own in re.findall(r"url\(\s*['\"]?([^)'\"]*)", page))
+    assert all(re.fullmatch(r"#\w+", entry) for entry in re.findall(r"url\(\s*['\"]?([^)'\"]*)", page))
     assert "@import" not in page
     assert "javascript:" not in page
 
 
-def test_the_page_names_no_address_but_those_of_xml_namespaces(page: str) -> None:
+def test_page_holds_no_addresses_except_xml_namespaces(page: str) -> None:
     without_namespaces = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
 
     assert re.findall(r"(?:https?:)?//[\w.-]+\.\w+[^\s\"<]*", re.sub(r"base64,[^\"]*", "", without_namespaces)) == []
 
 
-def test_what_people_wrote_is_text(page: str) -> None:
+def test_texts_are_escaped(page: str) -> None:
     seen = Page(page)
 
     for markup in ("<b>", "<i>", "<u>", "<script", "<img"):
@@ -113,7 +113,7 @@ def test_what_people_wrote_is_text(page: str) -> None:
     assert "<b>dev</b>.jsonl" in seen.text
 
 
-def test_every_item_has_its_plots_and_tables(page: str) -> None:
+def test_every_item_has_plots_and_tables(page: str) -> None:
     seen = Page(page)
 
     assert [tag for tag, _ in seen.tags].count("h2") == 4
@@ -130,10 +130,10 @@ def test_every_item_has_its_plots_and_tables(page: str) -> None:
         assert page.count(f"<h3>{title}</h3>") == times, title
 
 
-def test_who_falls_back_on_whom_is_said(page: str) -> None:
+def test_teacher_fallback_is_reported(page: str) -> None:
     said = " ".join(Page(page).text.split())
 
-    assert said.count("were a teacher's") == 1
+    assert said.count("came from a teacher") == 1
     [sentence] = re.findall(rf"[^.]*\({NAME}[^)]*\bunsure\)", said)
     assert re.search(r"\b40\b", sentence)
     assert VERSION.endswith("0000000a")
@@ -147,25 +147,25 @@ def right(rows: int) -> list[Any]:
     ("rows", "marked"),
     [(60, "passed"), (30, "failed")],
 )
-def test_the_verdict_of_the_gate_is_said_first(tmp_path: Path, rows: int, marked: str) -> None:
-    found = figures_on(a_live_item(tmp_path), right(rows))
+def test_gate_verdict_comes_first(tmp_path: Path, rows: int, marked: str) -> None:
+    report = figures_on(a_live_item(tmp_path), right(rows))
 
-    page = html(tmp_path, found)
+    page = html(tmp_path, report)
 
     assert re.findall(r'<span class="verdict (\w+)">[^<]+</span>', page) == [marked]
     cells = Page(page).cells
     assert ("FAILED" in cells) is (rows == 30)
-    [_, row] = summary([found])
+    [_, row] = summary([report])
     assert ("marked responses" in row[-2]) is (rows == 30)
 
 
-def test_every_rule_of_the_gate_stands_with_what_was_measured(tmp_path: Path) -> None:
-    found = figures_on(a_live_item(tmp_path), right(60))
+def test_every_gate_rule_is_shown_with_its_measured_value(tmp_path: Path) -> None:
+    report = figures_on(a_live_item(tmp_path), right(60))
 
-    cells = Page(html(tmp_path, found)).cells
+    cells = Page(html(tmp_path, report)).cells
 
-    assert len(found.gate.checks) == 10
-    for check in found.gate.checks:
+    assert len(report.gate.checks) == 10
+    for check in report.gate.checks:
         place = cells.index(check.rule, cells.index("rule"))
         numbers = ["-" if number is None else f"{number:g}" for number in (check.measured, check.limit)]
         numbers[0] += "" if check.n is None or check.measured is None else f" (n = {check.n})"
@@ -173,7 +173,7 @@ def test_every_rule_of_the_gate_stands_with_what_was_measured(tmp_path: Path) ->
         assert cells[place + 3].startswith("passed")
 
 
-def test_no_response_stands_there_unless_texts_are_asked_for(tmp_path: Path) -> None:
+def test_page_holds_no_responses_unless_requested(tmp_path: Path) -> None:
     rows = [a_row("the canary sings", 0, name="r1"), a_row("zebra", 3, name="r2"), *right(10)]
     live = a_live_item(tmp_path)
 
@@ -188,29 +188,29 @@ def test_no_response_stands_there_unless_texts_are_asked_for(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("texts", [False, True])
-def test_what_is_furthest_apart_has_a_column_of_texts_only_if_there_are_any(tmp_path: Path, texts: bool) -> None:
-    found = figures_on(a_live_item(tmp_path), [a_row("zebra", 3, name="r1"), *right(3)], texts=texts)
+def test_worst_table_has_a_text_column_only_with_texts(tmp_path: Path, texts: bool) -> None:
+    report = figures_on(a_live_item(tmp_path), [a_row("zebra", 3, name="r1"), *right(3)], texts=texts)
 
-    assert worst(found) == [
+    assert worst_table(report) == [
         ("response", "human", "machine", "confidence", "text")[: 4 + texts],
         ("r1", "3", "1", "0.91", "zebra")[: 4 + texts],
     ]
-    assert worst(figures_on(a_live_item(tmp_path / "b"), right(3), texts=texts)) == []
+    assert worst_table(figures_on(a_live_item(tmp_path / "b"), right(3), texts=texts)) == []
 
 
-def test_intervals_stand_beside_their_figures(tmp_path: Path) -> None:
-    found = figures_on(a_live_item(tmp_path), ROWS)
+def test_intervals_are_shown_beside_their_figures(tmp_path: Path) -> None:
+    report = figures_on(a_live_item(tmp_path), ROWS)
 
-    cells = Page(html(tmp_path, found)).cells
+    cells = Page(html(tmp_path, report)).cells
 
     place = [number for number, cell in enumerate(cells) if cell == "exact agreement"][-1]
-    low, high = found.intervals["exact"]
-    assert found.agreement is not None
-    assert cells[place + 1 : place + 3] == [f"{found.agreement.exact:.3f}", f"{low:.3f} to {high:.3f}"]
-    assert cells[place + 3] == f"{found.agreement.human_exact:.3f}"
+    low, high = report.intervals["exact"]
+    assert report.agreement is not None
+    assert cells[place + 1 : place + 3] == [f"{report.agreement.exact:.3f}", f"{low:.3f} to {high:.3f}"]
+    assert cells[place + 3] == f"{report.agreement.human_exact:.3f}"
 
 
-def test_the_summary_has_a_row_an_item(tmp_path: Path) -> None:
+def test_summary_has_one_row_per_item(tmp_path: Path) -> None:
     points = figures_on(a_live_item(tmp_path / "a"), right(60))
     grades = figures_on(a_live_item(tmp_path / "b", item=GRADES, mode="suggest"), ROWS)
     nothing = figures_on(a_live_item(tmp_path / "c"), [a_row(" ", 1)])
@@ -220,30 +220,30 @@ def test_the_summary_has_a_row_an_item(tmp_path: Path) -> None:
     assert {len(row) for row in rows} == {len(head)}
     of_points, of_grades, of_nothing = (dict(zip(head, row, strict=True)) for row in rows)
     assert (of_points["item"], of_points["scored"], of_points["QWK"]) == ("heat-1", "60 of 60", "1.000")
-    assert (of_points["automatic at threshold"], of_points["live"]) == ("100%", "auto")
-    assert (of_grades["RMSE"], of_grades["live"]) != ("", "auto")
+    assert (of_points["automatic at threshold"], of_points["mode"]) == ("100%", "auto")
+    assert (of_grades["RMSE"], of_grades["mode"]) != ("", "auto")
     assert of_points["RMSE"] == ""
     assert (of_nothing["scored"], of_nothing["QWK"]) == ("0 of 1", "")
     assert of_nothing["gate"] == "not passed: marked responses"
 
 
-def test_attacks_are_named_and_told_apart(tmp_path: Path) -> None:
-    found = figures_on(a_live_item(tmp_path), right(10))
+def test_attacks_are_named_and_classified(tmp_path: Path) -> None:
+    report = figures_on(a_live_item(tmp_path), right(10))
     attacks = {
         "characters": AttackFigures(n=50, accepted=0.0, unguarded=0.5, junk=True),
         "shuffled": AttackFigures(n=40, accepted=0.25, unguarded=1.0, junk=False),
         "of a later time": AttackFigures(n=1, accepted=0.0, unguarded=0.0, junk=True),
     }
-    changed = found.model_copy(update={"evidence": found.evidence.model_copy(update={"attacks": attacks})})
+    changed = report.model_copy(update={"evidence": report.evidence.model_copy(update={"attacks": attacks})})
 
     cells = Page(html(tmp_path, changed)).cells
 
-    place = cells.index("good responses, their words shuffled")
+    place = cells.index("good responses with shuffled words")
     assert cells[place : place + 5] == [cells[place], "40", "25%", "100%", "changed"]
     assert {"random characters", "of a later time", "junk"} <= set(cells)
 
 
-def test_an_item_of_which_nothing_was_scored_is_on_the_page(tmp_path: Path) -> None:
+def test_item_without_scored_responses_is_on_the_page(tmp_path: Path) -> None:
     page = html(tmp_path, figures_on(a_live_item(tmp_path), [a_row(" ", 1), a_row("", 0, name="r2")]))
 
     assert 'class="verdict failed"' in page
@@ -251,28 +251,28 @@ def test_an_item_of_which_nothing_was_scored_is_on_the_page(tmp_path: Path) -> N
     assert "Furthest apart" not in page
 
 
-def test_no_item_at_all_is_a_page_too(tmp_path: Path) -> None:
+def test_page_without_items_is_written(tmp_path: Path) -> None:
     assert "<h2>" not in html(tmp_path)
 
 
 @pytest.mark.parametrize(("item", "name"), [(None, "QWK"), (LABELS, "exact agreement"), (GRADES, "QWK")])
-def test_the_main_figure_is_named_for_the_scale(tmp_path: Path, item: dict[str, Any] | None, name: str) -> None:
+def test_main_metric_depends_on_the_scale(tmp_path: Path, item: dict[str, Any] | None, name: str) -> None:
     rows = [row for row in ROWS if row.value < 3]
-    own = view(figures_on(a_live_item(tmp_path, item=item), rows))
+    entry = view(figures_on(a_live_item(tmp_path, item=item), rows))
 
-    heads = {title: rows[0] for title, rows in own["tables"]}
+    heads = {title: rows[0] for title, rows in entry["tables"]}
     assert heads["By length"][-1] == heads["By group"][-1] == name
 
 
-def test_a_learning_curve_is_drawn_where_there_is_one(tmp_path: Path) -> None:
-    found = figures_on(a_live_item(tmp_path), right(10))
-    with_curve = found.model_copy(update={"learning_curve": [(100, 0.5), (300, 0.8)]})
+def test_learning_curve_is_drawn_if_present(tmp_path: Path) -> None:
+    report = figures_on(a_live_item(tmp_path), right(10))
+    with_curve = report.model_copy(update={"learning_curve": [(100, 0.5), (300, 0.8)]})
 
     assert "<figcaption>Learning curve</figcaption>" in html(tmp_path, with_curve)
-    assert "Learning curve" not in html(tmp_path, found)
+    assert "Learning curve" not in html(tmp_path, report)
 
 
-def test_who_overruled_the_gate_at_release_is_said(tmp_path: Path) -> None:
+def test_overruled_gate_is_reported(tmp_path: Path) -> None:
     live = a_live_item(tmp_path, mode="auto", release=Policy(min_agreement=1.0))
     assert live.active.override
 
@@ -283,8 +283,8 @@ def test_who_overruled_the_gate_at_release_is_said(tmp_path: Path) -> None:
     assert "overruled" not in html(tmp_path, figures_on(passed, ROWS))
 
 
-def test_a_band_whose_scores_are_all_the_same_has_no_qwk(tmp_path: Path) -> None:
-    """Here all responses of so many words got the same score: their exact agreement of 1 is no QWK."""
+def test_band_with_constant_scores_has_no_qwk(tmp_path: Path) -> None:
+    """All responses of the band have one score: exact agreement 1, QWK undefined."""
     tables = dict(view(figures_on(a_live_item(tmp_path), ROWS))["tables"])
 
     head, *bands = tables["By length"]

@@ -1,4 +1,4 @@
-"""The figures that RSMTool has too, against numbers that RSMTool 12.0.0 gave for the same scores.
+"""Figures compared with the numbers of RSMTool 12.0.0 for the same scores.
 
 They are kept here, for RSMTool is nothing that a test should need: rsmtool.utils.prmse, rsmtool.utils.metrics and
 rsmtool.fairness_utils.get_fairness_analyses.
@@ -20,7 +20,7 @@ SECOND = [0, 1, 1, 3, 3, 1, 0, 3, 2, 0, 1, 2, 2, 0, 2, 2]  # rater
 WHOLE = [0, 1, 1, 3, 2, 2, 0, 2, 2, 1, 0, 3, 3, 1, 2, 1]
 REAL = [0.2, 1.4, 1.1, 2.8, 2.3, 1.6, -0.1, 2.2, 2.0, 0.9, 0.4, 2.7, 3.1, 0.8, 1.9, 1.2]
 EVEN, THREE, FEW = "abbaabababbaabba", "aabbccaabbccaabc", "aaaaaaaaaaaaaabb"
-BY_SCORE = ["low" if score < 2 else "high" for score in HUMAN]  # the human score tells it: the design has less rank
+BY_SCORE = ["low" if score < 2 else "high" for score in HUMAN]  # determined by the human score
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ BY_SCORE = ["low" if score < 2 else "high" for score in HUMAN]  # the human scor
         (WHOLE, (HUMAN, SECOND), 0.6781115879828326),
         (REAL, (HUMAN, SECOND), 0.8512875536480686),
         (HUMAN, (HUMAN, SECOND), 1.0),
-        (np.mean([HUMAN, SECOND], axis=0), (HUMAN, SECOND), 1.0804721030042919),  # nearer than errors of raters allow
+        (np.mean([HUMAN, SECOND], axis=0), (HUMAN, SECOND), 1.0804721030042919),  # nearer than rater errors allow
         ([1.5] * 16, (HUMAN, SECOND), 0.0665236051502146),
         ([3 - score for score in WHOLE], (HUMAN, SECOND), -2.6051502145922747),
         (REAL, (HUMAN, HUMAN), 0.7826171875),  # raters without error
@@ -54,24 +54,28 @@ def test_prmse(machine: Scores, raters: tuple[Scores, Scores], expected: float) 
     ],
 )
 def test_fairness(machine: Scores, groups: Sequence[str], expected: tuple[float, float, float]) -> None:
-    """In RSMTool the largest group is the base, here the first by name: what is explained is the same."""
-    found = fairness(HUMAN, machine, list(groups))
+    """RSMTool's base is the largest group, ours the first by name; the explained variance is the same."""
+    figures = fairness(HUMAN, machine, list(groups))
 
-    of_rsmtool = (found.overall_score_accuracy, found.overall_score_difference, found.conditional_score_difference)
+    of_rsmtool = (
+        figures.overall_score_accuracy,
+        figures.overall_score_difference,
+        figures.conditional_score_difference,
+    )
     assert of_rsmtool == pytest.approx(expected, abs=1e-12)
 
 
 def test_fairness_of_many_scores() -> None:
-    """Twelve, each a category of its own."""
+    """Twelve scores, each a category."""
     human = [(7 * n) % 12 for n in range(48)]
     machine = [(7 * n) % 12 + ((n * n) % 5 - 2) / 2 for n in range(48)]
 
-    found = fairness(human, machine, ["abc"[(n * n + n // 3) % 3] for n in range(48)])
+    figures = fairness(human, machine, ["abc"[(n * n + n // 3) % 3] for n in range(48)])
 
     assert (
-        found.overall_score_accuracy,
-        found.overall_score_difference,
-        found.conditional_score_difference,
+        figures.overall_score_accuracy,
+        figures.overall_score_difference,
+        figures.conditional_score_difference,
     ) == pytest.approx((-0.043396320415643785, -0.042216028254178584, -0.0696981027552952), abs=1e-12)
 
 
@@ -92,9 +96,9 @@ def test_difference_of_standardised_means(machine: Scores, groups: str, group: s
     inside = np.array([name == group for name in groups])
     human, given = np.array(HUMAN, float), np.array(machine, float)
 
-    found = difference_of_standardised_means(human[inside], given[inside], human, given)
+    figures = difference_of_standardised_means(human[inside], given[inside], human, given)
 
-    assert found == pytest.approx(expected, abs=1e-12)
+    assert figures == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(("machine", "expected"), [(WHOLE, 0.8125), (REAL, 0.8755451190875546)])
