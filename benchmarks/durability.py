@@ -1,9 +1,9 @@
-"""Whether a score that was given is in the log, once, whatever ends, hangs or fills up: the real program, from outside.
+"""Check that every acknowledged score is in the log, once, when processes die, hang or run out of disk.
 
     python -m benchmarks.durability [--rounds 20] [--clients 200] [--json FILE]
 
-The service is killed and started again under callers that never let go, on SQLite and on PostgreSQL; then it runs on
-while its database is taken from it in every way of `outages`.  Ends with 1 when a promise is broken.
+The service runs as a process of its own, on SQLite and on PostgreSQL.  First it is killed and started again under
+persistent callers; then its database goes through every outage of `outages`.  A broken promise gives exit code 1.
 Linux; a full disk needs root.
 """
 
@@ -15,10 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -28,25 +27,25 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import NullPool, create_engine, text
 
-from benchmarks.crowd import Told, crowd
-from benchmarks.outages import Outage, Postgres, full, of_postgres, of_sqlite, small_disk
-from benchmarks.service import free_port, running, serving, until, with_key
+from benchmarks.crowd import CrowdRecord, crowd
+from benchmarks.outages import Outage, Postgres, disk_full, of_postgres, of_sqlite, small_disk
+from benchmarks.service import create_key, free_port, running_server, serve_command, wait_until
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
-ALIVE = 1.0  # seconds in which /livez has to answer
-RECOVERY = 30.0  # seconds in which scores have to be given again
-PAUSE = 0.25  # seconds between the calls of a caller in an outage: what is measured is the service, not the machine
+LIVEZ_LIMIT = 1.0  # seconds in which /livez has to answer
+RECOVERY_LIMIT = 30.0  # seconds in which scores have to be given again
+PAUSE = 0.25  # seconds between a caller's calls in an outage, so that the machine itself is not overloaded
 
 
 @dataclass
-class Found:
-    """One row of the table."""
+class Row:
+    """One row of the table: an event on a database, and the callers' experience of it."""
 
     database: str
-    what: str
+    event: str
     times: int = 1
     acknowledged: int = 0
-    refused: int = 0  # replies that were no 200
+    refused: int = 0  # replies other than 200
     repeated: int = 0
     lost: int = 0
     twice: int = 0
@@ -54,8 +53,8 @@ class Found:
     slowest: float = 0.0
     livez: float = 0.0
     readyz: float = 0.0
-    said: list[str] = field(default_factory=list)  # by /readyz, when it was no 200
-    broken: dict[str, int] = field(default_factory=dict)
+    readyz_reasons: list[str] = field(default_factory=list)  # while /readyz was not 200
+    broken: dict[str, int] = field(default_factory=dict)  # promises, each with a count
 
 
 def main(
@@ -64,7 +63,7 @@ def main(
     server_kills: Annotated[int, typer.Option(help="Kills of PostgreSQL.")] = 5,
     report: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
 ) -> None:
-    found: list[Found] = []
+    rows: list[Row] = []
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = Postgres(home / "postgres")
@@ -75,15 +74,16 @@ def main(
             ("PostgreSQL", server.url, of_postgres(server, server_kills)),
         ):
             settings = settings_for(url)
-            key = with_key(settings)
+            key = create_key(settings)
             if rounds:
-                found.append(killed(name, settings, key, rounds, clients))
-            found += suffered(name, settings, key, outages, clients)
-    found += on_full_disks(clients)
-    show(found)
+                rows.append(kill_service(name, settings, key, rounds, clients))
+            rows += run_outages(name, settings, key, outages, clients)
+    rows += fill_disks(clients)
+    show(rows)
     if report:
-        report.write_text(json.dumps([asdict(row) for row in found], indent=2) + "\n", encoding="utf-8")
-    if any(row.broken for row in found):
+        content = json.dumps([asdict(row) for row in rows], indent=2)
+        report.write_text(content + "\n", encoding="utf-8")
+    if any(row.broken for row in rows):
         raise typer.Exit(1)
 
 
@@ -91,132 +91,149 @@ def settings_for(url: str) -> dict[str, str]:
     return {"SCORELET_MODELS_DIR": str(MODELS), "SCORELET_DATABASE_URL": url, "OMP_NUM_THREADS": "1"}
 
 
-def killed(database: str, settings: dict[str, str], key: str, rounds: int, clients: int) -> Found:
-    """The service, under load, at a moment that nobody chose."""
-    port, down = free_port(), 0.0
-    with ExitStack() as stack, crowd(port, key, clients) as told:
+def kill_service(database: str, settings: dict[str, str], key: str, rounds: int, clients: int) -> Row:
+    """Kill the service under load at random moments, and start it again."""
+    port, longest_start = free_port(), 0.0
+    command = serve_command(port)
+    with ExitStack() as stack, crowd(port, key, clients) as record:
         for _ in range(rounds):
             began = time.monotonic()
-            with running(serving(port), port, settings) as process:
-                down = max(down, time.monotonic() - began)
-                until(partial(has_given, told, len(told.acknowledged) + clients), RECOVERY)
-                time.sleep(random.uniform(0, 0.5))  # noqa: S311  # no secret
+            with running_server(command, port, settings) as process:
+                longest_start = max(longest_start, time.monotonic() - began)
+                wait_until(acknowledges(record, len(record.acknowledged) + clients), RECOVERY_LIMIT)
+                time.sleep(random.uniform(0, 0.5))  # noqa: S311
                 os.kill(process, signal.SIGKILL)
-        stack.enter_context(running(serving(port), port, settings))  # for those who wait for their 200
-    return judged(Found(database, "service killed", rounds, recovered=down), told, settings)
+        # Callers with a key still wait for their 200.
+        stack.enter_context(running_server(command, port, settings))
+    return compare_with_log(Row(database, "service killed", rounds, recovered=longest_start), record, settings)
 
 
-def has_given(told: Told, number: int) -> bool:
-    return len(told.acknowledged) > number
+def acknowledges(record: CrowdRecord, number: int) -> Callable[[], bool]:
+    """Return a condition: more than `number` scores are acknowledged."""
+    return lambda: len(record.acknowledged) > number
 
 
-def suffered(database: str, settings: dict[str, str], key: str, outages: Sequence[Outage], clients: int) -> list[Found]:
-    """One process lives through all of them."""
+def run_outages(
+    database: str, settings: dict[str, str], key: str, outages: Sequence[Outage], clients: int
+) -> list[Row]:
+    """Let one process of the service live through all outages of its database."""
     port = free_port()
-    found: dict[str, Found] = {}
-    with running(serving(port), port, settings):
+    rows: dict[str, Row] = {}
+    with running_server(serve_command(port), port, settings):
         for outage in outages:
-            with crowd(port, key, clients, PAUSE) as told:
-                one = suffer(Found(database, outage.name), outage, told)
-            one = judged(one, told, settings)
-            found[outage.name] = together(found[outage.name], one) if outage.name in found else one
-    return list(found.values())
+            with crowd(port, key, clients, PAUSE) as record:
+                row = run_outage(Row(database, outage.name), outage, record)
+            row = compare_with_log(row, record, settings)
+            rows[outage.name] = merge(rows[outage.name], row) if outage.name in rows else row
+    return list(rows.values())
 
 
-def suffer(found: Found, outage: Outage, told: Told) -> Found:
-    until(partial(has_given, told, 50), RECOVERY)
-    refused = told.statuses[503]
+def run_outage(row: Row, outage: Outage, record: CrowdRecord) -> Row:
+    """Cause an outage, wait for the recovery, and note broken promises."""
+    wait_until(acknowledges(record, 50), RECOVERY_LIMIT)
+    refused = record.statuses[503]
     began = time.monotonic()
     with outage.cause():
         time.sleep(outage.seconds)
         ended = time.monotonic()
-    told.watch_for_recovery()
+    record.watch_for_recovery()
     over = time.monotonic()
     try:
-        until(lambda: told.first_given, RECOVERY)
-        found.recovered = told.first_given - over
+        wait_until(lambda: record.recovered_at, RECOVERY_LIMIT)
+        row.recovered = record.recovered_at - over
     except TimeoutError:
-        found.broken["no recovery"] = 1
+        row.broken["no recovery"] = 1
     time.sleep(1)
-    if outage.refuses and told.statuses[503] == refused:
-        found.broken["no outage"] = 1
-    if told.broke:
-        found.broken["connection broken by the service"] = told.broke
-    if told.slowest_alive > ALIVE:
-        found.broken["/livez slower than a second"] = 1
-    looked = [
-        (reply.status, why) for reply, why in told.readiness if began + 1 < reply.asked and reply.answered < ended
-    ]
-    found.said = sorted({why for status, why in looked if status != 200})
-    if outage.unready and any(status == 200 for status, _ in looked):
-        found.broken["/readyz says ready"] = 1
-    return found
+    if outage.refuses and record.statuses[503] == refused:
+        row.broken["no outage"] = 1
+    if record.broken_connections:
+        row.broken["connection broken by the service"] = record.broken_connections
+    if record.slowest_livez > LIVEZ_LIMIT:
+        row.broken["/livez slower than a second"] = 1
+    for reply, reason in record.readiness:
+        if not (began + 1 < reply.sent_at and reply.received_at < ended):
+            continue
+        if reply.status != 200:
+            row.readyz_reasons = sorted({*row.readyz_reasons, reason})
+        elif outage.unready:
+            row.broken["/readyz says ready"] = 1
+    return row
 
 
-def judged(found: Found, told: Told, settings: dict[str, str]) -> Found:
-    """With what callers were told held against the log."""
+def compare_with_log(row: Row, record: CrowdRecord, settings: dict[str, str]) -> Row:
+    """Compare the replies with the log, and complete the row."""
     with create_engine(settings["SCORELET_DATABASE_URL"], poolclass=NullPool).connect() as connection:
         logged = connection.execute(text("SELECT prediction_id, attempt_id FROM predictions")).all()
-    found.acknowledged, found.repeated = len(told.acknowledged), told.repeated
-    found.refused = sum(count for status, count in told.statuses.items() if status != 200)
-    found.lost = len(told.acknowledged - {prediction_id for prediction_id, _ in logged})
+    row.acknowledged, row.repeated = len(record.acknowledged), record.repeated
+    row.refused = sum(count for status, count in record.statuses.items() if status != 200)
+    row.lost = len(record.acknowledged - {prediction_id for prediction_id, _ in logged})
     keys = [key for _, key in logged if key is not None]
-    found.twice = len(keys) - len(set(keys))
-    found.slowest, found.livez, found.readyz = told.slowest, told.slowest_alive, told.slowest_ready
-    differing = sum(len(ids) > 1 for ids in told.by_key.values())
-    counted = {"lost": found.lost, "twice": found.twice, "another id for the same key": differing, **told.wrong}
-    found.broken |= {what: count for what, count in counted.items() if count}
-    return found
+    row.twice = len(keys) - len(set(keys))
+    row.slowest, row.livez, row.readyz = record.slowest, record.slowest_livez, record.slowest_readyz
+    differing = sum(len(ids) > 1 for ids in record.by_key.values())
+    counts = {"lost": row.lost, "twice": row.twice, "another id for the same key": differing, **record.faults}
+    row.broken |= {promise: count for promise, count in counts.items() if count}
+    return row
 
 
-def together(one: Found, other: Found) -> Found:
-    """The same, once more."""
-    recovered = [row.recovered for row in (one, other) if row.recovered is not None]
-    return Found(
-        one.database, one.what, one.times + other.times, one.acknowledged + other.acknowledged,
-        one.refused + other.refused, one.repeated + other.repeated, one.lost + other.lost, other.twice,
-        max(recovered, default=None), max(one.slowest, other.slowest), max(one.livez, other.livez),
-        max(one.readyz, other.readyz), sorted({*one.said, *other.said}), one.broken | other.broken,
-    )  # fmt: skip
+def merge(before: Row, after: Row) -> Row:
+    """Return one row for an outage that happened again."""
+    recovered = [row.recovered for row in (before, after) if row.recovered is not None]
+    return Row(
+        before.database,
+        before.event,
+        times=before.times + after.times,
+        acknowledged=before.acknowledged + after.acknowledged,
+        refused=before.refused + after.refused,
+        repeated=before.repeated + after.repeated,
+        lost=before.lost + after.lost,
+        twice=after.twice,  # counted in the whole log each time
+        recovered=max(recovered, default=None),
+        slowest=max(before.slowest, after.slowest),
+        livez=max(before.livez, after.livez),
+        readyz=max(before.readyz, after.readyz),
+        readyz_reasons=sorted({*before.readyz_reasons, *after.readyz_reasons}),
+        broken=before.broken | after.broken,
+    )
 
 
-def on_full_disks(clients: int) -> list[Found]:
+def fill_disks(clients: int) -> list[Row]:
     try:
-        return [*full_sqlite(clients), *full_postgres(clients)]
+        return [*fill_disk_of_sqlite(clients), *fill_disk_of_postgres(clients)]
     except subprocess.CalledProcessError:
-        print("full disks are left out: this user may mount no file system")
+        print("full disks are left out, because this user may not mount a file system")
         return []
 
 
-def full_sqlite(clients: int) -> list[Found]:
+def fill_disk_of_sqlite(clients: int) -> list[Row]:
     with small_disk("64m") as disk:
         settings = settings_for(f"sqlite:///{disk / 'scorelet.db'}")
-        key = with_key(settings)
-        outage = Outage("disk full", lambda: full(disk, 2**20), 8)
-        return suffered("SQLite", settings, key, [outage], clients)
+        key = create_key(settings)
+        outage = Outage("disk full", lambda: disk_full(disk, 2**20), 8)
+        return run_outages("SQLite", settings, key, [outage], clients)
 
 
-def full_postgres(clients: int) -> list[Found]:
+def fill_disk_of_postgres(clients: int) -> list[Row]:
     with small_disk("256m") as disk:
         server = Postgres(disk / "postgres")
         try:
             settings = settings_for(server.url)
-            key = with_key(settings)
-            outage = Outage("disk full", lambda: full(disk, 2**20, server.start), 15)
-            return suffered("PostgreSQL", settings, key, [outage], clients)
+            key = create_key(settings)
+            outage = Outage("disk full", lambda: disk_full(disk, 2**20, server.start), 15)
+            return run_outages("PostgreSQL", settings, key, [outage], clients)
         finally:
             server.close()
 
 
-def show(found: Sequence[Found]) -> None:
+def show(rows: Sequence[Row]) -> None:
     figures = ("times", "acknowledged", "refused", "repeated", "lost", "twice", "recovered s", "slowest s", "/livez s")
     table = Table("", "", *figures, "broken", box=SIMPLE)
-    for row in found:
+    for row in rows:
         counts = (row.times, row.acknowledged, row.refused, row.repeated, row.lost, row.twice)
         recovered = "-" if row.recovered is None else f"{row.recovered:.1f}"
-        broken = ", ".join(f"{what}: {count}" for what, count in row.broken.items())
+        broken = ", ".join(f"{promise}: {count}" for promise, count in row.broken.items())
         times = (recovered, f"{row.slowest:.1f}", f"{row.livez:.2f}")
-        table.add_row(row.database, row.what, *map(str, counts), *times, broken or "nothing")
+        table.add_row(row.database, row.event, *map(str, counts), *times, broken or "nothing")
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 

@@ -1,4 +1,4 @@
-"""A bare FastAPI application that gives back what it is sent: the most that the framework can do."""
+"""A bare FastAPI application that echoes each body: the upper limit of the framework."""
 
 from typing import Any
 

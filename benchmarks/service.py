@@ -1,4 +1,4 @@
-"""The service as it would run at a school: a process of its own on SQLite, asked over HTTP on 127.0.0.1."""
+"""Run the service as a school would: a process of its own on SQLite, called over HTTP on 127.0.0.1."""
 
 import os
 import socket
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx2
 import numpy as np
@@ -16,45 +17,44 @@ BIN = Path(sys.executable).parent
 
 
 @contextmanager
-def served(models: Path, database: Path, **settings: str) -> Iterator[tuple[httpx2.Client, int]]:
-    """A client of a running service, and its process id.  `settings`: further ones, SCORELET_… by name."""
+def running_service(models: Path, database: Path, **settings: str) -> Iterator[tuple[httpx2.Client, int]]:
+    """Yield a client of a running service, and its process id.  `settings` holds further SCORELET_… variables."""
     port = free_port()
     settings |= {"SCORELET_MODELS_DIR": str(models), "SCORELET_DATABASE_URL": f"sqlite:///{database}"}
-    scorelet(settings, "db", "upgrade")
+    run_scorelet(settings, "db", "upgrade")
     limits = httpx2.Limits(max_connections=256)
     address = f"http://127.0.0.1:{port}"
     with (
-        running(serving(port), port, settings) as process,
+        running_server(serve_command(port), port, settings) as process,
         httpx2.Client(base_url=address, timeout=60, trust_env=False, limits=limits) as client,
     ):
         yield client, process
 
 
-def scorelet(settings: Mapping[str, str], *command: str) -> str:
-    """What `scorelet` with this command says; it has to succeed."""
-    ran = subprocess.run(  # noqa: S603  # our own program
-        [str(BIN / "scorelet"), *command], env=os.environ | settings, check=True, capture_output=True, text=True
-    )
-    return ran.stdout.strip()
+def run_scorelet(settings: Mapping[str, str], *command: str) -> str:
+    """Run a command of `scorelet` and return its output.  Raises CalledProcessError if it fails."""
+    arguments = [str(BIN / "scorelet"), *command]
+    done = subprocess.run(arguments, env=os.environ | settings, check=True, capture_output=True, text=True)  # noqa: S603
+    return done.stdout.strip()
 
 
-def with_key(settings: Mapping[str, str]) -> str:
-    """A key that may score, in a database brought to the head revision."""
-    scorelet(settings, "db", "upgrade")
-    return scorelet(settings, "keys", "create", "a benchmark", "--scope", "score")
+def create_key(settings: Mapping[str, str]) -> str:
+    """Upgrade the database and return a new key that may score."""
+    run_scorelet(settings, "db", "upgrade")
+    return run_scorelet(settings, "keys", "create", "a benchmark", "--scope", "score")
 
 
-def serving(port: int) -> list[str]:
+def serve_command(port: int) -> list[str]:
     return [str(BIN / "scorelet"), "serve", "--port", str(port)]
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, settings: Mapping[str, str]) -> Iterator[int]:
-    """A server that answers /readyz on the port, ended at the end: its process id."""
+def running_server(command: Sequence[str], port: int, settings: Mapping[str, str]) -> Iterator[int]:
+    """Yield the process id of a server once /readyz answers on the port; terminate the server at the end."""
     silent = subprocess.DEVNULL
     server = subprocess.Popen(command, env=os.environ | settings, stdout=silent, stderr=silent)  # noqa: S603
     try:
-        until(lambda: _is_ready(port), 60)
+        wait_until(lambda: _is_ready(port), 60)
         yield server.pid
     finally:
         server.terminate()
@@ -68,35 +68,57 @@ def free_port() -> int:
 
 
 def quantiles(seconds: Sequence[float]) -> dict[str, float]:
-    """Milliseconds."""
-    half, most, last, top = np.quantile(seconds, (0.5, 0.95, 0.99, 1)) * 1000
-    figures = {"mean": np.mean(seconds) * 1000, "median": half, "p95": most, "p99": last, "max": top}
+    """Return the number of latencies, and their mean and quantiles in milliseconds."""
+    milliseconds = np.array(seconds) * 1000
+    median, p95, p99, longest = np.quantile(milliseconds, (0.5, 0.95, 0.99, 1))
+    figures = {"mean": milliseconds.mean(), "median": median, "p95": p95, "p99": p99, "max": longest}
     return {"n": len(seconds)} | {name: round(float(value), 2) for name, value in figures.items()}
 
 
-def resident(process: int) -> float:
-    """MiB."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+def resident_mib(process: int) -> float:
+    """Return the resident memory of a process in MiB."""
+    status = Path(f"/proc/{process}/status").read_text()
+    for line in status.splitlines():
         if line.startswith("VmRSS:"):
-            return round(int(line.split()[1]) / 1024, 1)
+            kib = int(line.split()[1])
+            return round(kib / 1024, 1)
     return 0.0
 
 
+class ProcessTime(NamedTuple):
+    """Processor time of one process."""
+
+    parent: int
+    seconds: float
+
+
 def cpu_seconds(process: int) -> float:
-    """Of processors, that it and all processes below it have taken until now."""
-    own: dict[int, tuple[int, float]] = {}  # parent, seconds
+    """Return the processor time that a process and all its descendants have used so far."""
+    times: dict[int, ProcessTime] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended
-            fields = stat.read_text().rpartition(")")[2].split()
-            own[int(stat.parent.name)] = int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    below, found = {process}, 0.0
-    while below:
-        found += sum(own[number][1] for number in below if number in own)
-        below = {number for number, (parent, _) in own.items() if parent in below}
-    return found
+        with suppress(OSError):  # the process has ended
+            times[int(stat.parent.name)] = _process_time(stat)
+    generation, total = {process}, 0.0
+    while generation:
+        total += sum(times[number].seconds for number in generation if number in times)
+        generation = {number for number, time_used in times.items() if time_used.parent in generation}
+    return total
 
 
-def until(holds: Callable[[], object], seconds: float) -> None:
+def own_cpu_seconds(process: int) -> float:
+    """Return the processor time that a process alone has used so far."""
+    return _process_time(Path(f"/proc/{process}/stat")).seconds
+
+
+def _process_time(stat: Path) -> ProcessTime:
+    """Read the parent and the processor time from /proc/…/stat: its fields 4, 14 and 15."""
+    fields = stat.read_text().rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])
+    return ProcessTime(int(fields[1]), ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def wait_until(holds: Callable[[], object], seconds: float) -> None:
+    """Poll until `holds()` is true.  Raises TimeoutError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
@@ -106,6 +128,7 @@ def until(holds: Callable[[], object], seconds: float) -> None:
 
 def _is_ready(port: int) -> bool:
     try:
-        return httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=5, trust_env=False).status_code == 200
+        reply = httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=5, trust_env=False)
     except httpx2.TransportError:
         return False
+    return reply.status_code == 200

@@ -1,9 +1,9 @@
-"""The service under steady load for a long time, with another version of an item going live every minute.
+"""Run the service under steady load for a long time, with another version of an item going live every minute.
 
     python -m benchmarks.soak --models MODELS --responses FILE [--minutes 30] [--share 0.7]
 
-First for ten seconds what it can do with so many callers; then a share of that, evenly.  Every minute: replies that are
-no 200, quantiles of latency, memory.  Nothing in MODELS is changed.
+Ten seconds at full load measure the maximum; then the callers send a share of that rate, evenly.  Each minute shows
+replies other than 200, quantiles of latency, and memory.  Nothing in MODELS is changed.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
@@ -24,18 +24,20 @@ from rich.table import Table
 
 from app.scoring.bundle import METADATA
 from app.scoring.release import activate, active_bytes, item_ids
-from benchmarks.crowd import Caller
-from benchmarks.service import quantiles, resident, served
+from benchmarks.crowd import Caller, score_request
+from benchmarks.service import quantiles, resident_mib, running_service
 
 CALLERS = 16
 TRIAL = 10.0  # seconds
-OTHER = "20990101T000000Z-00000000"
+SECOND_VERSION = "20990101T000000Z-00000000"
 
 
 @dataclass
 class Minute:
-    seconds: list[float] = field(default_factory=list)
-    wrong: int = 0
+    """The calls of a minute."""
+
+    seconds: list[float] = field(default_factory=list)  # of each reply
+    failures: int = 0  # broken connections, and replies other than 200
     mib: float = 0.0
 
 
@@ -46,52 +48,48 @@ def main(
     share: float = 0.7,
     report: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
 ) -> None:
-    bodies = cycle([request(row) for row in map(json.loads, responses.read_text(encoding="utf-8").splitlines())])
+    rows = [json.loads(line) for line in responses.read_text(encoding="utf-8").splitlines()]
+    bodies = [{"item_id": row["item_id"], "response": row["response"]} for row in rows]
+    requests = cycle([score_request(body, headers=[]) for body in bodies])
+    measured: list[Minute] = []
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "models"
         shutil.copytree(models, folder)
-        item = item_ids(folder)[0]
-        versions = cycle([OTHER, another_version(folder / item)])
-        with served(folder, Path(home) / "log.db", SCORELET_RELOAD_SECONDS="1", SCORELET_LOG_LEVEL="WARNING") as (
-            client,
-            process,
-        ):
+        item = folder / item_ids(folder)[0]
+        versions = cycle([SECOND_VERSION, add_second_version(item)])
+        settings = {"SCORELET_RELOAD_SECONDS": "1", "SCORELET_LOG_LEVEL": "WARNING"}
+        with running_service(folder, Path(home) / "log.db", **settings) as (client, process):
             port = int(client.base_url.port or 0)
-            most = len(asyncio.run(load(port, bodies, TRIAL, None)).seconds) / TRIAL
-            found: list[Minute] = []
+            trial = asyncio.run(load(port, requests, TRIAL, None))
+            maximum = len(trial.seconds) / TRIAL
             for _ in range(minutes):
-                activate(folder / item, next(versions), by="the soak", reason="another minute", mode="suggest")
-                found.append(asyncio.run(load(port, bodies, 60.0, share * most)))
-                found[-1].mib = resident(process)
-    show(found, most, share * most)
+                activate(item, next(versions), by="the soak", reason="another minute", mode="suggest")
+                minute = asyncio.run(load(port, requests, 60.0, share * maximum))
+                minute.mib = resident_mib(process)
+                measured.append(minute)
+    show(measured, maximum, share * maximum)
     if report:
-        figures = [{"wrong": own.wrong, "MiB": own.mib} | quantiles(own.seconds) for own in found]
-        report.write_text(json.dumps({"most a second": most, "minutes": figures}, indent=2) + "\n", encoding="utf-8")
+        figures = [{"wrong": minute.failures, "MiB": minute.mib} | quantiles(minute.seconds) for minute in measured]
+        content = json.dumps({"most a second": maximum, "minutes": figures}, indent=2)
+        report.write_text(content + "\n", encoding="utf-8")
 
 
-def another_version(folder: Path) -> str:
-    """Its active version under another name; the first one's own name."""
+def add_second_version(folder: Path) -> str:
+    """Copy an item's active version to SECOND_VERSION, and return the active version."""
     version = str(json.loads(active_bytes(folder))["version"])
-    shutil.copytree(folder / version, folder / OTHER)
-    metadata = folder / OTHER / METADATA
-    metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {"version": OTHER}), encoding="utf-8")
+    shutil.copytree(folder / version, folder / SECOND_VERSION)
+    metadata = folder / SECOND_VERSION / METADATA
+    bundle = json.loads(metadata.read_text())
+    metadata.write_text(json.dumps(bundle | {"version": SECOND_VERSION}), encoding="utf-8")
     return version
 
 
-def request(row: dict[str, Any]) -> bytes:
-    body = json.dumps({"item_id": row["item_id"], "response": row["response"]}).encode()
-    lines = [
-        "POST /score HTTP/1.1",
-        "Host: 127.0.0.1",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-    ]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+async def load(port: int, requests: Iterator[bytes], seconds: float, rate: float | None) -> Minute:
+    """Run CALLERS callers for `seconds`.
 
-
-async def load(port: int, bodies: Iterator[bytes], seconds: float, rate: float | None) -> Minute:
-    """So many callers for so long; with a rate, each asks at its own even moments, and does not wait for late ones."""
-    found = Minute()
+    With a `rate` in requests a second, each caller sends at even moments of its own, and does not skip late calls.
+    """
+    minute = Minute()
     began = time.monotonic()
 
     async def call(number: int) -> None:
@@ -103,26 +101,27 @@ async def load(port: int, bodies: Iterator[bytes], seconds: float, rate: float |
                     await asyncio.sleep(due - now)
                 turn += CALLERS
             try:
-                reply = await caller.ask(next(bodies))
+                reply = await caller.send(next(requests))
             except (OSError, EOFError):
-                found.wrong += 1
+                minute.failures += 1
                 continue
-            found.seconds.append(reply.seconds)
-            found.wrong += reply.status != 200
+            minute.seconds.append(reply.seconds)
+            minute.failures += reply.status != 200
         caller.close()
 
-    await asyncio.gather(*(call(number) for number in range(CALLERS)))
-    return found
+    await asyncio.gather(*map(call, range(CALLERS)))
+    return minute
 
 
-def show(found: list[Minute], most: float, rate: float) -> None:
-    table = Table("minute", "requests", "no 200", "p50 ms", "p99 ms", "MiB", box=SIMPLE)
-    for number, own in enumerate(found, 1):
-        q = quantiles(own.seconds)
-        table.add_row(str(number), str(q["n"]), str(own.wrong), str(q["median"]), str(q["p99"]), str(own.mib))
+def show(minutes: Sequence[Minute], maximum: float, rate: float) -> None:
+    table = Table("minute", "requests", "failures", "p50 ms", "p99 ms", "MiB", box=SIMPLE)
+    for number, minute in enumerate(minutes, 1):
+        figures = quantiles(minute.seconds)
+        cells = (number, figures["n"], minute.failures, figures["median"], figures["p99"], minute.mib)
+        table.add_row(*map(str, cells))
     console = Console(width=120)
     console.print(table)
-    console.print(f"at most {most:,.0f} a second with {CALLERS} callers; asked: {rate:,.0f} a second")
+    console.print(f"maximum with {CALLERS} callers: {maximum:,.0f} a second; sent: {rate:,.0f} a second")
 
 
 if __name__ == "__main__":

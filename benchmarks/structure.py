@@ -28,11 +28,11 @@ VERBS = frozenset(
         r"\w+",
         """
         accept add allow answer apply ask assign batch begin bind bring build cache calibrate call cancel
-        carve check choose claim clear close collect combine commit compare compute connect convert copy
+        carve cause check choose claim clear close collect combine commit compare compute connect convert copy
         count create cut decide decode delete describe detect divide do draw drop encode end ensure erase
         estimate evaluate evict examine export extract fail fetch fill find fine fit flag fold fork format
         freeze gather generate get give group guard guess handle hash hold ignore include initialise insert
-        iterate join judge keep label learn let limit list load lock log look make map mark match measure
+        iterate join judge keep kill label learn let limit list load lock log look make map mark match measure
         merge mix move name normalise note notify open order pack pad parse pass patch plot poll prepare
         print probe process produce promise put raise rank read record redirect reduce refuse register release remove
         rename render repeat replace report reserve resolve restore return revoke roll rotate round run
