@@ -7,7 +7,7 @@ it goes on when called again.  The teachers' own parts (their number aside) are 
 variants if none are named; a variant is named as results name it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,8 @@ import typer
 from app.scoring.bundle import Head
 from app.scoring.decoding import output_columns
 from training.common.cache import work_folder
-from training.compare.contest import Competitor, Contest, Contestant
-from training.compare.distilled import full_recipe, retaught
+from training.compare.contest import Competitor, Contestant
+from training.compare.distilled import full_recipe, with_other_texts
 from training.compare.figures import sections
 from training.compare.report import write_report
 from training.compare.results import read_results
@@ -30,7 +30,8 @@ from training.config import TrainingConfig
 from training.data import read_data
 from training.data.augment import WAYS, Way, augmented, crop, splice
 from training.data.targets import NO_LABEL
-from training.pipeline.prepare import lessons_of, teach, tokenizer_for
+from training.pipeline.group_run import GroupRun, ItemRun
+from training.pipeline.prepare import prepare, tokenizer_for, train_teacher
 from training.student.build import make_students
 from training.student.training_set import TrainingSet
 
@@ -38,39 +39,40 @@ CERTAIN = 20.0  # a logit that leaves the other scores nothing
 Mend = Callable[[TrainingSet], TrainingSet]
 
 
-def changed(contest: Contest, seed: int, **parts: dict[str, object]) -> list[Competitor]:
+def changed(run: GroupRun, seed: int, **parts: dict[str, object]) -> list[Competitor]:
     """With other settings, by the section of the configuration that they stand in."""
-    update = {name: getattr(contest.config, name).model_copy(update=values) for name, values in parts.items()}
-    config = contest.config.model_copy(update=update)
-    taught = (
-        retaught(contest.taught, config)
-        if "teacher" not in parts
-        else teach(contest.taught.group, config, contest.cache)
-    )
-    return full_recipe(Contest(taught, config, contest.cache), seed)
+    update = {name: getattr(run.config, name).model_copy(update=values) for name, values in parts.items()}
+    config = run.config.model_copy(update=update)
+    if "teacher" in parts:
+        return full_recipe(train_teacher(prepare(run.group, config, run.cache)), seed)
+    return full_recipe(with_other_texts(run, config), seed)
 
 
-def other_ways(contest: Contest, seed: int, left_out: Way) -> list[Competitor]:
+def other_ways(run: GroupRun, seed: int, left_out: Way) -> list[Competitor]:
     """As many augmented texts, none made in this way."""
-    ways, config = [way for way in WAYS if way is not left_out], contest.config
-    texts = []
-    for own in contest.taught.texts:
-        made = augmented(own.marked, len(own.augmented) // len(own.marked), config.seed, ways)
-        texts.append(replace(own, augmented=tuple(a.text for a in made), sources=tuple(a.sources for a in made)))
-    return full_recipe(Contest(replace(contest.taught, texts=tuple(texts)), config, contest.cache), seed)
+    ways = [way for way in WAYS if way is not left_out]
+    items = tuple(_augmented_by(item_run, ways, run.config.seed) for item_run in run.items)
+    return full_recipe(replace(run, items=items), seed)
 
 
-def mended(contest: Contest, seed: int, mend: Mend) -> list[Competitor]:
-    """From a lesson that was changed after the teacher gave it."""
-    distillation = contest.config.distillation.model_copy(update={"seed": contest.config.distillation.seed + seed})
-    config = contest.config.model_copy(update={"distillation": distillation})
-    taught = contest.taught
-    lessons = [mend(lesson) for lesson in lessons_of(taught, contest.cache)]
-    made = make_students(taught.items, lessons, taught.tokenizer, config, contest.cache)
-    networks = [own.network(item, config.student.max_tokens) for own, item in zip(made, taught.items, strict=True)]
+def _augmented_by(item_run: ItemRun, ways: Sequence[Way], seed: int) -> ItemRun:
+    texts = item_run.texts
+    made = augmented(texts.marked, len(texts.augmented) // len(texts.marked), seed, ways)
+    new = replace(texts, augmented=tuple(a.text for a in made), sources=tuple(a.sources for a in made))
+    return replace(item_run, texts=new)
+
+
+def mended(run: GroupRun, seed: int, mend: Mend) -> list[Competitor]:
+    """From training sets that were changed after the teacher gave them."""
+    distillation = run.config.distillation.model_copy(update={"seed": run.config.distillation.seed + seed})
+    config = run.config.model_copy(update={"distillation": distillation})
+    training_sets = [mend(training_set) for training_set in run.training_sets]
+    items = [item_run.item for item_run in run.items]
+    made = make_students(items, training_sets, run.tokenizer, config, run.cache)
+    networks = [files.network(item, config.student.max_tokens) for files, item in zip(made, items, strict=True)]
     return [
-        Competitor(network.outputs, own.parameters, own.seconds, list)
-        for own, network in zip(made, networks, strict=True)
+        Competitor(network.outputs, files.parameters, files.seconds, list)
+        for files, network in zip(made, networks, strict=True)
     ]
 
 
@@ -86,41 +88,41 @@ def most_probable(lesson: TrainingSet) -> TrainingSet:
     return replace(lesson, teacher=CERTAIN * certain)
 
 
-def each_alone(contest: Contest, seed: int) -> list[Competitor]:
+def each_alone(run: GroupRun, seed: int) -> list[Competitor]:
     """Where items share a teacher: each student learns by itself, and has a tokenizer of its own item's text."""
-    taught, made = contest.taught, []
-    for parts, texts in zip(taught.parts, taught.texts, strict=True):
-        own = replace(taught, parts=(parts,), texts=(texts,), tokenizer=tokenizer_for([texts], contest.config))
-        made += full_recipe(replace(contest, taught=own), seed)
+    made = []
+    for item_run in run.items:
+        alone = replace(run, items=(item_run,), tokenizer=tokenizer_for([item_run.texts], run.config))
+        made += full_recipe(alone, seed)
     return made
 
 
-def most_probable_decoding(contest: Contest, seed: int) -> list[Competitor]:
-    if not _has_cuts(contest):
+def most_probable_decoding(run: GroupRun, seed: int) -> list[Competitor]:
+    if not _has_cuts(run):
         return []
-    return [replace(own, head=Head(cuts=None)) for own in full_recipe(contest, seed)]
+    return [replace(own, head=Head(cuts=None)) for own in full_recipe(run, seed)]
 
 
-def rounded_decoding(contest: Contest, seed: int) -> list[Competitor]:
-    if not _has_cuts(contest):
+def rounded_decoding(run: GroupRun, seed: int) -> list[Competitor]:
+    if not _has_cuts(run):
         return []
-    head = Head(cuts=tuple(number + 0.5 for number in range(output_columns(contest.taught.parts[0].item) - 1)))
-    return [replace(own, head=head) for own in full_recipe(contest, seed)]
+    head = Head(cuts=tuple(number + 0.5 for number in range(output_columns(run.items[0].parts.item) - 1)))
+    return [replace(own, head=head) for own in full_recipe(run, seed)]
 
 
-def _has_cuts(contest: Contest) -> bool:
+def _has_cuts(run: GroupRun) -> bool:
     """Neither grades nor labels without order have any: what decodes otherwise does not take part."""
-    item = contest.taught.parts[0].item
+    item = run.items[0].parts.item
     return item.is_ordered and not item.is_continuous
 
 
-def most_probable_labels(contest: Contest, seed: int) -> list[Competitor]:
+def most_probable_labels(run: GroupRun, seed: int) -> list[Competitor]:
     """The mean and variance of a grade have no most probable one."""
-    return [] if contest.taught.parts[0].item.is_continuous else mended(contest, seed, most_probable)
+    return [] if run.items[0].parts.item.is_continuous else mended(run, seed, most_probable)
 
 
 def _variants() -> list[Contestant]:
-    made: dict[str, Callable[[Contest, int], list[Competitor]]] = {
+    made: dict[str, Callable[[GroupRun, int], list[Competitor]]] = {
         "no unlabelled responses": partial(changed, text={"unlabelled": False}),
         "no augmented text": partial(changed, text={"augmented_per_response": 0}),
         "no crops among the augmented": partial(other_ways, left_out=crop),

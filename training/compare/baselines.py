@@ -10,21 +10,22 @@ from sklearn.model_selection import KFold
 from app.scoring.bundle import Head
 from app.scoring.decoding import Outputs, output_columns
 from training.calibration.choose import Unfitted
-from training.compare.contest import Competitor, Contest, Runtime
+from training.compare.contest import Competitor, Runtime
 from training.compare.linear import TINY, Linear
 from training.config import PARAMETER_BUDGET
 from training.data.splits import Parts
 from training.data.targets import targets
+from training.pipeline.group_run import GroupRun
 
 FOLDS = 5
 
 
-def linear(contest: Contest, _: int, budget: int | None = None) -> list[Competitor]:
-    return [_linear(parts, budget) for parts in contest.taught.parts]
+def linear(run: GroupRun, _: int, budget: int | None = None) -> list[Competitor]:
+    return [_linear(parts, budget) for parts in run.parts]
 
 
-def linear_within_budget(contest: Contest, seed: int) -> list[Competitor]:
-    return linear(contest, seed, PARAMETER_BUDGET)
+def linear_within_budget(run: GroupRun, seed: int) -> list[Competitor]:
+    return linear(run, seed, PARAMETER_BUDGET)
 
 
 def _linear(parts: Parts, budget: int | None) -> Competitor:
@@ -48,9 +49,9 @@ def _runtimes(model: Linear) -> list[Runtime]:
     return [Runtime("scikit-learn", model.bytes, model.outputs)]
 
 
-def constant(contest: Contest, _: int) -> list[Competitor]:
+def constant(run: GroupRun, _: int) -> list[Competitor]:
     """The item's commonest score or label, or the mean of its grades."""
-    return [_constant(parts) for parts in contest.taught.parts]
+    return [_constant(parts) for parts in run.parts]
 
 
 def _constant(parts: Parts) -> Competitor:

@@ -2,25 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from app.scoring.bundle import Head
 from app.scoring.decoding import Outputs
 from training.calibration.choose import Unfitted, choose_heads, unfitted
 from training.compare.settings import Part
-from training.config import TrainingConfig
-from training.pipeline.prepare import Taught
+from training.pipeline.group_run import GroupRun
 
 ScoreFunction = Callable[[Sequence[str]], Outputs]  # texts → (texts, columns)
-
-
-@dataclass(frozen=True, slots=True)
-class Contest:
-    """One group of items, taught or not, under one configuration."""
-
-    taught: Taught
-    config: TrainingConfig
-    cache: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +33,21 @@ class Competitor:
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A way of making competitors, one for each item of a contest, in the items' order."""
+    """A way of making competitors, one for each item of a run, in the items' order."""
 
     name: str
     title: str
     seeded: bool  # whether it is made with several seeds
-    make: Callable[[Contest, int], list[Competitor]]
+    make: Callable[[GroupRun, int], list[Competitor]]
     reads: tuple[Part, ...]  # settings that decide what it comes to; a change of others does not make it anew
     timed: bool = True
 
 
-def heads_of(contest: Contest, competitors: Sequence[Competitor]) -> list[Head]:
+def heads_of(run: GroupRun, competitors: Sequence[Competitor]) -> list[Head]:
     """Return a head for each competitor, chosen as for the students that serve."""
     ready = [own.head for own in competitors if own.head is not None]
     if ready:
         return ready
     return choose_heads(
-        [
-            made.out_of_fold or unfitted(parts, made.outputs)
-            for made, parts in zip(competitors, contest.taught.parts, strict=True)
-        ]
+        [made.out_of_fold or unfitted(parts, made.outputs) for made, parts in zip(competitors, run.parts, strict=True)]
     )

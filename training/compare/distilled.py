@@ -10,10 +10,12 @@ from app.scoring.item import Item
 from app.scoring.network import Network
 from training.common.quantise import weights_int8
 from training.common.validation_metric import validation_metric
-from training.compare.contest import Competitor, Contest, Runtime
+from training.compare.contest import Competitor, Runtime
 from training.config import TextConfig, TrainingConfig
 from training.data.targets import targets
-from training.pipeline.prepare import Taught, students_of, tokenizer_for
+from training.pipeline.group_run import GroupRun, ItemRun
+from training.pipeline.prepare import tokenizer_for
+from training.pipeline.students import DistilledStudent, distil
 from training.student.build import StudentFiles
 from training.student.training_set import labelling_seconds, texts_for
 
@@ -21,18 +23,19 @@ TIMES_EPOCHS = (1, 2, 4)  # of the full recipe's, tried on validation where ther
 NO_EXTRA_TEXT = TextConfig(unlabelled=False, augmented_per_response=0)
 
 
-def full_recipe(contest: Contest, seed: int) -> list[Competitor]:
-    return competitors(contest, contest.taught, _seeded(contest.config, seed))
+def full_recipe(run: GroupRun, seed: int) -> list[Competitor]:
+    """Return the students that a training run would make."""
+    return competitors(replace(run, config=_seeded(run.config, seed)))
 
 
-def published_loss(contest: Contest, seed: int) -> list[Competitor]:
-    """The loss of the paper on the marked responses alone."""
-    return _best_epochs(contest, seed, {"temperature": 1.0})
+def published_loss(run: GroupRun, seed: int) -> list[Competitor]:
+    """Return students of the paper's loss on the marked responses alone."""
+    return _best_epochs(run, seed, {"temperature": 1.0})
 
 
-def human_labels(contest: Contest, seed: int) -> list[Competitor]:
-    """The same network without a teacher."""
-    return _best_epochs(contest, seed, {"soft_weight": 0.0})
+def human_labels(run: GroupRun, seed: int) -> list[Competitor]:
+    """Return students of the same networks that learn from human scores alone."""
+    return _best_epochs(run, seed, {"soft_weight": 0.0})
 
 
 def _seeded(config: TrainingConfig, seed: int, **distillation: object) -> TrainingConfig:
@@ -40,60 +43,61 @@ def _seeded(config: TrainingConfig, seed: int, **distillation: object) -> Traini
     return config.model_copy(update={"distillation": config.distillation.model_copy(update=update)})
 
 
-def _best_epochs(contest: Contest, seed: int, distillation: dict[str, object]) -> list[Competitor]:
-    """Without extra text; as many epochs as the validation parts prefer at the first seed."""
-    config = contest.config.model_copy(update={"text": NO_EXTRA_TEXT})
-    taught = retaught(contest.taught, _seeded(config, 0, **distillation))
-    tried = [competitors(contest, taught, _with_epochs(config, 0, times, distillation)) for times in TIMES_EPOCHS]
-    best = TIMES_EPOCHS[int(np.argmax([_on_validation(taught, made) for made in tried]))]
-    return competitors(contest, taught, _with_epochs(config, seed, best, distillation))
+def _best_epochs(run: GroupRun, seed: int, distillation: dict[str, object]) -> list[Competitor]:
+    """Return students without extra text, of as many epochs as the validation parts prefer at the first seed."""
+    config = run.config.model_copy(update={"text": NO_EXTRA_TEXT})
+    changed = with_other_texts(run, _seeded(config, 0, **distillation))
+
+    def trained(times: int, with_seed: int) -> list[Competitor]:
+        return competitors(replace(changed, config=_with_epochs(config, with_seed, times, distillation)))
+
+    metrics = [_validation_metric(changed, trained(times, 0)) for times in TIMES_EPOCHS]
+    best = TIMES_EPOCHS[int(np.argmax(metrics))]
+    return trained(best, seed)
 
 
-def _on_validation(taught: Taught, made: Sequence[Competitor]) -> float:
-    """Return the figure of merit within items, over the validation parts of all."""
-    validated = [(own, parts) for own, parts in zip(made, taught.parts, strict=True) if parts.validation]
-    outputs = [own.outputs([row.text for row in parts.validation]) for own, parts in validated]
+def _validation_metric(run: GroupRun, made: Sequence[Competitor]) -> float:
+    """Return the validation metric within items, over the validation parts of all."""
+    validated = [(competitor, parts) for competitor, parts in zip(made, run.parts, strict=True) if parts.validation]
+    outputs = [competitor.outputs([row.text for row in parts.validation]) for competitor, parts in validated]
     target = [targets(parts.item, [row.value for row in parts.validation]) for _, parts in validated]
     items = [parts.item.item_id for _, parts in validated for _ in parts.validation]
-    return validation_metric(taught.items[0], np.concatenate(target).tolist(), np.concatenate(outputs), items)
+    return validation_metric(run.items[0].item, np.concatenate(target).tolist(), np.concatenate(outputs), items)
 
 
 def _with_epochs(config: TrainingConfig, seed: int, times: int, distillation: dict[str, object]) -> TrainingConfig:
-    own = config.distillation
-    longer = {name: times * getattr(own, name) for name in ("epochs", "shared_epochs", "min_steps")}
+    settings = config.distillation
+    longer = {name: times * getattr(settings, name) for name in ("epochs", "shared_epochs", "min_steps")}
     return _seeded(config, seed, **longer, **distillation)
 
 
-def retaught(taught: Taught, config: TrainingConfig) -> Taught:
-    """The same parts and teacher, other texts, and no text of any kind that a configuration leaves out."""
-    parts = tuple(replace(own, unlabelled=own.unlabelled if config.text.unlabelled else ()) for own in taught.parts)
-    texts = tuple(texts_for(own, config) for own in parts)
-    teacher = taught.teacher if config.distillation.soft_weight > 0 else None
-    return Taught(taught.group, parts, texts, tokenizer_for(texts, config), teacher)
+def with_other_texts(run: GroupRun, config: TrainingConfig) -> GroupRun:
+    """Return the run with the texts and the tokenizer of another configuration, and with the same rows and teacher."""
+    items = tuple(_with_texts(item_run, config) for item_run in run.items)
+    tokenizer = tokenizer_for([item_run.texts for item_run in items], config)
+    teacher = run.teacher if config.distillation.soft_weight > 0 else None
+    return replace(run, config=config, items=items, tokenizer=tokenizer, teacher=teacher)
 
 
-def competitors(contest: Contest, taught: Taught, config: TrainingConfig) -> list[Competitor]:
-    """The students of the group's items, in order."""
-    files = students_of(taught, config, contest.cache)
-    return [_competitor(contest, taught, number, own, config) for number, own in enumerate(files)]
+def _with_texts(item_run: ItemRun, config: TrainingConfig) -> ItemRun:
+    parts = item_run.parts
+    if not config.text.unlabelled:
+        parts = replace(parts, unlabelled=())
+    return replace(item_run, parts=parts, texts=texts_for(parts, config))
 
 
-def _competitor(
-    contest: Contest, taught: Taught, number: int, files: StudentFiles, config: TrainingConfig
-) -> Competitor:
-    parts = taught.parts[number]
-    network = files.network(parts.item, config.student.max_tokens)
-    seconds = files.seconds
-    if taught.teacher is not None and seconds is not None:
-        context = taught.context(parts.item)
-        labelling = labelling_seconds(taught.texts[number], taught.teacher, context, contest.cache)
+def competitors(run: GroupRun) -> list[Competitor]:
+    """Return the students of the group's items, in order."""
+    return [_competitor(run, student) for student in distil(run)]
+
+
+def _competitor(run: GroupRun, student: DistilledStudent) -> Competitor:
+    files, item, seconds = student.files, student.item, student.files.seconds
+    if run.teacher is not None and seconds is not None:
+        labelling = labelling_seconds(student.item_run.texts, run.teacher, run.context(item), run.cache)
         seconds = None if labelling is None else seconds + labelling
-    return Competitor(
-        network.outputs,
-        files.parameters,
-        seconds,
-        partial(_runtimes, files, parts.item, config.student.max_tokens),
-    )
+    runtimes = partial(_runtimes, files, item, run.config.student.max_tokens)
+    return Competitor(student.network.outputs, files.parameters, seconds, runtimes)
 
 
 def _runtimes(files: StudentFiles, item: Item, max_tokens: int) -> list[Runtime]:

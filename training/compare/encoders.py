@@ -9,7 +9,8 @@ from transformers import PreTrainedTokenizerBase
 from app.scoring.decoding import Outputs
 from app.scoring.teacher import mixture
 from training.common.quantise import dynamic_int8
-from training.compare.contest import Competitor, Contest, Runtime
+from training.compare.contest import Competitor, Runtime
+from training.pipeline.group_run import GroupRun
 from training.student.network import parameters
 from training.teacher.encoder import ScoringEncoder
 from training.teacher.ensemble import FineTuned, Teacher
@@ -17,22 +18,22 @@ from training.teacher.onnx_export import OnnxEncoder, to_onnx
 from training.teacher.soft_labels import teacher_outputs
 
 
-def teachers(contest: Contest, _: int) -> list[Competitor]:
+def teachers(run: GroupRun, _: int) -> list[Competitor]:
     """One teacher, once for each item that it teaches."""
-    teacher = contest.taught.teacher
+    teacher = run.teacher
     if teacher is None:
         return []
     members = teacher.members if isinstance(teacher, FineTuned) else ()
     seconds = [member.seconds for member in members]
     networks = [member.network for member in members]
     made = []
-    for parts in contest.taught.parts:
-        context, name = contest.taught.context(parts.item), f"{parts.item.item_id}: teacher"
+    for parts in run.parts:
+        context, name = run.context(parts.item), f"{parts.item.item_id}: teacher"
         made.append(
             Competitor(
-                partial(_labelled, teacher, context, name, contest),
+                partial(_labelled, teacher, context, name, run),
                 sum(map(parameters, networks)),
-                sum(filter(None, seconds)) / len(contest.taught.parts) if seconds and None not in seconds else None,
+                sum(filter(None, seconds)) / len(run.parts) if seconds and None not in seconds else None,
                 partial(runtimes, networks, teacher.tokenizer, context, teacher.max_tokens)
                 if isinstance(teacher, FineTuned)
                 else list,
@@ -41,8 +42,8 @@ def teachers(contest: Contest, _: int) -> list[Competitor]:
     return made
 
 
-def _labelled(teacher: Teacher, context: str, name: str, contest: Contest, texts: Sequence[str]) -> Outputs:
-    return teacher_outputs(teacher, context, texts, name, contest.cache)
+def _labelled(teacher: Teacher, context: str, name: str, run: GroupRun, texts: Sequence[str]) -> Outputs:
+    return teacher_outputs(teacher, context, texts, name, run.cache)
 
 
 def runtimes(

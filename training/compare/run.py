@@ -11,7 +11,7 @@ from app.scoring.item import Item
 from training.common.cache import key_of
 from training.common.progress import console
 from training.compare import baselines, distilled, encoders, tinybert
-from training.compare.contest import Competitor, Contest, Contestant, heads_of
+from training.compare.contest import Competitor, Contestant, heads_of
 from training.compare.figures import CONSTANT, STUDENT
 from training.compare.latency import FULL, Effort, milliseconds
 from training.compare.results import ContestantResult, ItemResult, Seed, Timing, read_result, write_result
@@ -20,7 +20,8 @@ from training.config import TrainingConfig
 from training.data import ItemData
 from training.data.item_groups import Group, groups
 from training.data.splits import split
-from training.pipeline.prepare import teach
+from training.pipeline.group_run import GroupRun
+from training.pipeline.prepare import prepare, train_teacher
 
 FORMAT = 5  # of the keys: raised when contestants, or how all are decoded, change
 SEEDS = 3  # of what is seeded, if nobody says otherwise
@@ -62,11 +63,11 @@ def compare(
         if of_group.are_whole:
             console.print(f"{group.name}: found before")
             continue
-        contest = Contest(teach(group, config, cache), config, cache)
+        run = train_teacher(prepare(group, config, cache))
         for contestant in contestants:
             for seed in of_group.missing_seeds(contestant):
-                of_group.note(contestant, seed, contestant.make(contest, seed), contest)
-        _time(contest, of_group, effort)
+                of_group.note(contestant, seed, contestant.make(run, seed), run)
+        _time(run, of_group, effort)
 
 
 class _GroupResults:
@@ -124,7 +125,7 @@ class _GroupResults:
     def are_whole(self) -> bool:
         return not any(self.missing_seeds(contestant) for contestant in self.contestants) and not self.untimed
 
-    def note(self, contestant: Contestant, seed: int, made: Sequence[Competitor], contest: Contest) -> None:
+    def note(self, contestant: Contestant, seed: int, made: Sequence[Competitor], run: GroupRun) -> None:
         """Scores on dev; empty ones where the contestant cannot take part."""
         if not made:
             for number, result in enumerate(self.results):
@@ -137,9 +138,9 @@ class _GroupResults:
                     seeds={seed: absent},
                 )
             return
-        heads = heads_of(contest, made)
+        heads = heads_of(run, made)
         for number, own in enumerate(made):
-            parts, result = contest.taught.parts[number], self.results[number]
+            parts, result = run.items[number].parts, self.results[number]
             outputs = own.outputs([row.text for row in parts.dev])
             key, before = self._keys[number][contestant.name], result.found.get(contestant.name)
             read = self._settings[contestant.name]
@@ -163,13 +164,13 @@ def _values(outputs: Outputs, item: Item, head: Head) -> list[float]:
     return [round(score.value, 4) for score in decode(outputs, item, head)]
 
 
-def _time(contest: Contest, of_group: _GroupResults, effort: Effort) -> None:
+def _time(run: GroupRun, of_group: _GroupResults, effort: Effort) -> None:
     """All contestants of an item together, at the first seed, each in every precision it runs in."""
     untimed = of_group.untimed
-    made = {c.name: c.make(contest, 0) for c in of_group.contestants if c.timed} if untimed else {}
-    heads = {name: heads_of(contest, own) for name, own in made.items() if own}
+    made = {c.name: c.make(run, 0) for c in of_group.contestants if c.timed} if untimed else {}
+    heads = {name: heads_of(run, own) for name, own in made.items() if own}
     for number in untimed:
-        parts = contest.taught.parts[number]
+        parts = run.items[number].parts
         texts = [row.text for row in parts.dev]
         runtimes = {(name, r.name): r for name, own in made.items() if own for r in own[number].runtimes()}
         served = {

@@ -23,10 +23,10 @@ from training.common.batches import shuffled_batches
 from training.common.cache import keep, key_of, seconds_of
 from training.common.losses import soft_loss
 from training.common.progress import track
-from training.compare.contest import Competitor, Contest
+from training.compare.contest import Competitor
 from training.compare.encoders import runtimes
 from training.compare.pruning import is_prunable, pruned
-from training.pipeline.prepare import lessons_of
+from training.pipeline.group_run import GroupRun
 from training.student.network import parameters
 from training.student.training_set import TrainingSet
 from training.teacher.encoder import ScoringEncoder, tokenise
@@ -47,27 +47,27 @@ class Tokens:
     teacher: Outputs
 
 
-def tiny_berts(contest: Contest, seed: int) -> list[Competitor]:
+def tiny_berts(run: GroupRun, seed: int) -> list[Competitor]:
     """One network for the group, once for each item.  None where the teacher is not built like BERT."""
-    taught, teacher = contest.taught, contest.taught.teacher
+    teacher = run.teacher
     if not isinstance(teacher, FineTuned):
         return []
     first = teacher.members[0].network
     large = first.merged().to(first.device)
     if not is_prunable(large.encoder, LAYERS):
         return []
-    lessons = lessons_of(taught, contest.cache)
-    reading = _reading(lessons, [taught.context(parts.item) for parts in taught.parts], seed)
+    lessons = run.training_sets
+    reading = _reading(lessons, [run.context(parts.item) for parts in run.parts], seed)
     settings = (STATES_EPOCHS, PREDICTIONS_EPOCHS, LAYERS, BATCH, LEARNING_RATE, MAX_TEXTS)
-    folder = contest.cache / "tinybert" / key_of(teacher.key, [lesson.key for lesson in lessons], settings, seed)
-    network = _trained(large, teacher, reading, seed, folder, taught.group.name)
+    folder = run.cache / "tinybert" / key_of(teacher.key, [lesson.key for lesson in lessons], settings, seed)
+    network = _trained(large, teacher, reading, seed, folder, run.group.name)
     seconds = seconds_of([folder / "states", folder / "predictions"])
     made = []
-    for parts in taught.parts:
-        context = taught.context(parts.item)
+    for parts in run.parts:
+        context = run.context(parts.item)
         outputs = partial(_outputs, network, teacher.tokenizer, context, teacher.max_tokens)
         timed = partial(runtimes, [network], teacher.tokenizer, context, teacher.max_tokens)
-        made.append(Competitor(outputs, parameters(network), seconds and seconds / len(taught.parts), timed))
+        made.append(Competitor(outputs, parameters(network), seconds and seconds / len(run.parts), timed))
     return made
 
 

@@ -20,7 +20,8 @@ from training.data.item_groups import Group
 from training.data.responses import MarkedResponse
 from training.errors import TooFewRows
 from training.feedback.data import MarkedFeedback
-from training.pipeline.prepare import parts_of, students_of, teach
+from training.pipeline.prepare import parts_of, prepare, train_teacher
+from training.pipeline.students import distil
 from training.student.build import StudentFiles
 from training.teacher.ensemble import Teacher
 
@@ -69,21 +70,20 @@ def verdict_reader(rows: Sequence[MarkedFeedback], config: TrainingConfig, cache
             rows=len(rows),
             texts=len(marked),
         ) from None
-    taught = teach(group, config, cache)
-    [files] = students_of(taught, config, cache)
-    network = files.network(item, config.student.max_tokens)
-    held = taught.parts[0].validation
-    read = distribution(network.outputs([row.text for row in held]), item)  # (rows, labels)
+    run = train_teacher(prepare(group, config, cache))
+    [student] = distil(run)
+    held = student.parts.validation
+    read = distribution(student.network.outputs([row.text for row in held]), item)  # (rows, labels)
     right = np.array([int(row.value) for row in held])
     own = read[np.arange(len(held)), right]
     wrong = read[np.arange(len(labels))[None, :] != right[:, None]]
     threshold = max(LEAST, float(np.quantile(wrong, 1 - PASSED)))
     return Reader(
-        files=files,
+        files=student.files,
         settings=VerdictSettings(item=item, max_tokens=config.student.max_tokens, threshold=threshold),
         accuracy=float((read.argmax(axis=1) == right).mean()),
         held_back=float((own < threshold).mean()),
-        teacher=taught.teacher,
+        teacher=run.teacher,
     )
 
 

@@ -1,55 +1,56 @@
-"""Outputs for marked responses that the student was not fitted to: for each part of them, of a student of the rest.
+"""Out-of-fold outputs: of students that were distilled without the rows whose outputs they give.
 
-The teacher stays the one that it is, and has seen them all; the student learns it from other texts only.
+The teacher stays the same and has seen all rows.  Each student learns its outputs from other texts only.
 """
-
-from pathlib import Path
 
 import numpy as np
 
 from app.scoring.decoding import Outputs, output_columns
-from training.config import TrainingConfig
-from training.data.splits import Parts, folded, folds
-from training.pipeline.prepare import Taught, lessons_of
+from training.data.splits import folded, folds
+from training.pipeline.group_run import GroupRun, ItemRun
 from training.student.build import make_students
 from training.student.training_set import Texts, TrainingSet
 
 
-def folds_of(taught: Taught, config: TrainingConfig, cache: Path) -> Outputs | None:
-    """Return outputs out of fold for the fit rows of an item with its own teacher.
+def out_of_fold(run: GroupRun) -> Outputs | None:
+    """Return (fit rows, columns): the out-of-fold outputs for the one item of a run.
 
-    None for items that are calibrated together.
+    Return None for items that share a teacher, which are calibrated together, and where the configuration asks for
+    fewer than two folds.
     """
-    if len(taught.parts) > 1 or config.calibration_folds < 2:
+    if len(run.items) > 1 or run.config.calibration_folds < 2:
         return None
-    [parts], [texts], [lesson] = taught.parts, taught.texts, lessons_of(taught, cache)
-    return out_of_fold(parts, texts, lesson, taught.tokenizer, config, cache)
+    [item_run], [training_set] = run.items, run.training_sets
+    return outputs_of_folds(run, item_run, training_set)
 
 
-def out_of_fold(
-    parts: Parts, texts: Texts, lesson: TrainingSet, tokenizer: bytes, config: TrainingConfig, cache: Path
-) -> Outputs | None:
-    """(fit responses, columns), row i for parts.fit[i], which no word of the texts that its student learnt is from.
+def outputs_of_folds(run: GroupRun, item_run: ItemRun, training_set: TrainingSet) -> Outputs | None:
+    """Return (fit rows, columns): row i is for `fit[i]`, by a student that read no text with words of this response.
 
-    None where a part leaves nothing to learn from.
+    Return None where a fold leaves nothing to learn from.
     """
-    outputs = np.zeros((len(parts.fit), output_columns(parts.item)), np.float32)
-    for part in folds(parts.fit, config.calibration_folds, config.seed):
-        rows = sorted(part)
-        rest = lesson.without(touched(part, texts))
-        if not rows:
+    item, rows = item_run.item, item_run.parts.fit
+    outputs = np.zeros((len(rows), output_columns(item)), np.float32)
+    for fold in folds(rows, run.config.calibration_folds, run.config.seed):
+        if not fold:
             continue
+        rest = training_set.without(touched(fold, item_run.texts))
         if not rest.texts:
             return None
-        [files] = make_students([parts.item], [rest], tokenizer, config, cache)
-        network = files.network(parts.item, config.student.max_tokens)
-        outputs[rows] = network.outputs([parts.fit[row].text for row in rows])
+        [files] = make_students([item], [rest], run.tokenizer, run.config, run.cache)
+        network = files.network(item, run.config.student.max_tokens)
+        numbers = sorted(fold)
+        outputs[numbers] = network.outputs([rows[number].text for number in numbers])
     return outputs
 
 
-def touched(part: set[int], texts: Texts) -> set[int]:
-    """Rows of the lesson that are these marked responses, stand in unlabelled text too, or are made of them."""
-    held = {folded(texts.marked[row]) for row in part}
-    twins = {row for row, text in enumerate(texts.written) if folded(text) in held}
+def touched(fold: set[int], texts: Texts) -> set[int]:
+    """Return the rows of a training set that hold words of the fold's marked responses.
+
+    These are the responses themselves, equal texts that are unlabelled, and augmented texts made of them.
+    """
+    fold_texts = {folded(texts.marked[row]) for row in fold}
+    equal = {row for row, text in enumerate(texts.written) if folded(text) in fold_texts}
     first = len(texts.written)
-    return part | twins | {first + number for number, sources in enumerate(texts.sources) if sources & part}
+    augmented = {first + number for number, sources in enumerate(texts.sources) if sources & fold}
+    return fold | equal | augmented

@@ -20,7 +20,7 @@ from training.common.losses import human_loss, soft_loss
 from training.common.progress import track
 from training.config import DistillationConfig, StudentConfig
 from training.student.network import StudentNetwork
-from training.student.training_set import TrainingSet, together
+from training.student.training_set import TrainingSet, join
 
 
 @one_thread()
@@ -38,7 +38,7 @@ def distilled(
     one thread: its matrices are so small that a second one slows it (by 1.4 times on two cores).
     """
     torch.manual_seed(seed)
-    lesson, of_rows = together(lessons)
+    lesson, of_rows = join(lessons)
     network = StudentNetwork(featurizer.vocabulary, item, student, len(lessons))
     numbers = torch.from_numpy(of_rows)
     ids = torch.from_numpy(featurizer.ids(lesson.texts))

@@ -1,4 +1,4 @@
-"""What a student learns from: its item's texts, human scores where there are any, and the teacher's outputs."""
+"""Training sets of students: texts with human scores, where raters gave any, and the outputs of the teacher."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,15 +20,16 @@ from training.teacher.soft_labels import CHUNK, output_files, teacher_outputs
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """Row i of each array belongs to text i, and they are only ever indexed together."""
+    """Texts with their targets.  Row i of each array belongs to text i."""
 
     texts: tuple[str, ...]
     targets: NDArray[np.float64]  # (texts,), NO_LABEL where there is no human score
-    teacher: Outputs | None  # (texts, columns); None when no teacher takes part
+    teacher: Outputs | None  # (texts, columns); None where no teacher takes part
 
     def __post_init__(self) -> None:
         rows = {len(self.texts), len(self.targets)}
-        rows |= {len(self.teacher)} if self.teacher is not None else set()
+        if self.teacher is not None:
+            rows.add(len(self.teacher))
         if len(rows) != 1:
             raise TrainingError(
                 f"texts, human scores and teacher rows differ in number: {sorted(rows)}",
@@ -37,83 +38,101 @@ class TrainingSet:
             )
 
     def without(self, rows: set[int]) -> "TrainingSet":
-        """The same less these rows."""
+        """Return the training set less the rows with these numbers."""
         kept = [row for row in range(len(self.texts)) if row not in rows]
-        soft = None if self.teacher is None else self.teacher[kept]
-        return TrainingSet(tuple(self.texts[row] for row in kept), self.targets[kept], soft)
+        teacher = None if self.teacher is None else self.teacher[kept]
+        return TrainingSet(tuple(self.texts[row] for row in kept), self.targets[kept], teacher)
 
     @property
     def key(self) -> str:
-        """A hash of all of it."""
-        soft = None if self.teacher is None else self.teacher.tobytes().hex()
-        return key_of(key_of_texts(self.texts), self.targets.tobytes().hex(), soft)
+        """Return a hash of texts, targets and teacher outputs."""
+        teacher = None if self.teacher is None else self.teacher.tobytes().hex()
+        return key_of(key_of_texts(self.texts), self.targets.tobytes().hex(), teacher)
 
 
-def together(lessons: Sequence[TrainingSet]) -> tuple[TrainingSet, NDArray[np.int64]]:
-    """All rows of several in one, and for each row the number of the lesson that it is from."""
-    numbers = np.repeat(np.arange(len(lessons)), [len(own.texts) for own in lessons])
-    texts = tuple(text for own in lessons for text in own.texts)
-    soft = [own.teacher for own in lessons if own.teacher is not None]
-    if soft and len(soft) < len(lessons):
-        raise TrainingError("of lessons that are learnt together all have a teacher, or none", code="some_untaught")
-    human = np.concatenate([own.targets for own in lessons])
-    return TrainingSet(texts, human, np.concatenate(soft) if soft else None), numbers
+def join(training_sets: Sequence[TrainingSet]) -> tuple[TrainingSet, NDArray[np.int64]]:
+    """Return all rows in one training set, and (rows,): the number of the training set that each row comes from.
+
+    Raise TrainingError where only some of them have teacher outputs.
+    """
+    numbers = np.repeat(np.arange(len(training_sets)), [len(part.texts) for part in training_sets])
+    texts = tuple(text for part in training_sets for text in part.texts)
+    outputs = [part.teacher for part in training_sets if part.teacher is not None]
+    if outputs and len(outputs) < len(training_sets):
+        raise TrainingError(
+            "training sets that are learnt together need a teacher's outputs all, or none of them", code="some_untaught"
+        )
+    human = np.concatenate([part.targets for part in training_sets])
+    teacher = np.concatenate(outputs) if outputs else None
+    return TrainingSet(texts, human, teacher), numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """A student's texts by kind."""
+    """The texts of a student by kind."""
 
     marked: tuple[str, ...]
     unlabelled: tuple[str, ...]
     augmented: tuple[str, ...]
-    sources: tuple[frozenset[int], ...] = ()  # of each augmented text: which marked ones its words are from
+    sources: tuple[
+        frozenset[int], ...
+    ] = ()  # of each augmented text: the numbers of the marked texts that its words come from
 
     @property
     def all(self) -> tuple[str, ...]:
+        """Return the texts of all kinds in the order of a training set."""
         return (*self.marked, *self.unlabelled, *self.augmented)
 
     @property
     def kinds(self) -> dict[str, tuple[str, ...]]:
-        """In the order of `all`, less those that there are none of."""
-        named = {"marked responses": self.marked, "unlabelled responses": self.unlabelled}
-        return {name: texts for name, texts in (named | {"augmented text": self.augmented}).items() if texts}
+        """Return the texts by kind in the order of `all`, without empty kinds."""
+        named = {
+            "marked responses": self.marked,
+            "unlabelled responses": self.unlabelled,
+            "augmented text": self.augmented,
+        }
+        return {name: texts for name, texts in named.items() if texts}
 
     @property
     def written(self) -> tuple[str, ...]:
-        """By learners: what the tokenizer is learnt from."""
+        """Return the texts that learners wrote: the tokenizer is learnt from them."""
         return (*self.marked, *self.unlabelled)
 
 
 def texts_for(parts: Parts, config: TrainingConfig) -> Texts:
-    """Without a teacher there is no one to label any but the marked ones."""
+    """Return the texts that an item's student learns from.
+
+    Without a teacher these are the marked ones only, for nobody labels the others.
+    """
     marked = [row.text for row in parts.fit]
     if config.distillation.soft_weight == 0:
         return Texts(tuple(marked), (), ())
     made = augmented(marked, config.text.augmented_per_response, config.seed)
-    return Texts(tuple(marked), parts.unlabelled, tuple(own.text for own in made), tuple(own.sources for own in made))
+    texts, sources = [new.text for new in made], [new.sources for new in made]
+    return Texts(tuple(marked), parts.unlabelled, tuple(texts), tuple(sources))
 
 
-def lesson_for(
+def make_training_set(
     parts: Parts, texts: Texts, teacher: Teacher | None, context: str, cache: Path, size: int = CHUNK
 ) -> TrainingSet:
-    """Return the texts in order, with human scores and the outputs of the teacher, which reads `context` before each.
+    """Return the texts in order with human scores and the outputs of the teacher, which reads `context` before each.
 
-    `size`: how many texts' outputs are kept in a file.
+    `size` is the number of texts whose outputs one cache file holds.
     """
-    known = np.full(len(texts.all), NO_LABEL)
-    known[: len(texts.marked)] = targets(parts.item, [row.value for row in parts.fit])
-    soft = None
-    if teacher is not None:  # kind by kind, so that those of one kind are kept when another's texts change
-        name = f"{parts.item.item_id}: soft labels of"
-        kinds = [
-            teacher_outputs(teacher, context, own, f"{name} {kind}", cache, size) for kind, own in texts.kinds.items()
-        ]
-        soft = np.concatenate(kinds)
-    return TrainingSet(texts.all, known, soft)
+    human = np.full(len(texts.all), NO_LABEL)
+    human[: len(texts.marked)] = targets(parts.item, [row.value for row in parts.fit])
+    if teacher is None:
+        return TrainingSet(texts.all, human, None)
+    # Each kind is labelled by itself, so that its cached outputs stay valid when texts of another kind change.
+    description = f"{parts.item.item_id}: soft labels of"
+    outputs = [
+        teacher_outputs(teacher, context, kind_texts, f"{description} {kind}", cache, size)
+        for kind, kind_texts in texts.kinds.items()
+    ]
+    return TrainingSet(texts.all, human, np.concatenate(outputs))
 
 
 def labelling_seconds(texts: Texts, teacher: Teacher, context: str, cache: Path) -> float | None:
-    """How long the teacher took for a lesson of these texts; None if it is not known."""
-    files = [output_files(teacher, context, own, cache) for own in texts.kinds.values()]
-    return seconds_of({file for own in files for file, _ in own})
+    """Return the seconds that the teacher took to label these texts, or None if they are not known of all."""
+    files = [output_files(teacher, context, kind_texts, cache) for kind_texts in texts.kinds.values()]
+    return seconds_of({file for kind_files in files for file, _ in kind_files})

@@ -10,9 +10,9 @@ import pytest
 
 from tests.programs import run
 from tests.refusals import check_golden
-from tests.training.compare.contests import texts_of
 from tests.training.compare.fakes import QUICK
 from tests.training.compare.findings import FEW
+from tests.training.compare.group_runs import texts_of
 from tests.training.compare.wide import write_wide_encoder
 from tests.training.example_rows import ITEM, item_data
 from tests.training.inside import Done

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.compare.contests import quick
 from tests.training.compare.fakes import Fakes
+from tests.training.compare.group_runs import quick
 from tests.training.compare.wide import write_wide_encoder
 from training.config import TrainingConfig
 

@@ -7,13 +7,14 @@ import numpy as np
 
 from app.scoring.decoding import Outputs
 from tests.training.example_rows import ITEM, item_data
-from training.compare.contest import Competitor, Contest, Contestant, Runtime
+from training.compare.contest import Competitor, Contestant, Runtime
 from training.compare.latency import Effort
 from training.compare.results import ItemResult, read_results
 from training.compare.run import TIMED_ITEMS, compare
 from training.compare.settings import EVERY_PART
 from training.config import TrainingConfig
 from training.data import ItemData
+from training.pipeline.group_run import GroupRun
 
 A = item_data(20, 20, 2, ITEM.model_copy(update={"item_id": "a"}))
 B = item_data(20, 20, 2, ITEM.model_copy(update={"item_id": "b"}), seed=3)
@@ -31,13 +32,13 @@ class Fakes:
         self.all = [self.of("once"), self.of("seeded", seeded=True), self.of("last")]
 
     def of(self, name: str, *, seeded: bool = False, absent: bool = False) -> Contestant:
-        def make(contest: Contest, seed: int) -> list[Competitor]:
+        def make(run: GroupRun, seed: int) -> list[Competitor]:
             if self.dies == (name, seed):
                 raise KeyboardInterrupt
-            self.made.append((name, seed, contest.taught.parts[0].item.item_id))
-            outputs = WordCount(contest.taught.parts[0].item.is_continuous, seed)
+            self.made.append((name, seed, run.items[0].parts.item.item_id))
+            outputs = WordCount(run.items[0].parts.item.is_continuous, seed)
             made = Competitor(outputs, 7, 1.5, lambda: [Runtime("float32", 99, outputs)])
-            return [] if absent else [made for _ in contest.taught.parts]
+            return [] if absent else [made for _ in run.parts]
 
         return Contestant(name, f"the {name}", seeded, make, EVERY_PART)
 

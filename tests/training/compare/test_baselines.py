@@ -8,7 +8,7 @@ import pytest
 from app.scoring.agreement import quadratic_weighted_kappa, root_mean_squared_error
 from app.scoring.decoding import decode
 from app.scoring.item import Item
-from tests.training.compare.contests import an_untaught_contest, dev_texts
+from tests.training.compare.group_runs import an_untaught_run, dev_texts
 from tests.training.example_rows import GRADES, ITEM, LABELS, item_data, marked
 from training.compare.baselines import constant, linear, linear_within_budget
 from training.compare.contest import heads_of
@@ -51,9 +51,9 @@ def wordy(item: Item, number: int = 90) -> ItemData:
     ids=["2 labels", "4 scores", "grades"],
 )
 def test_the_small_linear_model_is_within_the_budget_and_makes_use_of_it(item: Item, least: int) -> None:
-    contest = an_untaught_contest(wordy(item))
+    run = an_untaught_run(wordy(item))
 
-    [unlimited], [small] = linear(contest, 0), linear_within_budget(contest, 0)
+    [unlimited], [small] = linear(run, 0), linear_within_budget(run, 0)
 
     assert unlimited.parameters > PARAMETER_BUDGET
     assert least < small.parameters <= PARAMETER_BUDGET
@@ -77,10 +77,10 @@ def test_all_learned_weights_are_counted(item: Item, values: list[float], expect
 @EVERY_KIND
 def test_linear_models_learn(item: Item) -> None:
     data = item_data(item=item)
-    contest = an_untaught_contest(data)
-    competitors = linear_within_budget(contest, 0)
+    run = an_untaught_run(data)
+    competitors = linear_within_budget(run, 0)
 
-    scores = decode(competitors[0].outputs(dev_texts(contest)), item, heads_of(contest, competitors)[0])
+    scores = decode(competitors[0].outputs(dev_texts(run)), item, heads_of(run, competitors)[0])
 
     human, machine = [row.value for row in data.dev], [score.value for score in scores]
     if item.is_continuous:
@@ -94,10 +94,10 @@ def test_outputs_are_logarithms_of_probabilities(make: type) -> None:
     """One score of the scale was never given."""
     data = item_data(60)
     data = replace(data, train=tuple(row for row in data.train if row.value != 2))
-    contest = an_untaught_contest(data)
+    run = an_untaught_run(data)
 
-    [competitor] = make(contest, 0)
-    probabilities = np.exp(competitor.outputs(dev_texts(contest)))
+    [competitor] = make(run, 0)
+    probabilities = np.exp(competitor.outputs(dev_texts(run)))
 
     assert probabilities.shape == (40, 4)
     assert np.abs(probabilities.sum(axis=1) - 1).max() < 1e-4
@@ -109,19 +109,19 @@ def test_outputs_are_logarithms_of_probabilities(make: type) -> None:
 def test_one_score_throughout_is_given_to_all(item: Item) -> None:
     value = 3.5 if item.is_continuous else 2
     data = item_data(30, item=item)
-    contest = an_untaught_contest(replace(data, train=tuple(replace(row, value=value) for row in data.train)))
+    run = an_untaught_run(replace(data, train=tuple(replace(row, value=value) for row in data.train)))
 
-    for competitors in (linear(contest, 0), linear_within_budget(contest, 0), constant(contest, 0)):
-        scores = decode(competitors[0].outputs(["anything", ""]), item, heads_of(contest, competitors)[0])
+    for competitors in (linear(run, 0), linear_within_budget(run, 0), constant(run, 0)):
+        scores = decode(competitors[0].outputs(["anything", ""]), item, heads_of(run, competitors)[0])
         assert [score.value for score in scores] == pytest.approx([value, value])
 
 
 @EVERY_KIND
 def test_two_rows_are_enough(item: Item) -> None:
-    contest = an_untaught_contest(data_of(item, ["warm air", "cold air"], [1, 3]))
+    run = an_untaught_run(data_of(item, ["warm air", "cold air"], [1, 3]))
 
-    competitors = linear_within_budget(contest, 0)
-    [score] = decode(competitors[0].outputs(["warm air"]), item, heads_of(contest, competitors)[0])
+    competitors = linear_within_budget(run, 0)
+    [score] = decode(competitors[0].outputs(["warm air"]), item, heads_of(run, competitors)[0])
 
     assert competitors[0].out_of_fold is not None
     assert competitors[0].out_of_fold.validation.shape == (2, 2 if item.is_continuous else 4)
@@ -131,10 +131,10 @@ def test_two_rows_are_enough(item: Item) -> None:
 @EVERY_KIND
 def test_one_row_is_enough_where_other_items_have_more(item: Item) -> None:
     few = data_of(item.model_copy(update={"item_id": "few"}), ["warm air"], [3])
-    contest = an_untaught_contest(item_data(8, item=item), few)
+    run = an_untaught_run(item_data(8, item=item), few)
 
-    competitors = linear(contest, 0)
-    [score] = decode(competitors[1].outputs(["cold air"]), item, heads_of(contest, competitors)[1])
+    competitors = linear(run, 0)
+    [score] = decode(competitors[1].outputs(["cold air"]), item, heads_of(run, competitors)[1])
 
     assert score.value == 3
 
@@ -148,9 +148,9 @@ def test_one_row_is_enough_where_other_items_have_more(item: Item) -> None:
     ids=["digits", "chinese"],
 )
 def test_responses_without_a_common_word_are_read_by_their_characters(texts: list[str]) -> None:
-    contest = an_untaught_contest(data_of(ITEM, texts, [number % 3 for number in range(len(texts))]))
+    run = an_untaught_run(data_of(ITEM, texts, [number % 3 for number in range(len(texts))]))
 
-    [competitor] = linear(contest, 0)
+    [competitor] = linear(run, 0)
 
     assert np.isfinite(competitor.outputs(texts[:5])).all()
 
@@ -160,9 +160,9 @@ def test_out_of_fold_outputs_are_of_models_that_did_not_read_the_row() -> None:
     generator = random.Random(1)  # noqa: S311  # no secret
     texts = [f"{chr(97 + n % 26) * 4}{chr(97 + n // 26) * 4}" for n in range(40)]
     labels: list[float] = [generator.randrange(2) for _ in texts]
-    contest = an_untaught_contest(data_of(RIGHT, texts, labels))
+    run = an_untaught_run(data_of(RIGHT, texts, labels))
 
-    [competitor] = linear(contest, 0)
+    [competitor] = linear(run, 0)
 
     assert competitor.out_of_fold is not None
     own = competitor.out_of_fold.parts.validation
@@ -172,14 +172,14 @@ def test_out_of_fold_outputs_are_of_models_that_did_not_read_the_row() -> None:
 
 
 def test_out_of_fold_outputs_stand_beside_their_rows() -> None:
-    contest = an_untaught_contest(data_of(ITEM, *_texts_and_values(60)))
+    run = an_untaught_run(data_of(ITEM, *_texts_and_values(60)))
 
-    [competitor] = linear(contest, 0)
+    [competitor] = linear(run, 0)
 
     assert competitor.out_of_fold is not None
     own = competitor.out_of_fold
     assert len(own.validation) == len(own.parts.validation) == 60
-    assert {row.id for row in own.parts.validation} == {row.id for row in contest.taught.parts[0].marked}
+    assert {row.id for row in own.parts.validation} == {row.id for row in run.items[0].parts.marked}
     given = own.validation.argmax(axis=1)
     assert quadratic_weighted_kappa([row.value for row in own.parts.validation], given) > 0.5
 
@@ -191,9 +191,9 @@ def _texts_and_values(number: int) -> tuple[list[str], list[float]]:
 def test_dev_rows_and_unlabelled_text_decide_nothing() -> None:
     """Not even the head: linear models have out-of-fold outputs to choose it by."""
     data = item_data(60)
-    contests = [an_untaught_contest(data), an_untaught_contest(replace(data, dev=(), unlabelled=()))]
+    contests = [an_untaught_run(data), an_untaught_run(replace(data, dev=(), unlabelled=()))]
 
-    made = [linear(contest, 0) for contest in contests]
+    made = [linear(run, 0) for run in contests]
 
     assert heads_of(contests[0], made[0]) == heads_of(contests[1], made[1])
     texts = [row.text for row in data.dev]
@@ -201,8 +201,8 @@ def test_dev_rows_and_unlabelled_text_decide_nothing() -> None:
 
 
 def test_the_constant_is_the_commonest_score_or_the_mean_grade() -> None:
-    points = an_untaught_contest(data_of(ITEM, ["a", "b", "c", "d"], [3, 1, 3, 0]))
-    grades = an_untaught_contest(data_of(GRADES, ["a", "b", "c"], [1, 2, 6]))
+    points = an_untaught_run(data_of(ITEM, ["a", "b", "c", "d"], [3, 1, 3, 0]))
+    grades = an_untaught_run(data_of(GRADES, ["a", "b", "c"], [1, 2, 6]))
 
     [of_points], [of_grades] = constant(points, 0), constant(grades, 0)
 
@@ -213,21 +213,21 @@ def test_the_constant_is_the_commonest_score_or_the_mean_grade() -> None:
 
 def test_several_items_have_a_model_each() -> None:
     other = ITEM.model_copy(update={"item_id": "heat-2"})
-    contest = an_untaught_contest(item_data(40), item_data(40, item=other, seed=5))
+    run = an_untaught_run(item_data(40), item_data(40, item=other, seed=5))
 
     for make in (linear, linear_within_budget, constant):
-        assert len(make(contest, 0)) == 2
-    first, second = linear(contest, 0)
+        assert len(make(run, 0)) == 2
+    first, second = linear(run, 0)
     assert np.abs(first.outputs(["the air gets warm"]) - second.outputs(["the air gets warm"])).max() > 1e-3
 
 
 def test_what_is_timed_computes_the_same() -> None:
-    contest = an_untaught_contest(item_data(40))
-    [competitor] = linear_within_budget(contest, 0)
+    run = an_untaught_run(item_data(40))
+    [competitor] = linear_within_budget(run, 0)
 
     [runtime] = competitor.runtimes()
 
     assert runtime.name == "scikit-learn"
     assert runtime.bytes > 1000
-    assert (runtime.outputs(dev_texts(contest)) == competitor.outputs(dev_texts(contest))).all()
+    assert (runtime.outputs(dev_texts(run)) == competitor.outputs(dev_texts(run))).all()
     assert runtime.outputs([]).shape == (0, 4)

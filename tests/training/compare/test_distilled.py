@@ -7,13 +7,13 @@ import pytest
 
 from app.scoring.decoding import Outputs, distribution
 from app.scoring.item import Item
-from tests.training.compare.contests import a_contest, dev_texts, quick
+from tests.training.compare.group_runs import a_group_run, dev_texts, quick
 from tests.training.conftest import tiny_settings
 from tests.training.example_rows import ITEM, item_data, other_dev
 from training.compare import distilled
-from training.compare.contest import Contest
 from training.compare.distilled import TIMES_EPOCHS, full_recipe, human_labels, published_loss
 from training.config import PARAMETER_BUDGET, TrainingConfig
+from training.pipeline.group_run import GroupRun
 from training.student.build import StudentFiles, make_students
 from training.student.tokenizer import learn_tokenizer
 from training.student.training_set import TrainingSet
@@ -24,8 +24,8 @@ Made = list[tuple[TrainingSet, bytes, TrainingConfig]]
 
 
 @pytest.fixture(scope="module")
-def contest(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Contest:
-    return a_contest(quick(tiny_settings(tiny_encoder)), tmp_path_factory.mktemp("cache"), item_data(60, 20, 8))
+def run(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> GroupRun:
+    return a_group_run(quick(tiny_settings(tiny_encoder)), tmp_path_factory.mktemp("cache"), item_data(60, 20, 8))
 
 
 @pytest.fixture
@@ -39,21 +39,21 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
         seen.extend((lesson, tokenizer, config) for lesson in lessons)
         return make_students(items, lessons, tokenizer, config, cache)
 
-    monkeypatch.setattr("training.pipeline.prepare.make_students", watched)
+    monkeypatch.setattr("training.pipeline.students.make_students", watched)
     return seen
 
 
-def fit_texts(contest: Contest) -> tuple[str, ...]:
-    return tuple(row.text for row in contest.taught.parts[0].fit)
+def fit_texts(run: GroupRun) -> tuple[str, ...]:
+    return tuple(row.text for row in run.items[0].parts.fit)
 
 
 def test_without_a_teacher_none_is_asked(
-    contest: Contest, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: GroupRun, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FineTuned, "outputs", lambda *_: pytest.fail("asked"))
     monkeypatch.setattr("training.student.training_set.teacher_outputs", lambda *_: pytest.fail("asked"))
 
-    human_labels(replace(contest, cache=tmp_path), 0)
+    human_labels(replace(run, cache=tmp_path), 0)
 
     for lesson, _, config in made:
         assert lesson.teacher is None
@@ -61,43 +61,43 @@ def test_without_a_teacher_none_is_asked(
 
 
 @pytest.mark.parametrize("make", [published_loss, human_labels])
-def test_without_extra_text_the_marked_responses_are_all_that_is_seen(contest: Contest, made: Made, make: type) -> None:
+def test_without_extra_text_the_marked_responses_are_all_that_is_seen(run: GroupRun, made: Made, make: type) -> None:
     """By the student and by its tokenizer."""
-    make(contest, 0)
+    make(run, 0)
 
-    tokenizer_of_marked = learn_tokenizer(fit_texts(contest), contest.config.student.vocabulary)
+    tokenizer_of_marked = learn_tokenizer(fit_texts(run), run.config.student.vocabulary)
     assert made
     for lesson, tokenizer, _ in made:
-        assert lesson.texts == fit_texts(contest)
+        assert lesson.texts == fit_texts(run)
         assert not np.isnan(lesson.targets).any()
         assert tokenizer == tokenizer_of_marked
 
 
-def test_the_published_loss_has_the_teachers_outputs_beside_the_human_scores(contest: Contest, made: Made) -> None:
-    published_loss(contest, 0)
+def test_the_published_loss_has_the_teachers_outputs_beside_the_human_scores(run: GroupRun, made: Made) -> None:
+    published_loss(run, 0)
 
     lesson, _, config = made[-1]
-    assert contest.taught.teacher is not None
+    assert run.teacher is not None
     assert lesson.teacher is not None
-    assert np.abs(lesson.teacher - contest.taught.teacher.outputs(fit_texts(contest))).max() < 1e-5
-    assert config.distillation.soft_weight == contest.config.distillation.soft_weight > 0
+    assert np.abs(lesson.teacher - run.teacher.outputs(fit_texts(run))).max() < 1e-5
+    assert config.distillation.soft_weight == run.config.distillation.soft_weight > 0
 
 
-def test_the_full_recipe_is_what_a_run_makes(contest: Contest, made: Made) -> None:
-    full_recipe(contest, 0)
+def test_the_full_recipe_is_what_a_run_makes(run: GroupRun, made: Made) -> None:
+    full_recipe(run, 0)
 
     [(lesson, tokenizer, config)] = made
-    assert lesson.texts == contest.taught.texts[0].all
-    assert len(lesson.texts) > len(fit_texts(contest)) + 8
-    assert tokenizer == contest.taught.tokenizer
-    assert config == contest.config
+    assert lesson.texts == run.items[0].texts.all
+    assert len(lesson.texts) > len(fit_texts(run)) + 8
+    assert tokenizer == run.tokenizer
+    assert config == run.config
 
 
 @EVERY_RECIPE
-def test_seeds_differ_and_the_same_seed_does_not(contest: Contest, make: type) -> None:
-    texts = dev_texts(contest)
+def test_seeds_differ_and_the_same_seed_does_not(run: GroupRun, make: type) -> None:
+    texts = dev_texts(run)
 
-    first, second, again = (make(contest, seed)[0].outputs(texts) for seed in (0, 1, 0))
+    first, second, again = (make(run, seed)[0].outputs(texts) for seed in (0, 1, 0))
 
     assert (first == again).all()
     assert np.abs(first - second).max() > 1e-3
@@ -106,7 +106,7 @@ def test_seeds_differ_and_the_same_seed_does_not(contest: Contest, make: type) -
 @pytest.mark.parametrize("seed", [0, 2])
 @pytest.mark.parametrize(("figures", "times"), [([0.1, 0.3, 0.2], 2), ([0.3, 0.3, 0.1], 1), ([0.0, 0.1, 0.2], 4)])
 def test_epochs_are_those_that_validation_prefers(
-    contest: Contest,
+    run: GroupRun,
     made: Made,
     monkeypatch: pytest.MonkeyPatch,
     figures: list[float],
@@ -121,16 +121,16 @@ def test_epochs_are_those_that_validation_prefers(
 
     monkeypatch.setattr(distilled, "validation_metric", figure)
 
-    human_labels(contest, seed)
+    human_labels(run, seed)
 
-    validation = [row.value for row in contest.taught.parts[0].validation]
+    validation = [row.value for row in run.items[0].parts.validation]
     assert asked == [(validation, len(validation), [ITEM.item_id] * len(validation))] * len(TIMES_EPOCHS)
     chosen = made[-1][2].distillation
-    assert (chosen.epochs, chosen.seed) == (times * contest.config.distillation.epochs, seed)
+    assert (chosen.epochs, chosen.seed) == (times * run.config.distillation.epochs, seed)
 
 
 def test_students_of_different_epochs_differ_however_few_the_texts_are(
-    contest: Contest, monkeypatch: pytest.MonkeyPatch
+    run: GroupRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else there is nothing to choose between."""
     tried: list[Outputs] = []
@@ -141,18 +141,18 @@ def test_students_of_different_epochs_differ_however_few_the_texts_are(
 
     monkeypatch.setattr(distilled, "validation_metric", figure)
 
-    human_labels(replace(contest, config=quick(contest.config, epochs=1, min_steps=30)), 0)
+    human_labels(replace(run, config=quick(run.config, epochs=1, min_steps=30)), 0)
 
     assert np.abs(tried[0] - tried[1]).max() > 1e-4
     assert np.abs(tried[1] - tried[2]).max() > 1e-4
 
 
 @EVERY_RECIPE
-def test_dev_rows_decide_nothing(contest: Contest, made: Made, make: type) -> None:
-    other = a_contest(contest.config, contest.cache, other_dev(item_data(60, 20, 8)))
-    assert other.taught.parts[0].dev != contest.taught.parts[0].dev
+def test_dev_rows_decide_nothing(run: GroupRun, made: Made, make: type) -> None:
+    other = a_group_run(run.config, run.cache, other_dev(item_data(60, 20, 8)))
+    assert other.items[0].parts.dev != run.items[0].parts.dev
 
-    first, second = make(contest, 1)[0], make(other, 1)[0]
+    first, second = make(run, 1)[0], make(other, 1)[0]
 
     configs = [config for _, _, config in made]
     assert configs[: len(configs) // 2] == configs[len(configs) // 2 :]
@@ -160,12 +160,12 @@ def test_dev_rows_decide_nothing(contest: Contest, made: Made, make: type) -> No
 
 
 @EVERY_RECIPE
-def test_students_are_within_the_budget(contest: Contest, make: type) -> None:
-    assert 0 < make(contest, 0)[0].parameters <= PARAMETER_BUDGET
+def test_students_are_within_the_budget(run: GroupRun, make: type) -> None:
+    assert 0 < make(run, 0)[0].parameters <= PARAMETER_BUDGET
 
 
-def test_its_time_is_that_of_its_training_and_of_the_labelling(contest: Contest, tmp_path: Path) -> None:
-    fresh = replace(contest, cache=tmp_path)
+def test_its_time_is_that_of_its_training_and_of_the_labelling(run: GroupRun, tmp_path: Path) -> None:
+    fresh = replace(run, cache=tmp_path)
     full_recipe(fresh, 0)
     [student] = (tmp_path / "students").glob("*.seconds")
     labels = sorted((tmp_path / "outputs").glob("*/*.seconds"))  # of marked, unlabelled and augmented text
@@ -179,8 +179,8 @@ def test_its_time_is_that_of_its_training_and_of_the_labelling(contest: Contest,
     assert full_recipe(fresh, 0)[0].seconds is None
 
 
-def test_what_is_timed_is_the_student_and_its_int8_weights(contest: Contest) -> None:
-    [competitor], texts = full_recipe(contest, 0), dev_texts(contest)
+def test_what_is_timed_is_the_student_and_its_int8_weights(run: GroupRun) -> None:
+    [competitor], texts = full_recipe(run, 0), dev_texts(run)
 
     whole, small = competitor.runtimes()
 

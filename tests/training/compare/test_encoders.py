@@ -6,11 +6,11 @@ import pytest
 
 from app.scoring.decoding import Outputs, distribution
 from app.scoring.item import Item
-from tests.training.compare.contests import a_contest, an_untaught_contest, dev_texts, quick
+from tests.training.compare.group_runs import a_group_run, an_untaught_run, dev_texts, quick
 from tests.training.conftest import tiny_settings
 from tests.training.example_rows import GRADES, item_data
-from training.compare.contest import Contest
 from training.compare.encoders import teachers
+from training.pipeline.group_run import GroupRun
 from training.teacher.ensemble import FineTuned
 
 ITEMS = [
@@ -20,40 +20,40 @@ ITEMS = [
 
 
 @pytest.fixture(scope="module")
-def contest(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Contest:
+def run(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> GroupRun:
     """Two items with one teacher, of two members."""
     config = quick(tiny_settings(tiny_encoder))
     config = config.model_copy(update={"teacher": config.teacher.model_copy(update={"members": 2, "max_epochs": 1})})
-    return a_contest(config, tmp_path_factory.mktemp("cache"), *(item_data(20, 6, 2, item) for item in ITEMS))
+    return a_group_run(config, tmp_path_factory.mktemp("cache"), *(item_data(20, 6, 2, item) for item in ITEMS))
 
 
-def test_a_teacher_reads_each_item_in_its_context(contest: Contest) -> None:
-    first, second = teachers(contest, 0)
-    teacher = contest.taught.teacher
+def test_a_teacher_reads_each_item_in_its_context(run: GroupRun) -> None:
+    first, second = teachers(run, 0)
+    teacher = run.teacher
 
     assert teacher is not None
     for number, competitor in enumerate((first, second)):
-        texts, context = dev_texts(contest, number), contest.taught.group.context(contest.taught.parts[number].item)
+        texts, context = dev_texts(run, number), run.group.context(run.items[number].parts.item)
         assert context
         assert np.abs(competitor.outputs(texts) - teacher.outputs(texts, context)).max() < 1e-5
 
 
-def test_its_members_count_and_its_time_is_shared_out(contest: Contest) -> None:
-    teacher = contest.taught.teacher
+def test_its_members_count_and_its_time_is_shared_out(run: GroupRun) -> None:
+    teacher = run.teacher
     assert isinstance(teacher, FineTuned)
     one = sum(parameter.numel() for parameter in teacher.members[0].network.parameters())
     timed = replace(teacher, members=tuple(replace(own, seconds=60.0 + n) for n, own in enumerate(teacher.members)))
     unknown = replace(teacher, members=(replace(teacher.members[0], seconds=None), teacher.members[1]))
 
     for made, seconds in ((timed, 121 / 2), (unknown, None)):
-        for competitor in teachers(replace(contest, taught=replace(contest.taught, teacher=made)), 0):
+        for competitor in teachers(replace(run, teacher=made), 0):
             assert competitor.parameters == 2 * one
             assert competitor.seconds == seconds
 
 
-def test_what_is_timed_is_the_mixture_of_its_members(contest: Contest) -> None:
-    competitor, item = teachers(contest, 0)[1], contest.taught.parts[1].item
-    texts = dev_texts(contest, 1)
+def test_what_is_timed_is_the_mixture_of_its_members(run: GroupRun) -> None:
+    competitor, item = teachers(run, 0)[1], run.items[1].parts.item
+    texts = dev_texts(run, 1)
 
     whole, small = competitor.runtimes()
 
@@ -68,4 +68,4 @@ def difference(one: Outputs, other: Outputs, item: Item) -> float:
 
 
 def test_without_a_teacher_there_is_none() -> None:
-    assert teachers(an_untaught_contest(item_data(12, 4)), 0) == []
+    assert teachers(an_untaught_run(item_data(12, 4)), 0) == []

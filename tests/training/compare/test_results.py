@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.refusals import refused
-from tests.training.compare.contests import texts_of
 from tests.training.compare.findings import found, result
+from tests.training.compare.group_runs import texts_of
 from tests.training.example_rows import GRADES, ITEM, item_data, other_dev
 from training.compare.results import ItemResult, Seed, read_result, read_results, write_result
 from training.config import TrainingConfig

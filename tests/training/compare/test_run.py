@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.scoring.item import Item
-from tests.training.compare.contests import texts_of
 from tests.training.compare.fakes import A, B, Fakes, bytes_of, run
+from tests.training.compare.group_runs import texts_of
 from tests.training.conftest import shared
 from tests.training.example_rows import GRADES, ITEM, item_data, other_dev, some_items
 from training.compare.figures import sections

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from tests.training.compare.contests import a_contest, dev_texts, quick
+from tests.training.compare.group_runs import a_group_run, dev_texts, quick
 from tests.training.conftest import tiny_settings
 from tests.training.example_rows import item_data
 from training.compare.contest import Contestant, heads_of
@@ -201,7 +201,7 @@ def test_settings_that_a_contestant_does_not_read_change_nothing_of_it(
 
 def _shown(contestant: Contestant, config: TrainingConfig, cache: Path) -> tuple[Any, object]:
     """Outputs on dev, and how these are decoded."""
-    contest = a_contest(config, cache, item_data(24, 8, 8))
-    made = contestant.make(contest, 0)
+    run = a_group_run(config, cache, item_data(24, 8, 8))
+    made = contestant.make(run, 0)
     assert made
-    return made[0].outputs(dev_texts(contest)), heads_of(contest, made)[0]
+    return made[0].outputs(dev_texts(run)), heads_of(run, made)[0]

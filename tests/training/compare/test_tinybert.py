@@ -9,25 +9,25 @@ from torch import Tensor
 from transformers import AutoModel
 
 from app.scoring.decoding import softmax
-from tests.training.compare.contests import an_untaught_contest, dev_texts
+from tests.training.compare.group_runs import an_untaught_run, dev_texts
 from tests.training.conftest import tiny_settings
 from tests.training.example_rows import GRADES, ITEM, item_data
 from training.compare import tinybert
-from training.compare.contest import Contest
 from training.compare.pruning import pruned
 from training.compare.tinybert import _attention_scores, _reading, tiny_berts
 from training.config import TextConfig
 from training.data import ItemData
+from training.pipeline.group_run import GroupRun
 from training.pipeline.prepare import tokenizer_for
 from training.student.training_set import TrainingSet, texts_for
 from training.teacher.encoder import ScoringEncoder, load_base, tokenise
 from training.teacher.ensemble import FineTuned, Member
 
 
-def a_contest(encoder: Path, cache: Path, *items: ItemData, key: str = "wide") -> Contest:
+def a_group_run(encoder: Path, cache: Path, *items: ItemData, key: str = "wide") -> GroupRun:
     """Its teacher is not fine-tuned, but decided."""
     config = tiny_settings(encoder).model_copy(update={"text": TextConfig(augmented_per_response=1)})
-    contest = an_untaught_contest(*items, config=config)
+    run = an_untaught_run(*items, config=config)
     tokenizer, base = load_base(str(encoder))
     torch.manual_seed(1)
     network = ScoringEncoder(base, items[0].item, 0.1)
@@ -35,23 +35,23 @@ def a_contest(encoder: Path, cache: Path, *items: ItemData, key: str = "wide") -
         with torch.no_grad():
             network.head.weight.mul_(10)
     teacher = FineTuned(key, (Member(network, (0.0,), 1.0),), tokenizer, 64)
-    texts = tuple(texts_for(parts, config) for parts in contest.taught.parts)
-    taught = replace(contest.taught, texts=texts, tokenizer=tokenizer_for(texts, config), teacher=teacher)
-    return Contest(taught, config, cache)
+    item_runs = tuple(replace(item_run, texts=texts_for(item_run.parts, config)) for item_run in run.items)
+    pieces = tokenizer_for([item_run.texts for item_run in item_runs], config)
+    return replace(run, cache=cache, items=item_runs, tokenizer=pieces, teacher=teacher)
 
 
 @pytest.fixture(scope="module")
-def contest(tmp_path_factory: pytest.TempPathFactory, wide_encoder: Path) -> Contest:
-    return a_contest(wide_encoder, tmp_path_factory.mktemp("cache"), item_data(12, 4, 2))
+def run(tmp_path_factory: pytest.TempPathFactory, wide_encoder: Path) -> GroupRun:
+    return a_group_run(wide_encoder, tmp_path_factory.mktemp("cache"), item_data(12, 4, 2))
 
 
 @torch.no_grad()
-def test_attention_scores_are_what_the_library_puts_into_its_softmax(contest: Contest, wide_encoder: Path) -> None:
-    assert isinstance(contest.taught.teacher, FineTuned)
+def test_attention_scores_are_what_the_library_puts_into_its_softmax(run: GroupRun, wide_encoder: Path) -> None:
+    assert isinstance(run.teacher, FineTuned)
     eager = AutoModel.from_pretrained(wide_encoder, attn_implementation="eager").eval()
     small, _ = pruned(eager, [1, 2, 4, 5])
     texts = ["the air gets warm", "so then it becomes lighter because cold air takes its place"]
-    tokens = tokenise(contest.taught.teacher.tokenizer, ["", ""], texts, 64)
+    tokens = tokenise(run.teacher.tokenizer, ["", ""], texts, 64)
     mask = tokens["attention_mask"].bool()
     assert not mask.all()
 
@@ -69,15 +69,15 @@ def both(mask: Tensor) -> Tensor:
     return mask[:, None, :, None] & mask[:, None, None, :]
 
 
-def distance(contest: Contest, outputs: Any) -> float:
+def distance(run: GroupRun, outputs: Any) -> float:
     """Mean cross-entropy to the teacher on what both read while learning, less its least."""
-    assert contest.taught.teacher is not None
-    texts = contest.taught.texts[0].all
-    wanted, given = softmax(contest.taught.teacher.outputs(texts)), softmax(outputs(texts))
+    assert run.teacher is not None
+    texts = run.items[0].texts.all
+    wanted, given = softmax(run.teacher.outputs(texts)), softmax(outputs(texts))
     return float((wanted * (np.log(wanted) - np.log(given))).sum(axis=1).mean())
 
 
-def test_learning_brings_it_nearer_to_the_teacher(contest: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_learning_brings_it_nearer_to_the_teacher(run: GroupRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tinybert, "PREDICTIONS_EPOCHS", 4)
     monkeypatch.setattr(tinybert, "BATCH", 4)
     starts: list[float] = []
@@ -85,31 +85,31 @@ def test_learning_brings_it_nearer_to_the_teacher(contest: Contest, monkeypatch:
 
     def watched(network: ScoringEncoder, teacher: FineTuned, *arguments: Any) -> None:
         start = FineTuned("start", (Member(network, (), None),), teacher.tokenizer, 64)
-        starts.append(distance(contest, start.outputs))
+        starts.append(distance(run, start.outputs))
         learn(network, teacher, *arguments)
 
     monkeypatch.setattr(tinybert, "_learn_predictions", watched)
 
-    [competitor] = tiny_berts(contest, 0)
+    [competitor] = tiny_berts(run, 0)
 
-    assert distance(contest, competitor.outputs) < 0.5 * starts[0]
+    assert distance(run, competitor.outputs) < 0.5 * starts[0]
     assert 4_500_000 < competitor.parameters < 5_000_000
     assert competitor.seconds is not None
 
 
-def test_what_was_learnt_is_kept(contest: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = tiny_berts(contest, 0)[0].outputs(dev_texts(contest))
+def test_what_was_learnt_is_kept(run: GroupRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = tiny_berts(run, 0)[0].outputs(dev_texts(run))
 
     monkeypatch.setattr(tinybert, "_learn", lambda *_: pytest.fail("learnt again"))
 
-    assert (tiny_berts(contest, 0)[0].outputs(dev_texts(contest)) == first).all()
+    assert (tiny_berts(run, 0)[0].outputs(dev_texts(run)) == first).all()
 
 
 def test_killed_after_the_first_stage_it_goes_on_from_it(
-    contest: Contest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: GroupRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = tiny_berts(contest, 0)[0].outputs(dev_texts(contest))
-    fresh = replace(contest, cache=tmp_path)
+    whole = tiny_berts(run, 0)[0].outputs(dev_texts(run))
+    fresh = replace(run, cache=tmp_path)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -122,27 +122,28 @@ def test_killed_after_the_first_stage_it_goes_on_from_it(
         patch.setattr(tinybert, "_learn_states", lambda *_: pytest.fail("learnt again"))
         [competitor] = tiny_berts(fresh, 0)
 
-    assert np.abs(competitor.outputs(dev_texts(contest)) - whole).max() < 1e-5
+    assert np.abs(competitor.outputs(dev_texts(run)) - whole).max() < 1e-5
 
 
-def test_other_texts_or_another_teacher_make_another(contest: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny_berts(contest, 0)
+def test_other_texts_or_another_teacher_make_another(run: GroupRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_berts(run, 0)
     monkeypatch.setattr(tinybert, "_learn", lambda *_: pytest.fail("learnt"))
-    taught = contest.taught
-    assert isinstance(taught.teacher, FineTuned)
-    fewer = replace(taught, texts=(replace(taught.texts[0], unlabelled=()),))
+    assert isinstance(run.teacher, FineTuned)
+    [item_run] = run.items
+    fewer_texts = replace(item_run.texts, unlabelled=())
+    fewer = replace(run, items=(replace(item_run, texts=fewer_texts),))
 
-    for other in (fewer, replace(taught, teacher=replace(taught.teacher, key="other"))):
+    for other in (fewer, replace(run, teacher=replace(run.teacher, key="other"))):
         with pytest.raises(pytest.fail.Exception):
-            tiny_berts(replace(contest, taught=other), 0)
+            tiny_berts(other, 0)
 
 
 def test_items_that_share_a_teacher_share_a_network_and_its_time(wide_encoder: Path, tmp_path: Path) -> None:
     """Grades, each item's responses read after its own question."""
     items = [GRADES.model_copy(update={"item_id": f"shade-{n}", "prompt": "the air " * (n + 1)}) for n in range(2)]
-    contest = a_contest(wide_encoder, tmp_path, *(item_data(6, 2, 1, item, seed=n) for n, item in enumerate(items)))
+    run = a_group_run(wide_encoder, tmp_path, *(item_data(6, 2, 1, item, seed=n) for n, item in enumerate(items)))
 
-    first, second = tiny_berts(contest, 0)
+    first, second = tiny_berts(run, 0)
 
     seconds = [float(file.read_text()) for file in (tmp_path / "tinybert").glob("*/*.seconds")]
     assert len(seconds) == 2
@@ -176,8 +177,8 @@ def test_contexts_texts_and_teacher_stay_in_step(most: int) -> None:
 
 
 def test_a_teacher_that_is_small_itself_has_none(tiny_encoder: Path, tmp_path: Path) -> None:
-    assert tiny_berts(a_contest(tiny_encoder, tmp_path, item_data(12, 4, 2)), 0) == []
+    assert tiny_berts(a_group_run(tiny_encoder, tmp_path, item_data(12, 4, 2)), 0) == []
 
 
 def test_without_a_teacher_there_is_none() -> None:
-    assert tiny_berts(an_untaught_contest(item_data(12, 4, item=ITEM)), 0) == []
+    assert tiny_berts(an_untaught_run(item_data(12, 4, item=ITEM)), 0) == []

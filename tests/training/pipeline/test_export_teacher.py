@@ -38,7 +38,8 @@ from training.data.targets import targets
 from training.errors import BadConfig
 from training.evaluation.agreement import agreement_on
 from training.pipeline.export_teacher import export_teacher, export_teachers
-from training.pipeline.prepare import Taught, teach
+from training.pipeline.group_run import GroupRun
+from training.pipeline.prepare import prepare, train_teacher
 from training.pipeline.run import train
 from training.teacher.api import ApiTeacher
 from training.teacher.encoder import ScoringEncoder, tokenise
@@ -58,7 +59,7 @@ class Made(NamedTuple):
     cache: Path
     config: TrainingConfig
     data: list[ItemData]
-    taught: Taught
+    run: GroupRun
     bundle: TeacherBundle
 
     @property
@@ -67,12 +68,12 @@ class Made(NamedTuple):
 
     def torch_outputs(self, item: Item, texts: list[str]) -> Outputs:
         """One by one: padding changes the last digits."""
-        teacher = self.taught.teacher
+        teacher = self.run.teacher
         assert isinstance(teacher, FineTuned)
-        return np.concatenate([teacher.outputs([text], self.taught.context(item)) for text in texts])
+        return np.concatenate([teacher.outputs([text], self.run.context(item)) for text in texts])
 
     def again(self, models: Path, loss: float) -> TeacherBundle:
-        return export_teacher(self.taught, "0" * 64, models, self.config, loss)
+        return export_teacher(self.run, "0" * 64, models, loss)
 
 
 def settings_of(kind: str, request: pytest.FixtureRequest) -> tuple[list[ItemData], TrainingConfig]:
@@ -106,13 +107,13 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("exported")
     data, config = settings_of(request.param, request)
     [group] = groups(data, config.teacher.own_from)
-    taught = teach(group, config, folder / "cache")
+    run = train_teacher(prepare(group, config, folder / "cache"))
     with pytest.MonkeyPatch.context() as patch:  # each of these networks is converted once, which takes seconds
         patch.setattr("training.pipeline.export_teacher.to_onnx", once_for_weights(to_onnx))
         patch.setattr("training.pipeline.export_teacher.dynamic_int8", cache(dynamic_int8))
         data_sha256 = key_of([group.data_sha256(own) for own in group.members])
-        bundle = export_teacher(taught, data_sha256, folder / "models", config, NONE)
-        yield Made(folder / "models", folder / "cache", config, data, taught, bundle)
+        bundle = export_teacher(run, data_sha256, folder / "models", NONE)
+        yield Made(folder / "models", folder / "cache", config, data, run, bundle)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -131,7 +132,7 @@ def test_what_is_exported_computes_what_the_teacher_does(made: Made) -> None:
         expected = made.torch_outputs(data.item, TEXTS)
         assert np.abs(given - expected).max() < 1e-3
         assert np.ptp(distribution(given, data.item)[:, 0]) > 1e-2  # it tells responses apart
-        assert taught.context == made.taught.context(data.item)
+        assert taught.context == made.run.context(data.item)
 
 
 def test_it_is_loaded_with_every_item_it_was_taught_and_no_other(made: Made) -> None:
@@ -157,7 +158,7 @@ def test_it_is_named_for_its_item_or_for_all_that_share_it(made: Made) -> None:
 def test_items_that_share_a_teacher_have_contexts_of_their_own(made: Made) -> None:
     contexts = [own.context for own in made.bundle.items]
 
-    assert contexts == ([""] if len(made.data) == 1 else [made.taught.context(data.item) for data in made.data])
+    assert contexts == ([""] if len(made.data) == 1 else [made.run.context(data.item) for data in made.data])
     assert len(set(contexts)) == len(made.data)
     if len(made.data) > 1:
         exported = ExportedTeacher.load(made.folder)
@@ -172,7 +173,7 @@ def test_head_and_threshold_are_chosen_on_what_the_exported_files_give(made: Mad
             parts,
             exported.network.outputs(own.context, [row.text for row in parts.validation]),
         )
-        for own, parts in zip(exported.bundle.items, made.taught.parts, strict=True)
+        for own, parts in zip(exported.bundle.items, made.run.parts, strict=True)
     ]
     heads = choose_heads(found)
 
@@ -253,9 +254,9 @@ def test_of_other_data_settings_or_version_or_when_damaged_it_is_exported_anew(
     assert made.again(tmp_path, NONE) == first
 
     other = made.config.model_copy(update={"target_agreement": 0.7})
-    of_settings = export_teacher(made.taught, "0" * 64, tmp_path, other)
+    of_settings = export_teacher(replace(made.run, config=other), "0" * 64, tmp_path)
     assert of_settings.version != first.version
-    assert export_teacher(made.taught, "1" * 64, tmp_path, made.config).version != first.version
+    assert export_teacher(made.run, "1" * 64, tmp_path).version != first.version
 
     (tmp_path / TEACHERS_FOLDER / first.name / first.version / "member-1.onnx").write_bytes(b"something else")
     anew = made.again(tmp_path, NONE)
@@ -273,7 +274,7 @@ def test_what_was_not_fine_tuned_here_is_not_exported(made: Made, tmp_path: Path
 
     for teacher in teachers:
         with refused(BadConfig, "no_teacher_to_export"):
-            export_teacher(replace(made.taught, teacher=teacher), "0" * 64, tmp_path / "models", made.config)
+            export_teacher(replace(made.run, teacher=teacher), "0" * 64, tmp_path / "models")
 
     assert not (tmp_path / "models").exists()
 
@@ -304,7 +305,7 @@ def test_between_context_and_response_stands_what_stood_there_in_training(
 ) -> None:
     teacher = byte_teacher(ITEM, sep_token)
 
-    bundle = export_teacher(replace(made.taught, teacher=teacher), "0" * 64, tmp_path, made.config, NONE)
+    bundle = export_teacher(replace(made.run, teacher=teacher), "0" * 64, tmp_path, NONE)
 
     exported = ExportedTeacher.load(tmp_path / TEACHERS_FOLDER / bundle.name / bundle.version)
     context = bundle.items[0].context

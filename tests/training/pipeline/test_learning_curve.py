@@ -8,15 +8,15 @@ import pytest
 from app.scoring.decoding import decode
 from tests.refusals import refused
 from tests.training.example_rows import item_data, marked, some_items
-from training.calibration.choose import choose_heads, unfitted
+from training.calibration.choose import choose_heads
 from training.config import TrainingConfig
 from training.data.item_groups import groups
 from training.data.responses import MarkedResponse
 from training.errors import TooFewRows
 from training.evaluation.agreement import agreement_on
-from training.pipeline.learning_curve import drawn, enough_rows, learning_curve
-from training.pipeline.out_of_fold import folds_of
-from training.pipeline.prepare import students_of, teach
+from training.pipeline.learning_curve import check_rows, drawn, learning_curve
+from training.pipeline.prepare import prepare, train_teacher
+from training.pipeline.students import distil, held_out
 
 
 def some_rows(rows: int) -> list[MarkedResponse]:
@@ -73,28 +73,27 @@ def test_a_point_is_what_a_run_of_that_size_would_be(tiny_config: TrainingConfig
     data = item_data()
     [group] = groups([data], 1)
 
-    [point] = learning_curve(group, data.dev, config, tmp_path)
+    [point] = learning_curve(prepare(group, config, tmp_path), data.dev)
 
     [smaller] = groups([replace(data, train=drawn(data.train, 0.5, config.seed))], 1)
-    taught = teach(smaller, config, tmp_path)
-    [parts], [files] = taught.parts, students_of(taught, config, tmp_path)
-    network = files.network(parts.item, config.student.max_tokens)
-    [head] = choose_heads([unfitted(parts, network.outputs, folds_of(taught, config, tmp_path))])
-    scores = decode(network.outputs([row.text for row in data.dev]), parts.item, head)
-    assert point.agreement == agreement_on(parts.item, data.dev, scores)
-    assert point.marked == head.chosen_on == len(parts.marked) == 60
+    run = train_teacher(prepare(smaller, config, tmp_path))
+    students = distil(run)
+    [student], [head] = students, choose_heads(held_out(run, students))
+    scores = decode(student.network.outputs([row.text for row in data.dev]), student.item, head)
+    assert point.agreement == agreement_on(student.item, data.dev, scores)
+    assert point.marked == head.chosen_on == len(student.parts.marked) == 60
 
 
 def test_a_share_too_small_is_named_before_anything_is_trained(tiny_config: TrainingConfig) -> None:
     config = tiny_config.model_copy(update={"learning_curve": (0.5, 0.01)})
 
     with refused(TooFewRows, share=0.01):
-        enough_rows(groups([item_data()], 1), config)
+        check_rows(groups([item_data()], 1), config)
 
 
 def test_items_that_share_a_teacher_have_no_curve(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     config = tiny_config.model_copy(update={"learning_curve": (0.01,)})
     [group] = groups(some_items(), 300)
 
-    enough_rows([group], config)
-    assert list(learning_curve(group, [], config, tmp_path)) == []
+    check_rows([group], config)
+    assert list(learning_curve(prepare(group, config, tmp_path), [])) == []

@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 from app.scoring.item import Item
 from tests.training.example_rows import GRADES, ITEM, LABELS, item_data, some_items
 from training.config import DistillationConfig, StudentConfig, TextConfig, TrainingConfig
-from training.data.item_groups import groups
+from training.data import ItemData
+from training.data.item_groups import Group, groups
 from training.data.responses import MarkedResponse
 from training.data.splits import Parts
 from training.data.targets import targets
-from training.pipeline.out_of_fold import folds_of, out_of_fold, touched
-from training.pipeline.prepare import teach
+from training.pipeline.group_run import GroupRun, ItemRun
+from training.pipeline.out_of_fold import out_of_fold, outputs_of_folds, touched
+from training.pipeline.prepare import prepare, train_teacher
 from training.student.build import make_students
 from training.student.tokenizer import learn_tokenizer
-from training.student.training_set import Texts, TrainingSet, lesson_for, texts_for
+from training.student.training_set import Texts, TrainingSet, texts_for
 
 ALONE = TrainingConfig(
     validation_share=0.3,
@@ -89,7 +91,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     return found
 
 
-def a_lesson(parts: Parts, texts: Texts) -> TrainingSet:
+def a_training_set(parts: Parts, texts: Texts) -> TrainingSet:
     """With a teacher whose outputs for text i are i, so that a row can be known again."""
     soft = np.repeat(np.arange(len(texts.all), dtype=np.float32)[:, None], 4, axis=1)
     known = np.full(len(texts.all), np.nan)
@@ -97,12 +99,18 @@ def a_lesson(parts: Parts, texts: Texts) -> TrainingSet:
     return TrainingSet(texts.all, known, soft)
 
 
+def a_run(parts: Parts, texts: Texts, config: TrainingConfig, cache: Path, tokenizer: bytes = b"") -> GroupRun:
+    data = ItemData(parts.item, parts.fit, (), ())
+    return GroupRun(Group((data,)), config, cache, (ItemRun(data, parts, texts),), tokenizer)
+
+
 def run_folds(parts: Parts, config: TrainingConfig) -> tuple[NDArray[Any], Texts, TrainingSet]:
     texts = texts_for(parts, config)
-    lesson = a_lesson(parts, texts)
-    outputs = out_of_fold(parts, texts, lesson, b"", config, Path("/nowhere"))
+    training_set = a_training_set(parts, texts)
+    run = a_run(parts, texts, config, Path("/nowhere"))
+    outputs = outputs_of_folds(run, run.items[0], training_set)
     assert outputs is not None
-    return outputs, texts, lesson
+    return outputs, texts, training_set
 
 
 @pytest.mark.parametrize("rows", [3, 20, 61])
@@ -128,15 +136,16 @@ def test_no_word_of_a_response_reaches_the_student_that_scores_it(
 def test_all_else_is_learnt_each_text_with_its_own_score_and_teachers_row(watched: Watched) -> None:
     parts = some_parts(40)
 
-    _, texts, lesson = run_folds(parts, TrainingConfig(calibration_folds=3))
+    _, texts, training_set = run_folds(parts, TrainingConfig(calibration_folds=3))
 
     spliced = [text for text, own in zip(texts.augmented, texts.sources, strict=True) if len(own) == 2]
     assert spliced
     for own in watched.students:
         asked = {word.lower() for text in own.asked for word in text.split()}
-        kept = [row for row, text in enumerate(lesson.texts) if not asked & {word.lower() for word in text.split()}]
-        assert own.learnt.texts == tuple(lesson.texts[row] for row in kept)
-        assert np.array_equal(own.learnt.targets, lesson.targets[kept], equal_nan=True)
+        words = [{word.lower() for word in text.split()} for text in training_set.texts]
+        kept = [row for row, of_row in enumerate(words) if not asked & of_row]
+        assert own.learnt.texts == tuple(training_set.texts[row] for row in kept)
+        assert np.array_equal(own.learnt.targets, training_set.targets[kept], equal_nan=True)
         assert own.learnt.teacher is not None
         assert own.learnt.teacher[:, 0].tolist() == kept
         assert {"u1 u2 u3", "u4 u5"} <= set(own.learnt.texts)
@@ -197,12 +206,12 @@ def test_each_output_is_that_of_a_student_of_the_rest(tmp_path: Path, item: Item
     parts = Parts(item, item_data(24, 0, 0, item).train, (), (), ())
     texts = texts_for(parts, ALONE)
     tokenizer = learn_tokenizer(texts.written, ALONE.student.vocabulary)
-    lesson = lesson_for(parts, texts, None, "", tmp_path)
+    run = a_run(parts, texts, ALONE, tmp_path, tokenizer)
 
-    outputs = out_of_fold(parts, texts, lesson, tokenizer, ALONE, tmp_path)
+    outputs = out_of_fold(run)
 
     assert outputs is not None
-    [whole] = make_students([item], [lesson], tokenizer, ALONE, tmp_path)
+    [whole] = make_students([item], run.training_sets, tokenizer, ALONE, tmp_path)
     assert len([path for path in (tmp_path / "students").iterdir() if not path.suffix]) == 4
     network = whole.network(item, ALONE.student.max_tokens)
     inside = network.outputs(texts.marked)
@@ -216,10 +225,11 @@ def test_items_that_share_a_teacher_are_calibrated_together_and_have_none(tmp_pa
     [one] = groups(shared[:1], 1)
     [all_] = groups(shared, 300)
 
-    assert folds_of(teach(all_, alone, tmp_path), alone, tmp_path) is None
-    taught = teach(one, alone, tmp_path)
-    found = folds_of(taught, alone, tmp_path)
-    assert found is not None
-    assert len(found) == len(taught.parts[0].fit)
+    assert out_of_fold(train_teacher(prepare(all_, alone, tmp_path))) is None
+    run = train_teacher(prepare(one, alone, tmp_path))
+    outputs = out_of_fold(run)
+    assert outputs is not None
+    assert len(outputs) == len(run.parts[0].fit)
     for count in (0, 1):
-        assert folds_of(taught, alone.model_copy(update={"calibration_folds": count}), tmp_path) is None
+        fewer = replace(run, config=alone.model_copy(update={"calibration_folds": count}))
+        assert out_of_fold(fewer) is None

@@ -25,7 +25,8 @@ from training.evaluation.agreement import agreement_on
 from training.evaluation.attacks import CHANGED, JUNK
 from training.evaluation.evidence import measured
 from training.pipeline import run as run_module
-from training.pipeline.run import go_live, train
+from training.pipeline.release import release
+from training.pipeline.run import train
 
 Trained = tuple[Path, Bundle, TrainingConfig]
 
@@ -109,7 +110,7 @@ def test_a_decision_on_blank_responses_is_kept_by_a_new_version(tmp_path: Path, 
     early = live.model_copy(update={"at": made.provenance.created_at - timedelta(days=1)})
     (tmp_path / "heat-1" / ACTIVE).write_text(early.model_dump_json())
 
-    go_live(tmp_path / "heat-1", made)
+    release(tmp_path / "heat-1", made)
 
     active = read_active(tmp_path / "heat-1")
     assert active.version == made.version
@@ -169,7 +170,7 @@ def test_confidence_is_calibrated_on_what_students_of_parts_said(
         pooled.append(sum(len(own.outputs) for own in group))
         return group_threshold(group, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(run_module, "group_threshold", watched)
+    monkeypatch.setattr("training.pipeline.students.group_threshold", watched)
     train_item(item_data(), folder / "again", config, folder / "cache")
 
     assert pooled == [120]  # validation and, out of fold, all that was fitted
@@ -212,7 +213,7 @@ def test_killed_before_it_went_live_it_goes_live_when_called_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("training.pipeline.run.activate", killed)
+        patch.setattr("training.pipeline.release.activate", killed)
         with pytest.raises(KeyboardInterrupt):
             train_item(item_data(), tmp_path / "models", tiny_config, tmp_path / "cache")
     bundle = train_item(item_data(), tmp_path / "models", tiny_config, tmp_path / "cache")
@@ -284,7 +285,7 @@ def test_a_bundle_of_other_data_settings_or_version_is_not_taken_for_this_one(
         raise MadeAnewError
 
     folder, bundle, config = trained
-    monkeypatch.setattr(run_module, "_make", make)
+    monkeypatch.setattr(run_module, "_train_group", make)
     others = [
         (item_data(dev=8), config),
         (item_data(unlabelled=19), config),

@@ -17,7 +17,7 @@ from training.config import TrainingConfig
 from training.data import ItemData
 from training.data.augment import Augmented, augmented
 from training.data.item_groups import groups
-from training.pipeline.prepare import teach
+from training.pipeline.prepare import prepare, train_teacher
 from training.pipeline.run import train
 from training.student.tokenizer import learn_tokenizer
 from training.teacher.fine_tuning import HISTORY
@@ -100,11 +100,10 @@ def test_dev_text_is_in_nothing_that_is_learnt_from(
     monkeypatch.setattr("training.student.training_set.augmented", changed)
     items = [other_dev(data) for data in case.items]  # of words that stand nowhere else
     for group in groups(items, case.config.teacher.own_from):
-        taught = teach(group, case.config, tmp_path)
-        seen += [text for texts in taught.texts for text in texts.all]
-        for parts in taught.parts:
-            seen += [row.text for row in (*parts.marked,)] + list(parts.unlabelled)
-        assert "▁zebra" not in taught.tokenizer.decode()
+        run = train_teacher(prepare(group, case.config, tmp_path))
+        for item_run in run.items:
+            seen += [*item_run.texts.all, *(row.text for row in item_run.parts.marked), *item_run.parts.unlabelled]
+        assert "▁zebra" not in run.tokenizer.decode()
 
     assert any(row.text for data in items for row in data.dev)
     assert len(seen) > 100

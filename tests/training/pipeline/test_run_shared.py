@@ -20,10 +20,9 @@ from training.config import TrainingConfig
 from training.data.item_groups import groups
 from training.data.splits import split
 from training.pipeline import run as run_module
-from training.pipeline.prepare import teach
+from training.pipeline.prepare import prepare, train_teacher
 from training.pipeline.run import train
 from training.student.build import make_students
-from training.student.training_set import lesson_for
 from training.teacher.encoder import tokenise
 from training.teacher.ensemble import FineTuned
 from training.teacher.fine_tuning import HISTORY
@@ -98,14 +97,14 @@ def test_a_teacher_that_items_share_passes_over_its_rows_more_often(
     brief = {"max_epochs": 1, "min_steps": 1, "shared_min_steps": 7 * steps, "patience": 99}
     config = tiny_config.model_copy(update={"teacher": tiny_config.teacher.model_copy(update=brief)})
 
-    teacher = teach(group, config, tmp_path).teacher
+    teacher = train_teacher(prepare(group, config, tmp_path)).teacher
 
     assert isinstance(teacher, FineTuned)
     assert [len(member.history) for member in teacher.members] == [epochs]
 
 
 def test_the_same_call_again_only_reads(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "_make", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(run_module, "_train_group", lambda *_: pytest.fail("made again"))
 
     again = list(train(some_items(run.item), run.folder / "models", run.config, run.folder / "cache"))
 
@@ -114,28 +113,26 @@ def test_the_same_call_again_only_reads(run: Run, monkeypatch: pytest.MonkeyPatc
 
 def test_the_teacher_labels_each_items_texts_in_its_own_context(run: Run) -> None:
     [group] = groups(some_items(run.item), 300)
-    taught = teach(group, run.config, run.folder / "cache")
-    assert taught.teacher is not None
+    group_run = train_teacher(prepare(group, run.config, run.folder / "cache"))
+    teacher = group_run.teacher
+    assert teacher is not None
 
-    for parts, texts in zip(taught.parts, taught.texts, strict=True):
-        lesson = lesson_for(parts, texts, taught.teacher, group.context(parts.item), run.folder / "cache")
-        own = np.concatenate([taught.teacher.outputs([text], group.context(parts.item)) for text in lesson.texts])
-        without = taught.teacher.outputs(lesson.texts)
-        assert lesson.teacher is not None
-        assert np.abs(lesson.teacher - own).max() < 1e-5
-        assert np.abs(lesson.teacher - without).max() > 1e-3
+    for item_run, training_set in zip(group_run.items, group_run.training_sets, strict=True):
+        context = group.context(item_run.item)
+        in_context = np.concatenate([teacher.outputs([text], context) for text in training_set.texts])
+        without = teacher.outputs(training_set.texts)
+        assert training_set.teacher is not None
+        assert np.abs(training_set.teacher - in_context).max() < 1e-5
+        assert np.abs(training_set.teacher - without).max() > 1e-3
 
 
 def test_each_student_learnt_that_lesson(run: Run) -> None:
     [group] = groups(some_items(run.item), 300)
     cache = run.folder / "cache"
-    taught = teach(group, run.config, cache)
-    lessons = [
-        lesson_for(parts, texts, taught.teacher, group.context(parts.item), cache)
-        for parts, texts in zip(taught.parts, taught.texts, strict=True)
-    ]
+    group_run = train_teacher(prepare(group, run.config, cache))
+    items = [item_run.item for item_run in group_run.items]
 
-    made = make_students(taught.items, lessons, taught.tokenizer, run.config, cache)
+    made = make_students(items, group_run.training_sets, group_run.tokenizer, run.config, cache)
 
     for files, bundle in zip(made, run.bundles, strict=True):
         assert bundle.sha256["student.onnx"] == sha256(files.student)
@@ -152,7 +149,7 @@ def test_the_teacher_was_shown_contexts_too(run: Run, tmp_path: Path, monkeypatc
     monkeypatch.setattr("training.teacher.fine_tuning.tokenise", watched)
     items = some_items(run.item)
     [group] = groups(items, 300)
-    teach(group, run.config, tmp_path)
+    train_teacher(prepare(group, run.config, tmp_path))
 
     allowed = {(group.context(data.item), row.text) for data in items for row in data.train}
     assert set(seen) == allowed
@@ -165,7 +162,7 @@ def test_killed_before_its_students_were_made_it_goes_on_with_its_teacher(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("training.pipeline.prepare.make_students", killed)
+        patch.setattr("training.pipeline.students.make_students", killed)
         with pytest.raises(KeyboardInterrupt):
             list(train(some_items(run.item), tmp_path / "models", run.config, tmp_path / "cache"))
     assert not (tmp_path / "models").exists()

@@ -15,7 +15,7 @@ from training.config import DistillationConfig, TextConfig, TrainingConfig
 from training.data.splits import split
 from training.data.targets import targets
 from training.errors import TrainingError
-from training.student.training_set import TrainingSet, lesson_for, texts_for, together
+from training.student.training_set import TrainingSet, join, make_training_set, texts_for
 from training.teacher.ensemble import FineTuned
 
 
@@ -42,7 +42,7 @@ def test_every_text_has_its_own_teachers_row_and_its_own_human_score(
     texts = texts_for(parts, tiny_config)
     teacher = a_teacher(tiny_config, tmp_path, rows=40, item=item, context=context)
 
-    lesson = lesson_for(parts, texts, teacher, context, tmp_path, 7)
+    lesson = make_training_set(parts, texts, teacher, context, tmp_path, 7)
 
     assert lesson.texts == (*texts.marked, *texts.unlabelled, *texts.augmented)
     assert lesson.teacher is not None
@@ -61,7 +61,7 @@ def test_with_more_unlabelled_text_the_teacher_labels_that_alone(
 ) -> None:
     parts = split(item_data(train=40, dev=0, unlabelled=5), tiny_config)
     teacher = a_teacher(tiny_config, tmp_path, rows=40)
-    before = lesson_for(parts, texts_for(parts, tiny_config), teacher, "", tmp_path)
+    before = make_training_set(parts, texts_for(parts, tiny_config), teacher, "", tmp_path)
     asked: list[str] = []
     answer = FineTuned.outputs
 
@@ -72,7 +72,7 @@ def test_with_more_unlabelled_text_the_teacher_labels_that_alone(
     monkeypatch.setattr(FineTuned, "outputs", outputs)
     more = replace(parts, unlabelled=(*parts.unlabelled, "as warm air is lighter"))
 
-    after = lesson_for(more, texts_for(more, tiny_config), teacher, "", tmp_path)
+    after = make_training_set(more, texts_for(more, tiny_config), teacher, "", tmp_path)
 
     assert asked == list(more.unlabelled)
     assert before.teacher is not None
@@ -80,7 +80,7 @@ def test_with_more_unlabelled_text_the_teacher_labels_that_alone(
     assert len(after.teacher) == len(before.teacher) + 1
 
 
-def test_a_lesson_without_some_rows_keeps_those_of_the_others_together() -> None:
+def test_a_lesson_without_some_rows_keeps_those_of_the_others_join() -> None:
     soft = np.arange(16, dtype=np.float32).reshape(4, 4)
     lesson = TrainingSet(("a", "b", "c", "d"), np.array([0, 1, 2, np.nan]), soft)
 
@@ -152,7 +152,7 @@ def test_without_a_teacher_only_marked_text_is_read(tmp_path: Path) -> None:
     parts = split(item_data(train=40, unlabelled=5), config)
     texts = texts_for(parts, config)
 
-    lesson = lesson_for(parts, texts, None, "", tmp_path)
+    lesson = make_training_set(parts, texts, None, "", tmp_path)
 
     assert (texts.unlabelled, texts.augmented) == ((), ())
     assert lesson.texts == tuple(row.text for row in parts.fit)
@@ -167,7 +167,7 @@ def test_rows_of_several_lessons_stay_in_step_and_know_their_lesson() -> None:
         TrainingSet(("c",), np.array([2.0]), soft[2:]),
     )
 
-    lesson, numbers = together([first, TrainingSet((), np.zeros(0), rows(0)), second])
+    lesson, numbers = join([first, TrainingSet((), np.zeros(0), rows(0)), second])
 
     assert lesson.texts == ("a", "b", "c")
     assert lesson.targets[[0, 2]].tolist() == [0, 2]
@@ -176,6 +176,6 @@ def test_rows_of_several_lessons_stay_in_step_and_know_their_lesson() -> None:
     assert numbers.tolist() == [0, 0, 2]
 
 
-def test_lessons_with_and_without_a_teacher_are_not_put_together() -> None:
+def test_lessons_with_and_without_a_teacher_are_not_put_join() -> None:
     with refused(TrainingError, "some_untaught"):
-        together([TrainingSet(("a",), np.zeros(1), rows(1)), TrainingSet(("b",), np.zeros(1), None)])
+        join([TrainingSet(("a",), np.zeros(1), rows(1)), TrainingSet(("b",), np.zeros(1), None)])

@@ -1,14 +1,15 @@
-"""Contests of small data, and settings under which they are quick."""
+"""Group runs of small data, and settings under which they are quick."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.compare.contest import Contest
 from training.config import TrainingConfig
 from training.data import ItemData
 from training.data.item_groups import Group
 from training.data.splits import split
-from training.pipeline.prepare import Taught, teach
+from training.pipeline.group_run import GroupRun, ItemRun
+from training.pipeline.prepare import prepare, train_teacher
+from training.student.training_set import Texts
 
 
 def quick(config: TrainingConfig, epochs: int = 3, **distillation: object) -> TrainingConfig:
@@ -17,19 +18,19 @@ def quick(config: TrainingConfig, epochs: int = 3, **distillation: object) -> Tr
     return config.model_copy(update={"distillation": config.distillation.model_copy(update=update)})
 
 
-def a_contest(config: TrainingConfig, cache: Path, *items: ItemData) -> Contest:
-    return Contest(teach(Group(items), config, cache), config, cache)
+def a_group_run(config: TrainingConfig, cache: Path, *items: ItemData) -> GroupRun:
+    return train_teacher(prepare(Group(items), config, cache))
 
 
-def an_untaught_contest(*items: ItemData, config: TrainingConfig | None = None) -> Contest:
+def an_untaught_run(*items: ItemData, config: TrainingConfig | None = None) -> GroupRun:
     """For competitors that need the rows alone."""
     config = config or TrainingConfig(validation_share=0.3)
-    parts = tuple(split(data, config) for data in items)
-    return Contest(Taught(Group(items), parts, (), b"", None), config, Path("unused"))
+    item_runs = tuple(ItemRun(data, split(data, config), Texts((), (), ())) for data in items)
+    return GroupRun(Group(items), config, Path("unused"), item_runs, b"")
 
 
-def dev_texts(contest: Contest, number: int = 0) -> Sequence[str]:
-    return [row.text for row in contest.taught.parts[number].dev]
+def dev_texts(run: GroupRun, number: int = 0) -> Sequence[str]:
+    return [row.text for row in run.items[number].parts.dev]
 
 
 def texts_of(data: ItemData) -> list[str]:
