@@ -1,4 +1,4 @@
-"""Settings of an operator, by environment variables `SCORELET_…`.  README lists them all."""
+"""The operator's settings: environment variables `SCORELET_...`."""
 
 import difflib
 import ipaddress
@@ -10,89 +10,99 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "SCORELET_"
-OF_TRAINING = {"SCORELET_CACHE", "SCORELET_TEACHER_KEY"}
+TRAINING_VARIABLES = {"SCORELET_CACHE", "SCORELET_TEACHER_KEY"}
 
 
 class Settings(BaseSettings):
+    """Settings of the service and of `scorelet`'s commands."""
+
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
-    port: int = Field(default=8000, ge=1, le=65535)
+    port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
     workers: int = Field(
-        default=1, ge=1, le=64, description="Processes that share the port; each has its own students in memory."
+        default=1, ge=1, le=64, description="Processes that share the port. Each loads its own students."
     )
-    models_dir: Path = Field(default=Path("models"), description="Folder of bundles; may be read-only.")
+    models_dir: Path = Field(default=Path("models"), description="Folder of bundles. It may be read-only.")
     reload_seconds: float = Field(
-        default=5.0, ge=0, le=3600, description="How often bundles are looked at for a change; 0: never."
+        default=5.0, ge=0, le=3600, description="Seconds between checks for changed bundles; 0 turns them off."
     )
     students_mib: int = Field(
         default=256,
         ge=1,
-        description="MiB for loaded students, about; those not asked for longest are let go.",
+        description="Approximate MiB for loaded students. The least recently used are evicted.",
     )
     database_url: SecretStr = Field(
         default=SecretStr("sqlite:///scorelet.db"),
         description="SQLAlchemy URL: sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
     )
     sqlite_synchronous: Literal["FULL", "NORMAL"] = Field(
-        default="FULL", description="SQLite: NORMAL is faster, and may lose the last scores in a power cut."
+        default="FULL", description="SQLite's synchronous mode. NORMAL is faster; a power cut may lose the last scores."
     )
     learner_key: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="Secret that turns learner ids into pseudonyms. Without it learner ids are not stored at all.",
+        description="Secret that turns learner ids into pseudonyms. Without it, learner ids are not stored.",
     )
-    store_responses: bool = Field(default=True, description="Keep the text of responses, for a person to review.")
+    store_responses: bool = Field(default=True, description="Store the text of responses, for review.")
     feedback_queue: int = Field(
         default=32,
         ge=1,
         le=10_000,
-        description="Generated feedback: texts of one model that may wait; beyond it the bank speaks.",
+        description="Requests that may wait for a feedback model. If more arrive, the feedback bank answers them.",
     )
     feedback_timeout: float = Field(
-        default=60.0, gt=0, le=3600, description="Seconds that a language model may take for a text."
+        default=60.0, gt=0, le=3600, description="Seconds that a feedback model may take for a text."
     )
-    feedback_threads: int = Field(default=1, ge=1, description="Processor threads of a language model.")
+    feedback_threads: int = Field(default=1, ge=1, description="CPU threads of a feedback model.")
     fallback_workers: int = Field(
-        default=1, ge=1, le=64, description="Responses that fall-back teachers score at once."
+        default=1, ge=1, le=64, description="Responses that fall-back teachers score in parallel."
     )
     fallback_queue: int = Field(
-        default=32, ge=0, le=10_000, description="Fall-back: responses that may wait; beyond it a person looks."
+        default=32,
+        ge=0,
+        le=10_000,
+        description="Responses that may wait for a fall-back teacher. If more arrive, they go to a reviewer.",
     )
     fallback_timeout: float = Field(
-        default=2.0, ge=0, le=60, description="Seconds that a response may wait for a teacher; 0: none is asked."
+        default=2.0, ge=0, le=60, description="Seconds that a response may wait for a fall-back teacher; 0: do not ask."
     )
     trusted_proxies: str = Field(
         default="",
-        description="Proxies whose X-Forwarded-For and -Proto are believed: addresses or networks, by comma.",
+        description="Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted, "
+        "separated by commas.",
     )
     allowed_hosts: str = Field(
-        default="", description="Names by which the service may be asked for, by comma; empty: any."
+        default="", description="Host names that requests may use, separated by commas. Empty: any."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="INFO: a line for every request; WARNING: only for what went wrong."
+        default="INFO", description="INFO logs a line for every request; WARNING logs problems only."
     )
-    max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Larger request bodies get 413.")
+    max_body_bytes: int = Field(
+        default=8 * 2**20, ge=1024, description="Maximum size of a request body. Larger bodies get status 413."
+    )
 
 
 def unknown_names(environment: Iterable[str]) -> dict[str, str]:
-    """Return each SCORELET_ variable that is no setting, with a sentence about it.
+    """Return a message for each unknown SCORELET_ variable.
 
-    A misspelt name would otherwise be a setting that silently keeps its default.
+    A misspelt setting would otherwise keep its default silently.
     """
-    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields} | OF_TRAINING
-    suffixes = [name.removeprefix(PREFIX) for name in known]
-    unknown: dict[str, str] = {}
-    for name in sorted(environment):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), suffixes, 1)
-            question = f": is it {PREFIX}{near[0]}?" if near else ""
-            unknown[name] = f"there is no setting {name}{question}"
-    return unknown
+    known = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields} | TRAINING_VARIABLES
+    prefixed = [name for name in environment if name.upper().startswith(PREFIX)]
+    return {name: _unknown(name, known) for name in sorted(prefixed) if name.upper() not in known}
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    suffixes = [variable.removeprefix(PREFIX) for variable in known]
+    similar = difflib.get_close_matches(name.upper().removeprefix(PREFIX), suffixes, 1)
+    if similar:
+        return f"unknown setting {name}: did you mean {PREFIX}{similar[0]}?"
+    return f"unknown setting {name}"
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether the address can be reached from this machine only."""
+    """Return whether only this machine can reach the address."""
     if host == "localhost":
         return True
     try:

@@ -1,1 +1,1 @@
-"""The commands of `scorelet`."""
+"""Commands of `scorelet`."""

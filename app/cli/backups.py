@@ -1,4 +1,4 @@
-"""`scorelet backup` and `scorelet restore`: database, keys and bundles, to a folder and back."""
+"""`scorelet backup` and `scorelet restore`: copy the database, keys and bundles to a folder and back."""
 
 import json
 from pathlib import Path
@@ -18,47 +18,47 @@ from app.cli.console import (
     settings_or_fail,
 )
 from app.service.backup import LEFT_OUT, BackupRefused, Manifest, back_up
-from app.service.backup import restore as restored
+from app.service.backup import restore as restore_backup
 from app.storage.problems import DatabaseUnusable
 
 
 def backup(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder; you alone can read it.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder, which only you can read.")],
     models: ModelsOption = None,
 ) -> None:
-    """Back up the database, with its keys, and the bundles, while the service runs; print a receipt.
+    """Back up the database with its keys, and the bundles; print a receipt.
 
-    The settings are not in it: keep SCORELET_LEARNER_KEY elsewhere.
+    The service may keep running. Settings are not included: keep SCORELET_LEARNER_KEY elsewhere.
     """
     home = models_or_fail(models)
     try:
         with ready_database() as engine:
-            made = back_up(engine, home, folder)
+            manifest = back_up(engine, home, folder)
     except BackupRefused as error:
         raise WorkFailed(str(error), code=error.code, **error.fields) from None
-    _print_receipt("backup", folder, made)
+    _print_receipt("backup", folder, manifest)
 
 
 def restore(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `scorelet backup` wrote.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace rows and bundles that are there.")] = False,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `scorelet backup` wrote.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace existing rows and bundles.")] = False,
     models: ModelsOption = None,
 ) -> None:
-    """Put a backup in the place of database and bundles, wholly or not at all; print a receipt.
+    """Replace the database and the bundles by a backup, completely or not at all; print a receipt.
 
-    Every file is checked first. Stop the service before.
+    Stop the service first. Every file is checked before the first is replaced.
     """
     home = models_folder(models)
     engine = engine_of(settings_or_fail())
     try:
-        made = restored(engine, home, folder, force=force)
+        manifest = restore_backup(engine, home, folder, force=force)
     except BackupRefused as error:
         raise WorkFailed(str(error), code=error.code, **error.fields) from None
     except DatabaseUnusable as error:
         raise failed(error.problem) from None
     finally:
         engine.dispose()
-    _print_receipt("restore", folder, made)
+    _print_receipt("restore", folder, manifest)
 
 
 def _print_receipt(command: str, folder: Path, manifest: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""Parts that all commands of `scorelet` share: settings, the folder of bundles, output and errors."""
+"""Share options, settings, the database, output and errors between the commands of `scorelet`."""
 
 import os
 import sys
@@ -16,60 +16,83 @@ from sqlalchemy import Engine
 
 from app.scoring.errors import CodedError
 from app.scoring.gate import Gate, gate_table
-from app.scoring.release import item_ids
+from app.scoring.release import item_ids, versions
 from app.settings import PREFIX, Settings, unknown_names
 from app.storage.database import BadUrl, connect, head_revision
 from app.storage.health import schema_problem
 from app.storage.problems import DatabaseProblem, DatabaseUnusable
 
+ByOption = Annotated[str, typer.Option(metavar="NAME", help="Name of the person who decides.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite a file that scorelet did not write.")]
+ItemId = Annotated[str, typer.Argument(metavar="ITEM", help="Id of the item.")]
 ModelsOption = Annotated[Path | None, typer.Option("--models", help="Folder of bundles. Default: SCORELET_MODELS_DIR.")]
-
-
-ForceOption = Annotated[bool, typer.Option("--force", help="Write over a file that scorelet did not write.")]
+NewestVersion = Annotated[str | None, typer.Argument(metavar="VERSION", help="Default: the newest version.")]
+ReasonOption = Annotated[str, typer.Option(help="Reason for the decision.")]
 
 
 class WorkFailed(CodedError):
-    """The command could not do its work: exit code 1, and the sentence."""
+    """A command failed: exit code 1 and a sentence."""
 
 
 class BadUsage(CodedError):
-    """The command was called in a way that cannot be carried out: exit code 2, and the sentence."""
+    """A command or a setting is wrong: exit code 2 and a sentence."""
 
 
 def settings_or_fail() -> Settings:
-    """Read the settings.  Raises BadUsage for a misspelt name or a bad value."""
+    """Return the settings.  Raise BadUsage for a misspelt name or a bad value."""
     check_names()
     try:
         return Settings()
     except ValidationError as error:
-        bad = {f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}": e["msg"] for e in error.errors(include_input=False)}
-        said = "; ".join(f"{name}: {reason}" for name, reason in bad.items())
-        raise BadUsage(said, code="bad_setting", settings=sorted(bad)) from None
+        messages = {_variable(details["loc"]): details["msg"] for details in error.errors(include_input=False)}
+        sentence = "; ".join(f"{name}: {message}" for name, message in messages.items())
+        raise BadUsage(sentence, code="bad_setting", settings=sorted(messages)) from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    field = "_".join(map(str, location))
+    return f"{PREFIX}{field}".upper()
 
 
 def check_names() -> None:
-    """Raise BadUsage where the environment has a SCORELET_ variable that is no setting."""
-    if wrong := unknown_names(os.environ):
-        raise BadUsage("; ".join(wrong.values()), code="unknown_setting", settings=sorted(wrong))
+    """Raise BadUsage if the environment has an unknown SCORELET_ variable."""
+    if unknown := unknown_names(os.environ):
+        raise BadUsage("; ".join(unknown.values()), code="unknown_setting", settings=sorted(unknown))
 
 
-def models_folder(given: Path | None) -> Path:
-    """Return the folder of bundles, which need not exist.  Raises BadUsage for a misspelt setting."""
+def models_folder(path: Path | None) -> Path:
+    """Return the folder of bundles, which may not exist.  Raise BadUsage for a misspelt setting."""
     check_names()
-    return given or settings_or_fail().models_dir
+    return path or settings_or_fail().models_dir
 
 
-def models_or_fail(given: Path | None) -> Path:
-    """Return the folder of bundles.  Raises WorkFailed where it has no item."""
-    folder = models_folder(given)
+def models_or_fail(path: Path | None) -> Path:
+    """Return the folder of bundles.  Raise WorkFailed if it has no item."""
+    folder = models_folder(path)
     if not item_ids(folder):
-        sentence = f"no items in {folder}: name the folder of bundles by --models or SCORELET_MODELS_DIR"
+        sentence = f"no items in {folder}: set --models or SCORELET_MODELS_DIR to the folder of bundles"
         raise WorkFailed(sentence, code="no_items", folder=folder)
     return folder
 
 
+def choose_version(folder: Path, subject: str, version: str | None, **fields: object) -> str:
+    """Return the given version, or the newest in the folder.  Raise WorkFailed with the fields if it is not there."""
+    existing = versions(folder)
+    chosen = version or "".join(existing[-1:])
+    if chosen not in existing:
+        names = ", ".join(existing) or "none"
+        sentence = f"{subject} has no version {chosen!r}; its versions: {names}"
+        raise WorkFailed(sentence, code="no_such_version", version=chosen, **fields)
+    return chosen
+
+
+def choose_item_version(folder: Path, item_id: str, version: str | None) -> str:
+    """Return the given version of an item, or the newest.  Raise WorkFailed if the item does not have it."""
+    return choose_version(folder, f"item {item_id!r}", version, item_id=item_id)
+
+
 def engine_of(settings: Settings) -> Engine:
-    """Return an engine.  Raises BadUsage for a URL that is none of ours."""
+    """Return an engine.  Raise BadUsage for a URL of another database."""
     try:
         return connect(settings.database_url.get_secret_value())
     except BadUrl as error:
@@ -77,7 +100,7 @@ def engine_of(settings: Settings) -> Engine:
 
 
 def ready_engine() -> Engine:
-    """Return an engine of a database that this version can use.  Raises WorkFailed."""
+    """Return an engine of a database that this version can use.  Raise WorkFailed."""
     engine = engine_of(settings_or_fail())
     if problem := schema_problem(engine, head_revision()):
         raise failed(problem)
@@ -97,20 +120,21 @@ def ready_database() -> Iterator[Engine]:
 
 
 def failed(problem: DatabaseProblem) -> WorkFailed:
-    """Return the error of a command that cannot go on because of a problem with the database."""
+    """Return the error of a command that a problem of the database stops."""
     return WorkFailed(str(problem), code=problem.code, **problem.fields)
 
 
 def write_privately(path: Path, content: str) -> None:
-    """Write a new file that this user alone can read.  Raises WorkFailed where there is one already, or no folder."""
+    """Write a new file that only this user can read.  Raise WorkFailed if it exists or its folder does not."""
     try:
         with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
             file.write(content)
     except FileExistsError:
-        sentence = f"{path} is there already: name another file, or delete it first"
+        sentence = f"{path} exists already: choose another name, or delete it first"
         raise WorkFailed(sentence, code="file_exists", path=path) from None
     except (FileNotFoundError, NotADirectoryError):
-        raise WorkFailed(f"{path}: there is no such folder", code="no_folder", path=path) from None
+        sentence = f"cannot write {path}: its folder does not exist"
+        raise WorkFailed(sentence, code="no_folder", path=path) from None
 
 
 def print_gate(gate: Gate) -> None:
@@ -121,14 +145,18 @@ def print_gate(gate: Gate) -> None:
 
 
 def print_table(table: Table, width: int = 120) -> None:
-    """Print to a terminal at its width, else at `width`.  A name in brackets is a name, not rich's markup."""
+    """Print at the width of the terminal, or at `width` to a file.  Names in brackets are not read as markup."""
     Console(width=None if sys.stdout.isatty() else width, markup=False).print(table)
+
+
+def figure_cell(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.3f}"
 
 
 def say(line: str) -> None:
     typer.echo(line)
 
 
-def say_beside(note: str) -> None:
-    """Write a note to stderr, so that it is in no result."""
+def say_on_stderr(note: str) -> None:
+    """Write a note to standard error, which keeps it out of results."""
     typer.echo(f"scorelet: {note}", err=True)

@@ -1,4 +1,4 @@
-"""`scorelet learner …`: learners' rows, exported or erased."""
+"""`scorelet learner`: export or erase the data of learners."""
 
 import json
 import re
@@ -10,62 +10,63 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from app.cli.console import BadUsage, ready_database, say, say_beside, settings_or_fail, write_privately
+from app.cli.console import BadUsage, ready_database, say, say_on_stderr, settings_or_fail, write_privately
 from app.storage.erasure import rewrite
 from app.storage.learners import erase, expire, pseudonym, rows_of
 
 HASH = re.compile("[0-9a-f]{64}", re.IGNORECASE)
 NO_ROW = (
-    "no row has this pseudonym: either all were erased before, or the id is not as the callers send it, or "
-    "SCORELET_LEARNER_KEY is not the key that it was made with"
+    "no row has this pseudonym: its rows were erased before, callers send another id, or SCORELET_LEARNER_KEY has "
+    "changed"
 )
 KEPT = (
-    "scores, confidences, decisions and marks, with their times and prediction ids, for agreement to be measured on; "
-    "a caller that noted a prediction id beside the learner must erase its own note"
+    "scores, confidences, decisions and marks, with times and prediction ids, to measure agreement; a caller that "
+    "stored prediction ids with the learner must erase them itself"
 )
 
-learner = typer.Typer(no_args_is_help=True, help="Learners' rows: export or erase them.")
-LearnerOption = Annotated[
+learner = typer.Typer(no_args_is_help=True, help="Export or erase the data of learners.")
+LearnerArgument = Annotated[
     str,
     typer.Argument(
         metavar="ID|HASH",
-        help="The id that callers send as learner_id (needs SCORELET_LEARNER_KEY), or the pseudonym, 64 hex digits.",
+        help="The learner_id that callers send (needs SCORELET_LEARNER_KEY), or the pseudonym, 64 hex digits.",
     ),
 ]
-IsId = Annotated[bool, typer.Option("--id", help="It is an id, although it looks like a pseudonym.")]
+IsId = Annotated[bool, typer.Option("--id", help="Read the argument as an id, even if it looks like a pseudonym.")]
 
 
 @learner.command("erase")
-def learner_erase(learner: LearnerOption, is_id: IsId = False) -> None:
-    """Erase a learner's words and pseudonym from every table and file of the database; print a receipt.
+def learner_erase(learner: LearnerArgument, is_id: IsId = False) -> None:
+    """Erase a learner's texts and pseudonym from every table and file of the database; print a receipt.
 
-    Scores and marks stay, as nobody's. A running service waits while the tables are written anew. Erasing again does no
-    harm.
+    Scores and marks stay anonymously. A running service waits while the tables are rewritten. You may run the command
+    again.
     """
     learner_hash = _pseudonym(learner, is_id)
-    if not any(_erased("erase", {"pseudonym": learner_hash}, lambda engine: erase(engine, learner_hash)).values()):
-        say_beside(NO_ROW)
+    counts = _erase("erase", {"pseudonym": learner_hash}, lambda engine: erase(engine, learner_hash))
+    if not any(counts.values()):
+        say_on_stderr(NO_ROW)
 
 
 @learner.command("expire")
 def learner_expire(
-    days: Annotated[int, typer.Argument(metavar="DAYS", min=1, max=36500, help="Age from which words are erased.")],
+    days: Annotated[int, typer.Argument(metavar="DAYS", min=1, max=36500, help="Age of the rows to erase.")],
 ) -> None:
-    """Erase the words and pseudonyms of all learners in rows older than so many days, as `erase` does."""
+    """Erase the texts and pseudonyms of all learners in rows older than DAYS, as `erase` does."""
     before = datetime.now(UTC) - timedelta(days=days)
-    which = {"before": before.isoformat(timespec="seconds")}
-    _erased("expire", which, lambda engine: expire(engine, before))
+    selection = {"before": before.isoformat(timespec="seconds")}
+    _erase("expire", selection, lambda engine: expire(engine, before))
 
 
-def _erased(command: str, which: dict[str, str], work: Callable[[Engine], dict[str, int]]) -> dict[str, int]:
-    """Erase rows, write their tables anew, and print a receipt; return how many rows of each table were erased."""
+def _erase(command: str, selection: dict[str, str], work: Callable[[Engine], dict[str, int]]) -> dict[str, int]:
+    """Erase rows, rewrite their tables and print a receipt; return the number of erased rows by table."""
     with ready_database() as engine:
         counts = work(engine)
         remains = rewrite(engine, sorted(counts))
     receipt = {
         "receipt": f"scorelet learner {command}",
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **which,
+        **selection,
         "database": engine.dialect.name,
         "erased": counts,
         "kept": KEPT,
@@ -77,39 +78,40 @@ def _erased(command: str, which: dict[str, str], work: Callable[[Engine], dict[s
 
 @learner.command("export")
 def learner_export(
-    learner: LearnerOption,
-    out: Annotated[Path, typer.Option(help="Where to write the rows, JSON; you alone can read the file.")],
+    learner: LearnerArgument,
+    out: Annotated[Path, typer.Option(help="New JSON file, which only you can read.")],
     is_id: IsId = False,
 ) -> None:
-    """Write every row of a learner to one JSON document, with the texts."""
+    """Export every row of a learner, with the texts, to a JSON file."""
     learner_hash = _pseudonym(learner, is_id)
     with ready_database() as engine:
         tables = rows_of(engine, learner_hash)
-    exported = {
+    document = {
         "export": "scorelet learner export",
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "pseudonym": learner_hash,
         "tables": tables,
     }
-    write_privately(out, json.dumps(exported, indent=2, ensure_ascii=False, default=datetime.isoformat) + "\n")
-    counts = ", ".join(f"{len(rows)} {name}" for name, rows in tables.items())
-    say(f"{counts} written to {out}")
+    content = json.dumps(document, indent=2, ensure_ascii=False, default=datetime.isoformat)
+    write_privately(out, f"{content}\n")
+    counts = [f"{len(rows)} {name}" for name, rows in tables.items()]
+    say(f"{', '.join(counts)} written to {out}")
     if not any(tables.values()):
-        say_beside(NO_ROW)
+        say_on_stderr(NO_ROW)
 
 
 def _pseudonym(learner: str, is_id: bool) -> str:
-    """Return the pseudonym that is meant.  Raises BadUsage for an id without the key that pseudonyms are made with."""
+    """Return the pseudonym of a learner, given the id or the pseudonym.  Raise BadUsage for an id without a key."""
     if HASH.fullmatch(learner.strip()) and not is_id:
-        return learner.strip().lower()  # as the log has it, however it was copied
+        return learner.strip().lower()  # the log has lower case
     try:
         learner.encode()
     except UnicodeEncodeError:
-        raise BadUsage("the learner's id is not UTF-8: send it as the callers do", code="bad_learner_id") from None
+        raise BadUsage("the learner's id is not UTF-8: type it as the callers send it", code="bad_learner_id") from None
     key = settings_or_fail().learner_key
     if key is None:
         sentence = (
-            "a learner's id needs SCORELET_LEARNER_KEY, with which its pseudonym was made: set it, or say the HASH"
+            "SCORELET_LEARNER_KEY is not set, so the pseudonym of an id is unknown: set it, or give the HASH instead"
         )
         raise BadUsage(sentence, code="no_learner_key")
     return pseudonym(key.get_secret_value(), learner)

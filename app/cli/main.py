@@ -1,7 +1,6 @@
-"""`scorelet …`: serve, score files, look after bundles, keys and the database."""
+"""Serve scores over HTTP, score files, and manage bundles, keys and the database."""
 
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +8,8 @@ import typer
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
+from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from app.cli.backups import backup, restore
 from app.cli.bundles import bundle
@@ -22,35 +20,41 @@ from app.cli.console import (
     WorkFailed,
     engine_of,
     failed,
+    figure_cell,
     models_or_fail,
     print_table,
-    ready_engine,
     say,
-    say_beside,
+    say_on_stderr,
     settings_or_fail,
 )
 from app.cli.doctor import examine
 from app.cli.feedback import feedback
+from app.cli.keys import keys
 from app.cli.learners import learner
+from app.scoring.decision import LiveItem
 from app.scoring.errors import ScoringError
 from app.scoring.files.options import Delimiter, ReadOptions
 from app.scoring.files.output import CannotWrite, refuse_to_lose
 from app.scoring.registry import Registry
 from app.scoring.row_files import FORMATS, read_file, require_rows
 from app.scoring.score_file import check_name, check_rows, judge_rows, write_table
-from app.storage import api_keys
 from app.storage.database import head_revision
 from app.storage.health import damage, schema_problem
 from app.storage.problems import DatabaseUnusable
 from app.storage.upgrade import upgrade_schema
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-key = typer.Typer(no_args_is_help=True, help="API keys: shown once, stored as a hash.")
-db = typer.Typer(no_args_is_help=True, help="The database.")
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help=__doc__,
+)
+db = typer.Typer(no_args_is_help=True, help="Create or upgrade the tables of the database.")
 cli.add_typer(bundle, name="bundle")
 cli.add_typer(feedback, name="feedback")
 cli.add_typer(learner, name="learner")
-cli.add_typer(key, name="keys")
+cli.add_typer(keys, name="keys")
 cli.add_typer(db, name="db")
 cli.command()(backup)
 cli.command()(restore)
@@ -59,17 +63,20 @@ cli.command()(restore)
 @cli.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: SCORELET_HOST.")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: SCORELET_PORT.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port to listen on. Default: SCORELET_PORT.")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Processes that share the port. Default: SCORELET_WORKERS.")
     ] = None,
 ) -> None:
-    """Serve the REST interface; its documentation is at /docs."""
+    """Serve the HTTP API, with its documentation at /docs."""
     from app.main import CannotStart, is_open
     from app.server.run import run
 
-    given = {"host": host, "port": port, "workers": workers}
-    settings = settings_or_fail().model_copy(update={name: own for name, own in given.items() if own is not None})
+    options = {"host": host, "port": port, "workers": workers}
+    given = {name: value for name, value in options.items() if value is not None}
+    settings = settings_or_fail().model_copy(update=given)
     engine = engine_of(settings)
     if not schema_problem(engine, head_revision()):
         try:
@@ -78,7 +85,7 @@ def serve(
             raise WorkFailed(str(error), code=error.code, **error.fields) from None
     engine.dispose()
     if not run(settings):
-        raise WorkFailed("the service did not start; the lines above say why", code="not_started")
+        raise WorkFailed("the service did not start: see the log lines above", code="not_started")
 
 
 @cli.command()
@@ -87,23 +94,26 @@ def score(
         Path,
         typer.Argument(metavar="FILE", help=f"Responses, with item_id and response: {', '.join(FORMATS)}."),
     ],
-    out: Annotated[Path, typer.Option(help="Where to write the scored rows, CSV.")],
+    out: Annotated[Path, typer.Option(help="CSV file for the scored rows.")],
     models: ModelsOption = None,
     delimiter: Annotated[
-        Delimiter | None, typer.Option(help="Between the columns of a .csv or .tsv file. Default: found out.")
+        Delimiter | None, typer.Option(help="Separator of columns in a .csv or .tsv file. Default: detected.")
     ] = None,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Write texts as they are, also those that a spreadsheet would run.")
+        bool, typer.Option("--raw", help="Write texts unchanged, even if a spreadsheet would run them as formulas.")
     ] = False,
     force: ForceOption = False,
 ) -> None:
-    """Score a file of responses.  Writes nothing to the database; a bad row stops all before anything is written."""
+    """Score a file of responses.
+
+    Nothing is written to the database. If any row is bad, no row is scored.
+    """
     refuse_to_lose([out], [file], force=force)
     check_name(out)
     registry = Registry.from_folder(models_or_fail(models))
     read = read_file(file, ReadOptions(delimiter=delimiter))
     for note in read.notes:
-        say_beside(note)
+        say_on_stderr(note)
     require_rows(read)
     check_rows(registry, read.rows)
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -116,116 +126,54 @@ def score(
 
 @cli.command()
 def items(models: ModelsOption = None) -> None:
-    """List the items, what is live of each, and which are refused."""
+    """List the live version of each item, and the items that are refused."""
     folder = models_or_fail(models)
     registry = Registry.from_folder(folder)
     columns = ("item", "scale", "version", "mode", "gate", "threshold", "QWK", "exact", "parameters", "blanks")
     table = Table(*columns, box=SIMPLE)
     for item_id, live in sorted(registry.live.items()):
-        b, a = live.bundle, live.bundle.agreement
-        figures = (b.threshold, a and a.qwk, a and a.exact)
-        shown = ["-" if figure is None else f"{figure:.3f}" for figure in figures]
-        blanks = "worst score" if live.active.blank_is_worst else "a person"
-        passed = "passed" if live.active.gate.passed else "overruled" if live.active.override else "not passed"
-        scale = b.item.extent if b.item.labels is None else f"{b.item.choices} labels"
-        made = (f"{b.item.scale}, {scale}", b.version, live.active.mode, passed)
-        table.add_row(item_id, *made, *shown, str(b.parameters), blanks)
+        table.add_row(item_id, *_cells(live))
     print_table(table, 190)
     for item_id, reason in registry.refused.items():
         say(f"refused: {item_id}: {reason}")
-    if registry.refused or not registry.live:
-        ready, refused = len(registry.live), len(registry.refused)
+    ready, refused = len(registry.live), len(registry.refused)
+    if refused or not ready:
         sentence = f"{ready} items ready, {refused} refused in {folder}"
         raise WorkFailed(sentence, code="items_refused", ready=ready, refused=refused)
 
 
+def _cells(live: LiveItem) -> list[str]:
+    """Return the cells of an item's row, in the order of the columns of `items`."""
+    bundle, active = live.bundle, live.active
+    item, agreement = bundle.item, bundle.agreement
+    extent = item.extent if item.labels is None else f"{item.choices} labels"
+    gate = "overruled" if active.override else "not passed"
+    if active.gate.passed:
+        gate = "passed"
+    qwk, exact = (agreement.qwk, agreement.exact) if agreement else (None, None)
+    figures = [figure_cell(figure) for figure in (bundle.threshold, qwk, exact)]
+    blanks = "worst score" if active.blank_is_worst else "a person"
+    scale = f"{item.scale}, {extent}"
+    return [scale, bundle.version, active.mode, gate, *figures, str(bundle.parameters), blanks]
+
+
 @cli.command()
 def doctor() -> None:
-    """Say what is wrong with this installation, and how to fix each problem."""
+    """Check this installation, and say how to fix each problem."""
     findings = examine(settings_or_fail())
     for finding in findings:
-        say(
-            f"{'ok  ' if finding.good else 'BAD '} {finding.what}"
-            + (f"\n     → {finding.advice}" if finding.advice else "")
-        )
-    if bad := [finding.code for finding in findings if not finding.good]:
-        raise WorkFailed(f"{len(bad)} problem(s) to fix", code="things_to_mend", codes=bad)
-
-
-@key.command("create")
-def keys_create(
-    name: Annotated[str, typer.Argument(help="Whose key this is.")],
-    scope: Annotated[list[api_keys.Scope], typer.Option(help="What it may do; may be repeated.")],
-    days: Annotated[
-        int | None, typer.Option(min=1, max=36500, help="Expires after so many days. Default: never.")
-    ] = None,
-    rate: Annotated[
-        int | None, typer.Option(min=1, help="Responses it may have scored a minute. Default: any number.")
-    ] = None,
-) -> None:
-    """Make a key.  It is printed once and cannot be shown again."""
-    expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
-    with Session(ready_engine()) as session, session.begin():
-        made, secret = api_keys.create(session, name, scope, expires_at, rate)
-        created = made.id
-    _show_once(created, name, secret)
-
-
-@key.command("rotate")
-def keys_rotate(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `keys list` shows it.")],
-    overlap: Annotated[
-        int, typer.Option(min=0, max=365, help="Days for which the old key works too, to change it everywhere.")
-    ] = 7,
-) -> None:
-    """Make a key that may do what another may, and let the other end."""
-    with Session(ready_engine()) as session, session.begin():
-        made = api_keys.rotate(session, key_id, timedelta(days=overlap))
-        if made is None:
-            raise WorkFailed(f"no key {key_id} that works", code="no_working_key", key_id=key_id)
-        created, name, secret = made[0].id, made[0].name, made[1]
-    _show_once(created, name, secret)
-
-
-def _show_once(key_id: str, name: str, secret: str) -> None:
-    sys.stderr.write(f"key {key_id} for {name}; keep what follows, it is not stored:\n")
-    say(secret)
-
-
-@key.command("list")
-def keys_list() -> None:
-    """List all keys; none is shown."""
-    identity = Column("id", no_wrap=True)
-    table = Table(
-        identity,
-        "name",
-        "scopes",
-        "created",
-        "expires",
-        "revoked",
-        "rate",
-        Column("replaces", no_wrap=True),
-        box=SIMPLE,
-    )
-    with Session(ready_engine()) as session:
-        for row in api_keys.all_keys(session):
-            times = [f"{t:%Y-%m-%d %H:%M}" if t else "-" for t in (row.created_at, row.expires_at, row.revoked_at)]
-            rate = str(row.responses_a_minute) if row.responses_a_minute else "-"
-            table.add_row(row.id, row.name, row.scopes, *times, rate, row.replaces or "-")
-    print_table(table, 200)
-
-
-@key.command("revoke")
-def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `keys list` shows it.")]) -> None:
-    """Revoke a key at once."""
-    with Session(ready_engine()) as session, session.begin():
-        if not api_keys.revoke(session, key_id):
-            raise WorkFailed(f"no key {key_id}", code="no_key", key_id=key_id)
+        verdict = "ok  " if finding.good else "BAD "
+        say(f"{verdict} {finding.sentence}")
+        if finding.advice:
+            say(f"     → {finding.advice}")
+    if codes := [finding.code for finding in findings if not finding.good]:
+        problems = "1 problem" if len(codes) == 1 else f"{len(codes)} problems"
+        raise WorkFailed(f"{problems} to fix", code="things_to_mend", codes=codes)
 
 
 @db.command("upgrade")
 def db_upgrade() -> None:
-    """Make the tables, or bring them to this version."""
+    """Create the tables, or upgrade them to this version."""
     try:
         upgrade_schema(engine_of(settings_or_fail()))
     except DatabaseUnusable as error:
@@ -233,13 +181,15 @@ def db_upgrade() -> None:
 
 
 def main() -> None:
-    """Exit code 0, 1 (the work failed) or 2 (bad usage); what went wrong in one message, no traceback."""
+    """Run a command; exit with code 0, 1 (the work failed) or 2 (bad usage) and one message, without a traceback."""
     try:
         cli()
     except (BadUsage, CannotWrite) as error:
         _exit(2, str(error))
     except SQLAlchemyError as error:
-        _exit(1, str(damage(error) or f"the database failed ({type(error).__name__}): see `scorelet doctor`"))
+        problem = damage(error)
+        failure = f"the database failed ({type(error).__name__}): run `scorelet doctor`"
+        _exit(1, str(problem) if problem else failure)
     except (WorkFailed, ScoringError, OSError) as error:
         _exit(1, str(error))
 

@@ -1,4 +1,4 @@
-"""A version in the shadow against the live one, on what both have scored: for whoever decides which is to be live."""
+"""Compare a version in the shadow with the live version on responses that both have scored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,55 +14,58 @@ from app.storage.queries import ScoreOrLabel, ShadowedResponse, shadowed_respons
 
 
 @dataclass(frozen=True, slots=True)
-class Closeness:
-    """How near two givers of scores are, on what both gave one; None where that is not defined."""
+class Agreement:
+    """Agreement of two scorers, human or machine, on responses that both scored.  None: undefined."""
 
     n: int
-    same: float | None = None  # share of the same score or label, or of grades within the item's tolerance
+    exact: float | None = None  # share of equal scores or labels, or of grades within the item's tolerance
     qwk: float | None = None  # None for labels without an order
-    distance: float | None = None  # mean absolute, in points; None for labels without an order
+    distance: float | None = None  # mean absolute difference in points; None for labels without an order
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
+    """Agreement of the live version, the shadow version and human marks."""
+
     n: int
-    between: Closeness
-    live_with_people: Closeness
-    shadow_with_people: Closeness
-    live_stands: float | None  # share of scores that may stand, each by its own threshold, were both in mode auto
+    between: Agreement
+    live_with_people: Agreement
+    shadow_with_people: Agreement
+    live_stands: float | None  # share of scores that may stand in mode auto, by the version's own threshold
     shadow_stands: float | None
 
 
 def compare(session: Session, live: Bundle, shadow: str) -> Comparison:
-    """Of all responses that `live` has scored and `shadow` beside it: what the students said, no teacher."""
+    """Compare the students of two versions, without teachers, on every response that both scored."""
     item = live.item
     rows = shadowed_responses(session, item.item_id, live.version, shadow)
     return Comparison(
         n=len(rows),
-        between=closeness(item, [(row.live, row.shadow) for row in rows]),
-        live_with_people=closeness(item, [(row.human, row.live) for row in rows]),
-        shadow_with_people=closeness(item, [(row.human, row.shadow) for row in rows]),
+        between=agreement_of(item, [(row.live, row.shadow) for row in rows]),
+        live_with_people=agreement_of(item, [(row.human, row.live) for row in rows]),
+        shadow_with_people=agreement_of(item, [(row.human, row.shadow) for row in rows]),
         live_stands=_share([_stands(row, live.threshold) for row in rows]),
         shadow_stands=_share([row.shadow_decision == "auto" for row in rows]),
     )
 
 
-def closeness(item: Item, pairs: Sequence[tuple[ScoreOrLabel, ScoreOrLabel]]) -> Closeness:
-    values = [(_value(item, one), _value(item, other)) for one, other in pairs]
-    both = np.array([pair for pair in values if None not in pair], float)
-    if not len(both):
-        return Closeness(0)
-    one, other = both.T
-    same = exact_agreement(one, other, item.tolerance)
+def agreement_of(item: Item, pairs: Sequence[tuple[ScoreOrLabel, ScoreOrLabel]]) -> Agreement:
+    """Return the agreement on pairs in which both scorers gave a valid score or label."""
+    values = [(_value(item, first), _value(item, second)) for first, second in pairs]
+    complete = np.array([pair for pair in values if None not in pair], float)
+    if not len(complete):
+        return Agreement(0)
+    first_scorer, second_scorer = complete.T
+    exact = exact_agreement(first_scorer, second_scorer, item.tolerance)
     if not item.is_ordered:
-        return Closeness(len(both), same)
-    return Closeness(
-        len(both), same, none_if_nan(quadratic_weighted_kappa(one, other)), none_if_nan(mean_absolute_error(one, other))
-    )
+        return Agreement(len(complete), exact)
+    qwk = quadratic_weighted_kappa(first_scorer, second_scorer)
+    distance = mean_absolute_error(first_scorer, second_scorer)
+    return Agreement(len(complete), exact, none_if_nan(qwk), none_if_nan(distance))
 
 
-def _value(item: Item, given: ScoreOrLabel) -> float | None:
-    score, label = given
+def _value(item: Item, score_or_label: ScoreOrLabel) -> float | None:
+    score, label = score_or_label
     if item.labels is None:
         return None if score is None or not item.has_score(score) else item.value_of(score)
     return item.labels.index(label) if label in item.labels else None
@@ -74,5 +77,5 @@ def _stands(row: ShadowedResponse, threshold: float | None) -> bool:
     return decide(row.live_confidence, threshold, "auto") == "auto"
 
 
-def _share(stand: Sequence[bool]) -> float | None:
-    return sum(stand) / len(stand) if stand else None
+def _share(flags: Sequence[bool]) -> float | None:
+    return sum(flags) / len(flags) if flags else None

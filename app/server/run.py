@@ -1,4 +1,4 @@
-"""Processes that serve: one, or several that share a port, kept alive by uvicorn's own supervisor."""
+"""Run the server: one process, or several under uvicorn's supervisor that share a port."""
 
 import ctypes
 import gc
@@ -14,60 +14,66 @@ from uvicorn.supervisors import Multiprocess
 
 from app import logs
 from app.main import create_app
-from app.server.http_limits import BoundedProtocol
+from app.server.http_limits import LimitedProtocol
 from app.service.metrics import COUNTS
 from app.settings import Settings
 
-LAST_REPLIES = 40  # seconds for what was taken, when it is to end: longer than a reply may wait for feedback
-SILENT_WORKER = 60  # seconds until it is killed; on a slow machine the start alone takes longer than uvicorn's 5
-M_ARENA_MAX = -8  # of glibc's mallopt
+SHUTDOWN_TIMEOUT = 40  # seconds to finish accepted requests; longer than a reply may wait for feedback
+WORKER_TIMEOUT = 60  # seconds before a silent worker is killed; a slow machine needs more than uvicorn's 5 to start
+M_ARENA_MAX = -8  # glibc's option of mallopt
 
 
 def run(settings: Settings) -> bool:
-    """Until SIGTERM or SIGINT; requests that were taken are answered first.  False where it could not start."""
-    config = uvicorn.Config(
+    """Run until SIGTERM or SIGINT, then finish accepted requests.  Return False if the service could not start."""
+    config = _config(settings)
+    # Workers read the command line's settings from the environment.
+    for name in ("host", "port", "workers"):
+        os.environ[f"SCORELET_{name.upper()}"] = str(getattr(settings, name))
+    if settings.workers == 1:
+        server = uvicorn.Server(config)
+        with suppress(SystemExit):  # uvicorn's exit codes differ from ours
+            server.run()
+        return server.started
+    with ExitStack() as stack:
+        # The metrics' files are in memory: on a full disk the system would kill the writing process.
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  # a fresh folder in it
+        os.environ[COUNTS] = stack.enter_context(tempfile.TemporaryDirectory(prefix="scorelet-", dir=memory))
+        socket = config.bind_socket()
+        stack.callback(socket.close)
+        supervisor = Multiprocess(config, sockets=[socket])
+        supervisor.run()
+        return not any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
+
+
+def _config(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
         "app.server.run:worker",
         factory=True,
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        timeout_graceful_shutdown=LAST_REPLIES,
-        timeout_worker_healthcheck=SILENT_WORKER,
-        http=BoundedProtocol,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
+        timeout_worker_healthcheck=WORKER_TIMEOUT,
+        http=LimitedProtocol,
         ws="none",
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         server_header=False,
-        access_log=False,  # it prints whole addresses, and whatever a caller put there
+        access_log=False,  # uvicorn's prints whole addresses and query strings
         log_config=logs.config(settings.log_level),
     )
-    os.environ |= {f"SCORELET_{name.upper()}": str(getattr(settings, name)) for name in ("host", "port", "workers")}
-    if settings.workers == 1:
-        server = uvicorn.Server(config)
-        with suppress(SystemExit):  # uvicorn has exit codes of its own
-            server.run()
-        return server.started
-    with ExitStack() as stack:
-        # In memory: on a disk that fills up a process that counts is killed by the system.
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  # a fresh folder in it
-        os.environ[COUNTS] = stack.enter_context(tempfile.TemporaryDirectory(prefix="scorelet-", dir=memory))
-        listening = config.bind_socket()
-        stack.callback(listening.close)
-        processes = Multiprocess(config, sockets=[listening])
-        processes.run()
-        return not any(process.exitcode == STARTUP_FAILURE for process in processes.processes)
 
 
 def worker() -> FastAPI:
-    """What each process serves, by settings from the environment."""
+    """Create the application of a process, with settings from the environment."""
     if sys.platform == "linux":
-        # One arena: students that come and go, read by several threads, else left half of each arena unused.
-        with suppress(AttributeError):  # another C library than glibc has none
+        # One arena: students that several threads load and evict would leave half of each arena unused.
+        with suppress(AttributeError):  # C libraries other than glibc lack mallopt
             ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
-    # The student reads a handful of words a response that it has not met: handing them to threads costs more than that.
+    # A response has a handful of new words: passing these to threads would cost more than tokenising them.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    logs.leave_out_place_and_thread()
     app = create_app()
-    gc.freeze()  # the program itself need not be looked through for garbage, and requests leave little:
-    gc.set_threshold(50_000, 20, 20)  # by Python's own rule that took a fifth of the time
+    # Requests leave little garbage, and the program's own objects stay: by default collecting took a fifth of the time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     return app

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from app.cli.main import cli
-from app.cli.shadow_comparison import Closeness, compare
+from app.cli.shadow_comparison import Agreement, compare
 from app.scoring.bundle import read_bundle
 from app.scoring.conditions import Limits
 from app.scoring.release import cast_shadow
@@ -162,7 +162,7 @@ def test_comparison_of_versions_uses_the_students_scores(models: Path, serve: Se
         comparison = compare(session, read_bundle(models / "rain-7" / "20260101T000000Z-00000001").bundle, new)
 
     assert (comparison.n, comparison.between.n, comparison.shadow_with_people.n) == (3, 1, 1)
-    assert comparison.live_with_people == Closeness(1, 1.0, None, 0.0)
+    assert comparison.live_with_people == Agreement(1, 1.0, None, 0.0)
     assert comparison.live_stands == comparison.shadow_stands
 
 

@@ -33,7 +33,7 @@ def test_a_full_disk_is_seen_before_it_is_full(tmp_path: Path) -> None:
     own = settings(tmp_path)
     assert bad(own) == []
 
-    found = [finding.code for finding in examine(own, least_free=2**62) if not finding.good]
+    found = [finding.code for finding in examine(own, min_free=2**62) if not finding.good]
 
     assert found == ["disk_full"]
 
@@ -69,7 +69,10 @@ def test_a_proxy_that_is_no_address_is_named(tmp_path: Path) -> None:
     own = settings(tmp_path, trusted_proxies="the proxy,*,10.0.0.1")
 
     assert bad(own) == ["bad_proxy", "bad_proxy"]
-    assert [finding.what.split("'")[1] for finding in examine(own) if finding.code == "bad_proxy"] == ["the proxy", "*"]
+    assert [finding.sentence.split("'")[1] for finding in examine(own) if finding.code == "bad_proxy"] == [
+        "the proxy",
+        "*",
+    ]
 
 
 def test_a_database_file_that_others_can_read_is_named(tmp_path: Path) -> None:

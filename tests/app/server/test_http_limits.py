@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from app.server.http_limits import MAX_HEAD, SECONDS, BoundedProtocol
+from app.server.http_limits import MAX_HEAD, REQUEST_TIMEOUT, LimitedProtocol
 from tests.waiting import HANGS, Clock
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter, "Bodies"], Awaitable[bytes]]
@@ -42,7 +42,7 @@ def told(talk: Talk, *, leaves_open: bool = False) -> bytes:
 
     async def serve() -> bytes:
         bodies = Bodies()
-        config = uvicorn.Config(bodies, port=0, http=BoundedProtocol, ws="none", lifespan="off", log_config=None)
+        config = uvicorn.Config(bodies, port=0, http=LimitedProtocol, ws="none", lifespan="off", log_config=None)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server._serve())
         while not server.started:
@@ -76,7 +76,7 @@ def saying(*parts: bytes, end: bool = True, never_whole: bool = False) -> Talk:
         if never_whole:
             if b"content-length" in b"".join(parts):
                 await bodies.begun.wait()
-            await clock.put_forward(SECONDS)
+            await clock.put_forward(REQUEST_TIMEOUT)
         try:
             return await reader.read() if end else await reader.read(1000)
         except ConnectionError:  # closed while more was on its way; what was said before has come

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from app.cli.console import WorkFailed
 from app.cli.main import cli
-from app.cli.shadow_comparison import Closeness, closeness, compare
+from app.cli.shadow_comparison import Agreement, agreement_of, compare
 from app.scoring.bundle import METADATA
 from app.scoring.decision import Judgement, ShadowItem
 from app.scoring.item import Item
@@ -83,11 +83,11 @@ def test_what_is_scored_is_scored_in_the_shadow_too_and_compared(
     with Session(engine) as session:
         found = compare(session, live, NEW)
         nothing = compare(session, live.model_copy(update={"version": NEW}), OLD)
-    assert (found.n, found.between.n, found.between.same) == (4, 3, 1)
-    assert (found.shadow_with_people.n, found.shadow_with_people.same) == (2, 0.5)
+    assert (found.n, found.between.n, found.between.exact) == (4, 3, 1)
+    assert (found.shadow_with_people.n, found.shadow_with_people.exact) == (2, 0.5)
     assert found.shadow_with_people.distance == pytest.approx(1.5)
     assert (found.live_stands, found.shadow_stands) == (0.75, 0.75)
-    assert (nothing.n, nothing.between, nothing.live_stands) == (0, Closeness(0), None)
+    assert (nothing.n, nothing.between, nothing.live_stands) == (0, Agreement(0), None)
 
 
 def test_the_shadow_reads_the_text_without_its_mark_up_too(serve: Serve, sql: Sql) -> None:
@@ -164,7 +164,7 @@ def test_students_are_compared_though_a_teacher_scored_or_nothing_may_stand(
         found = compare(session, live, NEW)
         unsure = compare(session, live.model_copy(update={"threshold": None}), NEW)
 
-    assert (found.between.n, found.between.same) == (3, 1)  # the teacher's 0 is not the student's 2
+    assert (found.between.n, found.between.exact) == (3, 1)  # the teacher's 0 is not the student's 2
     assert (found.live_stands, found.shadow_stands) == (0.25, 0.75)
     assert unsure.live_stands == 0
 
@@ -227,12 +227,12 @@ def test_a_shadow_that_is_broken_does_not_stop_its_item(serve: Serve, models: Pa
         ({"scale": "continuous", "min_score": 0, "max_score": 1}, [((0.5, None), (0.55, None))], (1, 1, 0.05)),
     ],
 )  # fmt: skip
-def test_closeness_on_every_scale(scale: dict[str, object], pairs: list, found: tuple) -> None:  # type: ignore[type-arg]
+def test_agreement_on_every_scale(scale: dict[str, object], pairs: list, found: tuple) -> None:  # type: ignore[type-arg]
     item = Item.model_validate({"item_id": "i", "prompt": "?"} | scale)
 
-    own = closeness(item, pairs)
+    own = agreement_of(item, pairs)
 
-    assert (own.n, own.same) == found[:2]
+    assert (own.n, own.exact) == found[:2]
     assert own.distance == (found[2] if found[2] is None else pytest.approx(found[2]))
 
 
