@@ -105,7 +105,7 @@ class Network:
             )
         if not np.isfinite(together).all():
             raise BadBundle("student.onnx gives outputs that are not finite", code="not_finite")
-        if self._item.is_continuous and np.min(together[:, 1]) <= 0:
+        if self._item.is_continuous and together[:, 1].min() <= 0:
             raise BadBundle("student.onnx gives a variance that is not above 0", code="variance_not_positive")
         difference = distribution(together[:1], self._item) - distribution(alone, self._item)
         if np.max(np.abs(difference)) > 1e-5:

@@ -1,4 +1,4 @@
-"""Rows of a file, with the line they stand on.  Their meaning is the caller's business."""
+"""Read the rows of a file with their lines.  Callers interpret the rows."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -28,38 +28,42 @@ FORMATS = tuple(READERS)
 DELIMITED = (".csv", ".tsv")
 WITH_HEADER = (*DELIMITED, ".xlsx", ".parquet")
 DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
+_DECIMAL_POINT = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """One row of a file, with its fields by column."""
+
     file: Path
     line: int
     fields: dict[str, Any]
     decimal: str = "."
-    nth: int = 1  # among the rows that begin on the line
-    header: int = 1  # the line with the names of the columns
+    nth: int = 1  # number among the rows that begin on the same line
+    header: int = 1  # line with the names of the columns
 
     @property
     def place(self) -> str:
-        """Return a name for a row without an id; no other row of the file has it."""
+        """Return a name for a row without an id, unique in the file."""
         nth = "" if self.nth == 1 else f".{self.nth}"
         return f"{self.file.stem}-{self.line}{nth}"
 
     def error(self, reason: str, *, code: str = "bad_row", **fields: object) -> RowError:
+        """Return an error of this row."""
         return RowError(self.file, self.line, reason, code, fields)
 
     def error_of(self, error: CodedError) -> RowError:
+        """Return an error as an error of this row."""
         return RowError.of(self.file, self.line, error)
 
     def text(self, name: str, most: int = MAX_CHARACTERS) -> str:
-        """Return a text field.  Raises BadText when it is missing, no text, or not to be stored."""
+        """Return a text field.  Raises BadText for a field that is missing, not text, or fails `checked_text`."""
         value = self.fields.get(name)
         if value is None:
-            blank = ': write "" where a learner wrote nothing' if name == "response" else ""
-            raise BadText(f"{name!r} is missing{blank}", code="missing", column=name)
+            hint = ': write "" if the learner wrote nothing' if name == "response" else ""
+            raise BadText(f"{name!r} is missing{hint}", code="missing", column=name)
         if not isinstance(value, str):
             raise BadText(f"{name!r} must be text, not {safe_description(value)}", code="not_text", column=name)
         try:
@@ -68,7 +72,7 @@ class Row:
             raise BadText(f"{name!r}: {error}", code=error.code, column=name, **error.fields) from None
 
     def response(self, form: Format) -> str:
-        """Return the learner's words without their mark-up.  Raises BadText."""
+        """Return the response as plain text.  Raises BadText as `text` and `read_response` do."""
         sent = self.text("response", MAX_SENT)
         try:
             return read_response(sent, form)
@@ -76,19 +80,17 @@ class Row:
             raise BadText(f"'response': {error}", code=error.code, column="response", **error.fields) from None
 
     def item_id(self) -> str:
-        """Return the id of the item: a number is the text that it shows, spaces about it do not count.
-
-        Raises BadText.
-        """
+        """Return the id of the item without spaces around it; a number becomes text.  Raises BadText as `text` does."""
         value = self.fields.get("item_id")
         if isinstance(value, int | float) and not isinstance(value, bool):
             return as_shown(value)
         return self.text("item_id").strip()
 
     def number(self, name: str) -> float | None:
-        """Return the number in a field, or None where there is none.
+        """Return the number in a field, or None if the field holds no number.
 
-        Raises BadText for a text that is one number with a decimal comma and another with a decimal point.
+        Raises BadText for a number with a decimal point in a file with decimal commas, and for a number whose comma may
+        stand before decimals or between thousands.
         """
         value = self.fields.get(name)
         if isinstance(value, int | float):
@@ -97,62 +99,62 @@ class Row:
             return None
         text = value.strip()
         if self.decimal == ",":
-            if "." in text and _NUMBER.fullmatch(text):
-                reason = f"{name!r} is {safe_description(value)}, while a comma stands before the decimals of this file"
+            if "." in text and _DECIMAL_POINT.fullmatch(text):
+                reason = f"{name!r} is {safe_description(value)}, but this file has decimal commas: write a comma"
                 raise BadText(reason, code="mixed_decimals", column=name)
             text = text.replace(",", ".", 1)
-        elif _COMMA.fullmatch(text) or _THOUSANDS.fullmatch(text):
+        elif _DECIMAL_COMMA.fullmatch(text) or _THOUSANDS.fullmatch(text):
             raise BadText(
                 f"{name!r} is {safe_description(value)}: its comma may stand before decimals or between thousands. "
                 "Give `--decimal ,` if it stands before decimals; otherwise write the number without it",
                 code="ambiguous_comma",
                 column=name,
             )
-        return float(text) if _NUMBER.fullmatch(text) else None
+        return float(text) if _DECIMAL_POINT.fullmatch(text) else None
 
 
 @dataclass(frozen=True, slots=True)
 class RowFile:
-    """A file as read."""
+    """The rows of a file, with remarks about the file."""
 
     path: Path
     rows: list[Row]
-    is_ours: bool  # whether scorelet wrote it: its `score` is a machine's
-    notes: tuple[str, ...]  # what was found out about it
+    is_ours: bool  # whether scorelet wrote the file, so that `score` is a machine's score
+    notes: tuple[str, ...]  # remarks for the user
 
 
 def safe_description(value: object) -> str:
-    """Return a value as an error may name it: numbers as they are, of texts and lists only what they are.
+    """Return a description of a value for messages: numbers as they are, for texts and lists only their type.
 
-    A misplaced column may put a learner's words anywhere.
+    A misplaced column may hold a learner's words, which must not reach messages.
     """
     if value == "":
         return "nothing"
     if value is None or isinstance(value, bool | int | float):
         return "a huge number" if isinstance(value, int) and abs(value) >= 10**12 else repr(value)
     if isinstance(value, str):
-        digits = value.replace(".", "").replace(",", "").lstrip("-")
-        return repr(value) if digits.isdigit() and len(value) < 12 else "a text"
+        is_number = re.sub("[.,]", "", value).lstrip("-").isdigit()
+        return repr(value) if is_number and len(value) < 12 else "a text"
     return f"a {type(value).__name__}"
 
 
 def read_rows(path: Path, reading: ReadOptions = DEFAULT_OPTIONS) -> list[Row]:
-    """Return every row of the file.  Raises BadRows naming all that cannot be read."""
+    """Return every row of a file.  Raises BadRows as `read_file` does."""
     return read_file(path, reading).rows
 
 
 def read_file(path: Path, reading: ReadOptions) -> RowFile:
-    """Read a file by the end of its name.  Raises BadRows naming all rows that cannot be read."""
+    """Read a file in the format that its name ends in.  Raises BadRows with every fault of the file."""
     read = READERS.get(path.suffix.lower())
     if read is None:
         ends = ", ".join(FORMATS)
-        reason = f"the file's name must end in one of {ends}: save the file as one (text with tabs: rename it to .tsv)"
+        reason = f"the name must end in one of {ends}: save the file in one of these formats (text with tabs: .tsv)"
         raise BadRows([RowError(path, 1, reason, "unknown_format")])
     content = read(path, reading)
     if content.errors:
         raise BadRows(content.errors)
     decimal = reading.decimal or _decimal(content, reading)
-    is_ours = any(ORIGIN_MARK in fields for _, fields in content.lines)
+    is_ours = any(ORIGIN_MARK in fields for line, fields in content.lines)
     rows: list[Row] = []
     for line, fields in content.lines:
         nth = rows[-1].nth + 1 if rows and rows[-1].line == line else 1
@@ -161,15 +163,15 @@ def read_file(path: Path, reading: ReadOptions) -> RowFile:
 
 
 def _without_guards(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields as they were before we wrote them; the fields of another's file as they are."""
+    """Return the fields of a file that scorelet wrote without guards; other fields as they are."""
     if ORIGIN_MARK not in fields:
         return fields
-    given = {name: value for name, value in fields.items() if name != ORIGIN_MARK}
+    others = {name: value for name, value in fields.items() if name != ORIGIN_MARK}
     if fields[ORIGIN_MARK] == RAW:
-        return given
-    if fields[ORIGIN_MARK] != GUARDED:  # a row that somebody added: its texts never had a guard, the names do
-        return {unguarded(name): value for name, value in given.items()}
-    return {unguarded(name): _without_guard(value) for name, value in given.items()}
+        return others
+    if fields[ORIGIN_MARK] != GUARDED:  # A person added the row: its names have guards, its texts have none.
+        return {unguarded(name): value for name, value in others.items()}
+    return {unguarded(name): _without_guard(value) for name, value in others.items()}
 
 
 def _without_guard(value: Any) -> Any:
@@ -177,54 +179,64 @@ def _without_guard(value: Any) -> Any:
 
 
 def _decimal(content: Content, reading: ReadOptions) -> str:
-    """Return the sign before the decimals of scores, where the file leaves no doubt.
+    """Return the decimal sign of scores: the comma, if the file leaves no doubt, otherwise the point.
 
-    Where a semicolon separates the columns, the comma is free for decimals.  A tab does not tell: one number at
-    least may have no form of thousands.
+    Between semicolons, commas stand before decimals.  Between tabs, they may also stand between thousands, so at least
+    one number must not have the form of thousands.
     """
     if content.delimiter not in (";", "\t"):
         return "."
-    values = [fields.get(name) for _, fields in content.lines for name in reading.score_columns]
+    values = [fields.get(name) for line, fields in content.lines for name in reading.score_columns]
     texts = [value.strip() for value in values if isinstance(value, str)]
-    commas = [text for text in texts if _COMMA.fullmatch(text) or _THOUSANDS.fullmatch(text)]
-    if not commas or any("." in text for text in texts) or not all(_COMMA.fullmatch(text) for text in commas):
+    if any("." in text for text in texts):
         return "."
-    return "," if content.delimiter == ";" or not all(_THOUSANDS.fullmatch(text) for text in commas) else "."
+    decimals = [text for text in texts if _DECIMAL_COMMA.fullmatch(text)]
+    thousands = [text for text in texts if _THOUSANDS.fullmatch(text)]
+    if not decimals or not set(thousands) <= set(decimals):
+        return "."
+    return "," if content.delimiter == ";" or not set(decimals) <= set(thousands) else "."
 
 
 def _notes(path: Path, content: Content, reading: ReadOptions, decimal: str) -> list[str]:
     notes = [f"{path.name}: {note}" for note in content.notes]
     usual = {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower(), content.delimiter)
     if content.delimiter != usual and reading.delimiter is None:
-        notes.append(
-            f"{path.name}: columns are separated by {DELIMITER_NAMES.get(content.delimiter, repr(content.delimiter))}"
-        )
+        delimiters = DELIMITER_NAMES.get(content.delimiter, repr(content.delimiter))
+        notes.append(f"{path.name}: the columns are separated by {delimiters}")
     if decimal == "," and reading.decimal is None:
-        notes.append(f"{path.name}: a comma stands before the decimals of scores")
+        notes.append(f"{path.name}: the scores have decimal commas")
     return notes
 
 
 def require_columns(rows: Sequence[Row], names: Sequence[str]) -> None:
-    """Raise BadRows, once for a whole file with a line of names, where that line does not have these."""
+    """Raise BadRows, once for the whole file, if a file with a header lacks a column."""
     first = next((row for row in rows if row.file.suffix.lower() in WITH_HEADER), None)
-    if first is None or not (missing := [name for name in names if name not in first.fields]):
+    if first is None:
         return
-    found = [name for name in first.fields if name.casefold() in missing]  # others may be a learner's words
-    hint = f" (there is {', '.join(map(repr, found))})" if found else ""
+    missing = [name for name in names if name not in first.fields]
+    if not missing:
+        return
+    similar = [name for name in first.fields if name.casefold() in missing]  # Other names may be a learner's words.
+    hint = f" (there is {_quoted(similar)})" if similar else ""
     if len(first.fields) == 1 and first.file.suffix.lower() in DELIMITED:
-        hint += ", and one column in all (is the delimiter right?)"
-    reason = f"no column {', '.join(map(repr, missing))}{hint}: {_where_names_stand(first.file)} must name the columns"
-    raise BadRows([RowError(first.file, first.header, reason, "no_column", {"columns": missing, "found": found})])
+        hint += ", and there is only one column (is the delimiter right?)"
+    reason = f"no column {_quoted(missing)}{hint}: {_header_place(first.file)} must name the columns"
+    raise BadRows([RowError(first.file, first.header, reason, "no_column", {"columns": missing, "found": similar})])
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def require_rows(read: RowFile) -> None:
-    """Raise BadRows for a file without a response.  Its names may be in order, or it may be the wrong sheet."""
+    """Raise BadRows for a file without rows."""
     if not read.rows:
-        below = f": {_where_names_stand(read.path)} is taken for the names of the columns"
-        reason = f"no response stands in it{below if read.path.suffix.lower() in WITH_HEADER else ''}"
+        reason = "the file has no responses"
+        if read.path.suffix.lower() in WITH_HEADER:
+            reason += f": they must follow {_header_place(read.path)}, which names the columns"
         raise BadRows([RowError(read.path, 1, reason, "no_rows")])
 
 
-def _where_names_stand(path: Path) -> str:
+def _header_place(path: Path) -> str:
     is_sheet = path.suffix.lower() == ".xlsx"
     return "the first row of the first sheet that is not empty" if is_sheet else "the first line that is not empty"

@@ -1,4 +1,4 @@
-"""Files of responses scored row by row, as `scorelet score` and `scorelet-train evaluate` write them."""
+"""Score files of responses for `scorelet score` and `scorelet-train evaluate`, and write tables of scores."""
 
 import csv
 from collections import defaultdict
@@ -29,11 +29,11 @@ COLUMNS = (
     "prediction_set",
     ORIGIN_MARK,
 )
-RESPONSES_PER_STEP = 256  # responses between two steps of the progress bar
+RESPONSES_PER_STEP = 256  # of the progress bar
 
 
 def check_rows(registry: Registry, rows: Sequence[Row]) -> None:
-    """Raise BadRows naming every row whose item cannot be scored or whose response is no text."""
+    """Raise BadRows with every row whose item cannot be scored or whose response is not text."""
     require_columns(rows, ("item_id", "response"))
     errors: list[RowError] = []
     for row in rows:
@@ -48,7 +48,13 @@ def check_rows(registry: Registry, rows: Sequence[Row]) -> None:
 def judge_rows(
     registry: Registry, rows: Sequence[Row], advance: Callable[[int], object] = lambda _: None
 ) -> list[Judgement]:
-    """Return a judgement for every row, in order.  `advance` is told how many more rows are done."""
+    """Return the judgement of each row, in order.
+
+    Args:
+        registry: the live items.
+        rows: rows that passed `check_rows`.
+        advance: called with the number of rows that each step finished.
+    """
     numbers: dict[str, list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
         numbers[row.item_id()].append(number)
@@ -56,36 +62,31 @@ def judge_rows(
     for item_id, places in numbers.items():
         live = registry.get(item_id)
         for start in range(0, len(places), RESPONSES_PER_STEP):
-            chunk = places[start : start + RESPONSES_PER_STEP]
-            texts = [rows[number].response(live.bundle.item.format) for number in chunk]
-            judged.update(zip(chunk, live.judge_fully(texts), strict=True))
-            advance(len(chunk))
+            step = places[start : start + RESPONSES_PER_STEP]
+            texts = [rows[number].response(live.bundle.item.format) for number in step]
+            judged.update(zip(step, live.judge_fully(texts), strict=True))
+            advance(len(step))
     return [judged[number] for number in range(len(rows))]
 
 
 def check_name(path: Path | None) -> None:
-    """Raise CannotWrite, before the work, for a name that promises another format than CSV."""
+    """Raise CannotWrite, before the work, if the name of the output ends in another format than .csv."""
     if path is not None and path.suffix.lower() in FORMATS and path.suffix.lower() != ".csv":
-        raise CannotWrite(f"{path}: scored rows are written as CSV: let the name end in .csv", code="no_csv", path=path)
+        raise CannotWrite(f"{path}: scores are written as CSV: choose a name in .csv", code="no_csv", path=path)
 
 
 def write_table(
     path: Path, registry: Registry, rows: Sequence[Row], judgements: Iterable[Judgement], *, raw: bool = False
 ) -> None:
-    """Write CSV: COLUMNS, then the input's columns; one that is named like a column of COLUMNS is `input_<name>`.
+    """Write a CSV file with COLUMNS and the columns of the input.
 
-    A text that a spreadsheet would run gets a guard, which our readers take off.  `raw` leaves all as it is.
+    A column of the input whose name is in COLUMNS becomes `input_<name>`.  A guard keeps spreadsheets from running
+    texts as formulas; readers of scorelet remove it.  With `raw`, texts get no guard.
     """
-    given = list(dict.fromkeys(name for row in rows for name in row.fields if name not in ("id", "item_id")))
-    renamed: dict[str, str] = {}
-    for name in given:
-        free = name
-        while free in COLUMNS or free in renamed.values() or (free != name and free in given):
-            free = f"input_{free}"
-        renamed[name] = free
+    renamed = _input_columns(rows)
     names = [*COLUMNS, *renamed.values()]
     mark = {ORIGIN_MARK: RAW if raw else GUARDED}
-    # A column that is only carried through may hold what UTF-8 cannot: it is escaped, not lost.
+    # Columns that are only copied may hold characters that UTF-8 cannot encode.  They are escaped, not lost.
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(names if raw else map(guarded, names))
@@ -96,6 +97,18 @@ def write_table(
             cells |= {renamed[name]: value for name, value in row.fields.items() if name in renamed}
             values = [cells.get(name, "") for name in names]
             writer.writerow(values if raw else [_guarded(value) for value in values])
+
+
+def _input_columns(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the columns of the input, without ids, and their names in the output."""
+    names = {name: None for row in rows for name in row.fields if name not in ("id", "item_id")}
+    renamed: dict[str, str] = {}
+    for name in names:
+        free = name
+        while free in COLUMNS or free in renamed.values() or (free != name and free in names):
+            free = f"input_{free}"
+        renamed[name] = free
+    return renamed
 
 
 def _guarded(value: object) -> object:
@@ -115,4 +128,5 @@ def _scored(item: Item, judgement: Judgement) -> Iterator[tuple[str, Any]]:
         yield "expected_score", score.expected
         yield "confidence", score.confidence
         if score.prediction_set is not None:
-            yield "prediction_set", "|".join(map(str, item.named(score.prediction_set)))
+            names = item.named(score.prediction_set)
+            yield "prediction_set", "|".join(map(str, names))

@@ -45,13 +45,16 @@ class PromptBuilder:
         """
         limits = self.settings
         references = " ".join(item.references)
-        reference = f"\nReference answer: {references}" if references else ""
+        question_ids = self._text_ids(f"Question: {item.prompt}")
+        reference_ids = self._text_ids(f"\nReference answer: {references}") if item.references else []
+        response_ids = self._text_ids(f"\nAnswer: {response}")
+        score = item.in_words(value)
         return [
             *self._template_ids(limits.before),
-            *self._text_ids(f"Question: {item.prompt}")[: limits.question_tokens],
-            *self._text_ids(reference)[: limits.reference_tokens],
-            *self._text_ids(f"\nAnswer: {response}")[: limits.response_tokens],
-            *self._text_ids(f"\nScore: {item.in_words(value)}\nFeedback:"),
+            *question_ids[: limits.question_tokens],
+            *reference_ids[: limits.reference_tokens],
+            *response_ids[: limits.response_tokens],
+            *self._text_ids(f"\nScore: {score}\nFeedback:"),
             *self._template_ids(limits.after),
         ]
 

@@ -1,1 +1,1 @@
-"""Files of rows as people have them: one format a module, and what is common to all of them."""
+"""Files of rows as users bring them: one format per module, and modules that all formats share."""

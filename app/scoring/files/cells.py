@@ -1,4 +1,4 @@
-"""Typed cells of spreadsheets and data frames, as the fields that a CSV file of the same sheet would give."""
+"""Turn typed cells of spreadsheets and data frames into the fields that a CSV file of the same sheet gives."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
@@ -10,7 +10,7 @@ from app.scoring.errors import RowError
 from app.scoring.files.content import Columns, Line
 from app.scoring.files.options import ReadOptions, as_shown, is_missing
 
-AS_TEXT = "a spreadsheet made it of what was typed: format the column as text and enter it again"
+AS_TEXT = "a spreadsheet replaced the text that was typed: format the column as text and enter it again"
 Moment = (date, datetime, time, timedelta)
 
 
@@ -19,7 +19,7 @@ def typed_fields(
 ) -> Iterator[Line | RowError]:
     """Yield the row, or an error for every cell whose text is lost.
 
-    A number is the text that it shows, but in columns of scores it stays a number.
+    Numbers become text, except in columns of scores.
     """
     for row in columns.fields(path, line, values):
         if isinstance(row, RowError):
@@ -28,8 +28,8 @@ def typed_fields(
         fields: dict[str, Any] = {}
         errors: list[RowError] = []
         for name, value in row[1].items():
-            if (kind := _lost(name, value, reading)) is not None:
-                reason = f"{name!r} is {_A[kind]}: {AS_TEXT}"
+            if (kind := _lost_kind(name, value, reading)) is not None:
+                reason = f"{name!r} is {KIND_NAMES[kind]}: {AS_TEXT}"
                 errors.append(RowError(path, line, reason, f"{kind}_cell", {"column": name}))
             else:
                 fields[name] = _field(name, value, reading)
@@ -39,26 +39,25 @@ def typed_fields(
             yield line, fields
 
 
-_A = {"date": "a date", "boolean": "TRUE or FALSE"}
-_EXACT = {"id", "item_id", "response", "learner_id"}
+KIND_NAMES = {"date": "a date", "boolean": "TRUE or FALSE"}
+TEXT_COLUMNS = {"id", "item_id", "response", "learner_id"}
 
 
-def _lost(name: str, value: object, reading: ReadOptions) -> str | None:
-    """Return the kind of a cell that lost the text that was typed, in a column that needs the text."""
+def _lost_kind(name: str, value: object, reading: ReadOptions) -> str | None:
+    """Return the kind of a cell that replaced the typed text, if the column needs the text."""
+    needs_text = name in TEXT_COLUMNS or name in reading.score_columns
     if isinstance(value, bool):
-        return "boolean" if name in _EXACT or name in reading.score_columns else None
+        return "boolean" if needs_text else None
     if isinstance(value, Moment):
-        return "date" if name in _EXACT or name == "label" or name in reading.score_columns else None
+        return "date" if needs_text or name == "label" else None
     return None
 
 
 def _field(name: str, value: Any, reading: ReadOptions) -> Any:
     if isinstance(value, Decimal):
         value = float(value)
-    if (
-        name == "response" and not isinstance(value, str) and is_missing(value)
-    ):  # a learner wrote nothing: in CSV an empty text
-        return ""
+    if name == "response" and not isinstance(value, str) and is_missing(value):
+        return ""  # The learner wrote nothing; in CSV the field is an empty text.
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, int | float):

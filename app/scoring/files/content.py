@@ -1,4 +1,4 @@
-"""Hold the rows of a file and the names of its columns, before anyone knows their meaning."""
+"""Rows of a file and names of its columns, before they are interpreted."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,33 +8,37 @@ from typing import Any
 from app.scoring.errors import RowError, ScoringError
 from app.scoring.files.options import is_known_column
 
-Line = tuple[int, dict[str, Any]]  # the line, or the row of a sheet, and its fields by column
+Line = tuple[int, dict[str, Any]]  # number of the line, or of a sheet's row, and its fields by column
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
+    """All rows of a file, and the faults of rows that cannot be read."""
+
     lines: list[Line] = field(default_factory=list)
     errors: list[RowError] = field(default_factory=list)
     delimiter: str = ""  # of a text file with columns
     header: int = 1  # the line with the names of the columns
-    notes: tuple[str, ...] = ()  # what else was found out, for a person
+    notes: tuple[str, ...] = ()  # remarks for the user
 
 
 class BadHeader(ScoringError):
-    """The names of the columns cannot be understood."""
+    """A header whose names of columns cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
+    """The names of a file's columns."""
+
     names: tuple[str, ...]
     nameless: frozenset[str]
 
     @classmethod
     def of(cls, header: Sequence[str]) -> "Columns":
-        """Return a name for every column.
+        """Return a different name for every column.
 
-        A second column of a name that we need is an error; of any other it gets a number.  A column without a name
-        is called by its place.  Raises BadHeader.
+        A repeated name gets a number; a column without a name is named by its place.  Raises BadHeader for a header
+        without names, and for a repeated name that scorelet interprets.
         """
         stripped = [name.strip() for name in header]
         if not any(stripped):
@@ -43,31 +47,36 @@ class Columns:
         for place, name in enumerate(stripped, start=1):
             if name in names and is_known_column(name):
                 raise BadHeader(f"two columns are named {name!r}: rename one", code="column_twice", column=name)
-            names.append(_free(name, names) if name else _free(f"column {place}", [*names, *stripped]))
-        return cls(tuple(names), frozenset(new for new, old in zip(names, stripped, strict=True) if not old))
+            free = _free(name, names) if name else _free(f"column {place}", [*names, *stripped])
+            names.append(free)
+        pairs = zip(names, stripped, strict=True)
+        return cls(tuple(names), frozenset(name for name, in_file in pairs if not in_file))
 
     def fields(self, path: Path, line: int, values: Sequence[Any]) -> Iterator[Line | RowError]:
-        """Yield the row, an error, or nothing where the row is empty.  An empty field without a name is dropped."""
-        if all(value in ("", None) for value in values):
+        """Yield the row, or an error; nothing for an empty row.  Empty fields of columns without a name are dropped."""
+        if not _holds_any(values):
             return
         named = [place for place, name in enumerate(self.names, start=1) if name not in self.nameless]
-        if any(value not in ("", None) for value in values[len(self.names) :]):
+        if _holds_any(values[len(self.names) :]):
             reason = (
-                "more fields than columns: is a text with a delimiter not in quotes, or has a column (row names of R) "
-                "no name in the first line?"
+                "more fields than columns: put texts that contain the delimiter in quotes, and name every column in "
+                "the first line (R leaves out the name of row names)"
             )
             yield RowError(path, line, reason, "more_fields")
         elif len(values) < named[-1]:
-            yield RowError(
-                path, line, "fewer fields than columns: is a text with a line end not in quotes?", "fewer_fields"
-            )
+            reason = "fewer fields than columns: put texts that contain a line end in quotes"
+            yield RowError(path, line, reason, "fewer_fields")
         else:
             pairs = zip(self.names, values, strict=False)
-            yield line, {k: v for k, v in pairs if k not in self.nameless or v not in ("", None)}
+            yield line, {name: value for name, value in pairs if name not in self.nameless or value not in ("", None)}
+
+
+def _holds_any(values: Sequence[Any]) -> bool:
+    return any(value not in ("", None) for value in values)
 
 
 def _free(name: str, taken: Sequence[str]) -> str:
-    """Return the name, with a number behind it where another column has the name."""
+    """Return the name, with a number behind it if another column has the name."""
     free, number = name, 2
     while free in taken:
         free, number = f"{name} ({number})", number + 1

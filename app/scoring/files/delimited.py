@@ -1,4 +1,4 @@
-"""Columns of text (.csv, .tsv) as Excel, Canvas, pandas and R write them."""
+"""Read delimited text (.csv, .tsv) as Excel, Canvas, pandas and R write it."""
 
 import csv
 import io
@@ -13,65 +13,64 @@ from app.scoring.files.options import ReadOptions, is_known_column
 from app.scoring.files.output import ORIGIN_MARK
 from app.scoring.text import MAX_CHARACTERS
 
-HEADER = 2**18  # characters among which the names of the columns stand
+HEADER = 2**18  # characters in which the header must end
 DELIMITERS = (",", ";", "\t", "|")
 AS_UTF_8 = 'save it as UTF-8 (a spreadsheet calls that "CSV UTF-8")'
-QUOTES = 'a text with a quote in it stands in quotes, and the quote within twice ("")'
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # "Unicode text" of Excel
-_SEP = re.compile(r'"?sep=(.)"?[;, \t]*(\r\n|\r|\n)', re.IGNORECASE)
+QUOTES = 'put texts that contain a quote in quotes, and double the quote inside ("")'
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # Excel's "Unicode text"
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[;, \t]*(\r\n|\r|\n)', re.IGNORECASE)
 
 
 class UnclearDelimiter(ScoringError):
-    """Two delimiters give the header a meaning."""
+    """A header that two delimiters split into known names."""
 
 
 def read_delimited(path: Path, reading: ReadOptions) -> Content:
-    csv.field_size_limit(50 * MAX_CHARACTERS)  # a longer text is no response in any encoding
+    """Return the content of a .csv or .tsv file."""
+    csv.field_size_limit(50 * MAX_CHARACTERS)  # A longer text cannot be a response.
     content = path.read_bytes()
     try:
         text = content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+        before = content[: error.start]
+        line = before.count(b"\n") + 1
         return Content(errors=[RowError(path, line, f"not UTF-8: {AS_UTF_8}", "not_utf_8")])
-    first = 1
-    named = _SEP.match(text)
-    if named:
-        text, first = text[named.end() :], 2
+    first, declared = 1, None
+    if separator := SEPARATOR_LINE.match(text):
+        text, first, declared = text[separator.end() :], 2, separator[1]
     try:
-        given = named[1] if named else None
-        delimiter = "\t" if reading.delimiter == "tab" else reading.delimiter or given or _delimiter(text)
+        delimiter = "\t" if reading.delimiter == "tab" else reading.delimiter or declared or _delimiter(text)
     except UnclearDelimiter as error:
         return Content(errors=[RowError.of(path, first, error)])
-    found = Content(delimiter=delimiter, header=first - 1 + _names_end(text, delimiter))
+    file = Content(delimiter=delimiter, header=first - 1 + _header_end(text, delimiter))
     for row in _rows(path, text, delimiter, first):
         if isinstance(row, RowError):
-            found.errors.append(row)
+            file.errors.append(row)
         else:
-            found.lines.append(row)
-    return found
+            file.lines.append(row)
+    return file
 
 
 def _rows(path: Path, text: str, delimiter: str, first: int) -> Iterator[Line | RowError]:
-    reader = csv.reader(
-        io.StringIO(text, newline=""), strict=True, delimiter=delimiter, skipinitialspace=_spaced(text, delimiter)
-    )
+    lines, spaced = io.StringIO(text, newline=""), _spaced(text, delimiter)
+    reader = csv.reader(lines, strict=True, delimiter=delimiter, skipinitialspace=spaced)
     line = first
     try:
-        columns = Columns.of(_first(reader))
+        columns = Columns.of(_first_row(reader))
         line = first + reader.line_num
         for values in reader:
             yield from columns.fields(path, line, values)
             line = first + reader.line_num
-    except csv.Error as error:  # after a broken quote no line can be trusted
+    except csv.Error as error:  # After a broken quote, the following lines cannot be read.
         yield RowError(path, line, f"not CSV: {error}: {QUOTES}", "not_csv")
     except BadHeader as error:
         yield RowError.of(path, first, error)
 
 
 def _delimiter(text: str) -> str:
-    """Return the delimiter that gives the header the most names we know, else the most columns.
+    """Return the delimiter that splits the header into the most known names; without any, into the most columns.
 
-    Raises UnclearDelimiter.
+    Raises UnclearDelimiter if two delimiters give different headers with equally many known names.
     """
     headers = {delimiter: _header(text, delimiter, spaced=True) for delimiter in DELIMITERS}
     known = {delimiter: sum(map(is_known_column, names)) for delimiter, names in headers.items()}
@@ -81,7 +80,7 @@ def _delimiter(text: str) -> str:
         return max(best, key=lambda delimiter: len(headers[delimiter]))
     if any(headers[delimiter] != headers[best[0]] for delimiter in best):
         raise UnclearDelimiter(
-            "the first line can be split into columns in more than one way: name the delimiter by --delimiter",
+            "the first line can be split into columns in more than one way: give the delimiter by --delimiter",
             code="unclear_delimiter",
         )
     return best[0]
@@ -91,26 +90,30 @@ def _header(text: str, delimiter: str, *, spaced: bool) -> list[str]:
     lines = io.StringIO(text[:HEADER], newline="")
     reader = csv.reader(lines, strict=True, delimiter=delimiter, skipinitialspace=spaced)
     try:
-        names = _first(reader)
+        names = _first_row(reader)
     except csv.Error:
         return []
     return [name.strip() for name in names] if spaced else names
 
 
-def _first(rows: Iterator[list[str]]) -> list[str]:
-    """Return the first row that is not empty: a sheet may begin with rows that are."""
-    return next((row for row in rows if any(cell.strip() for cell in row)), [])
+def _first_row(rows: Iterator[list[str]]) -> list[str]:
+    """Return the first row that is not empty: the header."""
+    for row in rows:
+        if any(map(str.strip, row)):
+            return row
+    return []
 
 
-def _names_end(text: str, delimiter: str) -> int:
-    """Return the number of the line on which the names of the columns end."""
-    reader = csv.reader(io.StringIO(text[:HEADER], newline=""), delimiter=delimiter)
-    with suppress(csv.Error):  # whoever reads the rows says it
-        _first(reader)
+def _header_end(text: str, delimiter: str) -> int:
+    """Return the number of the line on which the header ends."""
+    lines = io.StringIO(text[:HEADER], newline="")
+    reader = csv.reader(lines, delimiter=delimiter)
+    with suppress(csv.Error):  # `_rows` reports the error.
+        _first_row(reader)
     return reader.line_num
 
 
 def _spaced(text: str, delimiter: str) -> bool:
-    """Return whether a space follows every delimiter and belongs to no field.  Our files have no such space."""
+    """Return whether each delimiter is followed by a space that belongs to no field.  scorelet writes no such space."""
     names = _header(text, delimiter, spaced=False)
     return ORIGIN_MARK not in names and any(name.startswith(" ") for name in names[1:])

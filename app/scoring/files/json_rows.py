@@ -1,4 +1,4 @@
-"""JSON: an object a line (.jsonl), or one list of objects (.json), which Moodle puts into another list."""
+"""Read JSON: one object per line (.jsonl), or a list of objects (.json), which Moodle wraps in another list."""
 
 import json
 from collections.abc import Iterator
@@ -10,49 +10,54 @@ from app.scoring.files.content import Content
 from app.scoring.files.options import JsonNumber, ReadOptions
 
 DECODER = json.JSONDecoder(parse_float=JsonNumber)
-DEPTH = 2  # of lists in lists
-RECORDS = "one object with its columns for each row (pandas: orient='records')"
-LINES = "; if each line is an object, name the file .jsonl"
-LIST = "a file that is one list is named .json"
+DEPTH = 2  # of nested lists
+RECORDS = "one object for each row, with the columns as keys (pandas: orient='records')"
+LINES = "; if each line is an object, rename the file to .jsonl"
+LIST = "if the file is one list, rename it to .json"
 _BLANK = " \t\r\n"
 
 
 def read_json_lines(path: Path, _: ReadOptions) -> Content:
-    found = Content()
+    """Return the content of a .jsonl file."""
+    file_content = Content()
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
+            encoding = "utf-8-sig" if number == 1 else "utf-8"
             try:
-                fields = DECODER.decode(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                fields = DECODER.decode(line.decode(encoding))
             except UnicodeDecodeError as error:
-                found.errors.append(_not_utf_8(path, number, error))
-            except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
-                found.errors.append(_not_json(path, number, error))
+                file_content.errors.append(_not_utf_8(path, number, error))
+            except (ValueError, RecursionError) as error:  # ValueError also for numbers with thousands of digits
+                file_content.errors.append(_not_json(path, number, error))
             else:
-                _add(found, path, number, fields)
-    return found
+                _add(file_content, path, number, fields)
+    return file_content
 
 
 def read_json(path: Path, _: ReadOptions) -> Content:
+    """Return the content of a .json file."""
     content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
         whole = DECODER.decode(text)
     except UnicodeDecodeError as error:
-        return Content(errors=[_not_utf_8(path, content[: error.start].count(b"\n") + 1, error)])
+        before = content[: error.start]
+        line = before.count(b"\n") + 1
+        return Content(errors=[_not_utf_8(path, line, error)])
     except (ValueError, RecursionError) as error:
         return Content(errors=[_not_json(path, getattr(error, "lineno", 1), error, LINES)])
     if not isinstance(whole, list):
-        return Content(errors=[RowError(path, 1, f"must be a list of objects: {RECORDS}", "not_a_list")])
-    found = Content()
+        return Content(errors=[RowError(path, 1, f"not a list of objects: write {RECORDS}", "not_a_list")])
+    file_content = Content()
     for line, value in _elements(text):
-        _add(found, path, line, value)
-    return found
+        _add(file_content, path, line, value)
+    return file_content
 
 
 def _elements(text: str) -> Iterator[tuple[int, Any]]:
-    """Yield the line and value of every element of a list that is JSON, and of lists in it."""
+    """Yield line and value of every element of a JSON list, and of lists in that list."""
     place, line, depth, seen = 0, 1, 0, 0
     while place < len(text):
         if text[place] == "[" and depth < DEPTH:
@@ -68,12 +73,12 @@ def _elements(text: str) -> Iterator[tuple[int, Any]]:
         place += 1
 
 
-def _add(found: Content, path: Path, line: int, value: object) -> None:
+def _add(file_content: Content, path: Path, line: int, value: object) -> None:
     if isinstance(value, dict):
-        found.lines.append((line, value))
+        file_content.lines.append((line, value))
     else:
-        where = f"; {LIST}" if path.suffix.lower() == ".jsonl" else ""
-        found.errors.append(RowError(path, line, f"not an object{where}", "not_an_object"))
+        hint = f"; {LIST}" if path.suffix.lower() == ".jsonl" else ""
+        file_content.errors.append(RowError(path, line, f"not an object{hint}", "not_an_object"))
 
 
 def _not_utf_8(path: Path, line: int, error: UnicodeDecodeError) -> RowError:

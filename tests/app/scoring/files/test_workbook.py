@@ -61,6 +61,13 @@ def test_a_cell_that_lost_what_was_typed_is_named(tmp_path: Path, column: str, v
     assert caught.value.errors[0].fields == {"column": column}
 
 
+def test_workbook_with_an_empty_table_of_shared_texts_is_read(tmp_path: Path) -> None:
+    rows = [["item_id", "response"], ["heat-1", "warm"]]
+    file = write_workbook(tmp_path / "a.xlsx", rows, parts={"xl/sharedStrings.xml": b"<sst/>"})
+
+    assert [row.fields for row in read_rows(file)] == [{"item_id": "heat-1", "response": "warm"}]
+
+
 def test_a_failed_formula_elsewhere_is_a_missing_value(tmp_path: Path) -> None:
     file = write_workbook(tmp_path / "a.xlsx", [["item_id", "learner_id"], ["heat-1", Failed("#N/A")]])
 
