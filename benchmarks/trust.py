@@ -1,4 +1,4 @@
-"""Print the tables of docs/trust.md: the figures of live bundles on dev.
+"""Print the tables of docs/results/trust.md: the figures of live bundles on dev.
 
 scorelet-train run --data DIR --models MODELS --export-teacher
 python -m benchmarks.trust --models MODELS

@@ -178,8 +178,12 @@ def test_only_what_ships_enters_the_build() -> None:
         for source in value.split()[:-1]
     }
 
+    folders, files = (
+        {"app", "docs", "migrations", "models"},
+        {"pyproject.toml", "constraints.txt", "README.md", "LICENSE"},
+    )
     assert rules[0] == "*"
-    assert allowed == {"app", "migrations", "models", "pyproject.toml", "constraints.txt", "README.md", "LICENSE"}
+    assert allowed == folders | files
     assert copied == allowed
 
 

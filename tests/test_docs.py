@@ -1,4 +1,4 @@
-"""What the documentation says of the programs is what they say themselves."""
+"""The documentation says the same as the programs, and each page names its reader."""
 
 import re
 import tomllib
@@ -6,16 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from app.api.fast_route import UnsupportedMediaType
+from app.api.problems import HTTP_ERRORS, STATUS, ApiError, problem
+from app.api.schemas import ScoreReply
 from app.scoring.files.options import KNOWN_COLUMNS, MISSING
 from app.scoring.item import Item
 from app.scoring.row_files import FORMATS
 from app.scoring.score_file import COLUMNS
 from tests.reference_pages.pages import FOLDER, PAGES
-from training.config import Config, TrainingConfig
+from training.config import TrainingConfig
 from training.data.items import SUFFIXES
-from training.feedback.config import FeedbackConfig
 
 ROOT = Path(__file__).parents[1]
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+READER = re.compile(r"\AFor [^:.]+:.", re.DOTALL)
+RAISED_ELSEWHERE = (*HTTP_ERRORS.values(), "UnknownHost", "DatabaseUnavailable", "InternalError")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -23,26 +28,55 @@ def test_generated_page_is_up_to_date(name: str) -> None:
     assert (FOLDER / name).read_text(encoding="utf-8") == PAGES[name](), "run python -m tests.reference_pages"
 
 
-@pytest.mark.parametrize(("name", "config"), [("training", TrainingConfig()), ("feedback", FeedbackConfig())])
-def test_the_settings_shown_are_the_defaults(name: str, config: Config) -> None:
-    [block] = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / f"{name}.md").read_text(), re.DOTALL)
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_page_names_its_reader_first(page: Path) -> None:
+    heading, _, text = page.read_text(encoding="utf-8").partition("\n\n")
 
-    shown = tomllib.loads(block)
-
-    defaults = config.model_dump(mode="json")
-    for key, value in shown.items():
-        assert (value.items() <= defaults[key].items()) if isinstance(value, dict) else value == defaults[key]
+    assert heading.startswith("# ")
+    assert READER.match(text), "the first line is `For READER: the task.`"
 
 
-def test_the_map_names_every_module_of_the_scoring_core() -> None:
-    architecture = (ROOT / "docs" / "architecture.md").read_text()
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_example_settings_are_accepted(page: Path) -> None:
+    for block in re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        TrainingConfig.model_validate(tomllib.loads(block))
+
+
+def test_architecture_names_every_module_of_the_scoring_core() -> None:
+    architecture = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     modules = [path.stem for path in (ROOT / "app" / "scoring").rglob("*.py") if path.stem != "__init__"]
 
     assert [name for name in modules if name not in architecture] == []
 
 
-def test_the_page_of_data_files_names_every_format_column_and_word() -> None:
-    data = (ROOT / "docs" / "data.md").read_text()
+def test_data_files_page_names_every_format_column_and_word() -> None:
+    data = (FOLDER / "data-files.md").read_text(encoding="utf-8")
     named = [*FORMATS, *SUFFIXES, *MISSING - {""}, *KNOWN_COLUMNS - {"verdict"}, *COLUMNS, *Item.model_fields]
 
     assert [name for name in named if f"`{name}`" not in data] == []
+
+
+def test_errors_page_names_every_problem() -> None:
+    errors = (FOLDER / "errors.md").read_text(encoding="utf-8")
+    raised = [error.__name__ for error in ApiError.__subclasses__()]
+    titles = [*raised, *STATUS, *RAISED_ELSEWHERE]
+    types = [problem(title, 400, "").type.rpartition(":")[2] for title in titles]
+
+    assert UnsupportedMediaType.__name__ in titles
+    assert [name for name in types if f"`{name}`" not in errors] == []
+
+
+def test_replies_page_names_every_field_of_a_score() -> None:
+    replies = (FOLDER / "replies.md").read_text(encoding="utf-8")
+
+    assert [name for name in ScoreReply.model_fields if f"`{name}`" not in replies] == []
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_every_link_of_the_readme_leads_to_a_file() -> None:
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+
+    assert [link for link in links if not (ROOT / link).is_file()] == []

@@ -164,7 +164,8 @@ cli.command()(compare)
 def evaluate(
     models: ModelsOption,
     responses: Annotated[
-        Path, typer.Option(help="Marked responses (docs/data.md); none that the models were trained on.")
+        Path,
+        typer.Option(help="Marked responses (docs/reference/data-files.md); none that the models were trained on."),
     ],
     item: ItemsOption = None,
     report: Annotated[

@@ -12,8 +12,10 @@ from training.__main__ import cli as scorelet_train
 
 HEAD = """# Commands
 
-Exit codes: 0, 1 (the work failed) or 2 (bad usage). `--help` says the same as this page, which is
-written from it; a test holds them together.
+For people at a terminal: every command and option of `scorelet` and `scorelet-train`, as `--help` shows them.
+
+The exit code is 0, 1 (the work failed) or 2 (bad usage). Without Docker the programs are in `.venv/bin` of the
+project.s folder.
 """
 
 

@@ -43,7 +43,9 @@ def compare(
     item: ItemsOption = None,
     without: Annotated[
         list[str] | None,
-        typer.Option(help="A contestant to leave out, as results name it (docs/distillation.md); repeatable."),
+        typer.Option(
+            help="A contestant to leave out, as results name it (docs/explanation/distillation.md); repeatable."
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Students of each kind that is seeded.")] = 3,
     times: Annotated[

@@ -41,7 +41,8 @@ def feedback(
     name: Annotated[str, typer.Option(help="Of the feedback model: models/_feedback/<name>/<version>/.")],
     item: ItemsOption = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="TOML file of settings; docs/feedback.md lists them.")
+        Path | None,
+        typer.Option("--config", help="TOML file of settings; docs/reference/training-settings.md lists them."),
     ] = None,
     tuning: Annotated[
         Tuning | None, typer.Option(help="Adapters (qlora: beside 4 bits), or none: the base as it is.")

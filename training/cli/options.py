@@ -25,7 +25,10 @@ from training.teacher.base_models import resolve
 
 DataOption = Annotated[
     Path,
-    typer.Option("--data", help="Folder with items, train, optional dev and unlabelled; docs/data.md has the formats."),
+    typer.Option(
+        "--data",
+        help="Folder with items, train, optional dev and unlabelled; docs/reference/data-files.md has the formats.",
+    ),
 ]
 DelimiterOption = Annotated[
     Delimiter | None,
@@ -50,14 +53,17 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Write over a file th
 ItemsOption = Annotated[list[str] | None, typer.Option("--item", help="Only this item; may be repeated. Default: all.")]
 ModelsOption = Annotated[Path, typer.Option("--models", help="Folder of bundles: <item_id>/<version>/.")]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="TOML file of settings; docs/training.md lists them.")
+    Path | None, typer.Option("--config", help="TOML file of settings; docs/reference/training-settings.md lists them.")
 ]
 BaseModelOption = Annotated[
     str | None, typer.Option(help="The teacher's base: minilm, smollm2, a folder, a .gguf file or hub id.")
 ]
 TeacherOption = Annotated[
     TeacherKind | None,
-    typer.Option(help="What of it learns: all, adapters (qlora: beside 4 bits), or nothing (api: docs/training.md)."),
+    typer.Option(
+        help="What of it learns: all, adapters (qlora: beside 4 bits), or nothing (api); "
+        "docs/how-to/use-a-larger-teacher.md."
+    ),
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Of split, teacher, augmentation and student.")]
 CacheOption = Annotated[Path | None, typer.Option("--cache", help="Where unfinished work is kept.")]

@@ -64,7 +64,7 @@ def read_data(folder: Path, reading: ReadOptions = DEFAULT_OPTIONS) -> DataSet:
     """
     items_file, train_file = find_file(folder, "items", SUFFIXES), find_file(folder, "train")
     if items_file is None or train_file is None:
-        reason = f"{folder} needs items.jsonl (or .yaml) and train.jsonl (or .csv, .xlsx; docs/data.md)"
+        reason = f"{folder} needs items.jsonl (or .yaml) and train.jsonl (or .csv, .xlsx; docs/reference/data-files.md)"
         raise BadFolder(reason, code="files_missing", folder=folder)
     dev_file, unlabelled_file = find_file(folder, "dev"), find_file(folder, "unlabelled")
     errors: list[RowError] = []

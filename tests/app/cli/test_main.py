@@ -10,15 +10,12 @@ from app.scoring.errors import BadRows, CodedError, UnknownItem
 from app.scoring.files.output import CannotWrite
 from app.scoring.item import Item
 from app.scoring.row_files import read_rows
-from app.settings import Settings
 from app.storage.database import connect
 from tests.app.commands import Commands
 from tests.programs import run, serving
 from tests.refusals import check_golden, refused
 from tests.tiny import write_tiny_bundle
 from tests.tiny_feedback import write_tiny_feedback
-
-README = (Path(__file__).parents[3] / "README.md").read_text()
 
 
 @pytest.fixture
@@ -240,10 +237,3 @@ def test_the_doctor_is_content_with_a_good_installation(commands: Commands) -> N
     commands("db", "upgrade")
 
     assert "BAD" not in commands("doctor")
-
-
-def test_every_setting_is_documented() -> None:
-    prefix = Settings.model_config["env_prefix"]
-    missing = [name for name in Settings.model_fields if f"`{prefix}{name}`".upper() not in README.upper()]
-
-    assert missing == []

@@ -1,0 +1,65 @@
+"""The page of figures, written from the functions that compute them and the models that hold them."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from app.scoring.agreement import Agreement
+from app.scoring.evidence import Evidence
+from app.service.metrics import Metrics
+from tests.reference_pages.fields import described, nested
+from tests.reference_pages.python_api import documented
+
+ROOT = Path(__file__).parents[2]
+HEAD = """# Metrics
+
+For assessment researchers: every figure of reports, bundles and gates with its formula. For the person who runs the
+service: every figure of `GET /metrics`.
+
+Names and formulas are those of ETS RSMTool, so that figures compare with published ones. H is the human score, M the
+machine's. Agreement is measured on responses that a model scored; responses held back by a condition are counted apart.
+"""
+FORMULAS = (
+    "app/scoring/agreement.py",
+    "app/scoring/evidence.py",
+    "training/evaluation/truescore.py",
+    "training/evaluation/fairness.py",
+    "training/evaluation/bootstrap.py",
+    "training/evaluation/coverage.py",
+    "training/common/within_items.py",
+    "training/feedback/measures.py",
+)
+
+
+def page() -> str:
+    """Return the whole page."""
+    models = list(nested(Evidence, set()))
+    ordered: list[type[BaseModel]] = [Agreement, *(model for model in models if model is not Agreement)]
+    fields = "".join("\n".join(table(model)) + "\n" for model in ordered)
+    return HEAD + "\n## Formulas\n\n" + "\n".join(formulas()) + fields + "\n".join(prometheus()) + "\n"
+
+
+def formulas() -> Iterator[str]:
+    """Yield the entry of each function that computes a figure."""
+    for path in FORMULAS:
+        for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef):
+                yield from documented(node)
+
+
+def table(model: type[BaseModel]) -> Iterator[str]:
+    """Yield the lines of one model's figures."""
+    yield f"\n## Fields of {model.__name__}\n\n| figure | meaning |\n|---|---|"
+    for name, field in model.model_fields.items():
+        yield f"| `{name}` | {described(field)} |"
+
+
+def prometheus() -> Iterator[str]:
+    """Yield the lines of the service's own counts."""
+    yield "\n## Counts of the service\n\nA key with the scope `metrics` reads them at `GET /metrics`.\n"
+    yield "| name | kind | meaning |\n|---|---|---|"
+    for metric in Metrics().registry.collect():
+        if metric.name.startswith("scorelet"):
+            yield f"| `{metric.name}` | {metric.type} | {metric.documentation} |"
