@@ -1,17 +1,18 @@
-"""Which way of making a score from probabilities agrees best with raters, on a user's own data.
+"""Compare ways of turning probabilities into scores by their agreement with raters, on a user's own data.
 
     python -m benchmarks.decoding --data DIR --out results.json
 
-For each item on an ordered scale, inside train: five folds of TF-IDF + logistic regression give every row probabilities
-from a model that has not seen it.  Rows are decoded by the most probable score, by the rounded expected score, by
-equipercentile linking (Kolen & Brennan 2014, ch. 2), which gives each score as often as raters do, and by cuts for the
-highest expected QWK, as bundles have them.  Both place cuts on 200 of the rows, whose own scores are then left out, by
-probabilities with a temperature chosen on the same rows.  QWK on the other rows, mean of ten such draws.
+For each item on an ordered scale, five folds of TF-IDF and logistic regression inside train give every row held-out
+probabilities.  Four rules decode them: the most probable score; the rounded expected score; equipercentile linking
+(Kolen & Brennan 2014, ch. 2), which gives each score as often as raters do; and the cuts of a bundle, for the highest
+expected QWK.  The last two place their cuts on 200 rows, with a temperature chosen on the same rows.  The figure is the
+QWK on the other rows, averaged over ten draws.
 """
 
 import json
+import statistics
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -21,57 +22,86 @@ from sklearn.model_selection import cross_val_predict
 from app.scoring.agreement import quadratic_weighted_kappa
 from app.scoring.bundle import Head
 from app.scoring.decoding import decode, expected_choice, softmax
+from app.scoring.item import Item
 from training.calibration.confidence import choose_temperature
 from training.calibration.cuts_and_target import choose_cuts
 from training.compare.linear import TINY, tf_idf
 from training.data import ItemData, read_data
 
-FOLDS, PLACING, DRAWS = 5, 200, 10
+FOLDS, DRAWS = 5, 10
+PLACING = 200  # rows that cuts are placed on
+RULES = ("most_probable", "rounded", "linked", "cuts")
+Floats = NDArray[np.float64]
+Scores = NDArray[np.int64]
 
 
-def rounded(expected: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Half up."""
-    return np.asarray(np.floor(expected + 0.5), np.int64)
+def rounded(expected: Floats) -> Scores:
+    """Return expected scores rounded half up."""
+    return np.floor(expected + 0.5).astype(np.int64)
 
 
-def linked(expected: NDArray[np.float64], placing: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[Any]:
-    """`shares` of responses that raters gave at most 0, 1, …; `placing`: expected scores that place the cuts."""
-    return np.searchsorted(np.quantile(placing, shares), expected, side="right")
+def linked(expected: Floats, placing: Floats, shares: Floats) -> Scores:
+    """Return scores by equipercentile linking.
+
+    `shares` are the shares of responses that raters gave at most 0, 1, …; `placing` are the expected scores that place
+    the cuts.
+    """
+    cuts = np.quantile(placing, shares)
+    return np.searchsorted(cuts, expected, side="right")
 
 
-def of_item(data: ItemData) -> dict[str, float]:
-    human = np.array([row.value for row in data.train])
+def held_out_probabilities(data: ItemData, human: Scores) -> Floats:
+    """Return probabilities (rows, scores) from models that were not fitted on the row."""
     texts = [row.text for row in data.train]
-    raw = np.full((len(human), data.item.choices), TINY)  # of scores that nobody gave the model says nothing
+    # A score that no rater gave stays at TINY, because the models do not know it.
+    probabilities = np.full((len(texts), data.item.choices), TINY)
     pipeline = tf_idf(data.item, len(texts))
-    raw[:, np.unique(human).astype(int)] = cross_val_predict(pipeline, texts, human, cv=FOLDS, method="predict_proba")
-    shares = np.cumsum(np.bincount(human.astype(int), minlength=data.item.choices))[:-1] / len(human)
-    found: dict[str, list[float]] = {}
+    fitted = cross_val_predict(pipeline, texts, human, cv=FOLDS, method="predict_proba")
+    probabilities[:, np.unique(human)] = fitted
+    return probabilities
+
+
+def mean_qwk(data: ItemData) -> dict[str, float]:
+    """Return the mean QWK of each rule on an item."""
+    human = np.array([row.value for row in data.train]).astype(np.int64)
+    probabilities = held_out_probabilities(data, human)
+    of_draws: dict[str, list[float]] = {rule: [] for rule in RULES}
     for draw in range(DRAWS):
         placing = np.random.default_rng(draw).permutation(len(human)) < PLACING
-        logits = np.log(raw)
-        logits /= choose_temperature(human[placing], logits[placing])
-        expected = expected_choice(softmax(logits))
-        chosen_on = [human[placing].tolist()]
-        [cuts] = choose_cuts(data.item, chosen_on, chosen_on, [logits[placing]])
-        ways = {
-            "most_probable": raw.argmax(axis=1),
-            "rounded": rounded(expected),
-            "linked": linked(expected, expected[placing], shares),
-            "cuts": np.array([score.value for score in decode(logits, data.item, Head(cuts=cuts))]),
-        }
-        for way, machine in ways.items():
-            found.setdefault(way, []).append(quadratic_weighted_kappa(human[~placing], machine[~placing]))
-    return {way: round(float(np.mean(of_draws)), 3) for way, of_draws in found.items()}
+        scores = decode_by_all_rules(data.item, human, probabilities, placing)
+        for rule in RULES:
+            qwk = quadratic_weighted_kappa(human[~placing], scores[rule][~placing])
+            of_draws[rule].append(qwk)
+    return {rule: round(statistics.fmean(of_draws[rule]), 3) for rule in RULES}
+
+
+def decode_by_all_rules(
+    item: Item, human: Scores, probabilities: Floats, placing: NDArray[np.bool_]
+) -> dict[str, Scores]:
+    """Return the scores of all rows by each rule; `placing` marks the rows that cuts are placed on."""
+    logits = np.log(probabilities)
+    logits /= choose_temperature(human[placing], logits[placing])
+    expected = expected_choice(softmax(logits))
+    counts = np.bincount(human, minlength=probabilities.shape[1])
+    shares = np.cumsum(counts)[:-1] / len(human)
+    chosen_on = [human[placing].tolist()]
+    [cuts] = choose_cuts(item, chosen_on, chosen_on, [logits[placing]])
+    return {
+        "most_probable": probabilities.argmax(axis=1),
+        "rounded": rounded(expected),
+        "linked": linked(expected, expected[placing], shares),
+        "cuts": np.array([score.value for score in decode(logits, item, Head(cuts=cuts))]),
+    }
 
 
 def main(data: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()]) -> None:
-    read = read_data(data)
-    ordered = [read.of(item.item_id) for item in read.items.values() if item.is_ordered and item.choices]
-    results = {own.item.item_id: of_item(own) for own in ordered if len(own.train) > PLACING}
-    mean = {way: round(float(np.mean([of[way] for of in results.values()])), 3) for way in next(iter(results.values()))}
-    out.write_text(json.dumps({"items": results, "mean_qwk": mean}, indent=1) + "\n", encoding="utf-8")
-    print(out.read_text())
+    folder = read_data(data)
+    ordered = [folder.of(item.item_id) for item in folder.items.values() if item.is_ordered and item.choices]
+    results = {item.item.item_id: mean_qwk(item) for item in ordered if len(item.train) > PLACING}
+    means = {rule: round(statistics.fmean(item[rule] for item in results.values()), 3) for rule in RULES}
+    content = json.dumps({"items": results, "mean_qwk": means}, indent=1)
+    out.write_text(content + "\n", encoding="utf-8")
+    print(content)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Synthetic raters and machines for benchmarks/choices.py: ordinal probit, so that every true agreement is known.
+"""Synthetic raters and machines for benchmarks/choices.py, by an ordinal probit model, so that true agreement is known.
 
-A response has a worth x, normal about its item's mean.  The rater's score is the number of CUTS below x.  A machine
-sees x + noise · e, e standard normal, and gives the probabilities of the scores that follow for it by Bayes' rule.
+A response has a worth x, normal around its item's mean.  The rater's score is the number of CUTS below x.  A machine
+sees x + noise · e, with e standard normal, and gives the probabilities of the scores by Bayes' rule.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ from app.scoring.item import Item
 Floats = NDArray[np.float64]
 ITEM = Item(item_id="synthetic", prompt="A question.", scale="points", max_score=3)
 CUTS = norm.ppf([0.25, 0.5, 0.75])
-KNOWN = 200_000  # responses by which a true agreement is computed
-STEEP = 1.2  # the noise grows by exp(STEEP) from the surest response to the least sure
-TILT = 0.12  # exact agreement falls by twice this from the surest to the least sure
+KNOWN = 200_000  # responses that a true agreement is computed from
+STEEP = 1.2  # the noise grows by exp(STEEP) from the most confident response to the least
+TILT = 0.12  # exact agreement falls by 2 TILT from the most confident response to the least
 
 
 def raters(worth: Floats) -> Floats:
@@ -29,31 +29,34 @@ def raters(worth: Floats) -> Floats:
 
 
 def logits(worth: Floats, noise: float, mean: float, generator: np.random.Generator, bias: float = 0.0) -> Floats:
-    """Return (responses, 4): log probabilities by a machine that knows the item's mean, but not its bias."""
+    """Return log probabilities (responses, 4) by a machine that knows the item's mean, but not its own bias."""
     seen = worth + noise * generator.standard_normal(len(worth)) + bias
     share = 1 / (1 + noise**2)
     middle, deviation = mean + share * (seen - mean), np.sqrt(1 - share)
-    below = norm.cdf((CUTS - middle[:, None]) / deviation)
-    padded = np.hstack([np.zeros((len(seen), 1)), below, np.ones((len(seen), 1))])
-    return np.log(np.maximum(np.diff(padded, axis=1), 1e-12))
+    standardised = (CUTS - middle[:, None]) / deviation
+    below = norm.cdf(standardised)
+    padded = np.pad(below, ((0, 0), (1, 1)), constant_values=((0, 0), (0, 1)))
+    probabilities = np.diff(padded, axis=1)
+    return np.log(np.maximum(probabilities, 1e-12))
 
 
 def both(noise: Floats, generator: np.random.Generator) -> tuple[Floats, Floats]:
-    """Return a rater's and a machine's scores, each as often; they differ as the noise of each response says."""
+    """Return scores of a rater and a machine, equally distributed; `noise` (responses) sets their differences."""
     worth = generator.standard_normal(len(noise))
-    r = 1 / np.sqrt(1 + noise**2)
-    return raters(worth), raters(r * worth + np.sqrt(1 - r**2) * generator.standard_normal(len(noise)))
+    correlation = 1 / np.sqrt(1 + noise**2)
+    residual = np.sqrt(1 - correlation**2) * generator.standard_normal(len(noise))
+    return raters(worth), raters(correlation * worth + residual)
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """How agreement depends on the rank u of a response's confidence, 0 the surest, 1 the least sure.
+    """Agreement as a function of the rank of a response's confidence: 0 is the most confident, 1 the least.
 
-    The agreement of all responses up to rank `share` is the target and `above`.
+    The agreement of all responses up to rank `share` is the target plus `above`.
     """
 
     name: str
-    slope: float  # 1: confidence tells; 0: it tells nothing; -1: it misleads
+    slope: float  # 1: confidence is informative; 0: uninformative; -1: misleading
     above: float
     share: float = 1.0
 
@@ -65,31 +68,36 @@ HALF = Pattern("surest half", 1, 0.05, 0.5)
 
 @cache
 def _level(pattern: Pattern, target: float, ordered: bool) -> float:
-    """Return the noise, or share of equal scores, at the middle rank by which the pattern has its agreement."""
+    """Return the noise, or the share of equal scores, at the middle rank, so that the pattern has its agreement."""
     if not ordered:
         return target + pattern.above - pattern.slope * TILT * (1 - pattern.share)
     ranks = np.linspace(0, pattern.share, KNOWN)
 
-    def over(logarithm: float) -> float:
+    def excess(logarithm: float) -> float:
         noise = np.exp(logarithm + pattern.slope * STEEP * (ranks - 0.5))
-        return quadratic_weighted_kappa(*both(noise, np.random.default_rng(0))) - target - pattern.above
+        human, machine = both(noise, np.random.default_rng(0))
+        return quadratic_weighted_kappa(human, machine) - target - pattern.above
 
-    return float(np.exp(brentq(over, -5, 1.5, xtol=1e-4)))
+    return float(np.exp(brentq(excess, -5, 1.5, xtol=1e-4)))
 
 
 def scored(
     pattern: Pattern, target: float, ordered: bool, ranks: Floats, generator: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Return human and machine scores of responses of these ranks."""
+    """Return human and machine scores of responses with the given ranks of confidence."""
     level = _level(pattern, target, ordered)
     if ordered:
-        return both(level * np.exp(pattern.slope * STEEP * (ranks - 0.5)), generator)
-    equal = generator.random(len(ranks)) < level + pattern.slope * TILT * (1 - 2 * ranks)
+        noise = level * np.exp(pattern.slope * STEEP * (ranks - 0.5))
+        return both(noise, generator)
+    probability = level + pattern.slope * TILT * (1 - 2 * ranks)
+    equal = generator.random(len(ranks)) < probability
     return np.ones(len(ranks)), equal.astype(float)
 
 
 def true_agreement(
     pattern: Pattern, target: float, ordered: bool, share: float, figure: Callable[[Floats, Floats], float]
 ) -> float:
-    """Return the agreement of all responses up to a rank."""
-    return figure(*scored(pattern, target, ordered, np.linspace(0, share, KNOWN), np.random.default_rng(1)))
+    """Return the agreement of all responses up to rank `share`."""
+    ranks = np.linspace(0, share, KNOWN)
+    human, machine = scored(pattern, target, ordered, ranks, np.random.default_rng(1))
+    return figure(human, machine)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.choices import pointwise
 from benchmarks.synthetic import HALF, NULL, TRUE, Pattern, scored
+from benchmarks.threshold_search import pointwise
 from training.calibration.threshold import MAX_PLACES, MIN_ACCEPTED, choose_threshold, step_down
 from training.common.within_items import qwk_within
 
