@@ -26,7 +26,7 @@ from app.scoring.errors import CodedError
 from app.scoring.feedback.bundle import FEEDBACK_FOLDER
 from app.scoring.registry import Registry
 from app.scoring.release import Active, Release
-from app.service.bundle_watcher import reloading
+from app.service.bundle_watcher import watching_bundles
 from app.service.feedback.model_pool import ModelPool
 from app.service.feedback.writer import Outcome, Task
 from app.service.metrics import Metrics
@@ -88,7 +88,7 @@ def create_app(settings: Settings | None = None, waits: TimeLimits = DEFAULT_LIM
             for item_id, error in registry.without_teacher.items():
                 extra = coded("item_without_teacher", item_id=item_id, cause=error.code)
                 log.error("item %s falls back on no teacher: %s", item_id, error, extra=extra)
-            watching = reloading(
+            watching = watching_bundles(
                 registry,
                 settings.models_dir,
                 settings.reload_seconds,
@@ -206,7 +206,7 @@ def _reasons(active: Release) -> str:
 
 def _activations(registry: Registry, desk: ModelPool) -> list[SeenActivation]:
     """Return the activations of items, and of feedback models as `_feedback/<name>`."""
-    named: dict[str, Release] = {item_id: live.active for item_id, live in dict(registry.live).items()}
+    named: dict[str, Release] = {item_id: live.active for item_id, live in registry.live.items()}
     named |= {f"{FEEDBACK_FOLDER}/{name}": active for name, active in desk.actives.items()}
     shadows = {name: active.shadow for name, active in named.items() if isinstance(active, Active) and active.shadow}
     return [

@@ -19,7 +19,7 @@ router = APIRouter(tags=["items"])
 )
 async def items(_: ReadingCaller, state: StateDep) -> ItemsReply:
     """List all items that can be scored, with bundle version, mode, agreement and threshold."""
-    live = dict(state["registry"].live)  # a copy, because the registry may change meanwhile
+    live = state["registry"].live
     return ItemsReply(items=[_reply(live[item_id], state) for item_id in sorted(live)])
 
 

@@ -36,7 +36,7 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
         trouble, is_open = await in_thread(_look, state, seconds=state["waits"].probe, limiter=state["probing"])
     except DatabaseSilent:
         trouble = DatabaseProblem("database_silent", "the database does not answer", "see whether its machine does")
-    registry, desk = state["registry"], state["scorer"].desk
+    registry, desk = state["registry"].snapshot, state["scorer"].desk
     ready = trouble is None and bool(registry.live)
     if not ready:
         response.status_code = 503

@@ -62,8 +62,8 @@ def _bundles(settings: Settings) -> Iterator[Finding]:
         yield _good("items_ready", sentence)
     else:
         yield _bad("no_items_ready", sentence, "train items with `scorelet-train run`, or set SCORELET_MODELS_DIR")
-    needed = registry.shelf.bytes // 2**20
-    if registry.shelf.bytes > settings.students_mib * 2**20:
+    needed = registry.student_cache.bytes // 2**20
+    if registry.student_cache.bytes > settings.students_mib * 2**20:
         sentence = f"students need about {needed} MiB, but SCORELET_STUDENTS_MIB is {settings.students_mib}"
         yield _good("students_read_again", f"{sentence}: some are loaded again when requested")
     yield from _refused(registry)

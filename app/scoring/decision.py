@@ -1,4 +1,4 @@
-"""What becomes of a response: condition, score, decision.  Service, command line and evaluation all decide here."""
+"""From a response to a condition, a score and a decision.  Service, command line and evaluation all decide here."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
@@ -13,11 +13,11 @@ from app.scoring.text import Format, read_response
 
 Decision = Literal["auto", "review", "not_scorable"]
 ScoredBy = Literal["student", "teacher", "rule"]
-NO_ANSWER: tuple[Condition, ...] = ("blank", "refusal")  # an owner may decide that they are given the worst score
+NO_ANSWER: tuple[Condition, ...] = ("blank", "refusal")  # an owner may decide that they get the worst score
 
 
 class Scorer(Protocol):
-    """What a judgement needs of a student; tests give it a fake."""
+    """The part of a student that a judgement needs; tests give a fake."""
 
     def read(self, responses: list[str]) -> list[Any]: ...
 
@@ -26,23 +26,24 @@ class Scorer(Protocol):
     def score_read(self, read: list[Any]) -> list[Score]: ...
 
 
-class Source(Protocol):
-    """Where an item's student is taken from: the shelf, which may have to read it first."""
+class StudentSource(Protocol):
+    """A place that gives an item's student: the cache, which may have to read it first."""
 
     @property
-    def at_hand(self) -> bool: ...
+    def is_loaded(self) -> bool: ...
 
     def take(self) -> Scorer: ...
 
 
 @dataclass(frozen=True, slots=True)
-class AtHand:
-    """A student that is in memory anyway."""
+class LoadedStudent:
+    """A student that stays in memory."""
 
     student: Scorer
-    at_hand: Literal[True] = True
+    is_loaded: Literal[True] = True
 
     def take(self) -> Scorer:
+        """Return the student."""
         return self.student
 
 
@@ -50,17 +51,17 @@ class AtHand:
 class Judgement:
     """A model's score with a decision, or the condition for which no model may score the response.
 
-    Where the item's owner so decided, a rule gives NO_ANSWER the worst score, and it stands.
+    Where the item's owner so decided, a rule gives NO_ANSWER the worst score, and that score stands.
     """
 
     score: Score | None
     condition: Condition | None
     flags: tuple[Flag, ...]
     decision: Decision
-    text: str  # the response as it was read: fall-back and feedback read this text too
-    unsure: bool = False  # the student is not sure enough, and nothing but that is against its score
-    first: Score | None = None  # the student's, where a teacher was asked and answered
-    by_rule: int | float | None = None  # the value that a rule gave; no figure of a model counts it
+    text: str  # as the student read it; teachers and feedback models read the same text
+    unsure: bool = False  # the confidence is below the threshold, and nothing else speaks against the score
+    first: Score | None = None  # the student's score, where a teacher's stands in its place
+    by_rule: int | float | None = None  # the value that a rule gave; figures of models leave it out
 
     @property
     def value(self) -> int | float | None:
@@ -69,13 +70,14 @@ class Judgement:
 
     @property
     def scored_by(self) -> ScoredBy:
+        """The origin of the value."""
         if self.score is None:
             return "rule"
         return "student" if self.first is None else "teacher"
 
 
 class SecondScorer:
-    """The teacher that may be asked about one item."""
+    """The teacher of one item, asked after the student."""
 
     def __init__(self, teacher: ExportedTeacher, taught: TaughtItem, policy: Literal["unsure", "shadow"]) -> None:
         self.policy = policy
@@ -84,48 +86,48 @@ class SecondScorer:
         self._teacher, self._taught = teacher, taught
 
     def score(self, response: str) -> Score:
+        """Return the teacher's score of a response's plain text."""
         return self._teacher.score(self._taught, response)
 
 
 class LiveItem:
-    """An item as it is served: its student, what ACTIVE says of it, and the teacher it may fall back on."""
+    """An item as it is served: its student, its ACTIVE, and the teacher it may fall back on."""
 
     def __init__(
-        self,
-        bundle: Bundle,
-        source: Source,
-        active: Active,
-        second: SecondScorer | None = None,
+        self, bundle: Bundle, source: StudentSource, active: Active, second: SecondScorer | None = None
     ) -> None:
         self.shadow: ShadowItem | None = None
-        self.without_shadow: CodedError | None = None  # why there is none although there should be
+        self.without_shadow: CodedError | None = None  # the reason, where ACTIVE names a shadow that was refused
         self.bundle = bundle
         self.source = source
         self.active = active
         self.second = second
 
     def read(self, sent: str, form: Format | None) -> str:
-        """Return the plain text of a response; `form` of a call goes before the item's.  Raises BadText."""
+        """Return the plain text of a response, in `form` or else in the item's format.  Raises BadText."""
         return read_response(sent, form or self.bundle.item.format)
 
     def judge(self, responses: list[str]) -> list[Judgement]:
-        """One judgement a response, in order, by the student alone.  Raises BadBundle where it cannot be read again."""
+        """Return one judgement for each plain text, in order, by the student alone.
+
+        Raises BadBundle where an evicted student cannot be read again.
+        """
         worst = None if self.active.blank_is_worst is None else self.bundle.item.worst
         return judge(responses, self.source.take(), self.bundle.threshold, self.active.mode, worst)
 
     def falls_back(self, judgement: Judgement) -> bool:
-        """Whether the teacher is to be asked."""
+        """Return whether the teacher is to be asked."""
         return judgement.unsure and self.second is not None and self.second.policy == "unsure"
 
     def judge_again(self, judgement: Judgement, score: Score | None) -> Judgement:
-        """With what the teacher said; None: it could not, and a person looks."""
+        """Return the judgement with the teacher's score.  Without a score, the response goes to a person."""
         if score is None or self.second is None:
             return replace(judgement, decision="review")
         decision = decide(score.confidence, self.second.threshold, self.active.mode)
         return replace(judgement, score=score, decision=decision, first=judgement.score)
 
     def stands(self, judgement: Judgement) -> bool:
-        """Whether the score would be given without a person, if the item is, or were, in mode auto."""
+        """Return whether the score would stand without a person if the item were in mode auto."""
         if judgement.score is None or judgement.flags:
             return False
         by_teacher = judgement.scored_by == "teacher" and self.second is not None
@@ -133,28 +135,29 @@ class LiveItem:
         return decide(judgement.score.confidence, threshold, "auto") == "auto"
 
     def score_unguarded(self, responses: list[str]) -> list[Score]:
-        """What the student says of each, conditions or not."""
+        """Return the student's score of each plain text, whether or not a condition holds."""
         student = self.source.take()
         return student.score_read(student.read(responses))
 
     def judge_fully(self, responses: list[str]) -> list[Judgement]:
-        """One judgement a response, in order, the teacher's where it is to be asked, however long that takes."""
-        return [
-            self.judge_again(own, self._second_score(text)) if self.falls_back(own) else own
-            for text, own in zip(responses, self.judge(responses), strict=True)
-        ]
+        """Return one judgement for each plain text, in order, after asking the teacher wherever the policy says so."""
+        judgements = self.judge(responses)
+        for index, judgement in enumerate(judgements):
+            if self.falls_back(judgement):
+                judgements[index] = self.judge_again(judgement, self._second_score(judgement.text))
+        return judgements
 
     def _second_score(self, response: str) -> Score | None:
         try:
             return self.second.score(response) if self.second else None
-        except Exception:  # whatever it is: a person looks, as in the service
+        except Exception:  # any failure sends the response to a person, as in the service
             return None
 
 
 class ShadowItem:
-    """Another version of an item's bundle, as it would judge if it were live in mode auto."""
+    """Another version of an item's bundle, judging as if it were live in mode auto."""
 
-    def __init__(self, bundle: Bundle, source: Source) -> None:
+    def __init__(self, bundle: Bundle, source: StudentSource) -> None:
         self.bundle = bundle
         self.source = source
 
@@ -163,9 +166,9 @@ class ShadowItem:
         return read_response(sent, form or self.bundle.item.format)
 
     def judge(self, responses: list[str]) -> list[Judgement]:
-        """Judge by the student alone: a rule of the live version would hide what this one does.
+        """Return judgements by the student alone: a rule of the live version would hide this student's score.
 
-        Raises BadBundle where its student cannot be read again.
+        Raises BadBundle where an evicted student cannot be read again.
         """
         return judge(responses, self.source.take(), self.bundle.threshold, "auto")
 
@@ -173,20 +176,22 @@ class ShadowItem:
 def judge(
     responses: list[str], student: Scorer, threshold: float | None, mode: Mode, worst: int | float | None = None
 ) -> list[Judgement]:
-    """One judgement a response, in order; the student sees all that no condition holds back in one call.
+    """Return one judgement for each plain text, in order.
 
-    `worst`: the value that a rule gives NO_ANSWER, whatever the mode: a mode is about a model's scores.
+    The student scores all texts without a condition in one call.  `worst` is the value that a rule gives NO_ANSWER in
+    either mode, because a mode is about a model's scores; None: no rule.
     """
     read = student.read(responses)
-    found = [student.examine(text, ids) for text, ids in zip(responses, read, strict=True)]
-    scorable = [ids for ids, own in zip(read, found, strict=True) if own.condition is None]
+    examined = [student.examine(text, ids) for text, ids in zip(responses, read, strict=True)]
+    scorable = [ids for ids, examination in zip(read, examined, strict=True) if examination.condition is None]
     scores = iter(student.score_read(scorable) if scorable else [])
-    return [
-        _held_back(text, own.condition, worst)
-        if own.condition
-        else _decided(text, next(scores), own.flags, threshold, mode)
-        for text, own in zip(responses, found, strict=True)
-    ]
+    judgements = []
+    for text, examination in zip(responses, examined, strict=True):
+        if examination.condition:
+            judgements.append(_held_back(text, examination.condition, worst))
+        else:
+            judgements.append(_decided(text, next(scores), examination.flags, threshold, mode))
+    return judgements
 
 
 def _held_back(text: str, condition: Condition, worst: int | float | None) -> Judgement:
@@ -202,5 +207,5 @@ def _decided(text: str, score: Score, flags: tuple[Flag, ...], threshold: float 
 
 
 def decide(confidence: float, threshold: float | None, mode: Mode) -> Decision:
-    """`auto` if the item may score alone and the student is sure enough, else a person looks."""
+    """Return `auto` if the item is in mode auto and the confidence reaches the threshold, else `review`."""
     return "auto" if mode == "auto" and threshold is not None and confidence >= threshold else "review"

@@ -2,194 +2,240 @@
 
 import errno
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
-from app.scoring.bundle import Bundle
-from app.scoring.decision import LiveItem, SecondScorer, ShadowItem
+from app.scoring.decision import LiveItem, ShadowItem
 from app.scoring.errors import BadBundle, CodedError, ItemNotReady, UnknownItem
 from app.scoring.item import Item
 from app.scoring.release import Fallback, Shadow, active_bytes, item_folder, item_ids, read_active
 from app.scoring.student import Student
 from app.scoring.student_cache import CachedStudent, StudentCache
 from app.scoring.teacher import ExportedTeacher, newest_teacher, teacher_folder
+from app.scoring.teacher_cache import TeacherCache
 
 
-class Registry:
-    """Live items by id, and what is wrong: items not ready, changes not taken up, teachers that are missing."""
+@dataclass(frozen=True, slots=True)
+class RegistrySnapshot:
+    """The items at one moment.  A refresh publishes a new snapshot, and nothing changes a published one."""
 
-    def __init__(
-        self, live: Mapping[str, LiveItem], refused: Mapping[str, CodedError], shelf: StudentCache | None = None
-    ) -> None:
-        self.shelf = StudentCache() if shelf is None else shelf
-        self.live = dict(live)
-        self.refused = dict(refused)
-        self.not_taken_up: dict[str, CodedError] = {}  # item → why; the version before goes on serving
-        self.without_teacher: dict[str, CodedError] = {}
-        self._teachers: Teachers | None = None
-        self._seen: dict[str, bytes] = {}  # what each ACTIVE was when it was last taken up
-
-    @classmethod
-    def from_folder(cls, models: Path, budget: int | None = None) -> "Registry":
-        """Load every item.  A bad bundle is refused with its reason and does not stop the others.
-
-        `budget`: bytes of students that stay in memory; each is loaded once, to see that it can be.
-        """
-        registry = cls({}, {}, StudentCache(budget))
-        registry.refresh(models)
-        return registry
-
-    def refresh(self, models: Path) -> list[str]:
-        """Take up what has changed: the items that did.  What cannot be loaded changes nothing, and is tried again.
-
-        Other threads may score meanwhile: each item is swapped whole, and what is being scored ends on the old one.
-        Raises OSError where the folder cannot be read, or is not what it was: nothing is in it any more.
-        """
-        present = item_ids(models)
-        if self.live and not present:  # a disk that is not mounted leaves an empty folder, or none
-            raise FileNotFoundError(errno.ENOENT, "no item is in it any more", str(models))
-        teachers, changed = self._teachers_of(models), []
-        for item_id in present:
-            try:
-                seen = active_bytes(item_folder(models, item_id))
-                live = self.live.get(item_id)
-                unchanged = live is not None and self._seen.get(item_id) == seen
-                lacks = (item_id in self.without_teacher, live is not None and live.without_shadow is not None)
-                if unchanged and not any(lacks):  # what was lacking may have been mended
-                    self.not_taken_up.pop(item_id, None)
-                    continue
-                item = load_item(models, item_id, teachers, self.shelf)
-            except (BadBundle, UnknownItem) as error:
-                if isinstance(error, UnknownItem):
-                    error = BadBundle("the folder's name is not an item id", code="no_item_id")
-                (self.not_taken_up if item_id in self.live else self.refused)[item_id] = error.with_traceback(None)
-                continue
-            if unchanged and lacks == (item_id in teachers.refused, item.without_shadow is not None):
-                if item_id in teachers.refused:
-                    self.without_teacher[item_id] = teachers.refused[item_id]
-                continue
-            self.live[item_id], self._seen[item_id] = item, seen
-            for wrong in (self.refused, self.not_taken_up, self.without_teacher):
-                wrong.pop(item_id, None)
-            self.without_teacher |= {item_id: teachers.refused[item_id]} if item_id in teachers.refused else {}
-            changed.append(item_id)
-        for item_id in {*self.live, *self.refused} - set(present):
-            for known in (self.live, self._seen, self.refused, self.not_taken_up, self.without_teacher):
-                known.pop(item_id, None)
-            changed.append(item_id)
-        used = [own for item in list(self.live.values()) for own in (item, item.shadow) if own is not None]
-        self.shelf.keep({own.source.folder for own in used if isinstance(own.source, CachedStudent)})
-        teachers.keep(
-            {(own.teacher, own.version) for item in list(self.live.values()) if (own := item.active.fallback)}
-        )
-        return changed
-
-    def _teachers_of(self, models: Path) -> "Teachers":
-        """Each is in memory once; those that were refused are tried again."""
-        if self._teachers is None:
-            self._teachers = Teachers(models)
-        self._teachers.forget_refused()
-        return self._teachers
+    live: Mapping[str, LiveItem] = field(default_factory=dict)
+    refused: Mapping[str, CodedError] = field(default_factory=dict)
+    """Item → why nothing is served for it."""
+    not_taken_up: Mapping[str, CodedError] = field(default_factory=dict)
+    """Item → why its changed ACTIVE could not be loaded.  The version before goes on serving."""
+    without_teacher: Mapping[str, CodedError] = field(default_factory=dict)
+    """Item → why the teacher it should fall back on was refused."""
+    active_files: Mapping[str, bytes] = field(default_factory=dict)
+    """Item → content of the ACTIVE file that its live version was loaded from."""
 
     @property
     def without_shadow(self) -> dict[str, CodedError]:
-        """Item → why the version that should score in its shadow does not."""
-        return {name: live.without_shadow for name, live in dict(self.live).items() if live.without_shadow}
-
-    def withdraw(self, item_id: str, live: LiveItem, error: CodedError) -> None:
-        """An item whose student cannot be read any more is refused until it can; one in its place since is not."""
-        if self.live.get(item_id) is not live:
-            return
-        self.refused[item_id] = error
-        self.live.pop(item_id, None)
-        self._seen.pop(item_id, None)
+        """Item → why the version in its shadow was refused."""
+        return {item_id: live.without_shadow for item_id, live in self.live.items() if live.without_shadow}
 
     def get(self, item_id: str) -> LiveItem:
-        """Raises UnknownItem, or ItemNotReady with the reason for which its bundle was refused."""
+        """Return the live item.  Raises UnknownItem, or ItemNotReady with the reason its bundle was refused."""
         if item := self.live.get(item_id):
             return item
         if error := self.refused.get(item_id):
             raise ItemNotReady(item_id, error)
         raise UnknownItem(item_id)
 
+    def without(self, item_id: str, error: CodedError) -> "RegistrySnapshot":
+        """Return a snapshot that refuses a live item, so that the next refresh loads it again."""
+        live = {name: item for name, item in self.live.items() if name != item_id}
+        active_files = {name: content for name, content in self.active_files.items() if name != item_id}
+        return replace(self, live=live, active_files=active_files, refused={**self.refused, item_id: error})
 
-class Teachers:
-    """The teachers that items fall back on, each loaded once.  An item is served without one that is refused."""
 
-    def __init__(self, models: Path) -> None:
-        self.refused: dict[str, CodedError] = {}
-        self._models = models
-        self._loaded: dict[tuple[str, str], ExportedTeacher | BadBundle] = {}
+class Registry:
+    """The current snapshot of all items.  Whoever needs two of its facts takes `snapshot` once."""
 
-    def keep(self, used: set[tuple[str, str]]) -> None:
-        """What no item falls back on any more is let go."""
-        self._loaded = {key: found for key, found in self._loaded.items() if key in used}
+    def __init__(self, snapshot: RegistrySnapshot, student_cache: StudentCache | None = None) -> None:
+        self.snapshot = snapshot
+        self.student_cache = StudentCache() if student_cache is None else student_cache
+        self._teacher_cache = TeacherCache()
+        self._publishing = Lock()
 
-    def forget_refused(self) -> None:
-        self.refused.clear()
-        self._loaded = {key: found for key, found in self._loaded.items() if not isinstance(found, BadBundle)}
+    @classmethod
+    def from_folder(cls, models: Path, budget: int | None = None) -> "Registry":
+        """Load every item.  A bad bundle is refused with its reason and does not stop the others.
 
-    def second(self, bundle: Bundle, fallback: Fallback | None) -> SecondScorer | None:
-        if fallback is None:
-            return None
+        `budget`: bytes of students that stay in memory.  Each student is loaded once, to check that it can be.
+        """
+        registry = cls(RegistrySnapshot(), StudentCache(budget))
+        registry.refresh(models)
+        return registry
+
+    @property
+    def live(self) -> Mapping[str, LiveItem]:
+        """Live items by id, as of now."""
+        return self.snapshot.live
+
+    @property
+    def refused(self) -> Mapping[str, CodedError]:
+        """Refused items by id with the reason, as of now."""
+        return self.snapshot.refused
+
+    @property
+    def without_teacher(self) -> Mapping[str, CodedError]:
+        """Items that lack their teacher by id with the reason, as of now."""
+        return self.snapshot.without_teacher
+
+    def get(self, item_id: str) -> LiveItem:
+        """Return the live item.  Raises UnknownItem, or ItemNotReady with the reason its bundle was refused."""
+        return self.snapshot.get(item_id)
+
+    def refresh(self, models: Path) -> list[str]:
+        """Load the items whose ACTIVE has changed and return their ids.  A failed load is tried again next time.
+
+        Other threads may score meanwhile: they finish on the snapshot that they took.
+        Raises OSError where the folder cannot be read, or where it has become empty.
+        """
+        present = item_ids(models)
+        before = self.snapshot
+        if before.live and not present:  # an unmounted disk leaves an empty folder, or none
+            raise FileNotFoundError(errno.ENOENT, "no item is in it any more", str(models))
+        self._teacher_cache.forget_refused()
+        refresh = _Refresh(before, models, self._teacher_cache, self.student_cache)
+        for item_id in present:
+            refresh.load_if_changed(item_id)
+        refresh.remove_absent(present)
+        self._publish(before, refresh.snapshot())
+        self._evict_unused()
+        return refresh.changed
+
+    def withdraw(self, item_id: str, live: LiveItem, error: CodedError) -> None:
+        """Refuse an item whose student cannot be read any more.  A newer item in its place is left alone."""
+        with self._publishing:
+            if self.snapshot.live.get(item_id) is live:
+                self.snapshot = self.snapshot.without(item_id, error)
+
+    def _publish(self, before: RegistrySnapshot, after: RegistrySnapshot) -> None:
+        """Replace the snapshot.  Items that were withdrawn during the refresh stay withdrawn unless it loaded them."""
+        with self._publishing:
+            for item_id in before.live.keys() - self.snapshot.live.keys():
+                if after.live.get(item_id) is before.live[item_id]:
+                    after = after.without(item_id, self.snapshot.refused[item_id])
+            self.snapshot = after
+
+    def _evict_unused(self) -> None:
+        live = self.snapshot.live.values()
+        sources = [item.source for item in live]
+        sources += [item.shadow.source for item in live if item.shadow is not None]
+        self.student_cache.keep({source.folder for source in sources if isinstance(source, CachedStudent)})
+        fallbacks = [item.active.fallback for item in live if item.active.fallback is not None]
+        self._teacher_cache.keep({(fallback.teacher, fallback.version) for fallback in fallbacks})
+
+
+class _Refresh:
+    """The next snapshot in the making."""
+
+    def __init__(
+        self, before: RegistrySnapshot, models: Path, teacher_cache: TeacherCache, student_cache: StudentCache
+    ) -> None:
+        self.changed: list[str] = []
+        self._models, self._teacher_cache, self._student_cache = models, teacher_cache, student_cache
+        self._live, self._active_files = dict(before.live), dict(before.active_files)
+        self._refused, self._not_taken_up = dict(before.refused), dict(before.not_taken_up)
+        self._without_teacher = dict(before.without_teacher)
+
+    def snapshot(self) -> RegistrySnapshot:
+        return RegistrySnapshot(
+            self._live, self._refused, self._not_taken_up, self._without_teacher, self._active_files
+        )
+
+    def load_if_changed(self, item_id: str) -> None:
+        """Load an item if its ACTIVE has changed, or to see whether a teacher or shadow that it lacks is there now."""
+        live = self._live.get(item_id)
+        lacks = self._lacks(item_id, live)
         try:
-            teacher = self._load(fallback.teacher, fallback.version)
-            if teacher.metadata_sha256 != fallback.metadata_sha256:
-                raise BadBundle(
-                    "teacher.json is not the one that was released: activate the item again", code="not_released"
-                )
-            return SecondScorer(teacher, teacher.taught(bundle.item), fallback.policy)
+            active_file = active_bytes(item_folder(self._models, item_id))
+            is_unchanged = live is not None and self._active_files.get(item_id) == active_file
+            if is_unchanged and not any(lacks):
+                self._not_taken_up.pop(item_id, None)
+                return
+            loaded = load_item(self._models, item_id, self._teacher_cache, self._student_cache)
+        except UnknownItem:
+            self._refuse(item_id, BadBundle("the folder's name is not an item id", code="no_item_id"))
         except BadBundle as error:
-            self.refused[bundle.item.item_id] = BadBundle.of(f"{fallback.teacher}/{fallback.version}", error)
-            return None
+            self._refuse(item_id, error)
+        else:
+            lacks_now = (item_id in self._teacher_cache.refused, loaded.without_shadow is not None)
+            if not is_unchanged or lacks_now != lacks:
+                self._take_up(item_id, loaded, active_file)
+            elif item_id in self._teacher_cache.refused:  # perhaps for another reason than before
+                self._without_teacher[item_id] = self._teacher_cache.refused[item_id]
 
-    def _load(self, name: str, version: str) -> ExportedTeacher:
-        key = (name, version)
-        if key not in self._loaded:
-            try:
-                self._loaded[key] = ExportedTeacher.load(teacher_folder(self._models, name, version))
-            except BadBundle as error:
-                self._loaded[key] = error
-        found = self._loaded[key]
-        if isinstance(found, BadBundle):
-            raise BadBundle(str(found), code=found.code, **found.fields)
-        return found
+    def remove_absent(self, present: list[str]) -> None:
+        """Remove every item that has no folder any more."""
+        for item_id in {*self._live, *self._refused} - set(present):
+            self._live.pop(item_id, None)
+            self._active_files.pop(item_id, None)
+            self._forget_faults(item_id)
+            self.changed.append(item_id)
+
+    def _lacks(self, item_id: str, live: LiveItem | None) -> tuple[bool, bool]:
+        """Return whether a live item lacks its teacher, and its shadow."""
+        return item_id in self._without_teacher, live is not None and live.without_shadow is not None
+
+    def _take_up(self, item_id: str, loaded: LiveItem, active_file: bytes) -> None:
+        self._live[item_id], self._active_files[item_id] = loaded, active_file
+        self._forget_faults(item_id)
+        if item_id in self._teacher_cache.refused:
+            self._without_teacher[item_id] = self._teacher_cache.refused[item_id]
+        self.changed.append(item_id)
+
+    def _refuse(self, item_id: str, error: BadBundle) -> None:
+        faults = self._not_taken_up if item_id in self._live else self._refused
+        faults[item_id] = error.with_traceback(None)
+
+    def _forget_faults(self, item_id: str) -> None:
+        for faults in (self._refused, self._not_taken_up, self._without_teacher):
+            faults.pop(item_id, None)
 
 
 def load_item(
-    models: Path, item_id: str, teachers: Teachers | None = None, shelf: StudentCache | None = None
+    models: Path, item_id: str, teacher_cache: TeacherCache | None = None, student_cache: StudentCache | None = None
 ) -> LiveItem:
-    """The item's active bundle, with its teacher if it is to have one.  Raises UnknownItem or BadBundle."""
+    """Return the item's active version, with the teacher and the shadow that ACTIVE names.
+
+    An item is served without a teacher or a shadow that is refused.  Raises UnknownItem or BadBundle.
+    """
     folder = item_folder(models, item_id)
     active = read_active(folder)
     student = Student.load(folder / active.version)
     active.check(student.bundle, student.metadata_sha256)
-    shelf = StudentCache() if shelf is None else shelf
-    second = (teachers or Teachers(models)).second(student.bundle, active.fallback)
-    source = _shelve(shelf, folder / active.version, student)
+    student_cache = StudentCache() if student_cache is None else student_cache
+    teacher_cache = TeacherCache() if teacher_cache is None else teacher_cache
+    second = teacher_cache.second_scorer(models, student.bundle, active.fallback)
+    source = _cached(student_cache, folder / active.version, student)
     item = LiveItem(student.bundle.without_limits(), source, active, second)
     if active.shadow is not None:
         try:
-            item.shadow = _shadow(shelf, folder, active.shadow)
-        except BadBundle as error:  # the item is served all the same
+            item.shadow = _load_shadow(student_cache, folder, active.shadow)
+        except BadBundle as error:
             item.without_shadow = BadBundle.of(active.shadow.version, error)
     return item
 
 
-def _shelve(shelf: StudentCache, folder: Path, student: Student) -> CachedStudent:
-    shelf.put(folder, student)
-    return CachedStudent(shelf, folder, student.metadata_sha256)
+def _cached(student_cache: StudentCache, folder: Path, student: Student) -> CachedStudent:
+    student_cache.put(folder, student)
+    return CachedStudent(student_cache, folder, student.metadata_sha256)
 
 
-def _shadow(shelf: StudentCache, folder: Path, shadow: Shadow) -> ShadowItem:
+def _load_shadow(student_cache: StudentCache, folder: Path, shadow: Shadow) -> ShadowItem:
     student = Student.load(folder / shadow.version)
     if student.metadata_sha256 != shadow.metadata_sha256:
         raise BadBundle("bundle.json has changed since it was put there", code="bundle_changed")
-    return ShadowItem(student.bundle.without_limits(), _shelve(shelf, folder / shadow.version, student))
+    return ShadowItem(student.bundle.without_limits(), _cached(student_cache, folder / shadow.version, student))
 
 
 def fallback_on(models: Path, item: Item, policy: Literal["unsure", "shadow"]) -> Fallback:
-    """On the newest teacher that was taught the item, loaded once.  Raises BadBundle."""
+    """Return a fall-back on the newest teacher that was taught the item, after loading it once.  Raises BadBundle."""
     name, version = newest_teacher(models, item)
     teacher = ExportedTeacher.load(teacher_folder(models, name, version))
     teacher.taught(item)

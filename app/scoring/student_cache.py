@@ -1,4 +1,4 @@
-"""Students in memory within a budget: those not asked for longest are let go, and read again when they are wanted."""
+"""Students in memory within a budget.  The least recently used are evicted, and read again when they are needed."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -10,77 +10,80 @@ from app.scoring.student import Student
 
 
 class StudentCache:
-    """Safe to share between threads."""
+    """Loaded students by folder.  Safe to share between threads."""
 
     def __init__(self, budget: int | None = None) -> None:
-        """`budget` in bytes, None: all are kept.  One student is always kept, however large."""
-        self.read = 0  # how often a student that had been let go was read again
+        """Keep students of at most `budget` bytes together; None: keep all.  One student is always kept."""
+        self.reloads = 0  # of students that had been evicted
         self._budget = budget
-        self._held: OrderedDict[Path, Student] = OrderedDict()  # the one asked for last stands last
+        self._students: OrderedDict[Path, Student] = OrderedDict()  # least recently used first
         self._bytes = 0
         self._lock = Lock()
-        self._reading = Lock()  # one at a time: two requests for one item read it once
+        self._reading = Lock()  # one reader at a time, so that two requests for one item read it once
 
     def __contains__(self, folder: object) -> bool:
-        return folder in self._held
+        return folder in self._students
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._students)
 
     @property
     def bytes(self) -> int:
-        """About, of all students here."""
+        """Estimated memory of all cached students."""
         return self._bytes
 
     def put(self, folder: Path, student: Student) -> None:
+        """Cache a student, and evict the least recently used ones while the budget is exceeded."""
         with self._lock:
-            if (old := self._held.pop(folder, None)) is not None:
-                self._bytes -= old.bytes
-            self._held[folder] = student
+            if (replaced := self._students.pop(folder, None)) is not None:
+                self._bytes -= replaced.bytes
+            self._students[folder] = student
             self._bytes += student.bytes
-            while self._budget is not None and self._bytes > self._budget and len(self._held) > 1:
-                _, longest_unused = self._held.popitem(last=False)
-                self._bytes -= longest_unused.bytes
+            while self._budget is not None and self._bytes > self._budget and len(self._students) > 1:
+                _, evicted = self._students.popitem(last=False)
+                self._bytes -= evicted.bytes
 
     def take(self, folder: Path, metadata_sha256: str) -> Student:
-        """Raises BadBundle where the folder is not what it was when it was checked."""
-        if student := self._found(folder):
+        """Return a student, reading it if needed.  Raises BadBundle where its folder is no longer the one checked."""
+        if student := self._cached(folder):
             return student
         with self._reading:
-            if student := self._found(folder):
+            if student := self._cached(folder):
                 return student
             student = Student.load(folder)
             if student.metadata_sha256 != metadata_sha256:
                 raise BadBundle("bundle.json has changed since it was checked", code="bundle_changed")
-            self.read += 1
+            self.reloads += 1
             self.put(folder, student)
             return student
 
     def keep(self, folders: set[Path]) -> None:
-        """What is in no other folder than these is let go."""
+        """Evict every student whose folder is not in `folders`."""
         with self._lock:
-            for folder in set(self._held) - folders:
-                self._bytes -= self._held.pop(folder).bytes
+            for folder in set(self._students) - folders:
+                self._bytes -= self._students.pop(folder).bytes
 
-    def _found(self, folder: Path) -> Student | None:
+    def _cached(self, folder: Path) -> Student | None:
         with self._lock:
-            student = self._held.get(folder)
+            student = self._students.get(folder)
             if student is not None:
-                self._held.move_to_end(folder)
+                self._students.move_to_end(folder)
             return student
 
 
 @dataclass(frozen=True, slots=True)
 class CachedStudent:
-    """One item's place on the shelf."""
+    """A student that its item takes from the cache."""
 
-    shelf: StudentCache
+    student_cache: StudentCache
     folder: Path
     metadata_sha256: str
 
     @property
-    def at_hand(self) -> bool:
-        return self.folder in self.shelf
+    def is_loaded(self) -> bool:
+        """Whether the student is in memory."""
+        return self.folder in self.student_cache
 
     def take(self) -> Student:
-        return self.shelf.take(self.folder, self.metadata_sha256)
+        """Return the student, reading it if needed.  Raises BadBundle where its folder has changed."""
+        return self.student_cache.take(self.folder, self.metadata_sha256)

@@ -1,4 +1,4 @@
-"""Changes of ACTIVE taken up while the service runs: every so many seconds a look at the folder of bundles."""
+"""Poll the folder of bundles, and reload items whose ACTIVE has changed while the service runs."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from app.concurrency.shutdown import to_its_end
+from app.concurrency.shutdown import finish_in_thread
 from app.concurrency.time_limits import DEFAULT_LIMITS
 from app.logs import coded, type_and_place
 from app.scoring.registry import Registry
@@ -14,24 +14,27 @@ from app.scoring.registry import Registry
 log = logging.getLogger("scorelet")
 
 
+def _count_nothing(taken_up: int, refused: int) -> None:
+    """Ignore the counts of a poll."""
+
+
 @asynccontextmanager
-async def reloading(
+async def watching_bundles(
     registry: Registry,
     models: Path,
     seconds: float,
-    note: Callable[[], None],
-    reloaded: Callable[[int, int], None] = lambda *_: None,
+    note_live: Callable[[], None],
+    count: Callable[[int, int], None] = _count_nothing,
     end: float = DEFAULT_LIMITS.end,
 ) -> AsyncIterator[None]:
-    """While it lasts.  0 seconds: never look.
+    """Poll every so many seconds while the context lasts; 0 seconds: never.
 
-    `note` writes down what is live, now and when anything has changed; what the database did not take it is offered
-    again.  `reloaded` is told of each look how many items were taken up, and how many newly refused.
+    `note_live` records the live versions, now and after every change; a failed record is tried again.  `count` is given
+    the number of items that a poll took up, and of those that it newly refused.
     """
-    noted = await to_its_end(_noted, note, end=end)
-    task = None
-    if seconds > 0:
-        task = asyncio.create_task(_look(registry, models, seconds, note, reloaded, end, noted=noted))
+    watcher = _Watcher(registry, models, note_live, count, end)
+    await watcher.note()
+    task = asyncio.create_task(watcher.poll_every(seconds)) if seconds > 0 else None
     try:
         yield
     finally:
@@ -41,48 +44,75 @@ async def reloading(
                 await task
 
 
-async def _look(
-    registry: Registry,
-    models: Path,
-    seconds: float,
-    note: Callable[[], None],
-    reloaded: Callable[[int, int], None],
-    end: float,
-    *,
-    noted: bool,
-) -> None:
-    told: dict[str, str] = {}
-    while True:
-        await asyncio.sleep(seconds)
+class _Watcher:
+    def __init__(
+        self,
+        registry: Registry,
+        models: Path,
+        note_live: Callable[[], None],
+        count: Callable[[int, int], None],
+        end: float,
+    ) -> None:
+        self._registry, self._models, self._end = registry, models, end
+        self._note_live, self._count = note_live, count
+        self._is_noted = False
+        self._logged: dict[str, str] = {}  # item → the fault that was logged last
+
+    async def poll_every(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await self._poll()
+
+    async def note(self) -> None:
+        """Record the live versions in the database."""
+        self._is_noted = await finish_in_thread(_succeeds, self._note_live, end=self._end)
+
+    async def _poll(self) -> None:
         try:
-            changed = await to_its_end(registry.refresh, models, end=end)
-        except OSError as error:  # the folder itself cannot be read: what is live goes on
+            changed = await finish_in_thread(self._registry.refresh, self._models, end=self._end)
+        except OSError as error:  # the folder itself: live versions go on serving
             extra = coded("folder_unreadable", errno=error.errno)
             log.error("the folder of bundles cannot be read: %s", error.strerror, extra=extra)
-            continue
-        except Exception as error:  # whatever it is: it is looked at again
+            return
+        except Exception as error:  # the next poll tries again
             place = type_and_place(error)
             log.error("the folder of bundles could not be gone through: %s", place, extra=coded("reload_failed"))
-            continue
+            return
+        self._log_changes(changed)
+        refused = self._log_faults()
+        self._count(len(changed), refused)
+        if changed or not self._is_noted:
+            await self.note()
+
+    def _log_changes(self, changed: list[str]) -> None:
+        live_items = self._registry.live
         for item_id in changed:
-            live = registry.live.get(item_id)
-            log.info("item %s: %s", item_id, f"{live.active.version}, {live.active.mode}" if live else "gone")
-        errors = registry.without_shadow | registry.without_teacher | registry.refused | registry.not_taken_up
-        wrong = {item_id: str(error) for item_id, error in errors.items()}
-        new = {item_id: reason for item_id, reason in wrong.items() if told.get(item_id) != reason}
+            live = live_items.get(item_id)
+            state = f"{live.active.version}, {live.active.mode}" if live else "gone"
+            log.info("item %s: %s", item_id, state)
+
+    def _log_faults(self) -> int:
+        """Log each fault that the last poll did not have, and return their number."""
+        snapshot = self._registry.snapshot
+        faults = {
+            **snapshot.without_shadow,
+            **snapshot.without_teacher,
+            **snapshot.refused,
+            **snapshot.not_taken_up,
+        }
+        reasons = {item_id: str(error) for item_id, error in faults.items()}
+        new = {item_id: reason for item_id, reason in reasons.items() if self._logged.get(item_id) != reason}
         for item_id, reason in new.items():
-            extra = coded("not_taken_up", item_id=item_id, cause=errors[item_id].code)
+            extra = coded("not_taken_up", item_id=item_id, cause=faults[item_id].code)
             log.error("item %s, its teacher or its shadow is not taken up: %s", item_id, reason, extra=extra)
-        reloaded(len(changed), len(new))
-        told = wrong
-        if changed or not noted:
-            noted = await to_its_end(_noted, note, end=end)
+        self._logged = reasons
+        return len(new)
 
 
-def _noted(note: Callable[[], None]) -> bool:
+def _succeeds(note_live: Callable[[], None]) -> bool:
     try:
-        note()
-    except Exception as error:  # whatever it is: it is written down later, and ACTIVE goes on being looked at
+        note_live()
+    except Exception as error:  # polling goes on, and the record is tried again
         place = type_and_place(error)
         log.error("what is live could not be written down yet: %s", place, extra=coded("activation_not_noted"))
         return False

@@ -113,13 +113,14 @@ class _State(Collector):
 
     def collect(self) -> Iterator[Metric]:
         items = GaugeMetricFamily("scorelet_items", "Items by what became of their bundles.", labels=["state"])
-        modes = [item.active.mode for item in dict(self._items.live).values()]
+        registry = self._items.snapshot
+        modes = [item.active.mode for item in registry.live.values()]
         counted = {
             "auto": modes.count("auto"),
             "suggest": modes.count("suggest"),
-            "refused": len(self._items.refused),
-            "not_taken_up": len(self._items.not_taken_up),
-            "without_teacher": len(self._items.without_teacher),
+            "refused": len(registry.refused),
+            "not_taken_up": len(registry.not_taken_up),
+            "without_teacher": len(registry.without_teacher),
         }
         for state, count in counted.items():
             items.add_metric([state], count)
@@ -128,10 +129,12 @@ class _State(Collector):
         for queue, length in self._queues.items():
             queued.add_metric([queue], length())
         yield queued
-        shelf = self._items.shelf
-        yield GaugeMetricFamily("scorelet_students_loaded", "Students in memory.", value=len(shelf))
-        yield GaugeMetricFamily("scorelet_students_bytes", "What they take, about.", value=shelf.bytes)
-        yield CounterMetricFamily("scorelet_students_read_again", "Read after they were let go.", value=shelf.read)
+        student_cache = self._items.student_cache
+        yield GaugeMetricFamily("scorelet_students_loaded", "Students in memory.", value=len(student_cache))
+        yield GaugeMetricFamily("scorelet_students_bytes", "What they take, about.", value=student_cache.bytes)
+        yield CounterMetricFamily(
+            "scorelet_students_read_again", "Read after they were let go.", value=student_cache.reloads
+        )
         asked = CounterMetricFamily(
             "scorelet_fallback", "Responses that teachers were asked about.", labels=["outcome"]
         )

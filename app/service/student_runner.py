@@ -49,7 +49,7 @@ class StudentRunner:
         """Students that were let go are read by a thread of their own: what is at hand need not wait for them."""
         for item_id in item_ids:
             live = self._registry.live.get(item_id)
-            if live is not None and not live.source.at_hand:
+            if live is not None and not live.source.is_loaded:
                 with suppress(BadBundle):  # `_judge` meets it again
                     await to_thread.run_sync(live.source.take, limiter=self._readers)
 

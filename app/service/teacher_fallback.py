@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.concurrency.shutdown import to_its_end
+from app.concurrency.shutdown import finish_in_thread
 from app.concurrency.time_limits import DEFAULT_LIMITS
 from app.logs import coded
 from app.scoring.decision import Judgement, LiveItem, SecondScorer
@@ -82,7 +82,7 @@ class TeacherFallback:
             confidence=score.confidence,
         )
         try:
-            await to_its_end(queries.add_shadow, self._engine, row, end=self._end)
+            await finish_in_thread(queries.add_shadow, self._engine, row, end=self._end)
         except SQLAlchemyError as error:
             log.error("a shadow score was not kept: %s", type(error).__name__, extra=coded("second_score_not_kept"))
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.scoring.agreement import Agreement, equal_scores, interval_coverage, none_if_nan
 from app.scoring.bundle import Head
-from app.scoring.decision import AtHand, Judgement, LiveItem
+from app.scoring.decision import Judgement, LiveItem, LoadedStudent
 from app.scoring.decoding import Score, decode, softmax
 from app.scoring.evidence import (
     Accepted,
@@ -61,7 +61,7 @@ def on_trial(student: Student) -> LiveItem:
         metadata_sha256=student.metadata_sha256,
         gate=bundle.gate,
     )
-    return LiveItem(bundle, AtHand(student), active)
+    return LiveItem(bundle, LoadedStudent(student), active)
 
 
 @dataclass(frozen=True, slots=True)

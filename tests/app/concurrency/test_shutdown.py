@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from app.concurrency.shutdown import to_its_end
+from app.concurrency.shutdown import finish_in_thread
 from tests.waiting import HANGS
 
 
@@ -21,9 +21,9 @@ async def cancelled_once(begun: Event, working: Awaitable[object], then: Callabl
 
 
 def test_what_is_found_is_given_and_what_is_raised_is_raised() -> None:
-    assert asyncio.run(to_its_end(divmod, 7, 2)) == (3, 1)
+    assert asyncio.run(finish_in_thread(divmod, 7, 2)) == (3, 1)
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(to_its_end(divmod, 7, 0))
+        asyncio.run(finish_in_thread(divmod, 7, 0))
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -38,7 +38,7 @@ def test_a_task_that_is_cancelled_ends_after_its_thread(fails: bool, caplog: pyt
             raise ValueError
 
     async def service() -> None:
-        await cancelled_once(begun, to_its_end(work, end=HANGS), go_on.set)
+        await cancelled_once(begun, finish_in_thread(work, end=HANGS), go_on.set)
         assert done.is_set()
 
     asyncio.run(service())
@@ -53,7 +53,7 @@ def test_what_hangs_holds_up_no_end() -> None:
         go_on.wait(HANGS)
 
     async def service() -> None:
-        await cancelled_once(begun, to_its_end(work, end=0.01))
+        await cancelled_once(begun, finish_in_thread(work, end=0.01))
         assert not go_on.is_set()
         go_on.set()
 

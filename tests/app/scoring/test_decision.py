@@ -4,7 +4,7 @@ from typing import Literal
 import pytest
 
 from app.scoring.conditions import Examination
-from app.scoring.decision import AtHand, LiveItem, decide, judge
+from app.scoring.decision import LiveItem, LoadedStudent, decide, judge
 from app.scoring.decoding import Score
 from app.scoring.release import read_active
 from app.scoring.student import Student
@@ -27,7 +27,7 @@ class WordCountStudent(BlanksOnly):
 
 def a_live_item(tmp_path: Path, student: WordCountStudent, mode: Literal["auto", "suggest"] = "auto") -> LiveItem:
     folder = write_tiny_bundle(tmp_path, mode=mode)
-    return LiveItem(Student.load(folder).bundle, AtHand(student), read_active(folder.parent))
+    return LiveItem(Student.load(folder).bundle, LoadedStudent(student), read_active(folder.parent))
 
 
 def test_blank_responses_never_reach_the_student_and_order_is_kept(tmp_path: Path) -> None:

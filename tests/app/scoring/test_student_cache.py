@@ -20,59 +20,59 @@ def folders(tmp_path: Path) -> list[Path]:
 
 
 def shelved(folders: list[Path], students: int) -> tuple[StudentCache, list[CachedStudent]]:
-    """A shelf for so many students of this size, with all put on it in order."""
+    """A student_cache for so many students of this size, with all put on it in order."""
     loaded = [Student.load(folder) for folder in folders]
-    shelf = StudentCache(students * max(own.bytes for own in loaded))
+    student_cache = StudentCache(students * max(own.bytes for own in loaded))
     for folder, student in zip(folders, loaded, strict=True):
-        shelf.put(folder, student)
-    return shelf, [
-        CachedStudent(shelf, folder, own.metadata_sha256) for folder, own in zip(folders, loaded, strict=True)
+        student_cache.put(folder, student)
+    return student_cache, [
+        CachedStudent(student_cache, folder, own.metadata_sha256) for folder, own in zip(folders, loaded, strict=True)
     ]
 
 
 def test_who_was_not_asked_for_longest_is_let_go_and_read_again(folders: list[Path]) -> None:
-    shelf, [first, second, third] = shelved(folders, students=2)
-    assert [own.at_hand for own in (first, second, third)] == [False, True, True]
+    student_cache, [first, second, third] = shelved(folders, students=2)
+    assert [own.is_loaded for own in (first, second, third)] == [False, True, True]
 
     kept = second.take()
     assert second.take() is kept
-    assert shelf.read == 0
+    assert student_cache.reloads == 0
     first.take()
 
-    assert [own.at_hand for own in (first, second, third)] == [True, True, False]
+    assert [own.is_loaded for own in (first, second, third)] == [True, True, False]
     assert second.take() is kept
-    assert shelf.read == 1
-    assert len(shelf) == 2
-    assert shelf.bytes == first.take().bytes + kept.bytes
+    assert student_cache.reloads == 1
+    assert len(student_cache) == 2
+    assert student_cache.bytes == first.take().bytes + kept.bytes
 
 
 def test_without_a_budget_all_are_kept(folders: list[Path]) -> None:
-    shelf = StudentCache()
+    student_cache = StudentCache()
     for folder in folders:
-        shelf.put(folder, Student.load(folder))
+        student_cache.put(folder, Student.load(folder))
 
-    assert len(shelf) == 3
+    assert len(student_cache) == 3
 
 
 def test_one_is_kept_however_large(folders: list[Path]) -> None:
-    shelf = StudentCache(1)
+    student_cache = StudentCache(1)
 
-    shelf.put(folders[0], Student.load(folders[0]))
+    student_cache.put(folders[0], Student.load(folders[0]))
 
-    assert folders[0] in shelf
+    assert folders[0] in student_cache
 
 
 def test_the_same_put_twice_counts_once(folders: list[Path]) -> None:
-    shelf, student = StudentCache(), Student.load(folders[0])
+    student_cache, student = StudentCache(), Student.load(folders[0])
 
-    shelf.put(folders[0], student)
-    shelf.put(folders[0], student)
+    student_cache.put(folders[0], student)
+    student_cache.put(folders[0], student)
 
-    assert shelf.bytes == student.bytes
+    assert student_cache.bytes == student.bytes
 
 
 def test_several_that_ask_for_one_read_it_once(folders: list[Path]) -> None:
-    shelf, [first, *_] = shelved(folders, students=1)
+    student_cache, [first, *_] = shelved(folders, students=1)
     taken: list[Student] = []
     together = threading.Barrier(4)
 
@@ -88,7 +88,7 @@ def test_several_that_ask_for_one_read_it_once(folders: list[Path]) -> None:
 
     assert len(taken) == 4
     assert len(set(map(id, taken))) == 1
-    assert shelf.read == 1
+    assert student_cache.reloads == 1
 
 
 def test_what_has_changed_since_it_was_checked_is_not_taken(folders: list[Path]) -> None:
@@ -107,8 +107,8 @@ def test_what_no_item_uses_any_more_is_let_go(tmp_path: Path) -> None:
 
     registry.refresh(tmp_path)
 
-    assert len(registry.shelf) == 1
-    assert newer in registry.shelf
+    assert len(registry.student_cache) == 1
+    assert newer in registry.student_cache
 
 
 @pytest.mark.usefixtures("folders")
@@ -117,8 +117,8 @@ def test_an_item_scores_the_same_when_it_was_let_go(tmp_path: Path) -> None:
 
     for item in (*ITEMS, *ITEMS):
         assert small.get(item).judge(["warm air"]) == whole.get(item).judge(["warm air"])
-    assert small.shelf.read == 2 * len(ITEMS)
-    assert len(small.shelf) == 1
+    assert small.student_cache.reloads == 2 * len(ITEMS)
+    assert len(small.student_cache) == 1
 
 
 def test_an_item_that_was_withdrawn_is_refused_until_it_is_mended(tmp_path: Path, folders: list[Path]) -> None:

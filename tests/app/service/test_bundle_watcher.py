@@ -15,7 +15,7 @@ from app.scoring.bundle import STUDENT
 from app.scoring.errors import BadBundle
 from app.scoring.registry import Registry, load_item
 from app.scoring.release import ACTIVE, activate, read_active
-from app.service.bundle_watcher import reloading
+from app.service.bundle_watcher import watching_bundles
 from tests.app.conftest import PATIENT, Locked, Serve, Sql
 from tests.refusals import log_lines, refused
 from tests.tiny import write_tiny_bundle
@@ -115,7 +115,7 @@ def test_what_is_being_written_down_when_the_service_ends_is_written(models: Pat
         ended.append(1)
 
     async def service() -> None:
-        async with reloading(Registry.from_folder(models), models, 0.01, note, end=HANGS):
+        async with watching_bundles(Registry.from_folder(models), models, 0.01, note, end=HANGS):
             write_tiny_bundle(models, version=NEW)
             await asyncio.to_thread(until, lambda: len(begun) == 2)
             asyncio.get_running_loop().call_later(0.1, go.set)  # while the end waits for it
@@ -218,18 +218,18 @@ def test_a_student_that_was_let_go_and_cannot_be_read_again_is_not_ready_until_i
 
     def asked(item_id: str) -> tuple[int, str | None]:
         reply = client.post("/score", json={"item_id": item_id, "response": "warm air"})
-        return reply.status_code, reply.json().get("title")
+        return reply.status_code, reply.json().get("code")
 
     for item_id in ("heat-1", "heat-2", "heat-3"):
         assert asked(item_id) == (200, None)
     student.write_bytes(b"broken")
-    until(lambda: asked("heat-1") == (503, "ItemNotReady"))
+    until(lambda: asked("heat-1") == (503, "item_not_ready"))
     assert STUDENT in client.get("/readyz").json()["refused"]["heat-1"]
     with refused(BadBundle, "wrong_checksum", file=STUDENT):
         load_item(models, "heat-1")
     batch = {"responses": [{"item_id": item, "response": "warm air"} for item in ("heat-1", "heat-2")]}
     problem, prediction = client.post("/score/batch", json=batch).json()["results"]
-    assert (problem["title"], prediction["score"]) == ("ItemNotReady", 2)
+    assert (problem["code"], prediction["score"]) == ("item_not_ready", 2)
 
     student.write_bytes(whole)
     until(lambda: asked("heat-1") == (200, None))

@@ -9,10 +9,10 @@ from anyio import to_thread
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.scoring.decision import AtHand, LiveItem
+from app.scoring.decision import LiveItem, LoadedStudent
 from app.scoring.decoding import Score
 from app.scoring.errors import BadBundle
-from app.scoring.registry import Registry, load_item
+from app.scoring.registry import Registry, RegistrySnapshot, load_item
 from app.service.prediction import Once, Prediction, Refusal, Result, Submission
 from app.service.scorer import IdempotencyConflict, ScoringService
 from app.service.teacher_fallback import Judged
@@ -52,8 +52,8 @@ def students() -> dict[str, WordCountStudent]:
 @pytest.fixture
 def registry(tiny_models: Path, students: dict[str, WordCountStudent]) -> Registry:
     loaded = {item_id: load_item(tiny_models, item_id) for item_id in students}
-    live = {name: LiveItem(own.bundle, AtHand(students[name]), own.active) for name, own in loaded.items()}
-    return Registry(live, {"moon-5": BadBundle("student.onnx has changed")})
+    live = {name: LiveItem(own.bundle, LoadedStudent(students[name]), own.active) for name, own in loaded.items()}
+    return Registry(RegistrySnapshot(live, {"moon-5": BadBundle("student.onnx has changed")}))
 
 
 @pytest.fixture
@@ -159,7 +159,8 @@ def test_what_a_student_fails_on_does_not_sink_the_rest_of_a_batch(
     registry: Registry, scorer: ScoringService, logged: Logged, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = registry.live["heat-1"]
-    registry.live["heat-1"] = LiveItem(before.bundle, AtHand(Breaking(4)), before.active)
+    breaking = LiveItem(before.bundle, LoadedStudent(Breaking(4)), before.active)
+    registry.snapshot = RegistrySnapshot({**registry.live, "heat-1": breaking})
     texts = [("heat-1", "warm air goes"), ("heat-1", "poison"), ("plants-2", "light"), ("heat-1", "warm")]
 
     results = score(scorer, *(Submission(item_id, text) for item_id, text in texts))
