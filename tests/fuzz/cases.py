@@ -40,41 +40,41 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 @st.composite
 def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
     """The bytes after one to four small changes."""
-    found = bytearray(whole)
+    content = bytearray(whole)
     for _ in range(draw(st.integers(1, 4))):
-        place = draw(st.integers(0, len(found)))
+        place = draw(st.integers(0, len(content)))
         match draw(st.sampled_from(["bit", "byte", "cut", "insert", "repeat", "end"])):
-            case "bit" if place < len(found):
-                found[place] ^= 1 << draw(st.integers(0, 7))
-            case "byte" if place < len(found):
-                found[place] = draw(st.sampled_from([0, 0x7F, 0x80, 0xFF]) | st.integers(0, 255))
+            case "bit" if place < len(content):
+                content[place] ^= 1 << draw(st.integers(0, 7))
+            case "byte" if place < len(content):
+                content[place] = draw(st.sampled_from([0, 0x7F, 0x80, 0xFF]) | st.integers(0, 255))
             case "cut":
-                del found[place : place + draw(st.integers(1, 64))]
+                del content[place : place + draw(st.integers(1, 64))]
             case "insert":
-                found[place:place] = draw(st.binary(min_size=1, max_size=16))
+                content[place:place] = draw(st.binary(min_size=1, max_size=16))
             case "repeat":
-                start = draw(st.integers(0, len(found)))
-                found[place:place] = found[start : start + 64]
+                start = draw(st.integers(0, len(content)))
+                content[place:place] = content[start : start + 64]
             case _:
-                del found[place:]
-    return bytes(found)
+                del content[place:]
+    return bytes(content)
 
 
 @st.composite
 def altered(draw: st.DrawFn, document: Any) -> Any:
     """The JSON document with one to three of its values replaced, taken away or joined by unknown ones."""
-    found = [copy.deepcopy(document)]
+    holder = [copy.deepcopy(document)]
     for _ in range(draw(st.integers(1, 3))):
-        places = list(_places(found))
+        places = list(_places(holder))
         inside, key = places[draw(st.integers(0, len(places) - 1))]
         match draw(st.sampled_from(["replace", "replace", "replace", "take", "add"])):
-            case "take" if inside is not found:
+            case "take" if inside is not holder:
                 del inside[key]
             case "add" if isinstance(inside, dict):
                 inside[draw(TEXTS)] = draw(VALUES)
             case _:
                 inside[key] = draw(VALUES | st.sampled_from(_leaves(document)))
-    return found[0]
+    return holder[0]
 
 
 def _places(inside: Any) -> Iterator[tuple[Any, Any]]:

@@ -89,7 +89,7 @@ def judge_or_refuse(models: Path, item_id: str, **files: bytes) -> None:
 
 @given(data=st.data(), item_id=ITEMS)
 @cases(50)
-def test_no_bundle_json(models: Path, data: st.DataObject, item_id: str) -> None:
+def test_altered_bundle_json_is_refused_or_read(models: Path, data: st.DataObject, item_id: str) -> None:
     [path] = (models / item_id).glob(f"*/{METADATA}")
 
     judge_or_refuse(models, item_id, bundle_json=data.draw(wrong(path.read_bytes())))
@@ -97,19 +97,19 @@ def test_no_bundle_json(models: Path, data: st.DataObject, item_id: str) -> None
 
 @given(content=wrong(word_tokenizer()))
 @cases(80)
-def test_no_tokenizer(models: Path, content: bytes) -> None:
+def test_altered_tokenizer_is_refused_or_read(models: Path, content: bytes) -> None:
     judge_or_refuse(models, "heat-1", tokenizer_json=content)
 
 
 @given(data=st.data(), item_id=ITEMS)
 @cases(80)
-def test_no_graph(models: Path, data: st.DataObject, item_id: str) -> None:
+def test_altered_graph_is_refused_or_read(models: Path, data: st.DataObject, item_id: str) -> None:
     judge_or_refuse(models, item_id, student_onnx=data.draw(damaged(GRAPHS[item_id])))
 
 
 @given(data=st.data(), item_id=ITEMS)
 @cases(50)
-def test_no_active(models: Path, data: st.DataObject, item_id: str) -> None:
+def test_altered_active_file_is_refused_or_read(models: Path, data: st.DataObject, item_id: str) -> None:
     """The other item is served all the same."""
     path = models / item_id / ACTIVE
     sound = path.read_bytes()
@@ -128,7 +128,7 @@ def test_no_active(models: Path, data: st.DataObject, item_id: str) -> None:
 @pytest.mark.parametrize("name", [TEACHER_JSON, TOKENIZER, "member-1.onnx"])
 @given(data=st.data(), item_id=ITEMS)
 @cases(30)
-def test_no_teacher(models: Path, name: str, data: st.DataObject, item_id: str) -> None:
+def test_altered_teacher_is_refused_or_read(models: Path, name: str, data: st.DataObject, item_id: str) -> None:
     [path] = models.glob(f"_teachers/{item_id}/*/{TEACHER_JSON}")
     content = data.draw(
         {
@@ -146,7 +146,7 @@ def test_no_teacher(models: Path, name: str, data: st.DataObject, item_id: str) 
 @pytest.mark.parametrize("name", [FEEDBACK_JSON, FEEDBACK_TOKENIZER, READER, READER_TOKENIZER])
 @given(data=st.data())
 @cases(30)
-def test_no_feedback_model(models: Path, name: str, data: st.DataObject) -> None:
+def test_altered_feedback_model_is_refused_or_read(models: Path, name: str, data: st.DataObject) -> None:
     [path] = models.glob(f"_feedback/*/*/{FEEDBACK_JSON}")
     sound = (path.parent / name).read_bytes()
     content = data.draw(damaged(sound) if name == READER else wrong(sound))
@@ -156,7 +156,7 @@ def test_no_feedback_model(models: Path, name: str, data: st.DataObject) -> None
             assert files.prompter.ids(files.bundle.items[0], response, 0)
 
 
-def test_a_tokenizer_whose_library_panics_is_refused(models: Path) -> None:
+def test_tokenizer_that_makes_its_library_panic_is_refused(models: Path) -> None:
     """A panic is no Exception: it would end the service, and may quote what was read."""
     unknown = json.loads(word_tokenizer())
     unknown["post_processor"]["special_tokens"] = {}
@@ -167,7 +167,7 @@ def test_a_tokenizer_whose_library_panics_is_refused(models: Path) -> None:
 
 
 @pytest.mark.parametrize(("item_id", "name"), [("heat-1", b"logits"), ("heat-1", b"batch"), ("shade-6", b"tokens")])
-def test_names_in_a_graph_that_are_no_utf8_are_refused(models: Path, item_id: str, name: bytes) -> None:
+def test_names_in_a_graph_that_are_not_utf_8_are_refused(models: Path, item_id: str, name: bytes) -> None:
     [path] = models.glob(f"{item_id}/*/{METADATA}")
     graph = GRAPHS[item_id].replace(name, b"\xff" * len(name))
 
@@ -176,7 +176,7 @@ def test_names_in_a_graph_that_are_no_utf8_are_refused(models: Path, item_id: st
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_what_is_refused_leaves_nothing_in_memory(models: Path) -> None:
+def test_refused_bundles_leave_nothing_in_memory(models: Path) -> None:
     sound = GRAPHS["heat-1"]
     broken = [sound[:place] + bytes([sound[place] ^ 0x40]) + sound[place + 1 :] for place in range(0, len(sound), 9)]
     after = []

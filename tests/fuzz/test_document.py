@@ -40,16 +40,16 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("served")
     for item_id, differs in ITEMS.items():
         write_tiny_bundle(folder / "models", item_id, **differs)
-    found: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "SCORELET_MODELS_DIR": folder / "models",
         "SCORELET_DATABASE_URL": f"sqlite:///{folder / 'log.db'}",
     }
-    assert run("scorelet", "db", "upgrade", **found).returncode == 0
-    return found
+    assert run("scorelet", "db", "upgrade", **settings).returncode == 0
+    return settings
 
 
 @pytest.mark.parametrize("keyed", [False, True], ids=["open", "keyed"])  # in this order: a key is never unmade
-def test_the_service_does_what_its_document_says(settings: dict[str, Any], tmp_path: Path, keyed: bool) -> None:
+def test_service_conforms_to_its_openapi_document(settings: dict[str, Any], tmp_path: Path, keyed: bool) -> None:
     key = run("scorelet", "keys", "create", "x", *SCOPES, **settings).stdout.strip() if keyed else ""
     authorized = {"Authorization": f"Bearer {key}"} if keyed else {}
     with serving(**settings) as (process, address):
@@ -80,10 +80,10 @@ def fuzz(folder: Path, address: str, headers: dict[str, str]) -> subprocess.Comp
 
 
 def aimed(document: dict[str, Any], predictions: list[str]) -> dict[str, Any]:
-    """The document, saying the same, with ids of what is there: chance alone would never find one."""
-    there = {"item_id": list(ITEMS), "prediction_id": predictions, "cursor": predictions}
+    """The document, saying the same, with ids of what is known: chance alone would never find one."""
+    known = {"item_id": list(ITEMS), "prediction_id": predictions, "cursor": predictions}
     for schema in _schemas(document):
-        ids = there[schema["name"]]
+        ids = known[schema["name"]]
         schema["schema"] = {"anyOf": [{"enum": ids}, schema["schema"]]}
     fields = document["components"]["schemas"]["ScoreRequest"]["properties"]
     fields["item_id"] = {"anyOf": [{"enum": list(ITEMS)}, fields["item_id"]]}
@@ -94,7 +94,9 @@ def _schemas(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for operations in document["paths"].values():
         for operation in operations.values():
             yield from (
-                own for own in operation.get("parameters", ()) if own["name"] in ("item_id", "prediction_id", "cursor")
+                parameter
+                for parameter in operation.get("parameters", ())
+                if parameter["name"] in ("item_id", "prediction_id", "cursor")
             )
 
 

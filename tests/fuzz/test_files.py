@@ -92,7 +92,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 @given(file=RESPONSES)
 @cases(150)
-def test_no_file_of_responses(registry: Registry, tmp_path: Path, file: tuple[str, bytes]) -> None:
+def test_altered_file_of_responses_is_read_or_reported(
+    registry: Registry, tmp_path: Path, file: tuple[str, bytes]
+) -> None:
     suffix, content = file
     path = tmp_path / f"responses{suffix}"
     path.write_bytes(content)
@@ -105,21 +107,21 @@ def test_no_file_of_responses(registry: Registry, tmp_path: Path, file: tuple[st
 
 @given(items=altered(ITEMS), rows=RESPONSES)
 @cases(80)
-def test_no_folder_to_train_on(tmp_path: Path, items: Any, rows: tuple[str, bytes]) -> None:
+def test_altered_training_data_is_read_or_reported(tmp_path: Path, items: Any, rows: tuple[str, bytes]) -> None:
     (tmp_path / "items.jsonl").write_bytes(lines(items if isinstance(items, list) else [items]))
     for stem in ("train", "unlabelled"):
         for suffix in FORMATS:
             (tmp_path / f"{stem}{suffix}").unlink(missing_ok=True)
         (tmp_path / f"{stem}{rows[0]}").write_bytes(rows[1])
     with suppress(BadRows):
-        found = read_data(tmp_path)
-        assert {row.item_id for row in found.train} <= {*found.items}
-        assert all(found.of(item_id).sha256 for item_id in found.items)
+        data = read_data(tmp_path)
+        assert {row.item_id for row in data.train} <= {*data.items}
+        assert all(data.of(item_id).sha256 for item_id in data.items)
 
 
 @given(content=damaged(YAML.encode()) | st.recursive(VALUES, st.lists).map(lambda value: json.dumps(value).encode()))
 @cases(150)
-def test_no_yaml_of_items(tmp_path: Path, content: bytes) -> None:
+def test_altered_yaml_is_read_or_reported(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "items.yaml"
     path.write_bytes(content)
     with suppress(BadRows):
@@ -149,7 +151,7 @@ def test_no_yaml_of_items(tmp_path: Path, content: bytes) -> None:
         b"",
     ],
 )
-def test_no_odd_yaml(tmp_path: Path, content: bytes) -> None:
+def test_odd_yaml_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "items.yaml").write_bytes(content)
 
     with refused(BadRows) as caught:

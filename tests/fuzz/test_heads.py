@@ -78,33 +78,35 @@ def answered(reply: Any) -> None:
 
 @given(heads=HEADS, path=st.sampled_from(["/score", "/score/batch", f"/predictions/{SOME_ID}/review", "/items"]))
 @cases(150)
-def test_no_header(client: TestClient, heads: list[tuple[bytes, bytes]], path: str) -> None:
+def test_odd_headers_cause_no_server_error(client: TestClient, heads: list[tuple[bytes, bytes]], path: str) -> None:
     body: object = {"responses": [BODY]} if path == "/score/batch" else MARK if "review" in path else BODY
-    given = dict(heads)
+    headers = dict(heads)
 
-    answered(client.request("GET" if path == "/items" else "POST", path, content=json.dumps(body), headers=given))
+    answered(client.request("GET" if path == "/items" else "POST", path, content=json.dumps(body), headers=headers))
 
 
 @given(queries=QUERIES, path=st.sampled_from(["/predictions", "/items", "/metrics", "/readyz"]))
 @cases(100)
-def test_no_query(client: TestClient, queries: list[tuple[str, str | int | float | bool | None]], path: str) -> None:
+def test_odd_queries_cause_no_server_error(
+    client: TestClient, queries: list[tuple[str, str | int | float | bool | None]], path: str
+) -> None:
     answered(client.get(path, params=queries))
 
 
-@given(own=PATHS, template=st.sampled_from(["/items/{}", "/predictions/{}", "/static/{}", "/{}", "/score/{}"]))
+@given(path=PATHS, template=st.sampled_from(["/items/{}", "/predictions/{}", "/static/{}", "/{}", "/score/{}"]))
 @cases(100)
-def test_no_path(client: TestClient, own: str, template: str) -> None:
-    answered(client.get(template.format(own)))
+def test_odd_paths_cause_no_server_error(client: TestClient, path: str, template: str) -> None:
+    answered(client.get(template.format(path)))
 
 
 @given(
     content=(altered(MARK) | VALUES).map(lambda mark: json.dumps(mark).encode()) | damaged(json.dumps(MARK).encode()),
-    there=st.booleans(),
+    exists=st.booleans(),
 )
 @cases(100)
-def test_no_mark(client: TestClient, content: bytes, there: bool) -> None:
+def test_odd_marks_cause_no_server_error(client: TestClient, content: bytes, exists: bool) -> None:
     """A body that FastAPI reads; those of scores are in tests/app/api/test_bodies.py."""
-    marked = client.post("/score", json=BODY).json()["prediction_id"] if there else str(uuid.uuid4())
+    marked = client.post("/score", json=BODY).json()["prediction_id"] if exists else str(uuid.uuid4())
     headers = {"Content-Type": "application/json"}
 
     answered(client.post(f"/predictions/{marked}/review", content=content, headers=headers))
@@ -112,7 +114,9 @@ def test_no_mark(client: TestClient, content: bytes, there: bool) -> None:
 
 @given(body=altered(BODY), batch=st.booleans(), once=st.none() | WILD)
 @cases(100)
-def test_no_body_that_is_nearly_right(client: TestClient, body: Any, batch: bool, once: bytes | None) -> None:
+def test_nearly_right_bodies_cause_no_server_error(
+    client: TestClient, body: Any, batch: bool, once: bytes | None
+) -> None:
     headers = {} if once is None else {b"Idempotency-Key": once}
 
     reply = client.post(

@@ -33,7 +33,7 @@ def test_qwk(human: list[int], machine: list[int], expected: float) -> None:
     assert quadratic_weighted_kappa(human, machine) == pytest.approx(expected, abs=1e-3)
 
 
-def test_qwk_is_the_confusion_matrix_form_on_whole_scores() -> None:
+def test_qwk_of_whole_scores_equals_the_confusion_matrix_form() -> None:
     generator = np.random.default_rng(0)
     human = generator.integers(0, 4, 200)
     machine = np.clip(human + generator.integers(-1, 2, 200), 0, 3)
@@ -43,13 +43,13 @@ def test_qwk_is_the_confusion_matrix_form_on_whole_scores() -> None:
     )
 
 
-def test_qwk_is_undefined_when_nobody_ever_differs() -> None:
+def test_qwk_is_undefined_if_all_scores_are_equal() -> None:
     assert np.isnan(quadratic_weighted_kappa([1, 1], [1, 1]))
 
 
 @pytest.mark.parametrize("grade", [0.1, 0.35, 0.7, 3.3])
 @pytest.mark.parametrize("count", [1, 3, 7, 30])
-def test_like_grades_tell_nothing_whatever_their_binary_mean_is(grade: float, count: int) -> None:
+def test_equal_grades_have_undefined_figures_despite_rounding(grade: float, count: int) -> None:
     alike, better = [grade] * count, [grade + 0.2] * count
 
     assert np.isnan(quadratic_weighted_kappa(alike, alike))
@@ -70,26 +70,26 @@ def test_cohens_kappa(human: list[int], machine: list[int], expected: float) -> 
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 0, 2)])
-def test_cohens_kappa_does_not_depend_on_the_order_of_labels(order: tuple[int, int, int]) -> None:
+def test_cohens_kappa_is_independent_of_the_order_of_labels(order: tuple[int, int, int]) -> None:
     generator = np.random.default_rng(0)
     first = generator.integers(0, 3, 60)
     second = np.where(generator.random(60) < 0.6, first, generator.integers(0, 3, 60))
 
-    found = cohens_kappa(np.take(order, first), np.take(order, second))
+    kappa = cohens_kappa(np.take(order, first), np.take(order, second))
 
-    assert found == pytest.approx(cohen_kappa_score(first, second))
+    assert kappa == pytest.approx(cohen_kappa_score(first, second))
 
 
-def test_cohens_kappa_is_undefined_when_nobody_ever_differs() -> None:
+def test_cohens_kappa_is_undefined_if_all_labels_are_equal() -> None:
     assert np.isnan(cohens_kappa([1, 1], [1, 1]))
 
 
-def test_exact_and_adjacent_count_shares() -> None:
+def test_exact_and_adjacent_agreement_are_shares() -> None:
     assert exact_agreement([0, 1, 2, 3], [0, 1, 1, 1]) == 0.5
     assert adjacent_agreement([0, 1, 2, 3], [0, 1, 1, 1]) == 0.75
 
 
-def test_smd_is_in_standard_deviations_of_the_human_scores() -> None:
+def test_smd_is_in_standard_deviations_of_human_scores() -> None:
     assert standardised_mean_difference([0, 2], [1, 3]) == pytest.approx(1 / np.sqrt(2))
     assert np.isnan(standardised_mean_difference([2, 2], [1, 3]))
 
@@ -98,12 +98,12 @@ def test_macro_f1_counts_rare_labels_like_common_ones() -> None:
     assert macro_f1([0, 0, 0, 1], [0, 0, 0, 0]) == pytest.approx((6 / 7 + 0) / 2)
 
 
-def test_raters_of_different_length_are_refused() -> None:
+def test_lists_of_different_length_are_refused() -> None:
     with refused(UnpairedScores, human=(2,), machine=(1,)):
         exact_agreement([1, 2], [1])
 
 
-def test_nominal_items_have_no_distance_between_labels() -> None:
+def test_nominal_items_have_no_figures_of_distance() -> None:
     figures = agreement([0, 1, 2], [0, 1, 1], ordered=False)
 
     assert figures is not None
@@ -113,11 +113,11 @@ def test_nominal_items_have_no_distance_between_labels() -> None:
     assert figures.adjacent is None
 
 
-def test_there_is_no_agreement_on_nothing() -> None:
+def test_agreement_without_responses_is_none() -> None:
     assert agreement([], [], ordered=True) is None
 
 
-def test_scores_within_the_tolerance_are_equal_its_end_included() -> None:
+def test_scores_exactly_at_the_tolerance_are_equal() -> None:
     assert exact_agreement([1, 2, 3, 4], [1.5, 2.51, 2.5, 6], tolerance=0.5) == 0.5
     assert exact_agreement([0.3], [0.4], tolerance=0.1) == 1  # .1 apart, though not in floating point
 
@@ -129,7 +129,7 @@ def test_errors_are_in_units_of_the_scale() -> None:
     assert mean_absolute_error(human, machine) == pytest.approx(1.25)
 
 
-def test_pearsons_r_knows_neither_level_nor_spread() -> None:
+def test_pearsons_r_ignores_level_and_spread() -> None:
     assert pearson_correlation([1, 2, 3], [12, 14, 16]) == pytest.approx(1)
     assert pearson_correlation([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
     assert pearson_correlation([1, 2, 3], [1, 3, 1]) == pytest.approx(0)
@@ -137,7 +137,7 @@ def test_pearsons_r_knows_neither_level_nor_spread() -> None:
     assert np.isnan(pearson_correlation([1, 2, 3], [2, 2, 2]))
 
 
-def test_coverage_counts_grades_inside_and_at_the_ends() -> None:
+def test_coverage_includes_grades_at_the_ends_of_intervals() -> None:
     intervals = [(0, 1), (1, 2), (2, 3), (4, 5)]
 
     assert interval_coverage([0.5, 2, 3.1, 3.9], intervals) == 0.5
@@ -170,7 +170,7 @@ def test_all_figures_of_grades_at_once() -> None:
     )
 
 
-def test_figures_of_grades_that_are_not_defined_are_none() -> None:
+def test_undefined_figures_of_grades_are_none() -> None:
     figures = grade_agreement([2, 2], [2, 2], [(1, 3), (1, 3)], tolerance=0.5)
 
     assert figures is not None
@@ -179,5 +179,5 @@ def test_figures_of_grades_that_are_not_defined_are_none() -> None:
     assert (figures.human_qwk, figures.human_exact, figures.human_rmse, figures.human_n) == (None,) * 4
 
 
-def test_there_is_no_agreement_on_no_grades() -> None:
+def test_agreement_without_grades_is_none() -> None:
     assert grade_agreement([], [], [], tolerance=0.5) is None

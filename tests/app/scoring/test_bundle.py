@@ -17,7 +17,7 @@ def with_metadata(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def test_a_sound_bundle_is_read_whole(tmp_path: Path) -> None:
+def test_bundle_is_read(tmp_path: Path) -> None:
     folder = write_tiny_bundle(tmp_path)
 
     files = read_bundle(folder)
@@ -28,7 +28,7 @@ def test_a_sound_bundle_is_read_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [TOKENIZER, STUDENT, CARD])
-def test_a_changed_byte_is_found_in_every_file(tmp_path: Path, name: str) -> None:
+def test_changed_byte_in_any_file_is_refused(tmp_path: Path, name: str) -> None:
     file = write_tiny_bundle(tmp_path) / name
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -39,7 +39,7 @@ def test_a_changed_byte_is_found_in_every_file(tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", [METADATA, TOKENIZER, STUDENT, CARD])
-def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
     folder = write_tiny_bundle(tmp_path)
     (folder / name).unlink()
 
@@ -47,7 +47,7 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
         read_bundle(folder)
 
 
-def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+def test_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     folder = write_tiny_bundle(tmp_path)
     (folder / STUDENT).rename(tmp_path / "elsewhere.onnx")
     (folder / STUDENT).symlink_to(tmp_path / "elsewhere.onnx")
@@ -56,24 +56,24 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
         read_bundle(folder)
 
 
-def test_an_unknown_field_is_named(tmp_path: Path) -> None:
+def test_unknown_field_is_named(tmp_path: Path) -> None:
     with refused(BadBundle, "bad_metadata", fault="extra_forbidden", where=("flavour",)):
         read_bundle(with_metadata(write_tiny_bundle(tmp_path), flavour="vanilla"))
 
 
-def test_a_missing_checksum_is_no_way_around_it(tmp_path: Path) -> None:
+def test_missing_checksum_is_refused(tmp_path: Path) -> None:
     with refused(BadBundle, "no_checksum", files=sorted([CARD, STUDENT, TOKENIZER])):
         read_bundle(with_metadata(write_tiny_bundle(tmp_path), sha256={}))
 
 
-def test_a_checksum_of_another_file_is_refused(tmp_path: Path) -> None:
+def test_checksum_of_an_unknown_file_is_refused(tmp_path: Path) -> None:
     folder = write_tiny_bundle(tmp_path)
 
     with refused(BadBundle, "unknown_files", files=["../../ACTIVE"]):
         read_bundle(with_metadata(folder, sha256=read_bundle(folder).bundle.sha256 | {"../../ACTIVE": "0" * 64}))
 
 
-def test_a_bundle_copied_under_another_item_is_refused(tmp_path: Path) -> None:
+def test_bundle_copied_to_another_item_is_refused(tmp_path: Path) -> None:
     folder = write_tiny_bundle(tmp_path, "heat-1")
     other = tmp_path / "heat-2" / folder.name
     other.parent.mkdir()
@@ -99,7 +99,7 @@ LABELS = {"scale": "nominal", "labels": ["a", "b", "c", "d"]}
 INTERVAL = {"coverage": 0.9, "deviations": 1.6}
 
 
-def test_a_sound_bundle_of_grades_is_read_whole(tmp_path: Path) -> None:
+def test_bundle_of_grades_is_read(tmp_path: Path) -> None:
     head = read_bundle(write_tiny_bundle(tmp_path, item=GRADES)).bundle.head
 
     assert head.cuts is None
@@ -107,13 +107,13 @@ def test_a_sound_bundle_of_grades_is_read_whole(tmp_path: Path) -> None:
     assert head.interval.coverage == head.coverage == 0.9
 
 
-def test_what_sets_are_made_to_hold_is_known_of_scores_too(tmp_path: Path) -> None:
+def test_coverage_of_prediction_sets_is_read(tmp_path: Path) -> None:
     head = {"cuts": None, "prediction_set": LIKELY | {"coverage": 0.8}}
 
     assert read_bundle(with_metadata(write_tiny_bundle(tmp_path), head=head)).bundle.head.coverage == 0.8
 
 
-def test_its_gate_is_that_of_its_own_policy_and_threshold(tmp_path: Path) -> None:
+def test_gate_follows_policy_and_threshold_of_the_bundle(tmp_path: Path) -> None:
     folder = write_tiny_bundle(tmp_path)
 
     assert read_bundle(folder).bundle.gate.passed
@@ -169,7 +169,7 @@ def test_its_gate_is_that_of_its_own_policy_and_threshold(tmp_path: Path) -> Non
         (GRADES, {"cuts": None, "interval": INTERVAL | {"width": 1}}, "width"),
     ],
 )
-def test_a_head_that_does_not_fit_the_scale_is_refused(
+def test_head_that_does_not_fit_the_scale_is_refused(
     tmp_path: Path, item: dict[str, Any] | None, head: dict[str, Any], fault: str
 ) -> None:
     with refused(BadBundle, "bad_metadata", file=METADATA) as caught:
@@ -180,18 +180,18 @@ def test_a_head_that_does_not_fit_the_scale_is_refused(
     assert fault in (caught.value.fields["fault"], *where)
 
 
-def test_a_head_may_promise_nothing(tmp_path: Path) -> None:
+def test_head_may_have_no_coverage(tmp_path: Path) -> None:
     head = {"cuts": None, "prediction_set": {"coverage": None, "least": 0}, "chosen_on": 8}
     of_grades = {"cuts": None, "interval": {"coverage": None, "deviations": None}, "chosen_on": 0}
 
-    for item, own in ((None, head), (GRADES, of_grades)):
-        folder = write_tiny_bundle(tmp_path / str(own["chosen_on"]), item=item)
-        found = read_bundle(with_metadata(folder, head=own)).bundle.head
-        assert (found.coverage, found.chosen_on) == (None, own["chosen_on"])
+    for item, expected in ((None, head), (GRADES, of_grades)):
+        folder = write_tiny_bundle(tmp_path / str(expected["chosen_on"]), item=item)
+        read = read_bundle(with_metadata(folder, head=expected)).bundle.head
+        assert (read.coverage, read.chosen_on) == (None, expected["chosen_on"])
 
 
 @pytest.mark.parametrize("content", ["", "{", "null", "[]", '{"format": 2}'])
-def test_metadata_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+def test_broken_metadata_is_refused(tmp_path: Path, content: str) -> None:
     folder = write_tiny_bundle(tmp_path)
     (folder / METADATA).write_text(content)
 

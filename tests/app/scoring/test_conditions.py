@@ -34,23 +34,23 @@ def examine(response: str, **limits: Any) -> Examination:
     return Examiner(Limits(**limits), ITEM, FEATURIZER).examine(response, FEATURIZER.read([response])[0])
 
 
-def test_without_limits_only_blanks_are_held_back() -> None:
+def test_default_limits_hold_back_blank_responses_only() -> None:
     for response in ("warm air", "zzz", "?", "idk", "warm warm warm warm warm warm"):
         assert examine(response) == Examination()
     assert examine(" \u200b") == Examination("blank")
 
 
 @pytest.mark.parametrize("response", ["idk", "IDK!", " I don't know. ", "i don’t   know", "?"])
-def test_a_refusal_is_known_in_any_dress(response: str) -> None:
+def test_refusal_is_recognised_despite_case_and_punctuation(response: str) -> None:
     assert examine(response, refusals=("idk", "i dont know", "?")) == Examination("refusal")
 
 
 @pytest.mark.parametrize("response", ["idk but warm air rises", "I don't know why heat rises", "??"])
-def test_more_than_a_refusal_is_none(response: str) -> None:
+def test_longer_text_is_not_a_refusal(response: str) -> None:
     assert examine(response, refusals=("idk", "i dont know", "?")) == Examination()
 
 
-def test_what_is_rare_is_off_topic_and_in_small_pieces_unreadable() -> None:
+def test_rare_words_are_off_topic_and_in_small_pieces_unreadable() -> None:
     limits = {"log_frequency": tuple(COMMON), "usual": -COMMON[5], "surprise": 3.0}
 
     assert examine("warm air goes up", **limits) == Examination()
@@ -59,11 +59,11 @@ def test_what_is_rare_is_off_topic_and_in_small_pieces_unreadable() -> None:
     assert examine("penguins eat much fish", **limits, pieces_per_character=0.5) == Examination(flags=("off_topic",))
 
 
-def test_small_pieces_alone_are_no_reason() -> None:
+def test_small_pieces_without_surprise_are_not_unreadable() -> None:
     assert examine("x y z " * 7, pieces_per_character=0.5).condition is None
 
 
-def test_a_text_of_few_letters_is_flagged_and_never_unreadable() -> None:
+def test_text_with_few_letters_is_flagged_and_never_unreadable() -> None:
     """A slip, a symbol or a number that nobody wrote before may be a right answer."""
     limits = {"log_frequency": tuple(COMMON), "usual": -COMMON[5], "surprise": 3.0, "pieces_per_character": 0.1}
 
@@ -73,7 +73,7 @@ def test_a_text_of_few_letters_is_flagged_and_never_unreadable() -> None:
 
 
 @pytest.mark.parametrize("text", ["0.33333333", "10000000000", "9 9 9 9 9 9 9 9 9", "aaaaaaaa"])
-def test_a_text_of_few_letters_is_no_repetition(text: str) -> None:
+def test_text_with_few_letters_is_not_a_repetition(text: str) -> None:
     """A number of equal digits may be a right answer."""
     assert examine(text, repetition=-1) == Examination()
 
@@ -87,22 +87,22 @@ def test_repetition_and_copying_have_limits() -> None:
     assert examine("warm air goes up and cold air sinks because warm", copied=0.9) == Examination(flags=("copied",))
 
 
-def test_a_passage_can_be_copied_too() -> None:
+def test_text_copied_from_the_passage_is_flagged() -> None:
     item = ITEM.model_copy(update={"prompt": "Why?", "passage": "penguins swim " * 100 + GIVEN})
-    own = Featurizer.from_bytes(word_tokenizer(), 64)
+    featurizer = Featurizer.from_bytes(word_tokenizer(), 64)
     text = "warm air goes up and cold air sinks because warm air"
-    found = Examiner(Limits(copied=0.9), item, own).examine(text, own.read([text])[0])
+    examination = Examiner(Limits(copied=0.9), item, featurizer).examine(text, featurizer.read([text])[0])
 
-    assert found.flags == ("copied",)
+    assert examination.flags == ("copied",)
 
 
-def test_what_is_cut_off_is_over_long() -> None:
+def test_truncated_response_is_over_long() -> None:
     assert examine(" ".join(["air"] * 10)) == Examination()
     assert examine(" ".join(["air"] * 11)) == Examination(flags=("over_long",))  # and START: twelve
     assert examine(" ".join(["air"] * 500)) == Examination(flags=("over_long",))
 
 
-def test_the_first_condition_counts_and_all_flags_do() -> None:
+def test_first_condition_counts_and_all_flags_count() -> None:
     limits = {"log_frequency": tuple(COMMON), "usual": -1e3, "surprise": 3.0, "copied": 0.5}
 
     both = examine(GIVEN, **limits)
@@ -110,7 +110,7 @@ def test_the_first_condition_counts_and_all_flags_do() -> None:
     assert examine("idk", refusals=("idk",), repetition=-1).condition == "refusal"
 
 
-def test_a_small_difference_tells_more_of_a_long_response() -> None:
+def test_surprise_grows_with_the_length_of_a_response() -> None:
     short, long = read_pieces(FEATURIZER, "penguins warm"), read_pieces(FEATURIZER, "penguins warm " * 4)
 
     assert surprise(long, COMMON, 0.0) == pytest.approx(2 * surprise(short, COMMON, 0.0))
@@ -118,24 +118,24 @@ def test_a_small_difference_tells_more_of_a_long_response() -> None:
     assert surprise(short[:0], COMMON, 0.0) == 0
 
 
-def hashes(given: Sequence[int]) -> set[int]:
-    return set(map(hash, runs(given, 10)))
+def hashes(sequence: Sequence[int]) -> set[int]:
+    return set(map(hash, runs(sequence, 10)))
 
 
 def test_measures_of_pieces() -> None:
-    own = [5, 6, 7, 8, 5, 6, 7, 8]
+    response = [5, 6, 7, 8, 5, 6, 7, 8]
 
-    assert repetition(own) == pytest.approx(1 / 5)  # the last of five runs of four stood before
-    assert repetition(own[:3]) == 0
+    assert repetition(response) == pytest.approx(1 / 5)  # the last of five runs of four stood before
+    assert repetition(response[:3]) == 0
     assert copied(range(20), hashes(range(5, 20))) == pytest.approx(15 / 20)
     assert copied([*range(10), 99, *range(5, 20)], hashes(range(20))) == pytest.approx(25 / 26)  # two places
-    assert copied(own[:0], hashes(own)) == 0
-    assert pieces_per_character(own, "ab cd  ef") == pytest.approx(8 / 6)
-    assert pieces_per_character(own[:0], "") == 0
+    assert copied(response[:0], hashes(response)) == 0
+    assert pieces_per_character(response, "ab cd  ef") == pytest.approx(8 / 6)
+    assert pieces_per_character(response[:0], "") == 0
 
 
 @pytest.mark.parametrize(
-    ("text", "same"),
+    ("text", "expected"),
     [
         ("  I DON'T know!! ", "i dont know"),
         ("Ｉｄｋ", "idk"),
@@ -145,5 +145,5 @@ def test_measures_of_pieces() -> None:
         ("a_b", "a b"),
     ],
 )
-def test_normalised(text: str, same: str) -> None:
-    assert normalised(text) == same
+def test_normalised(text: str, expected: str) -> None:
+    assert normalised(text) == expected

@@ -29,7 +29,7 @@ def grade(mean: float, variance: float = 0.01, item: Item = GRADES) -> Score:
     return score
 
 
-def test_without_cuts_the_most_probable_score_is_given() -> None:
+def test_most_probable_score_is_given_without_cuts() -> None:
     [score] = decode(logits(0.45, 0.05, 0.1, 0.4), POINTS, Head(cuts=None))
 
     assert (score.value, score.interval) == (0, None)
@@ -47,22 +47,20 @@ def test_without_cuts_the_most_probable_score_is_given() -> None:
         ((0, 0, 0.5, 0.5), 3, 0.5),
     ],
 )
-def test_with_cuts_the_expected_score_is_placed_between_them(
-    probabilities: tuple[float, ...], value: int, confidence: float
-) -> None:
+def test_cuts_place_the_expected_score(probabilities: tuple[float, ...], value: int, confidence: float) -> None:
     [score] = decode(logits(*probabilities), POINTS, Head(cuts=(0.5, 1.5, 2.5)))
 
     assert score.value == value
     assert score.confidence == pytest.approx(confidence, abs=1e-5)
 
 
-def test_labels_without_order_have_no_expected_score() -> None:
+def test_nominal_labels_have_no_expected_score() -> None:
     [score] = decode(logits(0.1, 0.2, 0.3, 0.4), NOMINAL, Head(cuts=None))
 
     assert (score.value, score.expected) == (3, None)
 
 
-def test_a_grade_and_its_interval_are_on_the_items_scale() -> None:
+def test_grade_and_interval_are_on_the_scale_of_the_item() -> None:
     score = grade(0.5)  # half way from 1 to 5, and 2 standard deviations of .1 to each side
 
     assert score.value == score.expected == pytest.approx(3)
@@ -80,7 +78,7 @@ def test_a_grade_and_its_interval_are_on_the_items_scale() -> None:
         (-0.5, 1.0, (1.0, 1.0)),  # worse than the worst
     ],
 )
-def test_no_grade_and_no_interval_leaves_the_scale(mean: float, value: float, interval: tuple[float, float]) -> None:
+def test_grades_and_intervals_stay_on_the_scale(mean: float, value: float, interval: tuple[float, float]) -> None:
     score = grade(mean)
 
     assert score.value == pytest.approx(value)
@@ -104,7 +102,7 @@ def test_confidence_is_the_probability_of_a_human_grade_within_a_tenth_of_the_sc
     assert grade(mean).confidence == pytest.approx(confidence, abs=1e-5)
 
 
-def test_the_less_a_grade_varies_the_surer_it_is() -> None:
+def test_confidence_falls_with_the_variance_of_a_grade() -> None:
     sure, unsure = grade(0.5, 0.001), grade(0.5, 0.05)
 
     assert sure.confidence > 0.98 > 0.3 > unsure.confidence
@@ -114,7 +112,7 @@ def test_the_less_a_grade_varies_the_surer_it_is() -> None:
     assert unsure.interval[1] - unsure.interval[0] == pytest.approx(4 * 4 * sqrt(0.05))
 
 
-def test_where_nothing_is_promised_the_interval_is_the_scale_and_confidence_is_by_the_models_own_variance() -> None:
+def test_uncalibrated_interval_is_the_scale_and_confidence_follows_the_models_variance() -> None:
     whole = Head(cuts=None, interval=Interval(coverage=None, deviations=None))
 
     [score, sure] = decode(np.array([[0.5, 0.01], [0.5, 1e-6]], np.float32), GRADES, whole)
@@ -125,7 +123,7 @@ def test_where_nothing_is_promised_the_interval_is_the_scale_and_confidence_is_b
     assert sure.confidence > 0.999
 
 
-def test_a_scale_may_begin_below_zero() -> None:
+def test_grades_may_be_negative() -> None:
     item = Item(item_id="heat-1", prompt="Why?", scale="continuous", min_score=-2.5, max_score=2.5)
 
     score = grade(0.5, item=item)
@@ -136,7 +134,7 @@ def test_a_scale_may_begin_below_zero() -> None:
 
 
 @pytest.mark.parametrize(("bottom", "top"), [(2.3, 12.1), (-10.0, -0.1), (1.4, 5.8), (0.1, 0.7)])
-def test_the_ends_of_the_scale_are_given_as_they_are_written(bottom: float, top: float) -> None:
+def test_ends_of_the_scale_are_exact(bottom: float, top: float) -> None:
     """Not 12.100000000000001: what takes the score, a gradebook say, knows 12.1 as the most there is."""
     item = Item(item_id="heat-1", prompt="Why?", scale="continuous", min_score=bottom, max_score=top)
 
@@ -146,7 +144,7 @@ def test_the_ends_of_the_scale_are_given_as_they_are_written(bottom: float, top:
     assert (best.interval, worst.interval) == ((top, top), (bottom, bottom))
 
 
-def test_a_head_decides_for_each_response_alone() -> None:
+def test_each_response_is_decoded_alone() -> None:
     outputs = np.array([[0.2, 0.01], [0.9, 0.02]], np.float32)
 
     scores = decode(outputs, GRADES, TWO_DEVIATIONS)
@@ -154,19 +152,19 @@ def test_a_head_decides_for_each_response_alone() -> None:
     assert scores == [grade(0.2, 0.01), grade(0.9, 0.02)]
 
 
-def test_outputs_have_a_column_a_choice_or_mean_and_variance() -> None:
+def test_outputs_have_a_column_per_choice_or_mean_and_variance() -> None:
     assert [output_columns(item) for item in (POINTS, NOMINAL, GRADES)] == [4, 4, 2]
 
 
-def test_softmax_stands_large_logits() -> None:
+def test_softmax_does_not_overflow() -> None:
     assert softmax(np.array([[1e4, 0.0]], np.float32)).tolist() == [[1.0, 0.0]]
 
 
-def test_the_expected_choice_weighs_each_by_its_probability() -> None:
+def test_expected_choice_weights_choices_by_probability() -> None:
     assert expected_choice(np.array([[0.5, 0, 0, 0.5], [0, 0, 1, 0]])).tolist() == [1.5, 2]
 
 
-def test_logits_are_compared_as_probabilities_and_grades_as_they_are() -> None:
+def test_distribution_is_softmax_of_logits_and_leaves_grades() -> None:
     outputs = np.array([[0.5, 0.01]], np.float32)
 
     assert np.array_equal(distribution(outputs, GRADES), outputs)
@@ -178,7 +176,7 @@ def scored(probabilities: tuple[float, ...], item: Item, head: Head) -> Score:
     return score
 
 
-def test_a_temperature_flattens_probabilities_before_anything_is_made_of_them() -> None:
+def test_temperature_is_applied_before_cuts_and_confidence() -> None:
     """Of (.8, .2, 0, 0) at T = 2: sqrt(.8) to sqrt(.2), which is 2 to 1."""
     head = Head(
         cuts=(0.25, 1.5, 2.5),
@@ -195,7 +193,7 @@ def test_a_temperature_flattens_probabilities_before_anything_is_made_of_them() 
     assert score.prediction_set == (0, 1)
 
 
-def test_a_temperature_does_not_reach_grades() -> None:
+def test_temperature_does_not_change_grades() -> None:
     head = TWO_DEVIATIONS.model_copy(update={"calibration": Calibration(temperature=4)})
 
     assert decode(np.array([[0.5, 0.01]], np.float32), GRADES, head) == [grade(0.5)]
@@ -211,7 +209,7 @@ def test_a_temperature_does_not_reach_grades() -> None:
         (1, log(2), 8 / 9),
     ],
 )
-def test_confidence_is_the_probability_of_the_score_given_on_platts_line(
+def test_confidence_is_platt_scaling_of_the_given_scores_probability(
     slope: float, intercept: float, sure: float
 ) -> None:
     head = Head(cuts=None, calibration=Calibration(slope=slope, intercept=intercept))
@@ -222,7 +220,7 @@ def test_confidence_is_the_probability_of_the_score_given_on_platts_line(
     assert score.probabilities == pytest.approx((0.1, 0.8, 0.1, 0))  # these stay the network's
 
 
-def test_the_confidence_of_a_grade_is_calibrated_too() -> None:
+def test_confidence_of_a_grade_is_calibrated() -> None:
     head = TWO_DEVIATIONS.model_copy(update={"calibration": Calibration(slope=0.5, intercept=log(2))})
     p = grade(0.5).confidence
 
@@ -234,17 +232,17 @@ def test_the_confidence_of_a_grade_is_calibrated_too() -> None:
 
 
 @pytest.mark.parametrize("slope", [0.05, 1.0, 1e6])
-def test_confidence_stays_a_probability_and_in_order_whatever_it_is_given(slope: float) -> None:
+def test_confidence_is_monotonic_and_between_0_and_1(slope: float) -> None:
     calibration = Calibration(slope=slope)
 
-    found = [confidence(p, calibration) for p in (0.0, 1e-9, 0.1, 0.5, 0.9, 1 - 1e-9, 1.0)]
+    confidences = [confidence(p, calibration) for p in (0.0, 1e-9, 0.1, 0.5, 0.9, 1 - 1e-9, 1.0)]
 
-    assert found == sorted(found)
-    assert all(0 <= sure <= 1 for sure in found)
-    assert found[0] < found[3] == 0.5 < found[-1]
+    assert confidences == sorted(confidences)
+    assert all(0 <= value <= 1 for value in confidences)
+    assert confidences[0] < confidences[3] == 0.5 < confidences[-1]
 
 
-def test_what_is_never_sure_is_no_error() -> None:
+def test_confidence_does_not_overflow() -> None:
     assert confidence(0.0, Calibration(slope=100, intercept=-1000)) == 0.0
     assert confidence(1.0, Calibration(slope=100, intercept=1000)) == 1.0
 
@@ -265,17 +263,17 @@ def held(probabilities: tuple[float, ...], least: float, item: Item = POINTS, cu
         ((0.45, 0.45, 0.05, 0.05), 0.06, (0, 1)),
     ],
 )
-def test_a_set_holds_every_likely_score_and_all_between(
+def test_prediction_set_contains_likely_scores_and_all_between(
     probabilities: tuple[float, ...], least: float, wanted: tuple[int, ...]
 ) -> None:
     assert held(probabilities, least) == wanted
 
 
-def test_a_score_by_cuts_is_in_its_set_though_it_is_not_probable() -> None:
+def test_prediction_set_contains_an_improbable_score_placed_by_cuts() -> None:
     assert held((0.505, 0, 0, 0.495), 0.5, cuts=True) == (0, 1)  # expected 1.485: 1 is given
 
 
-def test_labels_without_order_have_none_between() -> None:
+def test_prediction_set_of_a_nominal_item_may_have_gaps() -> None:
     assert held((0.45, 0.02, 0.08, 0.45), 0.3, NOMINAL) == (0, 3)
     assert held((0.2, 0.3, 0.1, 0.4), 0.5, NOMINAL) == (3,)
     ordinal = Item(item_id="heat-1", prompt="Why?", scale="ordinal", labels=("a", "b", "c", "d"))
@@ -283,7 +281,7 @@ def test_labels_without_order_have_none_between() -> None:
 
 
 @pytest.mark.parametrize("item", [POINTS, NOMINAL])
-def test_every_set_holds_its_score_in_order_and_without_gaps_where_there_is_an_order(item: Item) -> None:
+def test_prediction_sets_are_sorted_and_contain_the_score(item: Item) -> None:
     outputs = np.log(np.random.default_rng(0).dirichlet([0.5] * 4, 500))
     cuts = (0.8, 1.2, 2.5) if item.is_ordered else None
     head = Head(cuts=cuts, prediction_set=PredictionSet(coverage=0.9, least=0.3))
@@ -291,13 +289,13 @@ def test_every_set_holds_its_score_in_order_and_without_gaps_where_there_is_an_o
     scores = decode(outputs, item, head)
 
     sets = [score.prediction_set or () for score in scores]
-    assert all(score.value in own for score, own in zip(scores, sets, strict=True))
-    assert all(tuple(sorted(set(own))) == own for own in sets)
-    assert any(len(own) > 1 for own in sets)
-    gaps = [own for own in sets if own[-1] - own[0] + 1 != len(own)]
+    assert all(score.value in values for score, values in zip(scores, sets, strict=True))
+    assert all(tuple(sorted(set(values))) == values for values in sets)
+    assert any(len(values) > 1 for values in sets)
+    gaps = [values for values in sets if values[-1] - values[0] + 1 != len(values)]
     assert bool(gaps) is not item.is_ordered
 
 
-def test_grades_and_heads_without_a_limit_have_no_set() -> None:
+def test_grades_have_no_prediction_set() -> None:
     assert grade(0.5).prediction_set is None
     assert scored((0.1, 0.6, 0.25, 0.05), POINTS, Head(cuts=None)).prediction_set is None

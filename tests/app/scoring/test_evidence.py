@@ -27,7 +27,7 @@ def an_attack(n: int, accepted: float, *, junk: bool = True) -> AttackFigures:
     return AttackFigures(n=n, accepted=accepted, unguarded=1.0, junk=junk)
 
 
-def test_the_calibration_error_weighs_each_bins_gap_by_its_responses() -> None:
+def test_calibration_error_weights_bins_by_their_responses() -> None:
     confidence = [0.91, 0.93, 0.95, 0.62, 0.68]  # 3 in the last bin, 2 in the seventh
     correct = [True, True, False, False, True]
 
@@ -35,24 +35,24 @@ def test_the_calibration_error_weighs_each_bins_gap_by_its_responses() -> None:
     assert expected_calibration_error(confidence, correct) == pytest.approx(0.158 + 0.06)
 
 
-def test_gaps_of_one_bin_cancel_out_and_of_two_do_not() -> None:
+def test_gaps_cancel_out_within_a_bin_only() -> None:
     assert expected_calibration_error([0.5, 0.5], [True, False]) == pytest.approx(0)
     assert expected_calibration_error([0.45, 0.55], [True, False]) == pytest.approx(0.55)
 
 
 @pytest.mark.parametrize(("confidence", "correct"), [([1.0, 1.0], [1, 1]), ([0.0, 0.0], [0, 0])])
-def test_whoever_is_certain_and_right_makes_no_error(confidence: list[float], correct: list[int]) -> None:
+def test_calibration_error_of_certain_and_correct_scores_is_zero(confidence: list[float], correct: list[int]) -> None:
     assert expected_calibration_error(confidence, correct) == 0
 
 
-def test_the_calibration_curve_has_a_point_for_each_bin_that_has_any() -> None:
+def test_calibration_curve_has_a_point_for_each_bin_with_responses() -> None:
     curve = reliability([0.05, 1.0, 0.95, 0.33], [0, 1, 0, 1])
 
     assert [n for _, _, n in curve] == [1, 1, 2]  # certainty is in the last bin, not in one of its own
     assert np.array([point[:2] for point in curve]) == pytest.approx(np.array([(0.05, 0), (0.33, 1), (0.975, 0.5)]))
 
 
-def test_a_calibrated_scorer_has_about_no_error_and_an_overconfident_one_its_excess() -> None:
+def test_calibration_error_measures_overconfidence() -> None:
     generator = np.random.default_rng(0)
     p = generator.uniform(0.2, 0.8, 20_000)
     correct = generator.random(20_000) < p
@@ -61,23 +61,23 @@ def test_a_calibrated_scorer_has_about_no_error_and_an_overconfident_one_its_exc
     assert expected_calibration_error(p + 0.15, correct) == pytest.approx(0.15, abs=0.02)
 
 
-def test_the_difference_of_standardised_means_is_in_deviations_of_all_scores() -> None:
+def test_dsm_is_in_deviations_of_all_scores() -> None:
     human, machine = [0, 1, 2, 3], [0, 0, 2, 2]  # mean 1.5 and 1; deviation 1.291 and 1.155
 
     # (1 - 1) / 1.155 - (2 - 1.5) / 1.291
-    own = difference_of_standardised_means([1, 3], [0, 2], human, machine)
+    dsm = difference_of_standardised_means([1, 3], [0, 2], human, machine)
 
-    assert own == pytest.approx(-0.5 / np.std(human, ddof=1))
+    assert dsm == pytest.approx(-0.5 / np.std(human, ddof=1))
 
 
-def test_a_scorer_that_is_strict_with_all_alike_favours_no_group() -> None:
+def test_dsm_of_an_equally_strict_scorer_is_zero() -> None:
     human = np.array([0, 1, 2, 3, 1, 2])
 
     assert difference_of_standardised_means(human[:2], human[:2] - 1, human, human - 1) == pytest.approx(0)
     assert difference_of_standardised_means(human, human - 1, human, human - 1) == pytest.approx(0)
 
 
-def test_a_group_given_more_than_raters_gave_it_has_a_positive_difference() -> None:
+def test_dsm_of_a_favoured_group_is_positive() -> None:
     human, machine = [1, 2, 1, 2], [2, 3, 0, 1]
 
     assert difference_of_standardised_means([1, 2], [2, 3], human, machine) > 0.5
@@ -85,21 +85,21 @@ def test_a_group_given_more_than_raters_gave_it_has_a_positive_difference() -> N
 
 
 @pytest.mark.parametrize(("human", "machine"), [([1, 1], [0, 1]), ([0, 1], [1, 1]), ([1], [1])])
-def test_scores_that_are_all_alike_have_no_standardised_mean(human: list[float], machine: list[float]) -> None:
+def test_dsm_of_equal_scores_is_undefined(human: list[float], machine: list[float]) -> None:
     assert np.isnan(difference_of_standardised_means(human[:1], machine[:1], human, machine))
 
 
-def test_a_recall_is_the_share_of_a_raters_score_that_the_machine_gave_too() -> None:
-    found = recalls([0, 0, 0, 2, 2, 3], [0, 1, 0, 2, 3, 1], {0: "0", 1: "1", 2: "2", 3: "3"})
+def test_recall_is_the_share_of_a_human_score_that_the_machine_gave() -> None:
+    recall_by_name = recalls([0, 0, 0, 2, 2, 3], [0, 1, 0, 2, 3, 1], {0: "0", 1: "1", 2: "2", 3: "3"})
 
-    assert found == {
+    assert recall_by_name == {
         "0": Recall(n=3, recall=2 / 3),
         "2": Recall(n=2, recall=0.5),
         "3": Recall(n=1, recall=0),
     }  # none for 1, which no rater gave
 
 
-def test_the_worst_recall_is_of_scores_that_are_frequent_enough() -> None:
+def test_worst_recall_ignores_rare_scores() -> None:
     rare, frequent = Recall(n=LEAST_RESPONSES - 1, recall=0.1), Recall(n=LEAST_RESPONSES, recall=0.6)
 
     assert Evidence(recalls={"0": rare, "1": frequent, "2": Recall(n=50, recall=0.9)}).worst_recall == 0.6
@@ -107,7 +107,7 @@ def test_the_worst_recall_is_of_scores_that_are_frequent_enough() -> None:
     assert Evidence().worst_recall is None
 
 
-def test_junk_is_counted_by_the_text_and_changed_responses_not_at_all() -> None:
+def test_accepted_junk_is_a_share_of_junk_texts_only() -> None:
     attacks = {
         "characters": an_attack(30, 0.1),
         "begging": an_attack(10, 0.5),
@@ -119,7 +119,7 @@ def test_junk_is_counted_by_the_text_and_changed_responses_not_at_all() -> None:
     assert Evidence().junk_accepted is None
 
 
-def test_the_worst_group_is_the_largest_difference_either_way_of_a_large_one() -> None:
+def test_worst_group_has_the_largest_absolute_difference() -> None:
     groups = {"a=1": a_group(100, 0.02), "a=2": a_group(120, -0.3), "a=3": a_group(99, 0.9), "a=4": a_group(500, None)}
     evidence = Evidence(groups=groups)
 
@@ -128,32 +128,32 @@ def test_the_worst_group_is_the_largest_difference_either_way_of_a_large_one() -
     assert evidence.worst_group(121) is None
 
 
-def test_a_response_is_in_a_group_for_each_of_its_columns() -> None:
-    found = by_group([{"gender": "f", "year": "7"}, {"gender": "m"}, {}, {"year": "7", "gender": "f"}])
+def test_response_belongs_to_one_group_per_column() -> None:
+    groups = by_group([{"gender": "f", "year": "7"}, {"gender": "m"}, {}, {"year": "7", "gender": "f"}])
 
-    assert {name: own.tolist() for name, own in found.items()} == {
+    assert {name: rows.tolist() for name, rows in groups.items()} == {
         "gender=f": [True, False, False, True],
         "gender=m": [False, True, False, False],
         "year=7": [True, False, False, True],
     }
-    assert list(found) == sorted(found)
+    assert list(groups) == sorted(groups)
 
 
-def test_a_groups_value_may_have_an_equals_sign() -> None:
+def test_value_of_a_group_may_contain_an_equals_sign() -> None:
     assert by_group([{"level": "a=b"}, {"level": "a"}])["level=a=b"].tolist() == [True, False]
 
 
-def test_a_groups_column_may_have_an_equals_sign() -> None:
+def test_column_of_a_group_may_contain_an_equals_sign() -> None:
     """A group of nobody has a mean that is no number: JSON would keep it as null, and no one could read it again."""
     assert by_group([{"level=a": "b"}, {}])["level=a=b"].tolist() == [True, False]
 
 
-def test_the_ratio_of_deviations_shows_a_machine_that_shrinks() -> None:
+def test_sd_ratio_of_a_shrinking_machine_is_below_one() -> None:
     assert sd_ratio([0, 1, 2, 3], [0.5, 1, 1.5, 2]) == pytest.approx(0.5)
     assert np.isnan(sd_ratio([2, 2], [0, 3]))
 
 
-def test_what_is_undefined_is_none() -> None:
+def test_nan_becomes_none() -> None:
     assert (none_if_nan(NAN), none_if_nan(0.0)) == (None, 0.0)
 
 

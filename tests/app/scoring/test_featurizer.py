@@ -36,13 +36,13 @@ def test_case_and_compatible_forms_do_not_matter() -> None:
     assert plain.tolist() == shouted.tolist() == decomposed.tolist()
 
 
-def test_what_training_never_saw_is_unknown_not_dropped() -> None:
+def test_unknown_words_are_not_dropped() -> None:
     [start, _, *signs] = a_featurizer().ids(["жук"])[0].tolist()
 
     assert (start, signs) == (2, [1, 1, 1])  # START, the beginning of a word, three signs of another script
 
 
-def test_digits_and_signs_stand_alone() -> None:
+def test_digits_and_signs_are_separate_pieces() -> None:
     assert a_featurizer().ids(["3/4"]).shape == (1, 4)
 
 
@@ -54,7 +54,7 @@ def test_long_responses_are_cut_at_the_end() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_strange_words_leave_nothing_behind_in_memory() -> None:
+def test_memory_does_not_grow_with_unknown_words() -> None:
     """Promise 6: the tokeniser's own cache of words would keep some 40 MB of these."""
     featurizer, generator = a_featurizer(), random.Random(0)  # noqa: S311
 
@@ -74,14 +74,14 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_another_projects_tokenizer_is_refused() -> None:
+def test_tokenizer_with_other_special_tokens_is_refused() -> None:
     content = learn_tokenizer(TEXTS, 100).replace(b'"[START]"', b'"[CLS]"')
 
     with refused(BadBundle, "wrong_special_ids", file="tokenizer.json", ids=(0, 1, None)):
         Featurizer.from_bytes(content, 32)
 
 
-def test_what_is_read_once_is_padded_as_what_is_read_together() -> None:
+def test_padding_is_the_same_for_separate_and_joint_reading() -> None:
     featurizer = Featurizer.from_bytes(word_tokenizer(), 64)
     texts = ["warm air rises", "", "cold air"]
 

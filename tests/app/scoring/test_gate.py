@@ -61,17 +61,17 @@ def gate(
     )
 
 
-def check(found: Gate, rule: str) -> Check:
-    [own] = [check for check in found.checks if check.rule == rule]
-    return own
+def check_of(result: Gate, rule: str) -> Check:
+    [check] = [check for check in result.checks if check.rule == rule]
+    return check
 
 
-def test_whatever_reaches_every_limit_passes() -> None:
-    found = gate()
+def test_gate_passes_at_every_limit() -> None:
+    result = gate()
 
-    assert found.passed
-    assert found.failed == []
-    assert [own.rule for own in found.checks] == RULES
+    assert result.passed
+    assert result.failed == []
+    assert [check.rule for check in result.checks] == RULES
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_whatever_reaches_every_limit_passes() -> None:
         ({}, {"attacks": junk(0.0501)}, "junk accepted"),
     ],
 )
-def test_one_figure_beyond_its_limit_fails_its_own_rule_and_the_whole(
+def test_figure_beyond_its_limit_fails_one_rule_and_the_gate(
     agreement: dict[str, Any], evidence: dict[str, Any], rule: str
 ) -> None:
-    found = gate(agreement=agreement, evidence=evidence)
+    result = gate(agreement=agreement, evidence=evidence)
 
-    assert not found.passed
-    assert found.failed == [rule]
+    assert not result.passed
+    assert result.failed == [rule]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_one_figure_beyond_its_limit_fails_its_own_rule_and_the_whole(
         (Policy(max_over_long=0.04), "over-long responses"),
     ],
 )
-def test_each_limit_is_an_items_own(policy: Policy, rule: str) -> None:
+def test_policy_sets_each_limit(policy: Policy, rule: str) -> None:
     assert gate(policy=policy).failed == [rule]
 
 
@@ -125,38 +125,38 @@ def test_each_limit_is_an_items_own(policy: Policy, rule: str) -> None:
         ({}, {"attacks": {}}, "junk accepted"),
     ],
 )
-def test_what_was_not_measured_is_not_passed(agreement: dict[str, Any], evidence: dict[str, Any], rule: str) -> None:
-    found = gate(agreement=agreement, evidence=evidence)
+def test_figure_without_a_measurement_fails(agreement: dict[str, Any], evidence: dict[str, Any], rule: str) -> None:
+    result = gate(agreement=agreement, evidence=evidence)
 
-    assert found.failed == [rule]
-    assert (check(found, rule).measured, bool(check(found, rule).note)) == (None, True)
+    assert result.failed == [rule]
+    assert (check_of(result, rule).measured, bool(check_of(result, rule).note)) == (None, True)
 
 
-def test_where_nothing_was_measured_the_number_of_responses_says_so() -> None:
-    found = gate_of(POINTS, None, Evidence(), {}, 0.8, Policy())
+def test_gate_without_dev_fails_on_the_number_of_responses() -> None:
+    result = gate_of(POINTS, None, Evidence(), {}, 0.8, Policy())
 
-    assert found.checks == (Check(rule="marked responses", measured=0, limit=100, passed=False),)
-    assert not found.passed
+    assert result.checks == (Check(rule="marked responses", measured=0, limit=100, passed=False),)
+    assert not result.passed
 
 
 @pytest.mark.parametrize("over_long", [0.0501, 1.0])
-def test_responses_that_are_cut_name_the_setting_to_raise(over_long: float) -> None:
-    found = gate(over_long=over_long)
+def test_over_long_responses_name_the_setting_to_raise(over_long: float) -> None:
+    result = gate(over_long=over_long)
 
-    assert found.failed == ["over-long responses"]
-    own = check(found, "over-long responses")
-    assert (own.measured, own.limit) == (over_long, 0.05)
-    assert "student.max_tokens" in own.note
-    assert check(gate(), "over-long responses").note == ""
-
-
-def test_without_evidence_nothing_passes_by_silence() -> None:
-    found = gate_of(POINTS, AT_ITS_LIMITS, Evidence(), {}, 0.8, Policy())
-
-    assert found.failed == ["calibration error", "junk accepted"]
+    assert result.failed == ["over-long responses"]
+    check = check_of(result, "over-long responses")
+    assert (check.measured, check.limit) == (over_long, 0.05)
+    assert "student.max_tokens" in check.note
+    assert check_of(gate(), "over-long responses").note == ""
 
 
-def test_an_undefined_qwk_falls_short_of_raters_too() -> None:
+def test_gate_without_evidence_fails() -> None:
+    result = gate_of(POINTS, AT_ITS_LIMITS, Evidence(), {}, 0.8, Policy())
+
+    assert result.failed == ["calibration error", "junk accepted"]
+
+
+def test_undefined_qwk_fails_the_comparison_with_raters() -> None:
     assert gate(agreement={"qwk": None}).failed == ["QWK", "QWK below raters'"]
 
 
@@ -164,57 +164,57 @@ def test_an_undefined_qwk_falls_short_of_raters_too() -> None:
     ("human_exact", "note"),
     [(None, f"fewer than {MIN_PAIRS} responses have two raters"), (1.0, "all that raters gave is alike")],
 )
-def test_an_unknown_agreement_of_raters_cannot_be_fallen_short_of(human_exact: float | None, note: str) -> None:
-    found = check(gate(agreement={"human_qwk": None, "human_exact": human_exact}), "QWK below raters'")
+def test_comparison_with_raters_passes_if_their_agreement_is_unknown(human_exact: float | None, note: str) -> None:
+    check = check_of(gate(agreement={"human_qwk": None, "human_exact": human_exact}), "QWK below raters'")
 
-    assert (found.passed, found.measured, found.limit, found.note) == (True, None, None, note)
+    assert (check.passed, check.measured, check.limit, check.note) == (True, None, None, note)
 
 
-def test_being_better_than_raters_agree_is_no_fault() -> None:
-    found = check(gate(agreement={"qwk": 0.95}), "QWK below raters'")
+def test_higher_agreement_than_between_raters_passes() -> None:
+    check = check_of(gate(agreement={"qwk": 0.95}), "QWK below raters'")
 
-    assert found.passed
-    assert found.measured == pytest.approx(-0.15)
+    assert check.passed
+    assert check.measured == pytest.approx(-0.15)
 
 
 @pytest.mark.parametrize(("n", "passed"), [(99, True), (100, False)])
-def test_a_group_counts_from_its_least_size(n: int, passed: bool) -> None:
-    found = check(gate(evidence={"groups": a_group(n, 0.9)}), "difference of groups")
+def test_small_groups_do_not_count(n: int, passed: bool) -> None:
+    check = check_of(gate(evidence={"groups": a_group(n, 0.9)}), "difference of groups")
 
-    assert found.passed is passed
-    assert ("100" in found.note) is passed
+    assert check.passed is passed
+    assert ("100" in check.note) is passed
 
 
-def test_the_least_size_of_a_group_is_the_policys() -> None:
+def test_policy_sets_the_least_size_of_a_group() -> None:
     assert gate(evidence={"groups": a_group(30, 0.9)}, policy=Policy(min_group=30)).failed == ["difference of groups"]
 
 
 @pytest.mark.parametrize(("n", "passed"), [(19, True), (20, False)])
-def test_a_rare_score_says_nothing_of_recall(n: int, passed: bool) -> None:
-    found = check(gate(evidence={"recalls": {"0": Recall(n=n, recall=0.0)}}), "worst recall")
+def test_recall_of_rare_scores_does_not_count(n: int, passed: bool) -> None:
+    check = check_of(gate(evidence={"recalls": {"0": Recall(n=n, recall=0.0)}}), "worst recall")
 
-    assert found.passed is passed
-    assert bool(found.note) is passed
+    assert check.passed is passed
+    assert bool(check.note) is passed
 
 
-def test_of_many_scores_the_worst_recalled_decides() -> None:
+def test_worst_recall_decides() -> None:
     recalls = {"0": Recall(n=500, recall=0.99), "1": Recall(n=25, recall=0.1), "2": Recall(n=9, recall=0)}
 
-    assert check(gate(evidence={"recalls": recalls}), "worst recall").measured == 0.1
+    assert check_of(gate(evidence={"recalls": recalls}), "worst recall").measured == 0.1
 
 
 def test_grades_have_no_recall() -> None:
-    found = gate(GRADES, evidence={"recalls": {}})
+    result = gate(GRADES, evidence={"recalls": {}})
 
-    assert found.passed
-    assert [own.rule for own in found.checks] == [rule for rule in RULES if rule != "worst recall"]
+    assert result.passed
+    assert [check.rule for check in result.checks] == [rule for rule in RULES if rule != "worst recall"]
 
 
-def test_no_threshold_is_no_confidence_that_is_enough() -> None:
-    found = gate(threshold=None)
+def test_gate_without_threshold_fails() -> None:
+    result = gate(threshold=None)
 
-    assert found.failed == ["threshold"]
-    assert check(found, "threshold").note
+    assert result.failed == ["threshold"]
+    assert check_of(result, "threshold").note
     assert gate(threshold=0.0).passed
 
 
@@ -227,24 +227,24 @@ def test_no_threshold_is_no_confidence_that_is_enough() -> None:
         ({"qwk": None, "smd": None, "human_qwk": None}, []),  # labels without order have none
     ],
 )
-def test_labels_without_order_are_measured_by_exact_agreement(agreement: dict[str, Any], failed: list[str]) -> None:
-    found = gate(NOMINAL, agreement={"qwk": None, "smd": None} | agreement, evidence={"groups": a_group(500, None)})
+def test_nominal_items_are_checked_by_exact_agreement(agreement: dict[str, Any], failed: list[str]) -> None:
+    result = gate(NOMINAL, agreement={"qwk": None, "smd": None} | agreement, evidence={"groups": a_group(500, None)})
 
-    assert found.failed == failed
+    assert result.failed == failed
     ordered = ("standardised mean difference", "difference of groups")
-    assert [own.rule for own in found.checks] == [
+    assert [check.rule for check in result.checks] == [
         rule.replace("QWK", "exact agreement") for rule in RULES if rule not in ordered
     ]
 
 
 @pytest.mark.parametrize("item", [POINTS, NOMINAL])
-def test_a_gate_survives_json_and_is_found_again(item: Item) -> None:
+def test_gate_from_json_equals_the_computed_gate(item: Item) -> None:
     odd = {"qwk": 2 / 3, "exact": 2 / 3, "smd": 1 / 7, "human_qwk": 0.1 + 0.2, "human_exact": 1 / 3}
-    found = gate(item, agreement=odd, evidence={"ece": 1 / 30, "groups": a_group(100, 1 / 70)}, threshold=1 / 3)
+    result = gate(item, agreement=odd, evidence={"ece": 1 / 30, "groups": a_group(100, 1 / 70)}, threshold=1 / 3)
 
-    again = Gate.model_validate_json(found.model_dump_json())
+    again = Gate.model_validate_json(result.model_dump_json())
 
-    assert again == found
+    assert again == result
     assert again == gate(
         item,
         agreement=Agreement.model_validate_json(AT_ITS_LIMITS.model_copy(update=odd).model_dump_json()).model_dump(),
@@ -253,7 +253,7 @@ def test_a_gate_survives_json_and_is_found_again(item: Item) -> None:
     )
 
 
-def test_a_table_shows_every_rule_and_what_failed() -> None:
+def test_table_shows_every_rule_and_its_verdict() -> None:
     rows = gate_table(gate(agreement={"qwk": 0.6543, "human_qwk": None, "human_exact": None}, evidence={"ece": None}))
 
     assert [rule for rule, *_ in rows] == RULES
@@ -262,16 +262,16 @@ def test_a_table_shows_every_rule_and_what_failed() -> None:
     check_golden("gate.txt", "".join(f"{' | '.join(row)}\n" for row in rows))
 
 
-def test_each_figure_stands_with_the_number_that_it_rests_on() -> None:
+def test_each_figure_has_its_number_of_responses() -> None:
     evidence = {
         "n": 90,
         "recalls": {"0": Recall(n=25, recall=0.5), "1": Recall(n=65, recall=0.9), "2": Recall(n=2, recall=0.0)},
         "groups": a_group(101, 0.01) | {"gender=m": GroupFigures(n=300, dsm=0.0, mean_difference=0, agreement=None)},
     }
 
-    found = gate(agreement={"human_n": 37}, evidence=evidence)
+    result = gate(agreement={"human_n": 37}, evidence=evidence)
 
-    assert [(own.rule, own.n) for own in found.checks] == [
+    assert [(check.rule, check.n) for check in result.checks] == [
         ("marked responses", None),  # a number itself
         ("QWK", 100),
         ("QWK below raters'", 37),
@@ -289,14 +289,14 @@ def test_each_figure_stands_with_the_number_that_it_rests_on() -> None:
     "policy",
     [{"min_responses": 0}, {"min_agreement": 1.1}, {"max_smd": -0.1}, {"min_group": 1}, {"max_ece": 2}, {"colour": 1}],
 )
-def test_a_policy_that_means_nothing_is_refused(policy: dict[str, Any]) -> None:
+def test_meaningless_policy_is_refused(policy: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Policy.model_validate(policy)
 
 
 @pytest.mark.parametrize("limit", ["min_agreement", "max_degradation", "max_smd", "max_group_difference"])
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
-def test_a_policy_that_no_json_can_keep_is_refused(limit: str, value: float) -> None:
+def test_policy_with_infinite_limits_is_refused(limit: str, value: float) -> None:
     """JSON has no infinity: a bundle with such a limit could be written and never be read."""
     with pytest.raises(ValidationError):
         Policy.model_validate({limit: value})

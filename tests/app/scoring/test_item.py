@@ -12,7 +12,7 @@ def an_item(**fields: Any) -> Item:
     return Item.model_validate({"item_id": "heat-1", "prompt": "Why does heat rise?"} | fields)
 
 
-def test_banked_feedback_is_found_by_points_label_or_nearest_grade_below() -> None:
+def test_banked_feedback_is_chosen_by_score_label_or_grade() -> None:
     points = an_item(scale="points", max_score=3, feedback={0: "Not yet.", "3": "All there."})  # YAML has numbers
     labels = an_item(scale="nominal", labels=["1", "air moves"], feedback={"air moves": "Yes.", "1": "A number."})
     grades = an_item(scale="continuous", min_score=-1, max_score=6, feedback={"4.5": "Good.", "-1": "Try.", "3": "So."})
@@ -37,7 +37,7 @@ def test_banked_feedback_follows_the_scale() -> None:
     assert {value: grades.banked_feedback(value) for value in wanted} == wanted
 
 
-def test_which_end_is_the_best_is_part_of_the_question() -> None:
+def test_items_with_another_best_end_are_different() -> None:
     one, other = (an_item(scale="points", min_score=1, max_score=6, better=better) for better in ("lower", "higher"))
 
     assert not one.asks_the_same_as(other)
@@ -78,7 +78,7 @@ def test_feedback_for_a_score_that_is_not_on_the_scale_is_refused(
 
 
 @pytest.mark.parametrize("item_id", ["../etc", "heat-1\n", ".hidden"])
-def test_an_id_that_is_no_name_is_refused(item_id: str) -> None:
+def test_invalid_item_id_is_refused(item_id: str) -> None:
     with pytest.raises(ValidationError) as caught:
         an_item(scale="points", max_score=3, item_id=item_id)
 
@@ -88,14 +88,14 @@ def test_an_id_that_is_no_name_is_refused(item_id: str) -> None:
 
 
 @pytest.mark.parametrize("refusals", [["  "], [""], ["x" * 201], ["a\0b"], "none"])
-def test_a_refusal_is_a_short_text_that_can_be_seen(refusals: object) -> None:
+def test_refusal_must_be_a_short_visible_text(refusals: object) -> None:
     with pytest.raises(ValidationError) as caught:
         an_item(scale="points", max_score=3, refusals=refusals)
 
     assert {error["loc"][0] for error in caught.value.errors()} == {"refusals"}
 
 
-def test_refusals_change_no_question() -> None:
+def test_items_with_other_refusals_ask_the_same() -> None:
     """A model of the item has not learnt them: it still knows the item."""
     item = an_item(scale="points", max_score=3)
 

@@ -48,11 +48,11 @@ SIGNS = Path(__file__).with_name("signs.txt").read_text(encoding="utf-8").splitl
         "  two\n\nlines \u00a0",
     ],
 )
-def test_text_that_is_no_mark_up_stays(text: str) -> None:
+def test_text_without_mark_up_is_unchanged(text: str) -> None:
     assert plain_text(text) == text
 
 
-def test_200_texts_with_signs_of_mathematics_and_chemistry_stay() -> None:
+def test_200_texts_of_mathematics_and_chemistry_are_unchanged() -> None:
     assert len(SIGNS) == len(set(SIGNS)) == 200
     assert all("<" in text or "&" in text for text in SIGNS)
     assert [text for text in SIGNS if plain_text(text) != text] == []
@@ -117,7 +117,7 @@ def test_200_texts_with_signs_of_mathematics_and_chemistry_stay() -> None:
         ("R&D &amp; AT&T &copy &notit;", "R&D & AT&T &copy &notit;"),
     ],
 )
-def test_mark_up_goes_and_the_words_stay(sent: str, text: str) -> None:
+def test_mark_up_is_removed_and_words_stay(sent: str, text: str) -> None:
     assert plain_text(sent) == text
 
 
@@ -134,7 +134,7 @@ def test_mark_up_goes_and_the_words_stay(sent: str, text: str) -> None:
         "&#65279;",
     ],
 )
-def test_mark_up_around_nothing_is_blank(sent: str) -> None:
+def test_mark_up_without_text_is_blank(sent: str) -> None:
     assert is_blank(plain_text(sent))
 
 
@@ -143,13 +143,13 @@ MARKED = st.lists(st.sampled_from(TAGS) | st.text(max_size=5)).map("".join)
 
 
 @given(st.text().filter(lambda text: "<" not in text and "&" not in text))
-def test_without_signs_of_mark_up_the_very_text_comes_back(text: str) -> None:
+def test_text_without_brackets_and_entities_is_returned_as_is(text: str) -> None:
     assert plain_text(text) is text
     assert plain_text(f"<p>{text}</p>") == text.strip().replace("\u00a0", " ")
 
 
 @given(MARKED | st.text(alphabet="<>/!-&#;=\"' pbi\n"))
-def test_no_text_fails_and_the_rest_stays_in_its_order(sent: str) -> None:
+def test_any_text_is_read_and_characters_keep_their_order(sent: str) -> None:
     marks = list(possible_tags(sent))
 
     text = plain_text(sent)
@@ -162,7 +162,7 @@ def test_no_text_fails_and_the_rest_stays_in_its_order(sent: str) -> None:
 
 
 @given(MARKED)
-def test_escaped_text_comes_back_whole(text: str) -> None:
+def test_escaped_text_is_restored(text: str) -> None:
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
     assert plain_text(f"<div>{escaped}</div>") == text.strip().replace("\u00a0", " ")
@@ -177,8 +177,8 @@ def wrapped(inner: tuple[str, list[str]], tag: str) -> tuple[str, list[str]]:
 def joined(parts: list[tuple[str, list[str]]]) -> tuple[str, list[str]]:
     """Return the parts one after another: the last run of a part goes on in the next."""
     runs = [""]
-    for _, own in parts:
-        runs = [*runs[:-1], runs[-1] + own[0], *own[1:]]
+    for _, part_runs in parts:
+        runs = [*runs[:-1], runs[-1] + part_runs[0], *part_runs[1:]]
     return "".join(html for html, _ in parts), runs
 
 
@@ -190,7 +190,7 @@ DOCUMENTS = st.recursive(
 
 
 @given(DOCUMENTS)
-def test_of_any_document_the_text_of_its_blocks_comes_back(document: tuple[str, list[str]]) -> None:
+def test_text_of_any_documents_blocks_is_restored(document: tuple[str, list[str]]) -> None:
     html, runs = document
 
     assert plain_text(html) == " ".join(text for run in runs if (text := run.strip()))
@@ -219,7 +219,7 @@ def calls_of(action: Callable[[str], Any], text: str) -> int:
         "&amp;", "&lt", "<p\n", "<time>", "<o:p>", "<sup></sup>", "1<sup>2</sup>", "<sup>",
     ],
 )  # fmt: skip
-def test_the_work_grows_with_the_length_and_no_faster(unit: str) -> None:
+def test_work_is_linear_in_the_length(unit: str) -> None:
     few, twice, four_times = (calls_of(plain_text, unit * (units // len(unit))) for units in (2_000, 4_000, 8_000))
 
     plain_text(unit * (MAX_SENT // len(unit)))  # calls do not count the steps of a pattern: those would take minutes

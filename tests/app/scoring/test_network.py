@@ -45,7 +45,7 @@ def test_no_responses_give_no_outputs(network: Network, columns: int) -> None:
 
 
 @pytest.mark.parametrize("network", [POINTS_NETWORK, GRADES_NETWORK])
-def test_outputs_stay_in_order_over_the_borders_of_runs(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outputs_keep_their_order_across_runs(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [" ".join(["air"] * (number % 5)) for number in range(10)]
     alone = np.concatenate([network.outputs([text]) for text in texts])
 
@@ -57,7 +57,7 @@ def test_outputs_stay_in_order_over_the_borders_of_runs(network: Network, monkey
 @settings(max_examples=50, deadline=None)
 @given(texts=st.lists(st.text(max_size=80), min_size=1, max_size=8))
 @pytest.mark.parametrize("network", [POINTS_NETWORK, GRADES_NETWORK])
-def test_a_response_gets_the_same_alone_and_in_any_batch(network: Network, texts: list[str]) -> None:
+def test_outputs_are_the_same_alone_and_in_any_batch(network: Network, texts: list[str]) -> None:
     together = network.outputs(texts)
 
     alone = np.concatenate([network.outputs([text]) for text in texts])
@@ -76,7 +76,7 @@ def test_a_response_gets_the_same_alone_and_in_any_batch(network: Network, texts
         (blind_to_padding(word_count_onnx(4)), "batch_differs", {}),
     ],
 )
-def test_a_model_that_does_not_fit_the_scores_is_refused(student: bytes, code: str, fields: dict[str, object]) -> None:
+def test_graph_that_does_not_fit_the_scores_is_refused(student: bytes, code: str, fields: dict[str, object]) -> None:
     with refused(BadBundle, code, **fields):
         a_network(student)
 
@@ -96,17 +96,17 @@ def test_a_model_that_does_not_fit_the_scores_is_refused(student: bytes, code: s
         (blind_to_padding(word_grade_onnx()), "batch_differs", {}),
     ],
 )
-def test_a_model_that_does_not_fit_grades_is_refused(student: bytes, code: str, fields: dict[str, object]) -> None:
+def test_graph_that_does_not_fit_grades_is_refused(student: bytes, code: str, fields: dict[str, object]) -> None:
     with refused(BadBundle, code, **fields):
         a_network(student, GRADES)
 
 
-def test_a_session_has_one_thread_and_keeps_no_memory_for_later() -> None:
+def test_session_has_one_thread_and_no_memory_arena() -> None:
     options = load_session(word_count_onnx(4)).get_session_options()
 
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
     assert not options.enable_cpu_mem_arena
 
 
-def test_the_runtime_is_told_to_send_nothing() -> None:
+def test_telemetry_of_the_runtime_is_off() -> None:
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"

@@ -52,7 +52,7 @@ def edited(folder: Path, **changes: Any) -> None:
     (folder / ACTIVE).write_text(json.dumps(content))
 
 
-def test_the_one_before_is_remembered_for_rollback(tmp_path: Path) -> None:
+def test_release_remembers_the_previous_version(tmp_path: Path) -> None:
     folder = an_item(tmp_path)
 
     activate(folder, FIRST, mode="suggest", by="Ana", reason="")
@@ -64,7 +64,7 @@ def test_the_one_before_is_remembered_for_rollback(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("policy", "mode"), [(LENIENT, "auto"), (FAILING, "suggest")])
-def test_the_mode_is_what_the_gate_gives(tmp_path: Path, policy: Policy, mode: str) -> None:
+def test_gate_decides_the_mode(tmp_path: Path, policy: Policy, mode: str) -> None:
     folder = an_item(tmp_path, policy)
 
     active = activate(folder, FIRST, by="Ana", reason="newly trained")
@@ -74,7 +74,7 @@ def test_the_mode_is_what_the_gate_gives(tmp_path: Path, policy: Policy, mode: s
 
 
 @pytest.mark.parametrize("policy", [LENIENT, FAILING])
-def test_what_was_released_is_recorded_with_what_its_gate_found(tmp_path: Path, policy: Policy) -> None:
+def test_release_records_checksum_and_gate(tmp_path: Path, policy: Policy) -> None:
     folder = an_item(tmp_path, policy)
 
     active = activate(folder, FIRST, by="Ana", reason="newly trained")
@@ -84,13 +84,13 @@ def test_what_was_released_is_recorded_with_what_its_gate_found(tmp_path: Path, 
     assert active.metadata_sha256 == sha256((folder / FIRST / METADATA).read_bytes())
 
 
-def test_a_person_may_be_stricter_than_the_gate(tmp_path: Path) -> None:
+def test_person_may_choose_suggest_despite_a_passed_gate(tmp_path: Path) -> None:
     active = activate(an_item(tmp_path), FIRST, mode="suggest", by="Ana", reason="")
 
     assert (active.mode, active.gate.passed, active.override) == ("suggest", True, False)
 
 
-def test_a_person_may_overrule_the_gate_and_is_named(tmp_path: Path) -> None:
+def test_person_may_override_a_failed_gate(tmp_path: Path) -> None:
     folder = an_item(tmp_path, FAILING)
 
     activate(folder, FIRST, mode="auto", by="Ana", reason="read 50 of its scores")
@@ -112,7 +112,7 @@ def test_auto_needs_a_person_and_a_reason(tmp_path: Path, policy: Policy) -> Non
     assert not (folder / ACTIVE).exists()
 
 
-def test_a_passed_gate_is_no_reason(tmp_path: Path) -> None:
+def test_auto_needs_a_reason_despite_a_passed_gate(tmp_path: Path) -> None:
     folder = an_item(tmp_path)
 
     with pytest.raises(ValidationError):
@@ -121,7 +121,7 @@ def test_a_passed_gate_is_no_reason(tmp_path: Path) -> None:
     assert not (folder / ACTIVE).exists()
 
 
-def test_a_broken_bundle_changes_nothing(tmp_path: Path) -> None:
+def test_broken_bundle_is_not_activated(tmp_path: Path) -> None:
     folder = an_item(tmp_path)
     activate(folder, FIRST, by="Ana", reason="newly trained")
     (folder / SECOND / CARD).write_text("# Another card\n")
@@ -132,7 +132,7 @@ def test_a_broken_bundle_changes_nothing(tmp_path: Path) -> None:
     assert read_active(folder).version == FIRST
 
 
-def test_a_hand_written_auto_without_a_reason_is_not_believed(tmp_path: Path) -> None:
+def test_edited_auto_without_a_reason_is_refused(tmp_path: Path) -> None:
     folder = an_item(tmp_path)
     activate(folder, FIRST, mode="auto", by="Ana", reason="tried it")
     edited(folder, reason="")
@@ -141,7 +141,7 @@ def test_a_hand_written_auto_without_a_reason_is_not_believed(tmp_path: Path) ->
         read_active(folder)
 
 
-def test_a_hand_written_auto_without_a_passed_gate_is_not_believed(tmp_path: Path) -> None:
+def test_edited_auto_without_a_passed_gate_is_refused(tmp_path: Path) -> None:
     folder = an_item(tmp_path, FAILING)
     activate(folder, FIRST, by="Ana", reason="newly trained")
     edited(folder, mode="auto")
@@ -151,7 +151,7 @@ def test_a_hand_written_auto_without_a_passed_gate_is_not_believed(tmp_path: Pat
 
 
 @pytest.mark.parametrize("left_out", ["gate", "metadata_sha256"])
-def test_a_file_from_before_there_were_gates_is_not_believed(tmp_path: Path, left_out: str) -> None:
+def test_active_file_without_checksum_or_gate_is_refused(tmp_path: Path, left_out: str) -> None:
     folder = an_item(tmp_path)
     activate(folder, FIRST, by="Ana", reason="newly trained")
     content = json.loads((folder / ACTIVE).read_text())
@@ -162,7 +162,7 @@ def test_a_file_from_before_there_were_gates_is_not_believed(tmp_path: Path, lef
         read_active(folder)
 
 
-def test_what_was_decided_is_checked_against_the_bundle(tmp_path: Path) -> None:
+def test_release_is_checked_against_the_bundle(tmp_path: Path) -> None:
     folder = an_item(tmp_path, FAILING)
     active = activate(folder, FIRST, by="Ana", reason="newly trained")
     files = read_bundle(folder / FIRST)
@@ -175,19 +175,19 @@ def test_what_was_decided_is_checked_against_the_bundle(tmp_path: Path) -> None:
         active.model_copy(update={"gate": claimed}).check(files.bundle, files.metadata_sha256)
 
 
-def test_a_feedback_model_is_released_without_a_gate_and_remembers_the_one_before(tmp_path: Path) -> None:
+def test_feedback_model_is_released_without_a_gate(tmp_path: Path) -> None:
     folder = an_item_folder(tmp_path)
 
     for version in ("v1", "v2", "v2"):
         release_ungated(folder, version, by="Ana", reason="read 50 of its texts")
 
-    found = read_release(folder, Release)
-    assert (found.version, found.previous, found.mode, found.by) == ("v2", "v1", "auto", "Ana")
+    release = read_release(folder, Release)
+    assert (release.version, release.previous, release.mode, release.by) == ("v2", "v1", "auto", "Ana")
     with refused(BadBundle, "bad_active"):
         read_release(folder, Active)
 
 
-def test_a_feedback_model_needs_a_reason(tmp_path: Path) -> None:
+def test_release_of_a_feedback_model_needs_a_reason(tmp_path: Path) -> None:
     folder = an_item_folder(tmp_path)
 
     with pytest.raises(ValidationError):
@@ -196,7 +196,7 @@ def test_a_feedback_model_needs_a_reason(tmp_path: Path) -> None:
     assert not (folder / ACTIVE).exists()
 
 
-def test_a_time_without_its_zone_is_refused(tmp_path: Path) -> None:
+def test_time_without_zone_is_refused(tmp_path: Path) -> None:
     folder = an_item(tmp_path)
     activate(folder, FIRST, mode="suggest", by="Ana", reason="")
     content = (folder / ACTIVE).read_text()
@@ -207,7 +207,7 @@ def test_a_time_without_its_zone_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"version": "../v1"}', '{"version": "v1"}', "\xff"])
-def test_a_broken_active_file_is_named(tmp_path: Path, content: str) -> None:
+def test_broken_active_file_is_refused(tmp_path: Path, content: str) -> None:
     folder = an_item_folder(tmp_path)
     (folder / ACTIVE).write_text(content)
 
@@ -215,12 +215,12 @@ def test_a_broken_active_file_is_named(tmp_path: Path, content: str) -> None:
         read_active(folder)
 
 
-def test_no_active_file_means_no_active_version(tmp_path: Path) -> None:
+def test_no_version_is_active_without_an_active_file(tmp_path: Path) -> None:
     with refused(BadBundle, "none_active"):
         read_active(an_item_folder(tmp_path))
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_leaves_only_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = an_item(tmp_path)
     activate(folder, FIRST, mode="suggest", by="Ana", reason="")
 
@@ -238,14 +238,14 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     "item_id", ["../heat-1", "/etc", "heat%2e", "", ".", "..", "heat-1/../heat-1", "x" * 129, "heat\0"]
 )
-def test_an_item_id_never_leaves_the_folder(tmp_path: Path, item_id: str) -> None:
+def test_item_id_cannot_leave_the_folder(tmp_path: Path, item_id: str) -> None:
     an_item_folder(tmp_path)
 
     with pytest.raises(UnknownItem):
         item_folder(tmp_path, item_id)
 
 
-def test_teachers_feedback_and_hidden_folders_are_no_items(tmp_path: Path) -> None:
+def test_teachers_feedback_and_hidden_folders_are_not_items(tmp_path: Path) -> None:
     for name in ("heat-1", "_teachers", "_feedback", ".staged-x"):
         (tmp_path / name).mkdir()
     (tmp_path / "notes.txt").touch()
@@ -254,7 +254,7 @@ def test_teachers_feedback_and_hidden_folders_are_no_items(tmp_path: Path) -> No
     assert item_ids(tmp_path / "absent") == []
 
 
-def test_versions_come_oldest_first_without_unfinished_ones(tmp_path: Path) -> None:
+def test_versions_are_oldest_first_without_unfinished_folders(tmp_path: Path) -> None:
     folder = an_item_folder(tmp_path)
     for name in ("20260201T000000Z-b", "20260101T000000Z-a", ".staged-1"):
         (folder / name).mkdir()
@@ -262,7 +262,7 @@ def test_versions_come_oldest_first_without_unfinished_ones(tmp_path: Path) -> N
     assert versions(folder) == ["20260101T000000Z-a", "20260201T000000Z-b"]
 
 
-def test_a_decision_on_blank_responses_is_kept_with_its_name_and_reason(tmp_path: Path) -> None:
+def test_decision_on_blank_responses_is_kept(tmp_path: Path) -> None:
     folder = an_item(tmp_path)
 
     activate(folder, FIRST, by="Ben", reason="newly trained", blank_is_worst=BY_ANA)
@@ -274,14 +274,14 @@ def test_a_decision_on_blank_responses_is_kept_with_its_name_and_reason(tmp_path
 
 
 @pytest.mark.parametrize("name", ["by", "reason"])
-def test_a_decision_on_blank_responses_names_a_person_and_a_reason(name: str) -> None:
+def test_decision_on_blank_responses_needs_a_person_and_a_reason(name: str) -> None:
     with pytest.raises(ValidationError) as caught:
         BlankIsWorst.model_validate(BY_ANA.model_dump() | {name: "  "})
 
     assert [error["loc"] for error in caught.value.errors()] == [(name,)]
 
 
-def test_labels_without_order_have_no_worst_for_blank_responses(tmp_path: Path) -> None:
+def test_nominal_items_cannot_give_blank_responses_the_worst_score(tmp_path: Path) -> None:
     labels = {"scale": "nominal", "labels": ["metal", "gas"]}
     bundle = write_tiny_bundle(tmp_path, "kind-2", version=FIRST, item=labels)
     before = (bundle.parent / ACTIVE).read_text()

@@ -31,7 +31,7 @@ def test_csv_and_jsonl_give_the_same_rows(tmp_path: Path) -> None:
     assert [row.line for row in read_rows(jsonl)] == [1, 3]
 
 
-def test_a_spreadsheets_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
+def test_byte_order_mark_is_not_part_of_the_first_column(tmp_path: Path) -> None:
     [row] = read_rows(a_file(tmp_path, "a.csv", b"\xef\xbb\xbfitem_id,response\r\nheat-1,warm\r\n"))
 
     assert row.fields == {"item_id": "heat-1", "response": "warm"}
@@ -56,7 +56,7 @@ def test_a_spreadsheets_byte_order_mark_is_no_part_of_the_first_column(tmp_path:
         ("a.xls", "item_id,response\n", 1, "unknown_format"),
     ],
 )
-def test_a_bad_row_is_named_by_file_line_and_code(
+def test_bad_row_is_reported_with_file_line_and_code(
     tmp_path: Path, name: str, content: str | bytes, line: int, code: str
 ) -> None:
     with refused(BadRows) as caught:
@@ -65,27 +65,27 @@ def test_a_bad_row_is_named_by_file_line_and_code(
     assert rows_refused(caught.value.errors) == [(name, line, code)]
 
 
-def test_spaces_about_names_and_empty_rows_of_a_spreadsheet_do_no_harm(tmp_path: Path) -> None:
+def test_spaces_around_names_and_empty_rows_are_ignored(tmp_path: Path) -> None:
     rows = read_rows(a_file(tmp_path, "a.csv", "item_id , response\n,\nheat-1,warm\n,\n"))
 
     assert [(row.line, row.fields) for row in rows] == [(3, {"item_id": "heat-1", "response": "warm"})]
 
 
 @pytest.mark.parametrize(
-    ("head", "columns", "found"),
+    ("head", "columns", "similar"),
     [
         ("Item_ID,response", ["item_id"], ["Item_ID"]),
         ("question,answer", ["item_id", "response"], []),
     ],
 )
-def test_a_column_that_is_missing_is_said_once(tmp_path: Path, head: str, columns: list[str], found: list[str]) -> None:
+def test_missing_column_is_reported_once(tmp_path: Path, head: str, columns: list[str], similar: list[str]) -> None:
     rows = read_rows(a_file(tmp_path, "a.csv", f"{head}\nheat-1,warm\nheat-1,cold\n"))
 
     with refused(BadRows) as caught:
         require_columns(rows, ("item_id", "response"))
 
     assert rows_refused(caught.value.errors) == [("a.csv", 1, "no_column")]
-    assert caught.value.errors[0].fields == {"columns": columns, "found": found}
+    assert caught.value.errors[0].fields == {"columns": columns, "found": similar}
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,7 @@ def test_a_column_that_is_missing_is_said_once(tmp_path: Path, head: str, column
         ("a.csv", 'Item,"my\nanswer"\nheat-1,warm\n', 2),
     ],
 )
-def test_a_column_that_is_missing_is_said_where_the_names_stand(
-    tmp_path: Path, name: str, content: str, line: int
-) -> None:
+def test_missing_column_is_reported_at_the_header(tmp_path: Path, name: str, content: str, line: int) -> None:
     with refused(BadRows) as caught:
         require_columns(read_rows(a_file(tmp_path, name, content)), ("item_id",))
 
@@ -110,7 +108,7 @@ def test_a_column_that_is_missing_is_said_where_the_names_stand(
     ("name", "content"),
     [("a.csv", "item_id,response\n"), ("a.tsv", "one\n\n"), ("a.json", "[]"), ("a.jsonl", "\n")],
 )
-def test_a_file_without_rows_is_refused_where_rows_are_needed(tmp_path: Path, name: str, content: str) -> None:
+def test_file_without_rows_is_refused(tmp_path: Path, name: str, content: str) -> None:
     read = read_file(a_file(tmp_path, name, content), DEFAULT_OPTIONS)
 
     with refused(BadRows) as caught:
@@ -119,7 +117,7 @@ def test_a_file_without_rows_is_refused_where_rows_are_needed(tmp_path: Path, na
     assert rows_refused(caught.value.errors) == [(name, 1, "no_rows")]
 
 
-def test_one_fault_is_said_without_a_count_and_two_with_it(tmp_path: Path) -> None:
+def test_message_counts_faults_if_there_are_several(tmp_path: Path) -> None:
     one, two = RowError(tmp_path, 1, "is bad"), RowError(tmp_path, 2, "is worse")
 
     assert str(BadRows([one])) == str(one)
@@ -143,7 +141,7 @@ REFUSED: dict[str, str | bytes] = {
 }
 
 
-def test_a_refusal_says_what_is_wrong_where_and_what_to_do(tmp_path: Path) -> None:
+def test_refusals_read_as_in_the_golden_file(tmp_path: Path) -> None:
     said: list[str] = []
     for name, content in REFUSED.items():
         with refused(BadRows) as caught:
@@ -164,7 +162,7 @@ def no_response(row: Row) -> BadText | None:
     return None
 
 
-def test_a_row_added_to_our_file_by_hand_keeps_its_first_quote(tmp_path: Path) -> None:
+def test_row_added_by_hand_keeps_its_first_quote(tmp_path: Path) -> None:
     content = "response,'=note,written_by_scorelet\n''Twas warm,'=1,guarded\n'Twas warm,x,\n"
 
     ours, added = read_rows(a_file(tmp_path, "a.csv", content))
@@ -173,7 +171,7 @@ def test_a_row_added_to_our_file_by_hand_keeps_its_first_quote(tmp_path: Path) -
     assert added.fields == {"response": "'Twas warm", "=note": "x"}
 
 
-def test_every_bad_row_is_found_not_only_the_first(tmp_path: Path) -> None:
+def test_every_bad_row_is_reported(tmp_path: Path) -> None:
     with refused(BadRows, count=60) as caught:
         read_rows(a_file(tmp_path, "a.jsonl", "x\n{}\ny\n" * 30))
 
@@ -192,7 +190,7 @@ def test_every_bad_row_is_found_not_only_the_first(tmp_path: Path) -> None:
         (r'"\ud800"', "lone_surrogate"),
     ],
 )
-def test_a_response_that_is_no_text_is_refused(tmp_path: Path, value: str, code: str) -> None:
+def test_response_that_is_not_text_is_refused(tmp_path: Path, value: str, code: str) -> None:
     [row] = read_rows(a_file(tmp_path, "a.jsonl", f'{{"response": {value}}}\n'))
 
     with refused(BadText, code, column="response"):
@@ -201,7 +199,7 @@ def test_a_response_that_is_no_text_is_refused(tmp_path: Path, value: str, code:
 
 @pytest.mark.parametrize("text", ["NA", "null", "None", "#N/A", "nan", " n/a "])
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_a_response_is_never_missing_for_what_it_says(tmp_path: Path, text: str, suffix: str) -> None:
+def test_response_with_a_word_for_missing_is_not_missing(tmp_path: Path, text: str, suffix: str) -> None:
     content = f"id,response\na,{text}\n" if suffix == ".csv" else f'{{"response": "{text}"}}\n'
     [row] = read_rows(a_file(tmp_path, f"a{suffix}", content))
 
@@ -218,7 +216,7 @@ def test_a_response_is_never_missing_for_what_it_says(tmp_path: Path, text: str,
         (";", ["2.5", "1"], [2.5, 1]),
     ],
 )
-def test_a_decimal_comma_is_understood_where_it_leaves_no_doubt(
+def test_unambiguous_decimal_comma_is_detected(
     tmp_path: Path, delimiter: str, scores: list[str], values: list[float]
 ) -> None:
     lines = "".join(f"heat-1{delimiter}warm{delimiter}{score}\n" for score in scores)
@@ -237,9 +235,7 @@ def test_a_decimal_comma_is_understood_where_it_leaves_no_doubt(
         (";", ["1,028,000", "2,5"], "ambiguous_comma"),
     ],
 )
-def test_a_comma_that_may_mean_two_numbers_is_none(
-    tmp_path: Path, delimiter: str, scores: list[str], code: str
-) -> None:
+def test_ambiguous_comma_is_refused(tmp_path: Path, delimiter: str, scores: list[str], code: str) -> None:
     lines = "".join(f"heat-1{delimiter}warm{delimiter}{score}\n" for score in scores)
     file = a_file(tmp_path, "a.csv", f"item_id{delimiter}response{delimiter}score\n{lines}")
 
@@ -247,11 +243,11 @@ def test_a_comma_that_may_mean_two_numbers_is_none(
         read_rows(file)[0].number("score")
     assert "1.028" not in str(caught.value)
 
-    told = read_rows(file, ReadOptions(decimal=","))[0]
-    assert told.number("score") == (None if scores[0].count(",") > 1 else float(scores[0].strip('"').replace(",", ".")))
+    row = read_rows(file, ReadOptions(decimal=","))[0]
+    assert row.number("score") == (None if scores[0].count(",") > 1 else float(scores[0].strip('"').replace(",", ".")))
 
 
-def test_a_point_where_a_comma_is_told_is_refused(tmp_path: Path) -> None:
+def test_decimal_point_in_a_file_with_decimal_commas_is_refused(tmp_path: Path) -> None:
     file = a_file(tmp_path, "a.csv", "item_id,response,score\nheat-1,warm,1.028\nheat-1,warm,2\n")
     point, whole = read_rows(file, ReadOptions(decimal=","))
 
@@ -261,14 +257,14 @@ def test_a_point_where_a_comma_is_told_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["1_000", "inf", "nan", "0x1F", "\uff12", "two", "", "1e"])
-def test_only_digits_are_a_number(tmp_path: Path, text: str) -> None:
+def test_text_with_other_characters_is_not_a_number(tmp_path: Path, text: str) -> None:
     [row] = read_rows(a_file(tmp_path, "a.jsonl", f'{{"score": "{text}"}}\n'))
 
     assert row.number("score") is None
 
 
 @pytest.mark.parametrize(("value", "item_id"), [("12", "12"), ('" heat-1 "', "heat-1"), ("12.0", "12.0")])
-def test_the_id_of_an_item_may_be_a_number(tmp_path: Path, value: str, item_id: str) -> None:
+def test_item_id_may_be_a_number(tmp_path: Path, value: str, item_id: str) -> None:
     [row] = read_rows(a_file(tmp_path, "a.jsonl", f'{{"item_id": {value}}}\n'))
 
     assert row.item_id() == item_id
@@ -283,7 +279,7 @@ def test_no_bytes_crash_the_reader(tmp_path_factory: pytest.TempPathFactory, con
         assert all(row.line > 0 for row in read_rows(path))
 
 
-def test_a_row_gives_its_response_without_mark_up_or_as_it_stands(tmp_path: Path) -> None:
+def test_response_is_read_in_the_format_of_the_item(tmp_path: Path) -> None:
     [row] = read_rows(a_file(tmp_path, "a.csv", 'item_id,response\nheat-1,"<p>a &lt; b</p>"\n'))
 
     assert (row.response("html"), row.response("text")) == ("a < b", "<p>a &lt; b</p>")
@@ -299,7 +295,7 @@ def test_a_row_gives_its_response_without_mark_up_or_as_it_stands(tmp_path: Path
     ],
     ids=["plain", "sent", "nul"],
 )
-def test_a_response_that_cannot_be_read_is_named_by_code(
+def test_unreadable_response_is_reported_with_its_code(
     tmp_path: Path, sent: str, code: str, fields: dict[str, int]
 ) -> None:
     [row] = read_rows(a_file(tmp_path, "a.jsonl", json.dumps({"response": sent})))

@@ -39,7 +39,7 @@ def test_points_count_from_zero_to_the_maximum() -> None:
         (AROUND_ZERO, ["-2", "-1", "0", "1", "2"], -2, 2),
         (POINTS | {"better": "lower"}, ["0", "1", "2", "3"], 3, 0),
         (POINTS | {"min_score": 2}, ["2", "3"], 2, 3),
-        ({"scale": "points", "min_score": -100, "max_score": 0}, [str(own) for own in range(-100, 1)], -100, 0),
+        ({"scale": "points", "min_score": -100, "max_score": 0}, [str(number) for number in range(-100, 1)], -100, 0),
         ({"scale": "points", "min_score": 10**15 - 1, "max_score": 10**15}, [str(10**15 - 1), str(10**15)], None, None),
     ],
 )
@@ -88,7 +88,7 @@ def test_grades_may_be_below_zero() -> None:
     assert (scale.bottom_score, scale.top_score, scale.span) == (-2.5, 0, 2.5)
 
 
-def test_of_grades_either_end_may_be_the_best() -> None:
+def test_either_end_of_a_continuous_scale_may_be_the_best() -> None:
     scale = a_scale(GERMAN_GRADES)
 
     assert (scale.worst, scale.best) == (6, 1)
@@ -105,7 +105,7 @@ def test_of_grades_either_end_may_be_the_best() -> None:
         ({"scale": "points", "max_score": 3.0}, '"min_score":null,"max_score":3,'),
     ],
 )
-def test_whole_numbers_are_shown_whole(fields: dict[str, Any], shown: str) -> None:
+def test_whole_numbers_are_shown_without_decimals(fields: dict[str, Any], shown: str) -> None:
     assert shown in a_scale(fields).model_dump_json()
 
 
@@ -113,17 +113,17 @@ def test_whole_numbers_are_shown_whole(fields: dict[str, Any], shown: str) -> No
 @pytest.mark.parametrize(
     "fields", [POINTS, GERMAN, AROUND_ZERO, RANKS, GRADES, GERMAN_GRADES, {"scale": "points", "max_score": 100}]
 )
-def test_full_marks_are_the_whole_gradebook_and_the_worst_score_is_nothing(fields: dict[str, Any], most: float) -> None:
+def test_best_score_is_the_gradebook_maximum_and_the_worst_is_zero(fields: dict[str, Any], most: float) -> None:
     scale = a_scale(fields)
     values = [scale.lowest + scale.span * number / 1000 for number in range(1001)]
     places = [scale.gradebook_score(value, most) for value in (values if scale.is_continuous else range(scale.choices))]
-    found = [place for place in places if place is not None]
+    known = [place for place in places if place is not None]
 
     assert scale.gradebook_score(scale.best, most) == most
     assert scale.gradebook_score(scale.worst, most) == 0
-    assert len(found) == len(places)
-    assert all(0 <= place <= most for place in found)
-    assert found == sorted(found, reverse=scale.better == "lower")
+    assert len(known) == len(places)
+    assert all(0 <= place <= most for place in known)
+    assert known == sorted(known, reverse=scale.better == "lower")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_full_marks_are_the_whole_gradebook_and_the_worst_score_is_nothing(field
         (GERMAN_GRADES, 1.7, 10, 8.6),
     ],
 )
-def test_a_gradebook_gets_the_score_unrounded(fields: dict[str, Any], score: float, most: float, place: float) -> None:
+def test_gradebook_score_is_not_rounded(fields: dict[str, Any], score: float, most: float, place: float) -> None:
     scale = a_scale(fields)
 
     assert scale.gradebook_score(scale.value(score, None), most) == place
@@ -153,7 +153,9 @@ def test_a_gradebook_gets_the_score_unrounded(fields: dict[str, Any], score: flo
     better=st.sampled_from(["higher", "lower"]),
 )
 @settings(deadline=None, database=None)
-def test_no_gradebook_score_leaves_its_scale(bottom: int, span: int, share: float, most: float, better: str) -> None:
+def test_gradebook_scores_stay_between_0_and_the_maximum(
+    bottom: int, span: int, share: float, most: float, better: str
+) -> None:
     bounds = {"min_score": bottom, "max_score": bottom + span, "better": better}
     points, grades = a_scale({"scale": "points"} | bounds), a_scale({"scale": "continuous"} | bounds)
     index, grade = round(share * span), min(bottom + span, bottom + share * span)
@@ -165,7 +167,7 @@ def test_no_gradebook_score_leaves_its_scale(bottom: int, span: int, share: floa
         assert place == pytest.approx(most * (1 - of_all if better == "lower" else of_all), rel=1e-9, abs=most * 1e-9)
 
 
-def test_labels_without_order_and_calls_without_a_gradebook_have_no_place() -> None:
+def test_nominal_labels_have_no_gradebook_score() -> None:
     assert a_scale(NAMES).gradebook_score(1, 10) is None
     assert a_scale(POINTS).gradebook_score(1, None) is None
 
@@ -182,11 +184,11 @@ def test_labels_without_order_and_calls_without_a_gradebook_have_no_place() -> N
         (GRADES, 2.5, "2.5 (6 is the best, 1 the worst)"),
     ],
 )
-def test_a_score_in_words(fields: dict[str, Any], value: float, words: str) -> None:
+def test_score_in_words(fields: dict[str, Any], value: float, words: str) -> None:
     assert a_scale(fields).in_words(value) == words
 
 
-def test_an_item_has_its_scale_and_more() -> None:
+def test_item_has_the_fields_of_its_scale() -> None:
     item = Item.model_validate({"item_id": "heat-1", "prompt": "Why?"} | GERMAN)
 
     assert item.scale_as_json() == GERMAN
@@ -205,13 +207,13 @@ def test_an_item_has_its_scale_and_more() -> None:
         (GRADES, 0.99, None),
     ],
 )
-def test_a_mark_that_is_no_score_is_refused(fields: dict[str, Any], score: float | None, label: str | None) -> None:
+def test_mark_outside_the_scores_is_refused(fields: dict[str, Any], score: float | None, label: str | None) -> None:
     with refused(BadMark, "not_a_score", min_score=fields["min_score"], max_score=fields["max_score"]):
         a_scale(fields).value(score, label)
 
 
 @pytest.mark.parametrize(("score", "label"), [(1, None), (None, None), (1, "partial"), (None, "part")])
-def test_a_mark_that_is_no_label_is_refused(score: float | None, label: str | None) -> None:
+def test_mark_outside_the_labels_is_refused(score: float | None, label: str | None) -> None:
     with refused(BadMark, "not_a_label", labels=("missing", "partial", "complete")):
         a_scale(RANKS).value(score, label)
 
@@ -250,7 +252,7 @@ def test_a_mark_that_is_no_label_is_refused(score: float | None, label: str | No
         (POINTS | {"colour": "red"}, "extra_forbidden"),
     ],
 )
-def test_a_scale_that_cannot_be_is_refused(fields: dict[str, Any], code: str) -> None:
+def test_impossible_scale_is_refused(fields: dict[str, Any], code: str) -> None:
     with pytest.raises(ValidationError) as caught:
         a_scale(fields)
 

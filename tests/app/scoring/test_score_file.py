@@ -23,7 +23,7 @@ def a_registry(tmp_path: Path) -> Registry:
     return Registry.from_folder(tmp_path / "models")
 
 
-def test_rows_of_mixed_items_come_back_in_order_with_their_own_columns(tmp_path: Path) -> None:
+def test_rows_of_several_items_keep_their_order_and_columns(tmp_path: Path) -> None:
     file = tmp_path / "in.csv"
     file.write_text(
         "id,item_id,response,score,class\n"
@@ -48,7 +48,7 @@ def test_rows_of_mixed_items_come_back_in_order_with_their_own_columns(tmp_path:
     assert scored[3]["response"] == "it is warm, so it rises"
 
 
-def test_grades_are_written_as_points_are(tmp_path: Path) -> None:
+def test_grades_are_written_like_points(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path / "models", item={"scale": "continuous", "min_score": 1, "max_score": 6})
     (tmp_path / "in.csv").write_text("item_id,response\nheat-1,warm air\nheat-1,warm air goes up\nheat-1,\n")
     registry, rows = Registry.from_folder(tmp_path / "models"), read_rows(tmp_path / "in.csv")
@@ -63,7 +63,7 @@ def test_grades_are_written_as_points_are(tmp_path: Path) -> None:
     assert (blank.fields["score"], blank.fields["decision"]) == ("", "not_scorable")
 
 
-def test_rows_that_cannot_be_scored_are_all_named(tmp_path: Path) -> None:
+def test_every_row_that_cannot_be_scored_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "in.jsonl"
     file.write_text('{"item_id": "heat-9", "response": "x"}\n{"item_id": "heat-1"}\n{"response": "x"}\n')
 
@@ -77,7 +77,7 @@ def test_rows_that_cannot_be_scored_are_all_named(tmp_path: Path) -> None:
     ]
 
 
-def test_a_scored_file_can_be_scored_again_and_loses_nothing(tmp_path: Path) -> None:
+def test_scored_file_can_be_scored_again_without_loss(tmp_path: Path) -> None:
     registry = a_registry(tmp_path)
     (tmp_path / "0.csv").write_text("item_id,response,score\nheat-1,warm air,3\n")
 
@@ -90,7 +90,7 @@ def test_a_scored_file_can_be_scored_again_and_loses_nothing(tmp_path: Path) -> 
     assert row.fields["input_score"] == "3"
 
 
-def test_a_carried_column_that_utf_8_cannot_hold_is_escaped(tmp_path: Path) -> None:
+def test_copied_column_that_utf_8_cannot_encode_is_escaped(tmp_path: Path) -> None:
     registry = a_registry(tmp_path)
     (tmp_path / "in.jsonl").write_text('{"item_id": "heat-1", "response": "warm", "note": "\\ud800"}\n')
     rows = read_rows(tmp_path / "in.jsonl")
@@ -104,7 +104,7 @@ RUN = '=HYPERLINK("http://x";"y")'
 
 
 @pytest.mark.parametrize("raw", [False, True])
-def test_a_text_that_a_spreadsheet_would_run_is_guarded_unless_raw(tmp_path: Path, raw: bool) -> None:
+def test_formula_is_guarded_unless_raw(tmp_path: Path, raw: bool) -> None:
     registry = a_registry(tmp_path)
     fields = {"id": "+id", "item_id": "heat-1", "response": RUN, "=name": "'tis", "score": -1, "delta": "-0.5"}
     (tmp_path / "in.jsonl").write_text(json.dumps(fields) + "\n")
@@ -125,7 +125,7 @@ def test_a_text_that_a_spreadsheet_would_run_is_guarded_unless_raw(tmp_path: Pat
     assert ORIGIN_MARK not in read.rows[0].fields
 
 
-def test_a_guard_in_another_s_file_is_the_learner_s(tmp_path: Path) -> None:
+def test_leading_quote_in_other_files_belongs_to_the_learner(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("item_id,response\nheat-1,'=1\nheat-1,''\n")
 
     assert [row.fields["response"] for row in read_rows(tmp_path / "in.csv")] == ["'=1", "''"]
@@ -142,7 +142,7 @@ RISKY = st.text(alphabet="'=+-@ \t\r\n\uff1d,;\"1a", max_size=8)
 
 @given(texts=st.lists(st.tuples(TEXTS | RISKY, TEXTS | RISKY), min_size=1, max_size=4), raw=st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_what_is_written_is_read_as_it_was(
+def test_written_texts_are_read_back_unchanged(
     tmp_path_factory: pytest.TempPathFactory, registry: Registry, texts: list[tuple[str, str]], raw: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("round")
@@ -157,7 +157,7 @@ def test_what_is_written_is_read_as_it_was(
     assert [(row.fields["response"], row.fields["note"]) for row in read] == texts
 
 
-def test_what_excel_saves_of_our_file_is_still_known(tmp_path: Path) -> None:
+def test_file_saved_by_excel_is_still_recognised(tmp_path: Path) -> None:
     """Columns moved and dropped, other delimiters, another format."""
     registry = a_registry(tmp_path)
     (tmp_path / "in.jsonl").write_text(json.dumps({"item_id": "heat-1", "response": RUN}) + "\n")

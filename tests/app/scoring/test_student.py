@@ -19,7 +19,7 @@ from tests.tiny import word_count_onnx, word_grade_onnx, write_tiny_bundle
 GRADES = {"scale": "continuous", "min_score": 1, "max_score": 6}
 
 
-def test_it_scores_by_the_number_of_words(tmp_path: Path) -> None:
+def test_student_scores_points(tmp_path: Path) -> None:
     student = Student.load(write_tiny_bundle(tmp_path))
 
     scores = student.score(["heat", "warm air", "warm air goes up and cold air sinks"])
@@ -31,7 +31,7 @@ def test_it_scores_by_the_number_of_words(tmp_path: Path) -> None:
     assert scores[1].expected == pytest.approx(2, abs=1e-4)
 
 
-def test_it_grades_by_the_number_of_words(tmp_path: Path) -> None:
+def test_student_scores_grades(tmp_path: Path) -> None:
     student = Student.load(write_tiny_bundle(tmp_path, item=GRADES))
 
     scores = student.score(["heat", "warm air", "warm air goes up and cold air sinks"])
@@ -49,7 +49,7 @@ def test_no_responses_give_no_scores(tmp_path: Path) -> None:
 @settings(max_examples=50, deadline=None)
 @given(texts=st.lists(st.text(max_size=80), min_size=1, max_size=8))
 @pytest.mark.parametrize("item", [None, GRADES])
-def test_a_response_scores_the_same_alone_and_in_any_batch(
+def test_scores_are_the_same_alone_and_in_any_batch(
     tmp_path_factory: pytest.TempPathFactory, item: dict[str, Any] | None, texts: list[str]
 ) -> None:
     student = Student.load(write_tiny_bundle(tmp_path_factory.mktemp("models"), item=item))
@@ -73,7 +73,7 @@ def test_a_response_scores_the_same_alone_and_in_any_batch(
         (GRADES, word_count_onnx(2), "wrong_outputs"),
     ],
 )
-def test_a_model_that_does_not_fit_the_item_is_refused(
+def test_graph_that_does_not_fit_the_item_is_refused(
     tmp_path: Path, item: dict[str, Any] | None, student: bytes, code: str
 ) -> None:
     folder = write_tiny_bundle(tmp_path, item=item, student=student)
@@ -82,7 +82,7 @@ def test_a_model_that_does_not_fit_the_item_is_refused(
         Student.load(folder)
 
 
-def test_a_model_that_wants_a_file_beside_it_is_refused(tmp_path: Path) -> None:
+def test_graph_with_external_data_is_refused(tmp_path: Path) -> None:
     model = onnx.load_from_string(word_count_onnx(4))
     external = onnx.TensorProto(name="choices", data_type=1, dims=[1, 4], data_location=onnx.TensorProto.EXTERNAL)
     external.external_data.add(key="location", value="../../../secret")
@@ -97,7 +97,7 @@ def test_a_model_that_wants_a_file_beside_it_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tokenizer", [b"{}", b"not json", b'{"version": "1.0"}'])
-def test_a_broken_tokenizer_is_refused(tmp_path: Path, tokenizer: bytes) -> None:
+def test_broken_tokenizer_is_refused(tmp_path: Path, tokenizer: bytes) -> None:
     folder = write_tiny_bundle(tmp_path)
     (folder / TOKENIZER).write_bytes(tokenizer)
     metadata: dict[str, Any] = json.loads((folder / METADATA).read_text())
@@ -108,13 +108,13 @@ def test_a_broken_tokenizer_is_refused(tmp_path: Path, tokenizer: bytes) -> None
         Student.load(folder)
 
 
-def test_the_written_model_is_the_one_on_disk(tmp_path: Path) -> None:
+def test_tiny_bundle_has_the_checksum_of_its_student(tmp_path: Path) -> None:
     folder = write_tiny_bundle(tmp_path)
 
     assert json.loads((folder / METADATA).read_text())["sha256"][STUDENT] == sha256((folder / STUDENT).read_bytes())
 
 
-def test_long_lists_leave_no_memory_behind(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_long_lists(tmp_path: Path) -> None:
     """Measured in a process of its own, after a first list has paid for what is loaded once."""
     folder = write_tiny_bundle(tmp_path)
     program = f"""

@@ -54,7 +54,7 @@ def values(teacher: ExportedTeacher, item: Item, *responses: str) -> list[float]
     return [teacher.score(teacher.taught(item), text).value for text in responses]
 
 
-def test_a_sound_teacher_scores(tmp_path: Path) -> None:
+def test_teacher_scores_points(tmp_path: Path) -> None:
     teacher = ExportedTeacher.load(write_tiny_teacher(tmp_path))
 
     assert values(teacher, POINTS, "", "warm", "warm air", "warm air goes up") == [1, 2, 3, 3]
@@ -64,7 +64,7 @@ def test_a_sound_teacher_scores(tmp_path: Path) -> None:
     assert teacher.title == f"{NAME}/{VERSION}"
 
 
-def test_a_teacher_of_grades_scores(tmp_path: Path) -> None:
+def test_teacher_scores_grades(tmp_path: Path) -> None:
     teacher = ExportedTeacher.load(write_tiny_teacher(tmp_path, [GRADES]))
 
     score = teacher.score(teacher.taught(GRADES), "warm")
@@ -73,7 +73,7 @@ def test_a_teacher_of_grades_scores(tmp_path: Path) -> None:
     assert score.interval == pytest.approx((3.5 - 0.8224, 3.5 + 0.8224), abs=1e-3)
 
 
-def test_each_item_has_a_head_and_a_threshold_of_its_own(tmp_path: Path) -> None:
+def test_each_item_of_a_teacher_has_its_head_and_threshold(tmp_path: Path) -> None:
     other = POINTS.model_copy(update={"item_id": "heat-2", "prompt": "Why does it fall?"})
     folder = write_tiny_teacher(tmp_path, [POINTS, other])
     raw = ExportedTeacher.load(folder).bundle.model_dump(mode="json")["items"]
@@ -82,8 +82,8 @@ def test_each_item_has_a_head_and_a_threshold_of_its_own(tmp_path: Path) -> None
 
     teacher = ExportedTeacher.load(folder)
 
-    assert [values(teacher, own, "warm") for own in (POINTS, other)] == [[2], [1]]
-    assert [teacher.taught(own).threshold for own in (POINTS, other)] == [SURE, 0.5]
+    assert [values(teacher, item, "warm") for item in (POINTS, other)] == [[2], [1]]
+    assert [teacher.taught(item).threshold for item in (POINTS, other)] == [SURE, 0.5]
 
 
 def test_members_are_averaged_as_probabilities(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_members_are_averaged_as_probabilities(tmp_path: Path) -> None:
     assert score.value == expected.argmax() == 2
 
 
-def test_the_variance_of_grades_holds_what_members_disagree_by() -> None:
+def test_variance_of_grades_includes_disagreement_of_members() -> None:
     each = np.array([[[0.2, 0.01]], [[0.6, 0.03]]], np.float32)
 
     [[mean, variance]] = mixture(each, continuous=True)
@@ -109,15 +109,15 @@ def test_the_variance_of_grades_holds_what_members_disagree_by() -> None:
     assert (mean, variance) == (pytest.approx(0.4), pytest.approx(0.02 + 0.04))
 
 
-def test_a_probability_of_nothing_has_a_logarithm_all_the_same() -> None:
+def test_probability_of_zero_has_a_finite_logarithm() -> None:
     mixed = mixture(np.array([[[0.0, -5000.0]]], np.float32), continuous=False)
 
     assert np.isfinite(mixed).all()
     assert softmax(mixed)[0] == pytest.approx([1, 0])
 
 
-@pytest.mark.parametrize("item", [POINTS, GRADES, LABELS], ids=lambda own: own.scale)
-def test_what_else_is_in_the_call_changes_nothing(tmp_path: Path, item: Item) -> None:
+@pytest.mark.parametrize("item", [POINTS, GRADES, LABELS], ids=lambda item: item.scale)
+def test_outputs_are_independent_of_other_responses(tmp_path: Path, item: Item) -> None:
     """The network counts the words of the whole batch: were there ever two responses in one, this would tell."""
     graph = plus_one_onnx(item, counted="batch")
     network = ExportedTeacher.load(write_tiny_teacher(tmp_path, [item], members=[graph])).network
@@ -126,18 +126,18 @@ def test_what_else_is_in_the_call_changes_nothing(tmp_path: Path, item: Item) ->
 
     assert together.shape == (len(TEXTS), 2 if item.is_continuous else 4)
     assert together.dtype == np.float32
-    for text, own in zip(TEXTS, together, strict=True):
-        assert (network.outputs("", [text])[0] == own).all()
+    for text, output in zip(TEXTS, together, strict=True):
+        assert (network.outputs("", [text])[0] == output).all()
     assert len({tuple(row) for row in together.tolist()}) > 2
 
 
-def test_of_no_response_there_are_no_outputs(tmp_path: Path) -> None:
+def test_outputs_without_responses_are_empty(tmp_path: Path) -> None:
     network = ExportedTeacher.load(write_tiny_teacher(tmp_path)).network
 
     assert network.outputs("", []).shape == (0, 4)
 
 
-def test_a_context_is_read_as_the_first_segment(tmp_path: Path) -> None:
+def test_context_is_the_first_segment(tmp_path: Path) -> None:
     """A network that counts the second segment sees the response alone; one that counts all sees the context too."""
     context, response = "heat rises", "warm"
     segment, whole = (plus_one_onnx(POINTS, more=0, counted=counted) for counted in ("second", "all"))
@@ -149,13 +149,13 @@ def test_a_context_is_read_as_the_first_segment(tmp_path: Path) -> None:
     assert [values(ExportedTeacher.load(folder), POINTS, response) for folder in folders] == [[1], [3]]
 
 
-def test_without_a_context_the_response_is_the_only_segment(tmp_path: Path) -> None:
+def test_response_is_the_only_segment_without_a_context(tmp_path: Path) -> None:
     folder = write_tiny_teacher(tmp_path, members=[plus_one_onnx(POINTS, more=0, counted="second")])
 
     assert values(ExportedTeacher.load(folder), POINTS, "warm air") == [0]
 
 
-def test_what_is_put_between_stands_before_the_response_and_only_after_a_context(tmp_path: Path) -> None:
+def test_text_between_follows_a_context_only(tmp_path: Path) -> None:
     second, every = plus_one_onnx(POINTS, more=0, counted="second"), plus_one_onnx(POINTS, more=0)
     after, alone = (  # `-` is a word of its own to the tokenizer
         write_tiny_teacher(tmp_path, name=name, members=[graph], context=context, between="-")
@@ -174,7 +174,7 @@ def test_what_is_put_between_stands_before_the_response_and_only_after_a_context
         ("heat " * 30, 2, 2),  # of the longer of the two the end is cut
     ],
 )
-def test_of_what_is_too_long_the_end_is_cut(tmp_path: Path, context: str, words: int, counted: int) -> None:
+def test_long_input_is_cut_at_the_end(tmp_path: Path, context: str, words: int, counted: int) -> None:
     item = POINTS.model_copy(update={"max_score": 20})
     graph = plus_one_onnx(item, more=0, counted="second" if context else "all")
     folder = write_tiny_teacher(tmp_path, [item], members=[graph], context=context, max_tokens=8)
@@ -182,7 +182,7 @@ def test_of_what_is_too_long_the_end_is_cut(tmp_path: Path, context: str, words:
     assert values(ExportedTeacher.load(folder), item, "warm " * words) == [counted]
 
 
-def test_a_tokenizer_that_pads_and_cuts_of_itself_is_told_not_to(tmp_path: Path) -> None:
+def test_padding_and_truncation_of_the_tokenizer_file_are_ignored(tmp_path: Path) -> None:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_buffer(pair_tokenizer())
@@ -195,7 +195,7 @@ def test_a_tokenizer_that_pads_and_cuts_of_itself_is_told_not_to(tmp_path: Path)
     assert values(ExportedTeacher.load(folder), POINTS, "warm", "warm air goes up") == [1, 3]
 
 
-def test_a_member_is_given_what_it_takes_and_no_more(tmp_path: Path) -> None:
+def test_member_gets_only_the_inputs_that_it_takes(tmp_path: Path) -> None:
     few = plus_one_onnx(POINTS, inputs=["input_ids"])
     more = plus_one_onnx(POINTS, inputs=["attention_mask", "input_ids"])
 
@@ -258,7 +258,7 @@ def another_head(**fields: Any) -> Damage:
 
 def one_checksum_less(folder: Path) -> None:
     files = ExportedTeacher.load(folder).bundle.sha256
-    change_metadata(folder, sha256={name: own for name, own in files.items() if name != CARD})
+    change_metadata(folder, sha256={name: checksum for name, checksum in files.items() if name != CARD})
 
 
 def one_checksum_more(folder: Path) -> None:
@@ -319,7 +319,7 @@ DAMAGES: dict[str, tuple[Damage, str, dict[str, object]]] = {
 
 
 @pytest.mark.parametrize(("damage", "code", "fields"), DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_teacher_is_refused_by_reason_and_its_item_is_served_without(
+def test_damaged_teacher_is_refused_and_its_item_is_served_without_it(
     tmp_path: Path, damage: Damage, code: str, fields: dict[str, object]
 ) -> None:
     write_tiny_bundle(tmp_path, threshold=SURE)
@@ -348,7 +348,9 @@ def test_a_damaged_teacher_is_refused_by_reason_and_its_item_is_served_without(
         (b"something else", "cannot_be_loaded", {"file": "member-2.onnx"}),
     ],
 )
-def test_one_bad_member_is_enough(tmp_path: Path, graph: bytes, code: str, fields: dict[str, object]) -> None:
+def test_teacher_with_one_bad_member_is_refused(
+    tmp_path: Path, graph: bytes, code: str, fields: dict[str, object]
+) -> None:
     folder = write_tiny_teacher(tmp_path, members=[plus_one_onnx(POINTS)] * 2)
     assert ExportedTeacher.load(folder).bundle.members == 2
 
@@ -367,7 +369,7 @@ def test_one_bad_member_is_enough(tmp_path: Path, graph: bytes, code: str, field
         (plus_one_onnx(GRADES, columns=7), "wrong_shape", {"found": [(1, 7)], "needed": (1, 2)}),
     ],
 )
-def test_a_teacher_of_grades_gives_mean_and_variance_or_is_refused(
+def test_teacher_of_grades_without_mean_and_variance_is_refused(
     tmp_path: Path, graph: bytes, code: str, fields: dict[str, object]
 ) -> None:
     folder = write_tiny_teacher(tmp_path, [GRADES], members=[graph])
@@ -377,7 +379,7 @@ def test_a_teacher_of_grades_gives_mean_and_variance_or_is_refused(
 
 
 @pytest.mark.parametrize("fields", [{"interval": None}, {"cuts": [0.5]}])
-def test_a_head_that_gives_no_grades_is_refused(tmp_path: Path, fields: dict[str, Any]) -> None:
+def test_teacher_of_grades_with_a_head_for_scores_is_refused(tmp_path: Path, fields: dict[str, Any]) -> None:
     """Mean and variance would be taken for the logits of two scores."""
     folder = write_tiny_teacher(tmp_path, [GRADES])
 
@@ -387,7 +389,7 @@ def test_a_head_that_gives_no_grades_is_refused(tmp_path: Path, fields: dict[str
         ExportedTeacher.load(folder)
 
 
-def test_a_file_larger_than_any_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_large_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_tiny_teacher(tmp_path)
     largest = max(path.stat().st_size for path in folder.iterdir() if path.name != TEACHER_JSON)
     monkeypatch.setattr(teacher_module, "MAX_MEMBER_BYTES", largest)
@@ -399,7 +401,7 @@ def test_a_file_larger_than_any_is_refused(tmp_path: Path, monkeypatch: pytest.M
         ExportedTeacher.load(folder)
 
 
-def test_no_damage_is_told_in_words_of_the_file(tmp_path: Path) -> None:
+def test_messages_do_not_quote_the_file(tmp_path: Path) -> None:
     """What stands in a wrong field may be anything."""
     folder = write_tiny_teacher(tmp_path)
     change_metadata(folder, max_tokens="the canary sings")
@@ -421,14 +423,14 @@ def test_no_damage_is_told_in_words_of_the_file(tmp_path: Path) -> None:
     ],
     ids=lambda other: next(iter(other)),
 )
-def test_another_question_is_not_taught(tmp_path: Path, other: dict[str, Any]) -> None:
+def test_teacher_does_not_fit_another_question(tmp_path: Path, other: dict[str, Any]) -> None:
     teacher = ExportedTeacher.load(write_tiny_teacher(tmp_path))
 
     with refused(BadBundle, "not_taught", item_id=other.get("item_id", "heat-1")):
         teacher.taught(Item.model_validate(POINTS.model_dump() | other))
 
 
-def test_the_same_labels_in_another_order_are_another_scale(tmp_path: Path) -> None:
+def test_labels_in_another_order_are_another_scale(tmp_path: Path) -> None:
     teacher = ExportedTeacher.load(write_tiny_teacher(tmp_path, [LABELS]))
     turned = LABELS.model_copy(update={"labels": tuple(reversed(LABELS.labels or ()))})
 
@@ -437,14 +439,14 @@ def test_the_same_labels_in_another_order_are_another_scale(tmp_path: Path) -> N
         teacher.taught(turned)
 
 
-def test_what_no_score_depends_on_may_be_said_otherwise(tmp_path: Path) -> None:
+def test_teacher_fits_an_item_with_another_title_or_rubric(tmp_path: Path) -> None:
     teacher = ExportedTeacher.load(write_tiny_teacher(tmp_path))
     said = {"title": "Heat", "rubric": "Three ideas.", "subject": "science", "feedback": {"1": "Say where it rises."}}
 
     assert teacher.taught(Item.model_validate(POINTS.model_dump() | said)).item == POINTS
 
 
-def test_an_item_whose_id_a_teacher_knows_for_another_question_is_served_without(tmp_path: Path) -> None:
+def test_item_with_a_changed_question_is_served_without_the_teacher(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path, threshold=SURE)
     write_tiny_teacher(tmp_path, [POINTS.model_copy(update={"prompt": "Why does cold fall?"})])
     fall_back(tmp_path)
@@ -455,7 +457,7 @@ def test_an_item_whose_id_a_teacher_knows_for_another_question_is_served_without
     assert registry.live["heat-1"].second is None
 
 
-def test_an_item_whose_teacher_is_gone_is_served_without(tmp_path: Path) -> None:
+def test_item_with_a_missing_teacher_is_served_without_it(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path, threshold=SURE)
     shutil.rmtree(write_tiny_teacher(tmp_path))
     fall_back(tmp_path)
@@ -466,7 +468,7 @@ def test_an_item_whose_teacher_is_gone_is_served_without(tmp_path: Path) -> None
     assert registry.live["heat-1"].second is None
 
 
-def test_an_item_whose_teachers_folder_nobody_may_enter_is_served_without(
+def test_item_with_an_unreadable_teacher_folder_is_served_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_tiny_bundle(tmp_path, threshold=SURE)
@@ -487,7 +489,7 @@ def test_an_item_whose_teachers_folder_nobody_may_enter_is_served_without(
     assert set(registry.live) == {"heat-1"}
 
 
-def test_a_refused_teacher_takes_none_from_other_items(tmp_path: Path) -> None:
+def test_refused_teacher_does_not_affect_other_items(tmp_path: Path) -> None:
     heat, wind = (item_of(write_tiny_bundle(tmp_path, name, threshold=SURE)) for name in ("heat-1", "wind-2"))
     altered(FIRST)(write_tiny_teacher(tmp_path, [heat], name="bad"))
     write_tiny_teacher(tmp_path, [wind], name="good")
@@ -514,7 +516,7 @@ def notes_of_loading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return read
 
 
-def test_items_that_share_a_teacher_share_it_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_teacher_is_in_memory_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     items = [item_of(write_tiny_bundle(tmp_path, f"heat-{number}", threshold=SURE)) for number in range(3)]
     write_tiny_teacher(tmp_path, items)
     for item in items:
@@ -527,7 +529,7 @@ def test_items_that_share_a_teacher_share_it_in_memory(tmp_path: Path, monkeypat
     assert [live.second is not None for live in registry.live.values()] == [True] * 3
 
 
-def test_a_teacher_that_was_changed_after_it_was_released_is_asked_no_more(tmp_path: Path) -> None:
+def test_teacher_changed_after_the_release_is_refused(tmp_path: Path) -> None:
     """Were its threshold lowered, by whomever, all its scores would stand."""
     write_tiny_bundle(tmp_path, threshold=SURE)
     folder = write_tiny_teacher(tmp_path, threshold=None)
@@ -541,7 +543,7 @@ def test_a_teacher_that_was_changed_after_it_was_released_is_asked_no_more(tmp_p
     assert registry.live["heat-1"].judge_fully(["warm"])[0].decision == "review"
 
 
-def test_a_teacher_that_is_refused_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_teacher_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may have gigabytes."""
     items = [item_of(write_tiny_bundle(tmp_path, f"heat-{number}")) for number in range(3)]
     altered(FIRST)(write_tiny_teacher(tmp_path, items))
@@ -556,7 +558,7 @@ def test_a_teacher_that_is_refused_is_read_once(tmp_path: Path, monkeypatch: pyt
     assert len(set(map(str, registry.without_teacher.values()))) == 1
 
 
-def test_teachers_are_no_items(tmp_path: Path) -> None:
+def test_teachers_are_not_items(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path)
     write_tiny_teacher(tmp_path)
 
@@ -575,7 +577,7 @@ def test_the_newest_teacher_of_an_item_is_found(tmp_path: Path) -> None:
     assert newest_teacher(tmp_path, GRADES) == ("ant-of-grades", newer)
 
 
-def test_what_cannot_be_read_is_no_newest_teacher(tmp_path: Path) -> None:
+def test_unreadable_teacher_is_never_the_newest(tmp_path: Path) -> None:
     write_tiny_teacher(tmp_path)
     newer = write_tiny_teacher(tmp_path, version="20260103T000000Z-0000000b")
     (newer / TEACHER_JSON).write_text("{}")
@@ -585,7 +587,7 @@ def test_what_cannot_be_read_is_no_newest_teacher(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("others", [[], [GRADES]])
-def test_where_no_teacher_was_taught_an_item_one_is_told_how_to_make_it(tmp_path: Path, others: list[Item]) -> None:
+def test_message_without_a_teacher_says_how_to_train_it(tmp_path: Path, others: list[Item]) -> None:
     if others:
         write_tiny_teacher(tmp_path, others)
 
@@ -597,7 +599,7 @@ def test_where_no_teacher_was_taught_an_item_one_is_told_how_to_make_it(tmp_path
     ("name", "version"),
     [(NAME, "2"), ("other", VERSION), ("..", NAME), (NAME, ".."), (f"../{TEACHERS_FOLDER}/{NAME}", VERSION)],
 )
-def test_only_names_of_folders_that_are_there_lead_to_a_teacher(tmp_path: Path, name: str, version: str) -> None:
+def test_only_existing_folders_lead_to_a_teacher(tmp_path: Path, name: str, version: str) -> None:
     folder = write_tiny_teacher(tmp_path)
     assert teacher_folder(tmp_path, NAME, VERSION) == folder
 

@@ -6,12 +6,12 @@ from tests.refusals import refused
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t", "\u200b\u200d", "\u00a0\u3000", "\x07", "\ufeff"])
-def test_what_no_reader_could_see_is_blank(text: str) -> None:
+def test_invisible_text_is_blank(text: str) -> None:
     assert is_blank(text)
 
 
 @pytest.mark.parametrize("text", ["a", "0", "?", "  .", "水", "\u0301", "🙂"])
-def test_a_single_visible_character_is_not_blank(text: str) -> None:
+def test_visible_character_is_not_blank(text: str) -> None:
     assert not is_blank(text)
 
 
@@ -23,20 +23,20 @@ def test_a_single_visible_character_is_not_blank(text: str) -> None:
         ("x" * (MAX_CHARACTERS + 1), "too_long", {"characters": 20_001, "most": 20_000}),
     ],
 )
-def test_what_cannot_be_stored_is_refused_without_repeating_it(text: str, code: str, fields: dict[str, int]) -> None:
+def test_text_that_cannot_be_stored_is_refused_without_quoting_it(text: str, code: str, fields: dict[str, int]) -> None:
     with refused(BadText, code, **fields) as caught:
         checked_text(text)
 
     assert "heat" not in str(caught.value)
 
 
-def test_the_longest_allowed_text_passes_unchanged() -> None:
+def test_longest_allowed_text_is_returned_unchanged() -> None:
     text = "ß" * MAX_CHARACTERS
 
     assert checked_text(text) is text
 
 
-def test_a_response_has_a_bound_as_it_is_sent_and_another_as_plain_text() -> None:
+def test_response_has_one_limit_with_mark_up_and_one_as_plain_text() -> None:
     sent = "<p>" * (MAX_SENT // 3)
 
     assert checked_sent(sent) is sent
@@ -46,7 +46,7 @@ def test_a_response_has_a_bound_as_it_is_sent_and_another_as_plain_text() -> Non
 
 
 @pytest.mark.parametrize("form", ["html", "text"])
-def test_the_plain_text_has_its_bound_in_either_format(form: Format) -> None:
+def test_plain_text_has_the_same_limit_in_both_formats(form: Format) -> None:
     text = "ß" * MAX_CHARACTERS
 
     assert read_response(text, form) is text
@@ -54,6 +54,6 @@ def test_the_plain_text_has_its_bound_in_either_format(form: Format) -> None:
         read_response(text + "ß", form)
 
 
-def test_mark_up_is_taken_off_html_and_left_in_text() -> None:
+def test_mark_up_is_removed_from_html_and_kept_in_text() -> None:
     assert read_response("<p>a &lt; b</p>", "html") == "a < b"
     assert read_response("<p>a &lt; b</p>", "text") == "<p>a &lt; b</p>"

@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
     return write_tiny_feedback(tmp_path, [HEAT], text="Quite right, warm air rises.")
 
 
-def test_a_bundle_is_read_whole_and_its_model_writes(folder: Path) -> None:
+def test_feedback_bundle_is_read_and_its_model_writes(folder: Path) -> None:
     files = load_feedback(folder)
 
     written = LanguageModel(files.base, files.adapter, files.bundle.prompt).write(files.prompter.ids(HEAT, "warm", 3))
@@ -29,7 +29,7 @@ def test_a_bundle_is_read_whole_and_its_model_writes(folder: Path) -> None:
     assert files.screen.objection(written.text, "warm", HEAT, 3) is None
 
 
-def test_a_question_is_known_by_all_that_the_model_learnt_of_it(folder: Path) -> None:
+def test_model_knows_an_item_by_question_and_scale(folder: Path) -> None:
     files = load_feedback(folder)
 
     assert files.knows(HEAT)
@@ -79,7 +79,7 @@ def a_pipe(folder: Path) -> None:
         (lambda folder: (folder / "card.md").write_text(""), "wrong_checksum", {"file": "card.md"}),
     ],
 )
-def test_a_bad_bundle_is_refused_with_its_reason(
+def test_bad_feedback_bundle_is_refused_with_its_reason(
     folder: Path, harm: Callable[[Path], object], code: str, fields: dict[str, object]
 ) -> None:
     harm(folder)
@@ -88,7 +88,7 @@ def test_a_bad_bundle_is_refused_with_its_reason(
         load_feedback(folder)
 
 
-def test_what_has_the_right_checksum_may_still_be_no_tokenizer(folder: Path) -> None:
+def test_broken_tokenizer_with_a_right_checksum_is_refused(folder: Path) -> None:
     from app.scoring.bundle_files import file_sha256
 
     (folder / "tokenizer.json").write_text("{}")
@@ -99,14 +99,14 @@ def test_what_has_the_right_checksum_may_still_be_no_tokenizer(folder: Path) -> 
         load_feedback(folder)
 
 
-def test_a_file_that_is_no_model_is_refused_by_name(tmp_path: Path, folder: Path) -> None:
+def test_file_that_llama_cannot_load_is_refused(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "other.gguf").write_bytes(b"no model")
 
     with refused(BadBundle, "llama_cannot_load", file="other.gguf"):
         LanguageModel(tmp_path / "other.gguf", None, load_feedback(folder).bundle.prompt)
 
 
-def test_models_are_found_by_name(tmp_path: Path, folder: Path) -> None:
+def test_feedback_models_are_found_by_name(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "_feedback" / ".staged-x").mkdir()
 
     assert feedback_names(tmp_path) == ["tiny"]

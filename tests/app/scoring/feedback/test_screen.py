@@ -49,7 +49,7 @@ def screen() -> FeedbackScreen:
         (GRADE | {"better": "lower"}, 4.8, "lowest"),
     ],
 )
-def test_what_a_score_says(scale: dict[str, Any], value: float, said: str) -> None:
+def test_verdict_of_a_score(scale: dict[str, Any], value: float, said: str) -> None:
     assert verdict(item(scale), value) == said
 
 
@@ -65,7 +65,7 @@ def test_what_a_score_says(scale: dict[str, Any], value: float, said: str) -> No
         (LABELS, 0, {"yes"}),
     ],
 )
-def test_of_a_grade_near_a_line_either_may_be_said(scale: dict[str, Any], value: float, said: set[str]) -> None:
+def test_grade_near_a_border_has_two_verdicts(scale: dict[str, Any], value: float, said: set[str]) -> None:
     assert verdicts(item(scale), value) == said
 
 
@@ -82,21 +82,25 @@ def test_of_a_grade_near_a_line_either_may_be_said(scale: dict[str, Any], value:
         ("warm air goes up and cold air sinks down", 3, "repeats_response"),
     ],
 )
-def test_what_is_objected_to(screen: FeedbackScreen, text: str, value: float, objection: str | None) -> None:
+def test_empty_repeating_and_contradicting_texts_are_withheld(
+    screen: FeedbackScreen, text: str, value: float, objection: str | None
+) -> None:
     response = "I think warm air goes up and cold air sinks down, or so"
 
     assert screen.objection(text, response, item(POINTS), value) == objection
 
 
-def test_the_threshold_decides() -> None:
+def test_threshold_decides_on_contradiction() -> None:
     reader = Network.from_bytes(word_tokenizer(), word_count_onnx(3), 64, VERDICTS)  # sure to .91
 
-    found = [FeedbackScreen(reader, VERDICTS, least).objection("Nearly", "x", item(POINTS), 1) for least in (0.9, 0.95)]
+    objections = [
+        FeedbackScreen(reader, VERDICTS, least).objection("Nearly", "x", item(POINTS), 1) for least in (0.9, 0.95)
+    ]
 
-    assert found == [None, "contradicts_score"]
+    assert objections == [None, "contradicts_score"]
 
 
-def test_a_text_is_read_to_its_end() -> None:
+def test_long_text_is_read_to_its_end() -> None:
     """With a reader that sees three pieces: what stands behind them counts too."""
     reader = Network.from_bytes(word_tokenizer(), word_count_onnx(3), 4, VERDICTS)
     screen = FeedbackScreen(reader, VERDICTS, 0.5)
@@ -108,17 +112,17 @@ def test_a_text_is_read_to_its_end() -> None:
     )  # half of it: one word
 
 
-def test_what_cannot_be_read_agrees_with_nothing(screen: FeedbackScreen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_text_agrees_with_no_score(screen: FeedbackScreen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Network, "outputs", lambda _, texts: np.full((len(texts), 3), np.nan, np.float32))
 
     assert screen.objection("Nearly", "x", item(POINTS), 1) == "contradicts_score"
 
 
-def test_a_verdict_that_was_never_learnt_agrees_with_nothing(screen: FeedbackScreen) -> None:
+def test_unknown_verdict_agrees_with_no_text(screen: FeedbackScreen) -> None:
     assert screen.objection("Quite right", "warm", item(LABELS), 0) == "contradicts_score"
 
 
-def test_agreement_is_a_probability_of_each_text(screen: FeedbackScreen) -> None:
+def test_agreement_is_one_probability_per_text(screen: FeedbackScreen) -> None:
     both = screen.agreement(["Nearly", "Nearly", "Nearly"], [{"between"}, {"highest", "lowest"}, {"lowest", "between"}])
 
     assert both[0] + both[1] == pytest.approx(1)
@@ -141,5 +145,5 @@ def test_agreement_is_a_probability_of_each_text(screen: FeedbackScreen) -> None
         ("暖空气上升", "暖空气上升", 0.0),
     ],
 )
-def test_how_much_of_a_text_the_response_has_too(text: str, response: str, share: float) -> None:
+def test_share_of_a_text_repeated_from_the_response(text: str, response: str, share: float) -> None:
     assert repeated(text, response) == pytest.approx(share)

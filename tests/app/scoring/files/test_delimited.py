@@ -21,7 +21,7 @@ def a_file(tmp_path: Path, content: str | bytes, name: str = "a.csv") -> Path:
 
 @pytest.mark.parametrize("name", ["a.csv", "a.CSV", "a.tsv", "a.Tsv"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_delimiter_is_found_out(tmp_path: Path, name: str, delimiter: str) -> None:
+def test_delimiter_is_detected(tmp_path: Path, name: str, delimiter: str) -> None:
     file = a_file(tmp_path, f"{HEAD}\n{CELLS}\n".format(delimiter), name)
 
     read = read_file(file, ReadOptions())
@@ -40,20 +40,20 @@ def test_the_delimiter_is_found_out(tmp_path: Path, name: str, delimiter: str) -
         ("sep=;;;", ";", "\n"),
     ],
 )
-def test_a_line_that_names_the_delimiter_is_no_row(tmp_path: Path, first: str, delimiter: str, end: str) -> None:
+def test_line_that_names_the_delimiter_is_not_a_row(tmp_path: Path, first: str, delimiter: str, end: str) -> None:
     [row] = read_rows(a_file(tmp_path, end.join([first, HEAD, CELLS, ""]).format(delimiter)))
 
     assert (row.line, row.fields) == (3, ROW)
 
 
-def test_lines_are_counted_from_the_file_s_beginning(tmp_path: Path) -> None:
+def test_lines_are_counted_from_the_beginning_of_the_file(tmp_path: Path) -> None:
     with refused(BadRows) as caught:
         read_rows(a_file(tmp_path, 'sep=,\nitem_id,response\nheat-1,"a\nb"\nheat-1\n'))
 
     assert rows_refused(caught.value.errors) == [("a.csv", 5, "fewer_fields")]
 
 
-def test_a_header_with_two_meanings_needs_to_be_told(tmp_path: Path) -> None:
+def test_ambiguous_header_is_refused(tmp_path: Path) -> None:
     file = a_file(tmp_path, "item_id;response,score\nheat-1;warm,2\n")
 
     with refused(BadRows) as caught:
@@ -63,9 +63,9 @@ def test_a_header_with_two_meanings_needs_to_be_told(tmp_path: Path) -> None:
     assert read_rows(file, ReadOptions(delimiter=";"))[0].fields == {"item_id": "heat-1", "response,score": "warm,2"}
 
 
-@pytest.mark.parametrize(("told", "delimiter"), [(",", ","), (";", ";"), ("tab", "\t"), ("|", "|")])
-def test_a_delimiter_that_is_told_is_taken(tmp_path: Path, told: Delimiter, delimiter: str) -> None:
-    read = read_file(a_file(tmp_path, f"{HEAD}\n{CELLS}\n".format(delimiter)), ReadOptions(delimiter=told))
+@pytest.mark.parametrize(("option", "delimiter"), [(",", ","), (";", ";"), ("tab", "\t"), ("|", "|")])
+def test_given_delimiter_is_used(tmp_path: Path, option: Delimiter, delimiter: str) -> None:
+    read = read_file(a_file(tmp_path, f"{HEAD}\n{CELLS}\n".format(delimiter)), ReadOptions(delimiter=option))
 
     assert [row.fields for row in read.rows] == [ROW]
     assert read.notes == ()
@@ -89,12 +89,14 @@ def test_a_delimiter_that_is_told_is_taken(tmp_path: Path, told: Delimiter, deli
         ("item_id,response\na, b\n", {"item_id": "a", "response": " b"}),  # a learner's space
     ],
 )
-def test_what_spreadsheets_and_gradebooks_leave(tmp_path: Path, content: str, fields: dict[str, str]) -> None:
+def test_peculiarities_of_spreadsheets_and_gradebooks_are_read(
+    tmp_path: Path, content: str, fields: dict[str, str]
+) -> None:
     assert read_rows(a_file(tmp_path, content))[0].fields == fields
 
 
 @pytest.mark.parametrize("name", ["id", "item_id", "response", "score", "score_2", "label", "learner_id", "group_sex"])
-def test_two_columns_of_a_name_that_counts_are_a_question(tmp_path: Path, name: str) -> None:
+def test_repeated_known_column_is_refused(tmp_path: Path, name: str) -> None:
     with refused(BadRows) as caught:
         read_rows(a_file(tmp_path, f"item_id,{name},{name}\na,b,c\n"))
 
@@ -103,7 +105,7 @@ def test_two_columns_of_a_name_that_counts_are_a_question(tmp_path: Path, name: 
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_unicode_by_its_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+def test_utf_16_is_detected_by_its_byte_order_mark(tmp_path: Path, encoding: str) -> None:
     content = "item_id\tresponse\r\nheat-1\twärmer ☀\r\n".encode(encoding)
 
     [row] = read_rows(a_file(tmp_path, content, "a.tsv"))
@@ -111,7 +113,7 @@ def test_unicode_by_its_byte_order_mark(tmp_path: Path, encoding: str) -> None:
     assert row.fields == {"item_id": "heat-1", "response": "wärmer ☀"}
 
 
-def test_a_file_of_a_hundred_columns_is_read_as_python_reads_it(tmp_path: Path) -> None:
+def test_hundred_columns_are_read_like_pythons_csv(tmp_path: Path) -> None:
     content = io.StringIO()
     names = [f"c{number}" for number in range(99)] + ["item_id"]
     csv.writer(content).writerows([names, [f'"{name},\n' for name in names]])

@@ -25,7 +25,7 @@ def a_file(tmp_path: Path, content: str) -> Path:
         ("[[]]", []),
     ],
 )
-def test_a_list_of_objects_is_read_with_its_lines(tmp_path: Path, content: str, lines: list[int]) -> None:
+def test_list_of_objects_is_read_with_lines(tmp_path: Path, content: str, lines: list[int]) -> None:
     assert [row.line for row in read_rows(a_file(tmp_path, content))] == lines
 
 
@@ -42,7 +42,7 @@ def test_a_list_of_objects_is_read_with_its_lines(tmp_path: Path, content: str, 
         ("null", [(1, "not_a_list")]),
     ],
 )
-def test_other_json_is_named_by_line(tmp_path: Path, content: str, errors: list[tuple[int, str]]) -> None:
+def test_other_json_is_reported_with_its_line(tmp_path: Path, content: str, errors: list[tuple[int, str]]) -> None:
     with refused(BadRows) as caught:
         read_rows(a_file(tmp_path, content))
 

@@ -17,23 +17,23 @@ from tests.refusals import refused
         "\u200b=1", "\ufeff@x", " \t\u200b\u3000=x", "=", "-", "- an item of a list", "'", "'=1+1", "''", "'s",
     ],
 )  # fmt: skip
-def test_a_cell_that_would_be_run_or_bears_our_guard_gets_one(text: str) -> None:
+def test_formulas_and_cells_with_a_guard_get_a_guard(text: str) -> None:
     assert guarded(text) == f"'{text}"
     assert unguarded(guarded(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "a", "a=b", "5-3", "-5", "+5", "-1.5", "-1,5", "-1e-05", " ", "ä"])
-def test_numbers_and_other_texts_stay(text: str) -> None:
+def test_numbers_and_other_texts_get_no_guard(text: str) -> None:
     assert guarded(text) == text
     assert unguarded(guarded(text)) == text
 
 
 @given(text=st.text() | st.text(alphabet="'=+-@ \t\r\n＝1.,e"))
-def test_the_guard_comes_off_one_to_one(text: str) -> None:
+def test_unguarded_reverses_guarded(text: str) -> None:
     assert unguarded(guarded(text)) == text
 
 
-def test_our_files_are_known_by_their_mark(tmp_path: Path) -> None:
+def test_files_of_scorelet_are_recognised_by_their_mark(tmp_path: Path) -> None:
     with (tmp_path / "a.csv").open("w") as file:
         csv.writer(file).writerows([["id", ORIGIN_MARK], ["a", "guarded"]])
     (tmp_path / "b.csv").write_text("id\nscorelet\n")
@@ -42,7 +42,7 @@ def test_our_files_are_known_by_their_mark(tmp_path: Path) -> None:
     assert not is_ours(tmp_path / "b.csv")
 
 
-def test_no_input_is_written_over_by_any_of_its_names(tmp_path: Path) -> None:
+def test_input_is_never_overwritten(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text(ORIGIN_MARK)  # forced or ours: it is lost all the same
     (tmp_path / "soft.csv").symlink_to(source)
@@ -54,7 +54,7 @@ def test_no_input_is_written_over_by_any_of_its_names(tmp_path: Path) -> None:
             refuse_to_lose([tmp_path / name], [source], force=True)
 
 
-def test_another_s_file_is_written_over_only_when_forced(tmp_path: Path) -> None:
+def test_other_files_are_overwritten_only_if_forced(tmp_path: Path) -> None:
     theirs, ours, new = tmp_path / "theirs.csv", tmp_path / "ours.csv", tmp_path / "new.csv"
     theirs.write_text("item_id\n")
     ours.write_text(f"id,{ORIGIN_MARK}\n")
@@ -65,7 +65,7 @@ def test_another_s_file_is_written_over_only_when_forced(tmp_path: Path) -> None
     refuse_to_lose([theirs], [], force=True)
 
 
-def test_a_place_where_nothing_can_be_written_is_said_before(tmp_path: Path) -> None:
+def test_impossible_output_is_reported_before_the_work(tmp_path: Path) -> None:
     for path, code in ((tmp_path / "no" / "a.csv", "no_folder"), (tmp_path, "is_folder")):
         with refused(CannotWrite, code):
             refuse_to_lose([path], [], force=True)

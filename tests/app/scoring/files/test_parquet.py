@@ -20,7 +20,7 @@ def written(path: Path, **columns: list[Any]) -> Path:
     return path
 
 
-def test_a_data_frame_is_read_as_its_csv_would_be(tmp_path: Path) -> None:
+def test_data_frame_is_read_like_its_csv(tmp_path: Path) -> None:
     file = written(
         tmp_path / "a.parquet",
         item_id=[12, 13],
@@ -43,14 +43,14 @@ def test_a_data_frame_is_read_as_its_csv_would_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("responses", [["warm", None], [1.5, float("nan")], [None, None]])
-def test_a_response_of_nothing_is_blank_as_in_csv(tmp_path: Path, responses: list[Any]) -> None:
+def test_missing_response_is_blank_as_in_csv(tmp_path: Path, responses: list[Any]) -> None:
     """A frame that pandas writes as CSV has an empty text here, and all rows are read."""
     rows = read_rows(written(tmp_path / "a.parquet", item_id=["a", "b"], response=responses))
 
     assert rows[1].response("html") == ""
 
 
-def test_dates_and_booleans_in_place_of_texts_are_named(tmp_path: Path) -> None:
+def test_dates_and_booleans_in_text_columns_are_reported(tmp_path: Path) -> None:
     file = written(tmp_path / "a.parquet", item_id=["a", "b"], response=[True, None], score=[None, None])
 
     with refused(BadRows) as caught:
@@ -59,7 +59,7 @@ def test_dates_and_booleans_in_place_of_texts_are_named(tmp_path: Path) -> None:
     assert rows_refused(caught.value.errors) == [("a.parquet", 1, "boolean_cell")]
 
 
-def test_a_file_of_too_many_rows_is_not_read(tmp_path: Path) -> None:
+def test_file_with_too_many_rows_is_refused(tmp_path: Path) -> None:
     file = written(tmp_path / "a.parquet", item_id=["heat-1"] * 1000)
 
     assert rows_refused(read_parquet(file, ReadOptions(), max_rows=999).errors) == [("a.parquet", 1, "too_many_rows")]
@@ -68,7 +68,7 @@ def test_a_file_of_too_many_rows_is_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [0, 4, 100, -1])
-def test_a_broken_file_is_named(tmp_path: Path, cut: int) -> None:
+def test_broken_parquet_is_reported(tmp_path: Path, cut: int) -> None:
     file = written(tmp_path / "a.parquet", item_id=["heat-1"], response=["warm"])
     file.write_bytes(file.read_bytes()[:cut])
 
@@ -78,7 +78,7 @@ def test_a_broken_file_is_named(tmp_path: Path, cut: int) -> None:
     assert rows_refused(caught.value.errors) == [("a.parquet", 1, "not_parquet")]
 
 
-def test_without_the_extra_its_name_is_said(tmp_path: Path) -> None:
+def test_missing_extra_is_named(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path / "models")
     file = written(tmp_path / "a.parquet", item_id=["heat-1"], response=["warm"])
     arguments = ("score", file, "--out", tmp_path / "out.csv", "--models", tmp_path / "models")

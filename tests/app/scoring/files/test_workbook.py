@@ -17,7 +17,7 @@ HEAD = ["id", "item_id", "response", "score", "label", "learner_id", "submitted"
 DAY = datetime.date(2026, 3, 15)
 
 
-def test_the_first_sheet_is_read_with_the_numbers_of_its_rows(tmp_path: Path) -> None:
+def test_first_sheet_is_read_with_row_numbers(tmp_path: Path) -> None:
     rows: list[list[object]] = [
         [*HEAD],
         [7, 12, " warm ", 2, "", 12, DAY, True],
@@ -50,7 +50,7 @@ def test_the_first_sheet_is_read_with_the_numbers_of_its_rows(tmp_path: Path) ->
         ("score", Failed("#DIV/0!"), "failed_cell"),
     ],
 )
-def test_a_cell_that_lost_what_was_typed_is_named(tmp_path: Path, column: str, value: object, code: str) -> None:
+def test_cell_that_replaced_typed_text_is_reported(tmp_path: Path, column: str, value: object, code: str) -> None:
     row = {"item_id": "heat-1", "response": "warm", "score": 2, "label": "x"}
     file = write_workbook(tmp_path / "a.xlsx", [HEAD, [({"id": "a"} | row | {column: value}).get(n, "") for n in HEAD]])
 
@@ -68,13 +68,13 @@ def test_workbook_with_an_empty_table_of_shared_texts_is_read(tmp_path: Path) ->
     assert [row.fields for row in read_rows(file)] == [{"item_id": "heat-1", "response": "warm"}]
 
 
-def test_a_failed_formula_elsewhere_is_a_missing_value(tmp_path: Path) -> None:
+def test_failed_formula_in_another_column_is_a_missing_value(tmp_path: Path) -> None:
     file = write_workbook(tmp_path / "a.xlsx", [["item_id", "learner_id"], ["heat-1", Failed("#N/A")]])
 
     assert read_rows(file)[0].fields == {"item_id": "heat-1", "learner_id": ""}
 
 
-def test_a_formula_without_a_result_is_no_empty_text(tmp_path: Path) -> None:
+def test_formula_without_a_result_is_not_an_empty_text(tmp_path: Path) -> None:
     """A data frame's text that begins with = is a formula in the workbook that pandas writes of it."""
     names = "".join(f'<c t="inlineStr"><is><t>{name}</t></is></c>' for name in ("response", "note"))
     head = f'<row r="1">{names}</row>'
@@ -93,7 +93,7 @@ def test_a_formula_without_a_result_is_no_empty_text(tmp_path: Path) -> None:
     assert [fields["response"] for line, fields in read.lines if line > 4] == ["warm", "7"]
 
 
-def test_a_sheet_that_is_not_read_is_said_and_the_line_of_the_names_kept(tmp_path: Path) -> None:
+def test_unread_sheet_is_noted_and_the_header_line_is_kept(tmp_path: Path) -> None:
     second = {"xl/worksheets/sheet2.xml": sheet_of('<row r="1"><c r="A1"><v>1</v></c></row>')}
     rows = [["item_id"], ["heat-1"]]
 
@@ -106,7 +106,7 @@ def test_a_sheet_that_is_not_read_is_said_and_the_line_of_the_names_kept(tmp_pat
     assert (alone.header, alone.notes) == (1, ())
 
 
-def test_a_workbook_is_not_unpacked_beyond_its_bound(tmp_path: Path) -> None:
+def test_workbook_is_not_unpacked_beyond_its_limit(tmp_path: Path) -> None:
     file = write_workbook(tmp_path / "a.xlsx", [["item_id"], ["heat-1"]], parts={"xl/media/film.bin": bytes(5_000_000)})
 
     read = read_workbook(file, ReadOptions(), max_unpacked=4_000_000)
@@ -117,7 +117,7 @@ def test_a_workbook_is_not_unpacked_beyond_its_bound(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("max_unpacked", [4_000_000, 100_000_000])
-def test_a_workbook_that_hides_its_size_is_found_out(tmp_path: Path, max_unpacked: int) -> None:
+def test_workbook_with_a_wrong_declared_size_is_refused(tmp_path: Path, max_unpacked: int) -> None:
     file = write_workbook(tmp_path / "a.xlsx", [["item_id"]], parts={"xl/media/film.bin": bytes(5_000_000)})
     whole, true, said = file.read_bytes(), struct.pack("<L", 5_000_000), struct.pack("<L", 1000)
     assert whole.count(true) == 2  # in the part's head and in the directory
@@ -139,7 +139,7 @@ def test_a_workbook_that_hides_its_size_is_found_out(tmp_path: Path, max_unpacke
         '<row><c r="Z90"><v>1</v></c></row>',
     ],
 )
-def test_a_sheet_with_a_cell_far_away_is_named_and_not_held_in_memory(tmp_path: Path, cells: str) -> None:
+def test_sheet_with_a_distant_cell_is_refused_without_taking_memory(tmp_path: Path, cells: str) -> None:
     """The library that reads sheets would hold all cells up to the last one."""
     content = sheet_of(f'<row r="1"><c r="A1" t="inlineStr"><is><t>item_id</t></is></c></row>{cells}')
     file = write_parts(tmp_path / "a.xlsx", {SHEET: content})
@@ -150,7 +150,7 @@ def test_a_sheet_with_a_cell_far_away_is_named_and_not_held_in_memory(tmp_path: 
     assert read.errors[0].fields["columns"] == 26
 
 
-def test_a_format_far_away_is_no_cell(tmp_path: Path) -> None:
+def test_distant_cell_with_a_format_only_does_not_count(tmp_path: Path) -> None:
     rows = '<row r="1"><c r="A1" t="inlineStr"><is><t>item_id</t></is></c></row><row r="2"><c r="A2"><v>12</v></c>'
     content = sheet_of(f'{rows}<c r="Z2" s="1"/></row><row r="90"><c r="Z90" s="1" /></row>')
 
@@ -160,7 +160,7 @@ def test_a_format_far_away_is_no_cell(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [10, 30_000])
-def test_a_long_text_in_many_cells_is_not_unpacked_for_each(tmp_path: Path, count: int) -> None:
+def test_long_text_in_many_cells_is_refused(tmp_path: Path, count: int) -> None:
     """A workbook keeps a text once; 30,000 cells that show these 30,000 characters would take a gigabyte."""
     head = '<c r="A1" t="s"><v>0</v></c>'
     cells = "".join(f'<row r="{n}"><c r="A{n}" t="s"><v>1</v></c></row>' for n in range(2, count + 2))
@@ -176,7 +176,7 @@ def test_a_long_text_in_many_cells_is_not_unpacked_for_each(tmp_path: Path, coun
 
 
 @pytest.mark.parametrize("cut", [0, 10, 500, -30, -1])
-def test_a_broken_workbook_is_named(tmp_path: Path, cut: int) -> None:
+def test_broken_workbook_is_reported(tmp_path: Path, cut: int) -> None:
     file = write_workbook(tmp_path / "a.xlsx", [["item_id", "response"], ["heat-1", "warm"]])
     file.write_bytes(file.read_bytes()[:cut])
 
@@ -190,7 +190,7 @@ def test_a_broken_workbook_is_named(tmp_path: Path, cut: int) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"<", b"\xff\xfe<\0a\0>\0", b"<a>&b;</a>", b"<worksheet><sheetData><row r='x'>"]
 )
-def test_no_part_of_a_workbook_crashes_the_reader(tmp_path: Path, part: str, content: bytes) -> None:
+def test_damaged_parts_of_a_workbook_do_not_crash_the_reader(tmp_path: Path, part: str, content: bytes) -> None:
     file = write_workbook(tmp_path / "a.xlsx", [["item_id", "response"], ["heat-1", "warm"]], parts={part: content})
 
     read = read_workbook(file, ReadOptions())
@@ -204,7 +204,7 @@ def test_an_empty_sheet_has_no_rows(tmp_path: Path) -> None:
     assert read_rows(write_workbook(tmp_path / "b.xlsx", [["item_id", "response"]])) == []
 
 
-def test_the_header_s_faults_are_those_of_csv(tmp_path: Path) -> None:
+def test_header_faults_are_the_same_as_in_csv(tmp_path: Path) -> None:
     with refused(BadRows) as caught:
         read_rows(write_workbook(tmp_path / "a.xlsx", [["score", "score"], [1, 2]], first_row=4))
 
