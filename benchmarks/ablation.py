@@ -1,10 +1,10 @@
-"""What each part of the recipe earns: the student with one part removed in turn, on a user's own data.
+"""Measure the gain of each part of the recipe: train the student without one part at a time, on a user's own data.
 
     python -m benchmarks.ablation --data DIR --results FOLDER --report ablation.md [--item ITEM …] [--variant NAME …]
 
-Each variant has three seeds (`--seeds`), soft labels for its own texts, and figures on dev.  Killed,
-it goes on when called again.  The teachers' own parts (their number aside) are left as they are.  All items and all
-variants if none are named; a variant is named as results name it.
+Each variant has three seeds (`--seeds`), soft labels for its texts, and figures on dev.  Of the teacher, only the
+number of networks varies.  A killed run goes on when it is started again.  The default is all items and all variants;
+variants are named as in the results.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,12 +35,12 @@ from training.pipeline.prepare import prepare, tokenizer_for, train_teacher
 from training.student.build import make_students
 from training.student.training_set import TrainingSet
 
-CERTAIN = 20.0  # a logit that leaves the other scores nothing
-Mend = Callable[[TrainingSet], TrainingSet]
+CERTAIN = 20.0  # a logit that leaves the other scores a probability of almost 0
+Change = Callable[[TrainingSet], TrainingSet]
 
 
 def changed(run: GroupRun, seed: int, **parts: dict[str, object]) -> list[Competitor]:
-    """With other settings, by the section of the configuration that they stand in."""
+    """Return students of other settings; `parts` maps sections of the configuration to changed settings."""
     update = {name: getattr(run.config, name).model_copy(update=values) for name, values in parts.items()}
     config = run.config.model_copy(update=update)
     if "teacher" in parts:
@@ -49,7 +49,7 @@ def changed(run: GroupRun, seed: int, **parts: dict[str, object]) -> list[Compet
 
 
 def other_ways(run: GroupRun, seed: int, left_out: Way) -> list[Competitor]:
-    """As many augmented texts, none made in this way."""
+    """Return students with as many augmented texts, but none made in the way `left_out`."""
     ways = [way for way in WAYS if way is not left_out]
     items = tuple(_augmented_by(item_run, ways, run.config.seed) for item_run in run.items)
     return full_recipe(replace(run, items=items), seed)
@@ -57,78 +57,84 @@ def other_ways(run: GroupRun, seed: int, left_out: Way) -> list[Competitor]:
 
 def _augmented_by(item_run: ItemRun, ways: Sequence[Way], seed: int) -> ItemRun:
     texts = item_run.texts
-    made = augmented(texts.marked, len(texts.augmented) // len(texts.marked), seed, ways)
-    new = replace(texts, augmented=tuple(a.text for a in made), sources=tuple(a.sources for a in made))
-    return replace(item_run, texts=new)
+    per_text = len(texts.augmented) // len(texts.marked)
+    new_texts = augmented(texts.marked, per_text, seed, ways)
+    contents = tuple(new.text for new in new_texts)
+    sources = tuple(new.sources for new in new_texts)
+    return replace(item_run, texts=replace(texts, augmented=contents, sources=sources))
 
 
-def mended(run: GroupRun, seed: int, mend: Mend) -> list[Competitor]:
-    """From training sets that were changed after the teacher gave them."""
+def from_changed_sets(run: GroupRun, seed: int, change: Change) -> list[Competitor]:
+    """Return students of training sets that were changed after the teacher labelled them."""
     distillation = run.config.distillation.model_copy(update={"seed": run.config.distillation.seed + seed})
     config = run.config.model_copy(update={"distillation": distillation})
-    training_sets = [mend(training_set) for training_set in run.training_sets]
+    training_sets = [change(training_set) for training_set in run.training_sets]
     items = [item_run.item for item_run in run.items]
-    made = make_students(items, training_sets, run.tokenizer, config, run.cache)
-    networks = [files.network(item, config.student.max_tokens) for files, item in zip(made, items, strict=True)]
+    students = make_students(items, training_sets, run.tokenizer, config, run.cache)
+    networks = [files.network(item, config.student.max_tokens) for files, item in zip(students, items, strict=True)]
     return [
         Competitor(network.outputs, files.parameters, files.seconds, list)
-        for files, network in zip(made, networks, strict=True)
+        for files, network in zip(students, networks, strict=True)
     ]
 
 
-def no_human_scores(lesson: TrainingSet) -> TrainingSet:
-    return replace(lesson, targets=np.full_like(lesson.targets, NO_LABEL))
+def no_human_scores(training_set: TrainingSet) -> TrainingSet:
+    return replace(training_set, targets=np.full_like(training_set.targets, NO_LABEL))
 
 
-def most_probable(lesson: TrainingSet) -> TrainingSet:
-    """The teacher's most probable score for certain, as the authors' notebook has it."""
-    if lesson.teacher is None:
-        return lesson
-    certain = np.eye(lesson.teacher.shape[1], dtype=np.float32)[lesson.teacher.argmax(axis=1)]
-    return replace(lesson, teacher=CERTAIN * certain)
+def most_probable(training_set: TrainingSet) -> TrainingSet:
+    """Return a training set with the teacher's most probable score as certain, as in the paper's notebook."""
+    if training_set.teacher is None:
+        return training_set
+    scores = training_set.teacher.argmax(axis=1)
+    one_hot = np.eye(training_set.teacher.shape[1], dtype=np.float32)[scores]
+    return replace(training_set, teacher=CERTAIN * one_hot)
 
 
 def each_alone(run: GroupRun, seed: int) -> list[Competitor]:
-    """Where items share a teacher: each student learns by itself, and has a tokenizer of its own item's text."""
-    made = []
+    """Return students that each learn alone, with a tokenizer of the item's texts, although items share a teacher."""
+    competitors: list[Competitor] = []
     for item_run in run.items:
         alone = replace(run, items=(item_run,), tokenizer=tokenizer_for([item_run.texts], run.config))
-        made += full_recipe(alone, seed)
-    return made
+        competitors += full_recipe(alone, seed)
+    return competitors
 
 
 def most_probable_decoding(run: GroupRun, seed: int) -> list[Competitor]:
     if not _has_cuts(run):
         return []
-    return [replace(own, head=Head(cuts=None)) for own in full_recipe(run, seed)]
+    return [replace(competitor, head=Head(cuts=None)) for competitor in full_recipe(run, seed)]
 
 
 def rounded_decoding(run: GroupRun, seed: int) -> list[Competitor]:
     if not _has_cuts(run):
         return []
-    head = Head(cuts=tuple(number + 0.5 for number in range(output_columns(run.items[0].parts.item) - 1)))
-    return [replace(own, head=head) for own in full_recipe(run, seed)]
+    columns = output_columns(run.items[0].parts.item)
+    head = Head(cuts=tuple(number + 0.5 for number in range(columns - 1)))
+    return [replace(competitor, head=head) for competitor in full_recipe(run, seed)]
 
 
 def _has_cuts(run: GroupRun) -> bool:
-    """Neither grades nor labels without order have any: what decodes otherwise does not take part."""
+    """Return whether the item has cuts: grades and nominal labels have none, and are left out of these variants."""
     item = run.items[0].parts.item
     return item.is_ordered and not item.is_continuous
 
 
 def most_probable_labels(run: GroupRun, seed: int) -> list[Competitor]:
-    """The mean and variance of a grade have no most probable one."""
-    return [] if run.items[0].parts.item.is_continuous else mended(run, seed, most_probable)
+    """Return students of the teacher's most probable scores; none for grades, which have a mean and a variance."""
+    if run.items[0].parts.item.is_continuous:
+        return []
+    return from_changed_sets(run, seed, most_probable)
 
 
 def _variants() -> list[Contestant]:
-    made: dict[str, Callable[[GroupRun, int], list[Competitor]]] = {
+    makers: dict[str, Callable[[GroupRun, int], list[Competitor]]] = {
         "no unlabelled responses": partial(changed, text={"unlabelled": False}),
         "no augmented text": partial(changed, text={"augmented_per_response": 0}),
         "no crops among the augmented": partial(other_ways, left_out=crop),
         "no splices among the augmented": partial(other_ways, left_out=splice),
         "the teacher's most probable score for its probabilities": most_probable_labels,
-        "no human scores": partial(mended, mend=no_human_scores),
+        "no human scores": partial(from_changed_sets, change=no_human_scores),
         "one network as teacher": partial(changed, teacher={"members": 1}),
         "no teacher": partial(changed, distillation={"soft_weight": 0.0}),
         "each student by itself": each_alone,
@@ -138,25 +144,25 @@ def _variants() -> list[Contestant]:
         "the rounded expected score": rounded_decoding,
     }
     variants = [
-        Contestant(name.replace(" ", "_"), name, True, make, EVERY_PART, timed=False) for name, make in made.items()
+        Contestant(name.replace(" ", "_"), name, True, make, EVERY_PART, timed=False) for name, make in makers.items()
     ]
     return [Contestant("student", "full recipe", True, full_recipe, EVERY_PART, timed=False), *variants]
 
 
 def main(
-    data: Annotated[Path, typer.Option()],
-    results: Annotated[Path, typer.Option()],
-    report: Annotated[Path, typer.Option()],
-    item: Annotated[list[str] | None, typer.Option()] = None,
-    variant: Annotated[list[str] | None, typer.Option()] = None,
-    seeds: Annotated[int, typer.Option()] = SEEDS,
+    data: Annotated[Path, typer.Option(help="Folder of items and marked responses.")],
+    results: Annotated[Path, typer.Option(help="Folder of one file per item.")],
+    report: Annotated[Path, typer.Option(help="The report, .md or .html.")],
+    item: Annotated[list[str] | None, typer.Option(help="Default: all items.")] = None,
+    variant: Annotated[list[str] | None, typer.Option(help="Default: all variants.")] = None,
+    seeds: Annotated[int, typer.Option(help="Number of seeds.")] = SEEDS,
     cache: Annotated[Path | None, typer.Option()] = None,
 ) -> None:
-    read, variants = read_data(data), _variants()
-    if unknown := set(variant or ()) - {own.name for own in variants}:
+    folder, variants = read_data(data), _variants()
+    if unknown := set(variant or ()) - {known.name for known in variants}:
         raise typer.BadParameter(f"no such variant: {', '.join(sorted(unknown))}")
-    chosen = [own for own in variants if not variant or own.name in variant]
-    items = [read.of(item_id) for item_id in item or read.items]
+    chosen = [known for known in variants if not variant or known.name in variant]
+    items = [folder.of(item_id) for item_id in item or folder.items]
     compare(items, TrainingConfig(), results, work_folder(cache), chosen, seeds)
     write_report(report, sections(read_results(results), {variant.name: variant.title for variant in variants}))
 
