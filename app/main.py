@@ -47,7 +47,8 @@ NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fal
 
 DESCRIPTION = """Scores learners' short written answers with one tiny neural network an item.
 
-Every reply with a score stands in the log before it is sent. Errors are RFC 9457 problem details."""
+Every reply with a score stands in the log before it is sent. Errors are RFC 9457 problem details.
+[Help](/help) has tutorials, how-tos and reference pages."""
 
 
 class CannotStart(CodedError):

@@ -15,7 +15,7 @@ HEAD = """# Commands
 For people at a terminal: every command and option of `scorelet` and `scorelet-train`, as `--help` shows them.
 
 The exit code is 0, 1 (the work failed) or 2 (bad usage). Without Docker the programs are in `.venv/bin` of the
-project.s folder.
+project's folder.
 """
 
 

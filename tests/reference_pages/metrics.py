@@ -8,7 +8,6 @@ from pydantic import BaseModel
 
 from app.scoring.agreement import Agreement
 from app.scoring.evidence import Evidence
-from app.service.metrics import Metrics
 from tests.reference_pages.fields import described, nested
 from tests.reference_pages.python_api import documented
 
@@ -21,6 +20,14 @@ service: every figure of `GET /metrics`.
 Names and formulas are those of ETS RSMTool, so that figures compare with published ones. H is the human score, M the
 machine's. Agreement is measured on responses that a model scored; responses held back by a condition are counted apart.
 """
+COUNTS = "app/service/metrics.py"
+KINDS = {
+    "Counter": "counter",
+    "CounterMetricFamily": "counter",
+    "Gauge": "gauge",
+    "GaugeMetricFamily": "gauge",
+    "Histogram": "histogram",
+}
 FORMULAS = (
     "app/scoring/agreement.py",
     "app/scoring/evidence.py",
@@ -57,9 +64,10 @@ def table(model: type[BaseModel]) -> Iterator[str]:
 
 
 def prometheus() -> Iterator[str]:
-    """Yield the lines of the service's own counts."""
+    """Yield the lines of the service's own counts, as its source names them."""
     yield "\n## Counts of the service\n\nA key with the scope `metrics` reads them at `GET /metrics`.\n"
     yield "| name | kind | meaning |\n|---|---|---|"
-    for metric in Metrics().registry.collect():
-        if metric.name.startswith("scorelet"):
-            yield f"| `{metric.name}` | {metric.type} | {metric.documentation} |"
+    for node in ast.walk(ast.parse((ROOT / COUNTS).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KINDS:
+            name, meaning = (ast.literal_eval(argument) for argument in node.args[:2])
+            yield f"| `{name}` | {KINDS[node.func.id]} | {meaning} |"
