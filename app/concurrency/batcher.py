@@ -1,4 +1,4 @@
-"""One thread that does together what many requests ask for: commits, and runs of students, cost less so."""
+"""Batch concurrent calls in one thread, because a commit, or a run of a student, costs as much for many as for one."""
 
 import asyncio
 from collections import defaultdict
@@ -13,103 +13,117 @@ from anyio import to_thread
 
 from app.concurrency.time_limits import DEFAULT_LIMITS
 
-Asked = TypeVar("Asked")
-Found = TypeVar("Found")
+Request = TypeVar("Request")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class _Call(Generic[Asked, Found]):
-    asked: Asked
+class _Call(Generic[Request, Result]):
+    request: Request
     loop: asyncio.AbstractEventLoop
-    answer: asyncio.Future[Found]
+    answer: asyncio.Future[Result]
 
 
-class Batcher(Generic[Asked, Found]):
-    """What was asked while the thread was at work is the next piece of work, whole: nobody waits for company."""
+@dataclass(frozen=True, slots=True)
+class _Worker(Generic[Request, Result]):
+    thread: Thread
+    calls: SimpleQueue[_Call[Request, Result] | None]  # None: the thread is to end
+
+
+class Batcher(Generic[Request, Result]):
+    """A thread that runs calls in batches.
+
+    Calls that arrive while a batch runs form the next batch.  A call never waits for others to join it.
+    """
 
     def __init__(
         self,
-        work: Callable[[list[Asked]], Sequence[Found | Exception]],
-        most: int,
+        work: Callable[[list[Request]], Sequence[Result | Exception]],
+        max_batch: int,
         name: str,
         end: float = DEFAULT_LIMITS.end,
     ) -> None:
-        """Take `work`, which gives one answer, or error, for each that is asked, and is never given more than `most`.
+        """Run `work` on batches of at most `max_batch` requests, in a thread called `name`.
 
-        When it raises for several, each is tried alone: one that cannot be done is not the others' trouble.  `end` is
-        the seconds for which closing waits.
+        `work` returns one result or error for each request.  If it raises for a batch, each request is tried alone, so
+        that one bad request does not fail the others.  `aclose` waits for at most `end` seconds.
         """
-        self._work, self._most, self._name, self._end = work, most, name, end
+        self._work, self._max_batch = work, max_batch
+        self._name = name
+        self._end = end
         self._lock = Lock()
-        self._open: tuple[Thread, SimpleQueue[_Call[Asked, Found] | None]] | None = None
+        self._worker: _Worker[Request, Result] | None = None
 
-    async def ask(self, asked: Asked) -> Found:
-        """Raises what `work` gave as an error, or raised, for this one.  Given up before its turn, it is not done."""
+    async def ask(self, request: Request) -> Result:
+        """Return the result of a request, or raise its error.  A call that is cancelled before its batch is not run."""
         loop = asyncio.get_running_loop()
-        call: _Call[Asked, Found] = _Call(asked, loop, loop.create_future())
+        call: _Call[Request, Result] = _Call(request, loop, loop.create_future())
         with self._lock:
-            self._open = self._open or self._start()
-            self._open[1].put(call)
+            if self._worker is None:
+                self._worker = self._start()
+            self._worker.calls.put(call)
         return await call.answer
 
     @property
     def waiting(self) -> int:
-        """Calls that no work has begun on."""
-        return self._open[1].qsize() if self._open else 0
+        """Number of calls in no batch yet."""
+        return self._worker.calls.qsize() if self._worker else 0
 
     async def aclose(self) -> None:
-        """Do first what was asked, if that takes no longer than `end`: work that hangs holds up no end."""
+        """Finish the calls made so far, for at most `end` seconds: work that hangs does not delay the shutdown."""
         with self._lock:
-            if self._open is None:
+            if self._worker is None:
                 return
-            thread, calls = self._open
-            self._open = None
-            calls.put(None)
-        await to_thread.run_sync(thread.join, self._end)
+            worker, self._worker = self._worker, None
+            worker.calls.put(None)
+        await to_thread.run_sync(worker.thread.join, self._end)
 
-    def _start(self) -> tuple[Thread, SimpleQueue[_Call[Asked, Found] | None]]:
-        calls: SimpleQueue[_Call[Asked, Found] | None] = SimpleQueue()
+    def _start(self) -> _Worker[Request, Result]:
+        calls: SimpleQueue[_Call[Request, Result] | None] = SimpleQueue()
         thread = Thread(target=self._run, args=(calls,), name=self._name, daemon=True)
         thread.start()
-        return thread, calls
+        return _Worker(thread, calls)
 
-    def _run(self, waiting: SimpleQueue[_Call[Asked, Found] | None]) -> None:
+    def _run(self, waiting: SimpleQueue[_Call[Request, Result] | None]) -> None:
         ended = False
         while not ended and (first := waiting.get()) is not None:
-            calls = [first]
-            while len(calls) < self._most and not waiting.empty():
+            batch = [first]
+            while len(batch) < self._max_batch and not waiting.empty():
                 following = waiting.get()
                 if following is None:
                     ended = True
                     break
-                calls.append(following)
-            if wanted := [call for call in calls if not call.answer.cancelled()]:
+                batch.append(following)
+            if wanted := [call for call in batch if not call.answer.cancelled()]:
                 self._answer(wanted)
 
-    def _answer(self, calls: Sequence[_Call[Asked, Found]]) -> None:
-        answers = self._answers([call.asked for call in calls])
-        settled: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Found], Found | Exception]]]
+    def _answer(self, calls: Sequence[_Call[Request, Result]]) -> None:
+        results = self._results([call.request for call in calls])
+        settled: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Result], Result | Exception]]]
         settled = defaultdict(list)
-        for call, answer in zip(calls, answers, strict=True):
-            settled[call.loop].append((call.answer, answer))
-        for loop, own in settled.items():  # a service has one: it is woken once for all its calls
-            with suppress(RuntimeError):  # it is closed: nobody waits
-                loop.call_soon_threadsafe(_settle, own)
+        for call, result in zip(calls, results, strict=True):
+            settled[call.loop].append((call.answer, result))
+        for loop, answers in settled.items():  # a service has one loop, which wakes up once for the whole batch
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(_settle, answers)
 
-    def _answers(self, asked: list[Asked]) -> Sequence[Found | Exception]:
+    def _results(self, requests: list[Request]) -> Sequence[Result | Exception]:
         try:
-            return self._work(asked)
+            return self._work(requests)
         except Exception as error:
-            if len(asked) == 1:
+            if len(requests) == 1:
                 return [error]
-            return [answer for own in asked for answer in self._answers([own])]
+            results: list[Result | Exception] = []
+            for request in requests:
+                results += self._results([request])
+            return results
 
 
-def _settle(settled: Sequence[tuple[asyncio.Future[Found], Found | Exception]]) -> None:
-    for future, answer in settled:
+def _settle(answers: Sequence[tuple[asyncio.Future[Result], Result | Exception]]) -> None:
+    for future, result in answers:
         if future.done():  # the call was cancelled meanwhile
             continue
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
+        if isinstance(result, Exception):
+            future.set_exception(result)
         else:
-            future.set_result(answer)
+            future.set_result(result)

@@ -144,5 +144,5 @@ class _State(Collector):
         yield GaugeMetricFamily("scorelet_fallback_waiting", "Responses with teachers.", value=self._teachers.taken)
         waiting = GaugeMetricFamily("scorelet_feedback_waiting", "Texts to be written.", labels=["model"])
         for writer in self._desk.writers:
-            waiting.add_metric([writer.name], writer.taken)
+            waiting.add_metric([writer.name], writer.places.taken)
         yield waiting

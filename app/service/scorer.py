@@ -96,7 +96,7 @@ class ScoringService:
             results = await self._record(submissions, judged, key_id, once, wanted)
         except BaseException as error:  # cancelled calls too give their places in queues back
             for writer, _ in wanted.values():
-                writer.release()
+                writer.places.release()
             repeated = isinstance(error, AlreadyClaimed) and once
             if repeated and (stored := await in_thread(self._stored, caller, repeated, seconds=self._patience)):
                 return stored
@@ -248,7 +248,7 @@ class ScoringService:
         writer = self.desk.writer_for(bundle) if judgement.score is not None else None
         if writer is None:
             return banked(item, value, bundle.version)
-        if not writer.reserve():
+        if not writer.places.reserve():
             return banked(item, value, bundle.version, "queue_full")
         wanted[prediction_id] = (writer, Task(prediction_id, item, bundle.version, judgement.text, value))
         return "pending"

@@ -18,6 +18,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 import app
+from app.concurrency.pool import Places
 from app.logs import coded
 from app.scoring.feedback.bundle import FeedbackFiles
 from app.scoring.feedback.screen import Objection
@@ -86,8 +87,10 @@ class Writer:
         self.program: Sequence[str] = PROGRAM  # starts the worker, whose arguments follow
         self.deadline: asyncio.Timeout | None = None  # until which the worker is waited for just now
         self._deliver = deliver
-        self._limit, self._timeout, self._threads = limit, timeout, threads
-        self._taken = 0
+        self.places = Places(
+            limit
+        )  # for texts that wait or are being written; each is released by the writer or caller
+        self._timeout, self._threads = timeout, threads
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
         self._process: asyncio.subprocess.Process | None = None
         self._asked = 0
@@ -95,21 +98,6 @@ class Writer:
     @property
     def name(self) -> str:
         return f"{self.files.bundle.name}/{self.files.bundle.version}"
-
-    @property
-    def taken(self) -> int:
-        """Texts that wait or are being written."""
-        return self._taken
-
-    def reserve(self) -> bool:
-        """A place in the queue; False when it is full.  Every place is given back by `submit` or `release`."""
-        if self._taken >= self._limit:
-            return False
-        self._taken += 1
-        return True
-
-    def release(self) -> None:
-        self._taken -= 1
 
     def submit(self, task: Task) -> "asyncio.Future[Outcome]":
         """The reserved place is used; what comes of it is delivered first, then the future is done."""
@@ -138,7 +126,7 @@ class Writer:
                 await self._finish(waiting, Outcome(None, "failed", self.name))
 
     async def _finish(self, job: _Job, outcome: Outcome) -> None:
-        self.release()
+        self.places.release()
         try:
             await self._deliver(job.task, outcome)
         except Exception as error:  # the queue goes on whatever one delivery met

@@ -71,7 +71,7 @@ def read(client: TestClient, prediction_id: str) -> dict[str, Any]:
 def until_settled(client: TestClient, prediction_id: str) -> dict[str, Any]:
     writer = the_writer(client)
     # Polling the writer first is free, whereas each request slows the worker on a shared core.
-    until(lambda: not writer.taken)
+    until(lambda: not writer.places.taken)
     until(lambda: read(client, prediction_id)["feedback_withheld"] != "pending")
     return read(client, prediction_id)
 
