@@ -1,4 +1,4 @@
-"""Everything that decides what a training run makes, as one frozen value.  Read from TOML; kept in every bundle."""
+"""The settings of training: a frozen value, read from TOML and kept in every bundle."""
 
 import tomllib
 from collections.abc import Mapping
@@ -15,18 +15,21 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+from pydantic_core import ErrorDetails
 
 from app.scoring.gate import Policy
 from training.errors import BadConfig
 
-MOST_TOKENS = 4096  # of a response that a student may be made to read
-PARAMETER_BUDGET = 30_000  # learned weights a student may have, embeddings included
+MAX_STUDENT_TOKENS = 4096  # the largest student.max_tokens
+PARAMETER_BUDGET = 30_000  # trained weights of a student, embeddings included
 
 NotBlank = Annotated[str, StringConstraints(pattern=r"\S")]
 TeacherKind = Literal["full", "lora", "qlora", "api"]
 
 
 class Config(BaseModel):
+    """Frozen settings; an unknown name is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -38,7 +41,7 @@ def _checked_url(url: str) -> str:
 class ApiConfig(Config):
     """A language model behind an OpenAI-compatible API.  Its key, if it needs one, is in SCORELET_TEACHER_KEY."""
 
-    url: Annotated[str, AfterValidator(_checked_url)] = Field(description="Up to the version: http://127.0.0.1:8080/v1")
+    url: Annotated[str, AfterValidator(_checked_url)] = Field(description="Base URL: http://127.0.0.1:8080/v1")
     model: str = Field(min_length=1)
     requests_per_minute: float = Field(default=600, gt=0)
     parallel: int = Field(default=4, ge=1, le=64)
@@ -51,49 +54,43 @@ class TeacherConfig(Config):
     )
     kind: TeacherKind = Field(
         default="full",
-        description="What learns: all weights of the base, or adapters beside them (`lora`), or beside 4 bits of each "
-        "(`qlora`); nothing for a model behind an API (`api`).",
+        description="Training of the teacher: all weights (`full`), adapters (`lora`), adapters on 4-bit weights "
+        "(`qlora`), or a language model behind an API, which is not trained (`api`).",
     )
     api: ApiConfig | None = None
     adapter_rank: int = Field(default=16, ge=1)
-    adapter_learning_rate: float = Field(default=5e-4, gt=0, description="Where only adapters learn.")
+    adapter_learning_rate: float = Field(default=5e-4, gt=0, description="Learning rate of adapters.")
     own_from: int = Field(
         default=300,
         ge=0,
-        description="Marked responses from which an item has a teacher of its own.  Items with fewer share one, which "
+        description="Marked responses from which an item has its own teacher.  Items with fewer share a teacher, which "
         "reads the question and its references before the response.",
     )
     max_tokens: int = Field(default=192, ge=8, le=8192)
     batch_size: int = Field(default=16, ge=1)
     learning_rate: float = Field(default=1e-4, gt=0)
-    warmup: float = Field(default=0.1, ge=0, le=1, description="Share of all steps; then linear decay.")
+    warmup: float = Field(default=0.1, ge=0, le=1, description="Share of all steps for warm-up; linear decay follows.")
     weight_decay: float = Field(default=0.01, ge=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     averaging: float = Field(
         default=0.25,
         ge=0,
         le=1,
-        description="Span of the running mean of weights that is kept, as a share of all steps.",
+        description="Span of the running mean of weights, the final weights, as a share of steps.",
     )
-    members: int = Field(
-        default=2, ge=1, le=16, description="Networks of different seeds; their probabilities are averaged."
-    )
+    members: int = Field(default=2, ge=1, le=16, description="Networks with different seeds, averaged.")
     max_epochs: int = Field(default=5, ge=1)
     min_steps: int = Field(
         default=375,
         ge=1,
-        description="Small data sets are passed over more often, to this many steps, whatever validation says.",
+        description="Least number of steps: small data sets get more epochs, regardless of validation.",
     )
-    shared_min_steps: int = Field(
-        default=1000, ge=1, description="The same of a teacher that items share: it has their questions to learn too."
-    )
-    patience: int = Field(default=2, ge=1, description="Epochs without a better validation figure that end it.")
-    checkpointing: bool = Field(
-        default=False, description="Compute each layer again for its gradients instead of keeping it: less memory."
-    )
+    shared_min_steps: int = Field(default=1000, ge=1, description="`min_steps` of a teacher that items share.")
+    patience: int = Field(default=2, ge=1, description="Epochs without a better validation metric before the end.")
+    checkpointing: bool = Field(default=False, description="Recompute activations: less memory, more time.")
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",
-        description="Of matrix products.  bfloat16 is faster on hardware that has it, and slower on other.",
+        description="Precision of matrix products.  bfloat16 is faster on hardware that has it, and slower elsewhere.",
     )
 
     @property
@@ -106,17 +103,18 @@ class TeacherConfig(Config):
 
     @property
     def of_several(self) -> "TeacherConfig":
-        """How a teacher that items share is trained."""
-        return self.model_copy(update={"min_steps": max(self.min_steps, self.shared_min_steps)})
+        """Return the settings of a teacher that items share."""
+        min_steps = max(self.min_steps, self.shared_min_steps)
+        return self.model_copy(update={"min_steps": min_steps})
 
     @property
     def model(self) -> str:
-        """What teaches, by name."""
+        """Return the name of the model: of the base, or of the model behind the API."""
         return self.api.model if self.kind == "api" and self.api else self.base
 
 
 class TextConfig(Config):
-    """Which text the teacher labels for the student, beside the marked responses."""
+    """The texts that the teacher labels for the student, besides the marked responses."""
 
     unlabelled: bool = True
     augmented_per_response: int = Field(default=10, ge=0)
@@ -125,34 +123,38 @@ class TextConfig(Config):
 class StudentConfig(Config):
     vocabulary: int = Field(default=1000, ge=8, description="Word pieces.")
     embedding: int = Field(default=16, ge=1)
-    hidden: int = Field(default=32, ge=1, description="Units of the GRU, each way.")
-    max_tokens: int = Field(default=256, ge=2, le=MOST_TOKENS, description="Longer responses are cut, the start kept.")
+    hidden: int = Field(default=32, ge=1, description="Units of the GRU in each direction.")
+    max_tokens: int = Field(
+        default=256,
+        ge=2,
+        le=MAX_STUDENT_TOKENS,
+        description="Tokens of a response that the student reads; the end of a longer response is cut.",
+    )
     dropout: float = Field(default=0.2, ge=0, lt=1)
 
 
 class DistillationConfig(Config):
     """L = CE(human, student) + soft_weight · T² · CE(softmax(teacher / T), softmax(student / T)); see losses.py."""
 
-    soft_weight: float = Field(default=1.0, ge=0, description="λ; 0 trains on human labels alone, without a teacher.")
+    soft_weight: float = Field(default=1.0, ge=0, description="0 trains on human scores alone, without a teacher.")
     temperature: float = Field(default=1.0, gt=0)
     batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(default=4e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     epochs: int = Field(default=15, ge=1)
-    shared_epochs: int = Field(
-        default=30, ge=1, description="Of items that learn together: their network has all their questions to learn."
-    )
-    min_steps: int = Field(default=600, ge=20, description="Few texts are passed over more often, to this many steps.")
-    seed: int = Field(default=0, description="For another student of the same split, teacher and texts.")
+    shared_epochs: int = Field(default=30, ge=1, description="`epochs` of items that share a teacher.")
+    min_steps: int = Field(default=600, ge=20, description="Least number of steps: few texts get more epochs.")
+    seed: int = Field(default=0, description="Seed of another student with the same split, teacher and texts.")
 
     @property
     def of_several(self) -> "DistillationConfig":
-        """How items that share a teacher learn together."""
-        return self.model_copy(update={"epochs": max(self.epochs, self.shared_epochs)})
+        """Return the settings of a student for items that share a teacher."""
+        epochs = max(self.epochs, self.shared_epochs)
+        return self.model_copy(update={"epochs": epochs})
 
 
 class Phrases(Config):
-    """What attacks say or turn round (attacks.py): English, unless it is given in the learners' language."""
+    """The phrases of attacks (attacks.py): English by default; translate them for other languages."""
 
     begging: tuple[NotBlank, ...] = Field(
         default=(
@@ -178,7 +180,7 @@ class Phrases(Config):
 
     @classmethod
     def kept_in(cls, settings: Mapping[str, object]) -> "Phrases":
-        """Those of a bundle that keeps these settings; ours, if it was made before there were any."""
+        """Return the phrases among a bundle's settings, or the defaults if its settings have none."""
         try:
             return cls.model_validate(settings.get("phrases", {}))
         except ValidationError:
@@ -187,57 +189,62 @@ class Phrases(Config):
 
 class TrainingConfig(Config):
     seed: int = 0
-    validation_share: float = Field(default=0.1, gt=0, lt=0.5, description="Of train, for every choice.")
+    validation_share: float = Field(default=0.1, gt=0, lt=0.5, description="Share of train held out for all choices.")
     calibration_folds: int = Field(
         default=3,
         ge=0,
         le=20,
-        description="Students of parts of the marked responses, for confidence on the rest; 0: on the validation part "
-        "alone, as for items that share a teacher.",
+        description="Folds of out-of-fold students, whose outputs confidence is chosen on; 0 chooses on the validation "
+        "part alone, as for items that share a teacher.",
     )
     target_agreement: float = Field(
         default=0.8,
         gt=0,
         le=1,
-        description="What accepted scores must reach where fewer than 30 responses were scored twice: QWK, or exact "
-        "agreement of labels without order.",
+        description="Agreement that accepted scores must reach if fewer than 30 responses are double-scored: QWK, or "
+        "exact agreement of labels without order.",
     )
-    human_margin: float = Field(
-        default=0.05, ge=0, description="Where two raters scored, the target is their own agreement less this."
-    )
+    human_margin: float = Field(default=0.05, ge=0, description="Margin below the agreement of two raters.")
     learning_curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
-        default=(), description="Shares of the marked responses to train on as well, all over again."
+        default=(), description="Shares of train for further trainings."
     )
-    attacks_of_a_kind: int = Field(default=50, ge=0, description="Texts of each attack that students are tried by.")
+    attacks_of_a_kind: int = Field(default=50, ge=0, description="Texts of each kind of attack.")
     phrases: Phrases = Phrases()
-    release: Policy = Field(default=Policy(), description="What a bundle must show before its scores may stand.")
+    release: Policy = Field(default=Policy(), description="Limits of the gate, before scores may stand.")
     teacher: TeacherConfig = TeacherConfig()
     text: TextConfig = TextConfig()
     student: StudentConfig = StudentConfig()
     distillation: DistillationConfig = DistillationConfig()
 
     def is_kept_as(self, settings: Mapping[str, object]) -> bool:
-        """Whether a bundle that keeps these was made by it; settings that came later had their defaults then."""
+        """Return whether a bundle with these settings was trained by this configuration.
+
+        A setting that the bundle lacks had its default then.
+        """
         try:
             return TrainingConfig.model_validate(settings) == self
         except ValidationError:
             return False
 
 
-C = TypeVar("C", bound=Config)
+ConfigT = TypeVar("ConfigT", bound=Config)
 
 
-def read_config(path: Path, kind: type[C]) -> C:
-    """Read settings from TOML.  Raises BadConfig naming the file and every setting that is wrong."""
+def read_config(path: Path, kind: type[ConfigT]) -> ConfigT:
+    """Read settings of a kind from a TOML file.
+
+    Raises BadConfig, which names the file and every wrong setting.
+    """
     try:
         return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except ValidationError as error:
-        found = {".".join(map(str, own["loc"])): own for own in error.errors(include_url=False)}
-        kinds = {name: own["type"] for name, own in found.items()}
-        wrong = [
-            f"{name}: {'no such setting' if kinds[name] == 'extra_forbidden' else own['msg']}"
-            for name, own in found.items()
-        ]
-        raise BadConfig(f"{path}: {'; '.join(wrong)}", code="bad_settings", file=path, settings=kinds) from None
+        details = {".".join(map(str, detail["loc"])): detail for detail in error.errors(include_url=False)}
+        kinds = {name: detail["type"] for name, detail in details.items()}
+        reasons = [f"{name}: {_reason(detail)}" for name, detail in details.items()]
+        raise BadConfig(f"{path}: {'; '.join(reasons)}", code="bad_settings", file=path, settings=kinds) from None
     except ValueError as error:  # neither TOML nor UTF-8
-        raise BadConfig(f"{path}: not TOML: {error}", code="not_toml", file=path) from None
+        raise BadConfig(f"{path} is not TOML: {error}", code="not_toml", file=path) from None
+
+
+def _reason(detail: ErrorDetails) -> str:
+    return "no such setting" if detail["type"] == "extra_forbidden" else detail["msg"]

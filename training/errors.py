@@ -1,23 +1,23 @@
-"""What can go wrong in training.
+"""The errors that training raises on purpose.
 
 TrainingError
-├── BadConfig     a settings file that cannot be understood
-├── BadFolder     a folder of data in which a file is missing, or stands twice
-├── UnknownItems  items that were named, and of which there is no response
-├── NoWeights     the base model of a teacher cannot be had as asked
-├── TeacherFailed a model behind an API that cannot be had, or gives no scores
-├── TeacherTooLarge  more memory than there is
-├── TooFewRows    not enough marked responses to train on and to choose by
-├── BadResults    a file among a comparison's results that is none
-├── OverBudget    a student with more learned parameters than it may have
-└── NoParity      the exported student does not compute what the trained one did
+├── BadConfig        a settings file that cannot be read
+├── BadFolder        a folder of data in which a file is missing or stands twice
+├── UnknownItems     named items without responses
+├── NoWeights        a base model that cannot be loaded
+├── TeacherFailed    a model behind an API that cannot be reached or gives no scores
+├── TeacherTooLarge  a teacher that needs more memory than there is
+├── TooFewRows       too few marked responses to train on and to choose by
+├── BadResults       a file among a comparison's results that holds no result
+├── OverBudget       a student with more trained parameters than it may have
+└── NoParity         an exported student that computes other outputs than the trained one
 """
 
 from app.scoring.errors import CodedError
 
 
 class TrainingError(CodedError):
-    """The base of every error that training raises on purpose."""
+    """The base class of all errors of training."""
 
 
 class BadConfig(TrainingError):

@@ -1,11 +1,11 @@
-"""The model card: what a person reads before a bundle scores anyone."""
+"""Model cards in Markdown, for the decision whether a bundle may score learners."""
 
 from app.scoring.agreement import Agreement
-from app.scoring.bundle import Bundle, Head
+from app.scoring.bundle import Bundle, Head, Provenance
 from app.scoring.gate import gate_table
 from app.scoring.teacher import TeacherBundle
 
-ROWS = (
+FIGURES = (
     ("responses", "n"),
     ("QWK", "qwk"),
     ("exact agreement", "exact"),
@@ -19,37 +19,33 @@ ROWS = (
     ("QWK of the two human raters", "human_qwk"),
     ("exact agreement of the human raters", "human_exact"),
     ("RMSE of the human raters", "human_rmse"),
-    ("responses that two raters scored", "human_n"),
+    ("double-scored responses", "human_n"),
 )
 
 
-def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
-    """Markdown.  `counts` says how many texts of each kind the student learnt from and was measured on."""
-    item, made, evidence = bundle.item, bundle.provenance, bundle.evidence
-    scale = f"{item.scale}{':' if item.labels else ''} {item.extent}"
-    gate = bundle.gate
-    chosen = "" if bundle.head.chosen_on is None else f" (chosen on {bundle.head.chosen_on:,} marked responses)"
-    use = f"No confidence was enough for a score to stand alone{chosen}: a person looks at every one."
-    if bundle.threshold is not None:
-        use = f"A score may stand from confidence {bundle.threshold:.3f}{chosen}; below it a person looks."
-        if evidence.accepted is not None:
-            use += (
-                f" Of {_number(evidence.n)}dev responses {evidence.accepted.share:.0%} reached it{_accepted(bundle)}."
-            )
+def student_card(bundle: Bundle, counts: dict[str, int]) -> str:
+    """Return the model card of a student.
+
+    `counts`: the number of texts of each kind that the student was trained on and measured on.
+    """
+    item, provenance, gate = bundle.item, bundle.provenance, bundle.gate
+    colon = ":" if item.labels else ""
+    scale, question = f"{item.scale}{colon} {item.extent}", item.prompt.strip().splitlines()[0]
+    verdict = "Passed" if gate.passed else "Not passed"
     lines = [
         f"# {item.title or item.item_id}",
         "",
         f"Student `{item.item_id}/{bundle.version}`: {bundle.parameters:,} parameters, scale {scale}.",
         "",
-        f"> {item.prompt.strip().splitlines()[0]}",
+        f"> {question}",
         "",
         "## Agreement with the human score on dev",
         "",
-        *_table(bundle.agreement, made.teacher_agreement),
+        *_table(bundle.agreement, provenance.teacher_agreement),
         "",
         "## Gate",
         "",
-        f"{'Passed' if gate.passed else 'Not passed'}: what it must show before its scores may stand without a person.",
+        f"{verdict}. A bundle must pass every rule before its scores may stand without a person.",
         "",
         "| rule | measured | limit | |",
         "|---|---|---|---|",
@@ -57,55 +53,47 @@ def card_of(bundle: Bundle, counts: dict[str, int]) -> str:
         "",
         "## Use",
         "",
-        f"- {use}",
-        f"- {_decoding(bundle)}",
-        f"- Responses are read up to {bundle.max_tokens} tokens.",
-        "- It scores answers to this question only, by learners like those it learnt from. It does not know cheating.",
-        f"- Before the student is asked: {_held_back(bundle)}.",
+        *(f"- {sentence}" for sentence in _uses(bundle)),
         "",
-        "## Made from",
+        "## Training data",
         "",
         *(f"- {name.replace('_', ' ')}: {count}" for name, count in counts.items()),
-        f"- teacher: {made.teacher or 'none'}",
-        f"- seed {made.seed}, data sha256 {made.data_sha256[:16]}…, {made.created_at:%Y-%m-%d %H:%M} UTC",
-        "",
+        f"- teacher: {provenance.teacher or 'none'}",
+        f"- {_origin(provenance, 'seed')}",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, ""])
 
 
-def _held_back(bundle: Bundle) -> str:
-    if not bundle.flagged:
-        return "blank responses, refusals and what is far from all that was seen are held back or flagged; none on dev"
-    shares = ", ".join(f"{name.replace('_', ' ')} {share:.1%}" for name, share in bundle.flagged.items())
-    return f"of the dev responses were held back or flagged: {shares}"
+def _uses(bundle: Bundle) -> list[str]:
+    return [
+        _threshold(bundle),
+        _decoding(bundle),
+        f"The student reads the first {bundle.max_tokens} tokens of a response.",
+        "The student scores responses to this question only, by learners like those it was trained on. It does not "
+        "detect cheating.",
+        _held_back(bundle),
+    ]
 
 
-def _decoding(bundle: Bundle) -> str:
-    head = bundle.head
-    sure = f"The confidence is the calibrated probability that a rater would give the same{_error(bundle)}."
-    if head.interval is not None:
-        return (
-            f"{_promise(head, 'The interval about a grade', 'is the whole scale')}  The confidence is the calibrated "
-            f"probability that a human grade lies within {bundle.item.tolerance:g} of the one given{_error(bundle)}."
-        )
-    sets = _promise(head, "A prediction set", "holds every score")
-    if head.cuts is None:
-        return f"The most probable label is given.  {sure}  {sets}"
-    cuts = ", ".join(f"{cut:.2f}" for cut in head.cuts)
-    return (
-        f"The expected score becomes a score at the cuts {cuts} (placed for the highest expected QWK).  {sure}  {sets}"
-    )
+def _origin(provenance: Provenance, seed: str) -> str:
+    """Return seed, data and time of the training; `seed` is the word for it."""
+    data = f"data sha256 {provenance.data_sha256[:16]}…"
+    return f"{seed} {provenance.seed}, {data}, {provenance.created_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _promise(head: Head, subject: str, otherwise: str) -> str:
-    if head.coverage is None:
-        return f"{subject} {otherwise}: {head.chosen_on} responses are too few to promise less."
-    basis = "" if head.chosen_on is None else f", by {head.chosen_on:,} marked responses"
-    return f"{subject} is made to hold {head.coverage:.0%} of human scores{basis}."
+def _threshold(bundle: Bundle) -> str:
+    chosen_on, accepted = bundle.head.chosen_on, bundle.evidence.accepted
+    basis = "" if chosen_on is None else f" (chosen on {chosen_on:,} marked responses)"
+    if bundle.threshold is None:
+        return f"No confidence was high enough for a score to stand alone{basis}: a person must review every score."
+    rule = f"A score may stand from confidence {bundle.threshold:.3f}{basis}; a person must review scores below it."
+    if accepted is None:
+        return rule
+    return f"{rule} Of {_number(bundle.evidence.n)}dev responses {accepted.share:.0%} reached it{_accepted(bundle)}."
 
 
 def _accepted(bundle: Bundle) -> str:
-    """Return the agreement of those that reached the threshold, and their number."""
+    """Return the agreement of responses that reached the threshold, and their number."""
     accepted = bundle.evidence.accepted
     if accepted is None or accepted.agreement is None:
         return ""
@@ -114,52 +102,91 @@ def _accepted(bundle: Bundle) -> str:
     return "" if figure is None else f": {name} {figure:.3f} on these {accepted.agreement.n:,}"
 
 
+def _held_back(bundle: Bundle) -> str:
+    if not bundle.flagged:
+        return (
+            "Blank responses, refusals and responses unlike all that training saw are held back or flagged before the "
+            "student scores; none on dev."
+        )
+    shares = ", ".join(f"{name.replace('_', ' ')} {share:.1%}" for name, share in bundle.flagged.items())
+    return f"Held back or flagged before the student scores, of the dev responses: {shares}."
+
+
+def _decoding(bundle: Bundle) -> str:
+    """Return how outputs become a score, and the meaning of confidence and of sets or intervals."""
+    head, error = bundle.head, _calibration_error(bundle)
+    if head.interval is not None:
+        promise = _promise(head, "The interval about a grade", "is the whole scale")
+        return (
+            f"{promise}  The confidence is the calibrated probability that a human grade lies within "
+            f"{bundle.item.tolerance:g} of the machine's{error}."
+        )
+    confidence = f"The confidence is the calibrated probability that a rater would give the same score{error}."
+    sets = _promise(head, "A prediction set", "holds every score")
+    if head.cuts is None:
+        return f"The student gives the most probable label.  {confidence}  {sets}"
+    cuts = ", ".join(f"{cut:.2f}" for cut in head.cuts)
+    rule = f"The expected score becomes a score at the cuts {cuts} (placed for the highest expected QWK)."
+    return f"{rule}  {confidence}  {sets}"
+
+
+def _promise(head: Head, subject: str, otherwise: str) -> str:
+    if head.coverage is None:
+        return f"{subject} {otherwise}: {head.chosen_on} responses are too few for a narrower promise."
+    basis = "" if head.chosen_on is None else f", chosen on {head.chosen_on:,} marked responses"
+    return f"{subject} is made to hold {head.coverage:.0%} of human scores{basis}."
+
+
 def _number(n: int | None) -> str:
     return "the " if n is None else f"{n:,} "
 
 
-def _error(bundle: Bundle) -> str:
-    before, after = bundle.evidence.ece_uncalibrated, bundle.evidence.ece
+def _calibration_error(bundle: Bundle) -> str:
+    evidence = bundle.evidence
+    before, after = evidence.ece_uncalibrated, evidence.ece
     if before is None or after is None:
         return ""
-    return f" (calibration error {after:.3f} on {_number(bundle.evidence.n)}dev responses, uncalibrated {before:.3f})"
+    return f" (calibration error {after:.3f} on {_number(evidence.n)}dev responses, uncalibrated {before:.3f})"
 
 
 def teacher_card(bundle: TeacherBundle) -> str:
-    """Markdown."""
-    made = bundle.provenance
+    """Return the model card of an exported teacher."""
+    provenance = bundle.provenance
+    validation = ", ".join(f"{name} {figure:.3f}" for name, figure in bundle.merit.items())
     lines = [
         f"# Teacher {bundle.name}",
         "",
-        f"`_teachers/{bundle.name}/{bundle.version}`: {bundle.members} of {made.teacher}, {bundle.precision}.  The "
-        "service falls back on it where a student is not sure enough.",
+        f"`_teachers/{bundle.name}/{bundle.version}`: {bundle.members} of {provenance.teacher}, {bundle.precision}.  "
+        "The service asks this teacher if a student is unsure.",
         "",
-        "On validation: " + ", ".join(f"{name} {figure:.3f}" for name, figure in bundle.merit.items()) + ".",
+        f"On validation: {validation}.",
         "",
         "| item | dev responses | QWK | exact agreement | a score may stand from |",
         "|---|---|---|---|---|",
     ]
-    for own in bundle.items:
-        found = own.agreement
-        figures = ["-", "-", "-"] if found is None else [str(found.n), _shown(found.qwk), _shown(found.exact)]
-        lines.append(f"| {own.item.item_id} | {' | '.join([*figures, _shown(own.threshold)])} |")
-    lines += [
-        "",
-        f"Seed {made.seed}, data sha256 {made.data_sha256[:16]}…, {made.created_at:%Y-%m-%d %H:%M} UTC.",
-        "",
-    ]
-    return "\n".join(lines)
+    for taught in bundle.items:
+        agreement = taught.agreement
+        figures = ["-", "-", "-"]
+        if agreement is not None:
+            figures = [str(agreement.n), _shown(agreement.qwk), _shown(agreement.exact)]
+        cells = [taught.item.item_id, *figures, _shown(taught.threshold)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"{_origin(provenance, 'Seed')}.", ""])
 
 
 def _table(student: Agreement | None, teacher: Agreement | None) -> list[str]:
     if student is None:
         return ["Not measured: there were no dev rows."]
     lines = ["| | student | teacher |", "|---|---|---|"]
-    for title, name in ROWS:
-        values = [_shown(getattr(a, name)) if a is not None else "-" for a in (student, teacher)]
-        if values[0] != "-":
-            lines.append(f"| {title} | {values[0]} | {values[1]} |")
+    for title, name in FIGURES:
+        of_student, of_teacher = _figure(student, name), _figure(teacher, name)
+        if of_student != "-":
+            lines.append(f"| {title} | {of_student} | {of_teacher} |")
     return lines
+
+
+def _figure(agreement: Agreement | None, name: str) -> str:
+    return "-" if agreement is None else _shown(getattr(agreement, name))
 
 
 def _shown(value: float | None) -> str:

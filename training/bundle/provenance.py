@@ -1,4 +1,4 @@
-"""What a bundle was made of and by: enough to make it again, and to know it for one made before."""
+"""The provenance of a bundle: data, settings, base weights and software, enough to train it again."""
 
 import importlib.metadata
 from datetime import datetime
@@ -11,6 +11,7 @@ SOFTWARE = ("scorelet", "torch", "transformers", "tokenizers", "onnx", "onnxrunt
 
 
 def provenance_of(data_sha256: str, config: TrainingConfig, made_at: datetime) -> Provenance:
+    """Return the provenance of a bundle trained now, without the teacher's agreement."""
     return Provenance(
         created_at=made_at,
         data_sha256=data_sha256,
@@ -23,18 +24,24 @@ def provenance_of(data_sha256: str, config: TrainingConfig, made_at: datetime) -
     )
 
 
-def is_of(made: Provenance, data_sha256: str, config: TrainingConfig) -> bool:
-    """Whether this version of scorelet would make the same again: another's recipe may differ under equal settings."""
-    same = made.software.get("scorelet") == software()["scorelet"]
-    same = same and made.data_sha256 == data_sha256 and config.is_kept_as(made.config)
-    return same and made.teacher_weights == weights_of(config)  # to hash them takes longest
+def is_of(provenance: Provenance, data_sha256: str, config: TrainingConfig) -> bool:
+    """Return whether this version of scorelet would train the same bundle again.
+
+    Another version may train otherwise under equal settings.
+    """
+    same_version = provenance.software.get("scorelet") == software()["scorelet"]
+    same_data = provenance.data_sha256 == data_sha256
+    if not (same_version and same_data and config.is_kept_as(provenance.config)):
+        return False
+    return provenance.teacher_weights == weights_of(config)  # last, because hashing weights takes longest
 
 
 def weights_of(config: TrainingConfig) -> str | None:
-    """What tells the teacher's base from others of its name, where it is fine-tuned here."""
+    """Return a fingerprint of the base model's weights; None if no teacher is fine-tuned here."""
     fine_tuned = config.distillation.soft_weight > 0 and config.teacher.kind != "api"
     return fingerprint(config.teacher.base) if fine_tuned else None
 
 
 def software() -> dict[str, str]:
+    """Return the versions of scorelet and of the packages that shape a bundle."""
     return {name: importlib.metadata.version(name) for name in SOFTWARE}

@@ -1,4 +1,4 @@
-"""From a student's files to a bundle on disk, in one move."""
+"""Bundles written to disk: complete and checked, or not at all."""
 
 import os
 import shutil
@@ -19,17 +19,18 @@ LoadedT = TypeVar("LoadedT")
 
 
 def version_of(files: StudentFiles, made: datetime) -> str:
-    """The same student made again is another version."""
+    """Return the version of a student made at this time; a student made again has another version."""
     return version(files.tokenizer + files.student, made)
 
 
 def version(content: bytes, made: datetime) -> str:
-    """UTC time and a hash of the content, the exact time in it."""
-    return f"{made:%Y%m%dT%H%M%SZ}-{sha256(content + made.isoformat().encode())[:8]}"
+    """Return a version: the UTC time, and a hash of the content and the exact time."""
+    exact = made.isoformat().encode()
+    return f"{made:%Y%m%dT%H%M%SZ}-{sha256(content + exact)[:8]}"
 
 
 def write_bundle(models: Path, bundle: Bundle, files: StudentFiles, card: str) -> Bundle:
-    """`models/<item_id>/<version>`, checksums filled in."""
+    """Write a bundle to `models/<item_id>/<version>` and return it with its checksums."""
     contents = {TOKENIZER: files.tokenizer, STUDENT: files.student, CARD: card.encode()}
     folder = models / bundle.item.item_id / bundle.version
     return write_sealed(bundle, contents, METADATA, folder, Student.load).bundle
@@ -38,23 +39,25 @@ def write_bundle(models: Path, bundle: Bundle, files: StudentFiles, card: str) -
 def write_sealed(
     bundle: BaseModel, contents: Mapping[str, bytes], metadata: str, folder: Path, load: Callable[[Path], LoadedT]
 ) -> LoadedT:
-    """The files and, as `metadata`, their bundle with its `sha256` filled in, in one move; loaded once as the service
-    will before they get their name.  Raises BadBundle.
+    """Write files and, as `metadata`, their bundle with its checksums; return them loaded.
+
+    The files are loaded once, as the service would, before the folder gets its name.  Raises BadBundle.
     """
-    sealed = bundle.model_copy(update={"sha256": {name: sha256(content) for name, content in contents.items()}})
+    checksums = {name: sha256(content) for name, content in contents.items()}
+    sealed = bundle.model_copy(update={"sha256": checksums})
     files = {**contents, metadata: (sealed.model_dump_json(indent=1) + "\n").encode()}
     home = folder.parent
     home.mkdir(parents=True, exist_ok=True)
-    for left in home.glob(".staged-*"):  # by a run that was killed here
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in home.glob(".staged-*"):  # of a run that was killed here
+        shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=home, prefix=".staged-") as temporary:
-        made = Path(temporary) / home.name / folder.name  # a bundle is checked against its folders
-        made.mkdir(parents=True)
+        staged = Path(temporary) / home.name / folder.name  # loading compares a bundle with the names of its folders
+        staged.mkdir(parents=True)
         for name, content in files.items():
-            with (made / name).open("wb") as file:
+            with (staged / name).open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())  # on disk before ACTIVE can name it
-        loaded = load(made)
-        made.rename(folder)
+        loaded = load(staged)
+        staged.rename(folder)
     return loaded

@@ -1,113 +1,155 @@
-"""`scorelet-train compare`: the contestants on a user's own data, and reports of what was found."""
+"""`scorelet-train compare`: the student beside its alternatives on a user's own data, with reports."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE
 from rich.table import Table
 
+from app.scoring.files.options import DEFAULT_OPTIONS, ReadOptions
 from training.cli.options import (
     BaseModelOption,
     CacheOption,
     ConfigOption,
     DataOption,
-    DecimalOption,
-    DelimiterOption,
     ForceOption,
     ItemsOption,
-    KeepNaOption,
-    ScoreColumnOption,
     SeedOption,
     TeacherOption,
     UsageFailure,
     bad_ending,
     chosen_items,
     print_table,
-    reading_of,
     resolve_teacher,
     settings_of,
     to_be_written,
     training_installed,
 )
+from training.cli.reading import with_reading_options
 from training.common.cache import work_folder
+from training.config import TrainingConfig
+from training.data import ItemData
+
+if TYPE_CHECKING:
+    from training.compare.contest import Contestant
+    from training.compare.figures import Section, TableRow
+
+ResultsOption = Annotated[
+    Path, typer.Option(help="Folder of results, one file an item; finished items are not computed again.")
+]
+ReportsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--report", help="Write all results of the folder to this file: .html, .md or .json; repeatable."),
+]
+WithoutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Leave out this contestant, named as in the results (docs/explanation/distillation.md); repeatable."
+    ),
+]
+SeedsOption = Annotated[int, typer.Option(min=1, max=20, help="Trainings of each contestant that depends on a seed.")]
+TimesOption = Annotated[
+    bool, typer.Option(help="Measure milliseconds a response too. Needs an otherwise idle machine.")
+]
 
 
+@with_reading_options
 def compare(
     data: DataOption,
-    results: Annotated[Path, typer.Option(help="Folder of one result file an item; kept ones are not made again.")],
-    report: Annotated[
-        list[Path] | None, typer.Option(help="Write all results of the folder here: .html, .md or .json; repeatable.")
-    ] = None,
+    results: ResultsOption,
+    report: ReportsOption = None,
     item: ItemsOption = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A contestant to leave out, as results name it (docs/explanation/distillation.md); repeatable."
-        ),
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=20, help="Students of each kind that is seeded.")] = 3,
-    times: Annotated[
-        bool, typer.Option(help="Milliseconds a response too: on a machine that does nothing else, or they mislead.")
-    ] = True,
+    without: WithoutOption = None,
+    seeds: SeedsOption = 3,
+    times: TimesOption = True,
     config: ConfigOption = None,
     teacher: TeacherOption = None,
     base: BaseModelOption = None,
     seed: SeedOption = None,
     cache: CacheOption = None,
-    delimiter: DelimiterOption = None,
-    decimal: DecimalOption = None,
-    keep_na: KeepNaOption = False,
-    score_column: ScoreColumnOption = "",
+    reading: ReadOptions = DEFAULT_OPTIONS,
     force: ForceOption = False,
 ) -> None:
-    """Compare distilled students with their teachers, with a TinyBERT, with what needs no teacher, and with raters.
+    """Compare distilled students with their teachers, a TinyBERT, models without a teacher, and raters.
 
-    It takes long, for every item trains all of them; killed, it goes on when called again.
+    Every item trains all of them, which takes long.  A killed comparison resumes when called again.
     """
     settings = settings_of(config, teacher, base, seed)
+    _require_teacher(settings)
+    to_be_written(report or (), data, config, force=force)
+    chosen = chosen_items(data, item, reading)
+    _require_dev_rows(data, chosen)
+    with training_installed():
+        from training.compare.report import FORMATS
+        from training.compare.run import compare as compare_contestants
+    if wrong := [path for path in report or () if path.suffix not in FORMATS]:
+        raise bad_ending(wrong[0], *FORMATS)
+    resolve_teacher(settings, chosen)
+    compare_contestants(chosen, settings, results, work_folder(cache), _contestants(without or (), times), seeds)
+    _report(results, report or ())
+
+
+def _require_teacher(settings: TrainingConfig) -> None:
     if settings.distillation.soft_weight == 0:
         raise UsageFailure(
-            "a comparison needs a teacher: distillation.soft_weight must be above 0", code="no_teacher_to_compare"
+            "these settings train no teacher to compare with: set distillation.soft_weight above 0",
+            code="no_teacher_to_compare",
         )
-    to_be_written(report or (), data, config, force=force)
-    chosen = chosen_items(data, item, reading_of(delimiter, decimal, keep_na, score_column))
-    if not any(own.dev for own in chosen):
+
+
+def _require_dev_rows(data: Path, chosen: Sequence[ItemData]) -> None:
+    if not any(item_data.dev for item_data in chosen):
         raise UsageFailure(
             f"{data} has no dev rows of these items to compare on: add dev.jsonl or dev.csv",
             code="no_dev_rows",
             data=data,
         )
-    with training_installed():
-        from training.compare.figures import STUDENT, sections
-        from training.compare.report import FORMATS, write_report
-        from training.compare.results import read_results
-        from training.compare.run import CONTESTANTS, TITLES
-        from training.compare.run import compare as compared
-    for path in report or ():
-        if path.suffix not in FORMATS:
-            raise bad_ending(path, *FORMATS)
-    resolve_teacher(settings, chosen)
-    may_go = [name for name in TITLES if name != STUDENT]
-    if unknown := [name for name in without or () if name not in may_go]:
+
+
+def _contestants(without: Collection[str], times: bool) -> "list[Contestant]":
+    """Return the contestants that are not left out.  Raises UsageFailure for an unknown name."""
+    from training.compare.figures import STUDENT
+    from training.compare.run import CONTESTANTS, TITLES
+
+    optional = [name for name in TITLES if name != STUDENT]
+    if unknown := [name for name in without if name not in optional]:
         raise UsageFailure(
-            f"--without {unknown[0]}: what may be left out is {', '.join(may_go)}",
+            f"--without {unknown[0]} names no contestant: choose from {', '.join(optional)}",
             code="unknown_contestant",
             name=unknown[0],
-            known=may_go,
+            known=optional,
         )
-    here = [own for own in CONTESTANTS if own.name not in (without or ())]
-    contestants = [replace(own, timed=own.timed and times) for own in here]
-    compared(chosen, settings, results, work_folder(cache), contestants, seeds)
+    chosen = [contestant for contestant in CONTESTANTS if contestant.name not in without]
+    return [replace(contestant, timed=contestant.timed and times) for contestant in chosen]
+
+
+def _report(results: Path, reports: Sequence[Path]) -> None:
+    """Print all results of the folder, and write them to each report."""
+    from training.compare.figures import sections
+    from training.compare.report import write_report
+    from training.compare.results import read_results
+    from training.compare.run import TITLES
+
     found = sections(read_results(results), TITLES)
     for section in found:
-        table = Table("", section.metric, "95 % interval", "weights", "ms alone", box=SIMPLE)
-        for row in section.contestants:
-            alone = next((f"{cost.alone_ms:.3g}" for cost in row.costs.values()), "-")
-            weights = "-" if row.parameters is None else f"{row.parameters:,.0f}"
-            low, high = row.interval
-            table.add_row(row.title, f"{row.figure:.3f}", f"{low:.3f} to {high:.3f}", weights, alone)
-        print_table(table)
-    for path in report or ():
+        _print_section(section)
+    for path in reports:
         write_report(path, found)
+
+
+def _print_section(section: "Section") -> None:
+    table = Table("", section.metric, "95 % interval", "weights", "ms alone", box=SIMPLE)
+    for entry in section.contestants:
+        low, high = entry.interval
+        weights = "-" if entry.parameters is None else f"{entry.parameters:,.0f}"
+        table.add_row(entry.title, f"{entry.figure:.3f}", f"{low:.3f} to {high:.3f}", weights, _milliseconds(entry))
+    print_table(table)
+
+
+def _milliseconds(entry: "TableRow") -> str:
+    """Return the milliseconds of a response alone, if they were measured."""
+    times = [f"{cost.alone_ms:.3g}" for cost in entry.costs.values()]
+    return times[0] if times else "-"

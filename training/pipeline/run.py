@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.scoring.bundle import Bundle
 from app.scoring.student import Student
-from training.bundle.card import card_of
+from training.bundle.card import student_card
 from training.bundle.write import write_bundle
 from training.calibration.condition_limits import contradicted, contradiction_warning
 from training.common.progress import console
@@ -70,7 +70,7 @@ def _train_group(
             yield earlier[candidate.item.item_id]
             continue
         bundle = measure(run, candidate, teacher_agreement, good)
-        yield write_bundle(models, bundle, candidate.files, card_of(bundle, candidate.item_run.counts))
+        yield write_bundle(models, bundle, candidate.files, student_card(bundle, candidate.item_run.counts))
 
 
 def _earlier_bundles(group: Group, models: Path, config: TrainingConfig) -> dict[str, Bundle]:

@@ -4,13 +4,13 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from app.scoring.featurizer import Featurizer
-from training.config import MOST_TOKENS, StudentConfig
+from training.config import MAX_STUDENT_TOKENS, StudentConfig
 from training.student.tokenizer import learn_tokenizer
 
 
 def token_counts(tokenizer: bytes, texts: Sequence[str]) -> list[int]:
-    """Return the number of tokens of each text, START included, up to MOST_TOKENS."""
-    return [len(ids) for ids in Featurizer.from_bytes(tokenizer, MOST_TOKENS).read(texts)]
+    """Return the number of tokens of each text, START included, up to MAX_STUDENT_TOKENS."""
+    return [len(ids) for ids in Featurizer.from_bytes(tokenizer, MAX_STUDENT_TOKENS).read(texts)]
 
 
 def over_long_share(counts: Sequence[int], max_tokens: int) -> float:
@@ -21,7 +21,7 @@ def over_long_share(counts: Sequence[int], max_tokens: int) -> float:
 def enough_tokens(counts: Sequence[int], share: float) -> int:
     """Return the smallest max_tokens with which no more than this share is over-long."""
     ranked = sorted(counts, reverse=True)
-    return min(MOST_TOKENS, ranked[min(int(share * len(ranked)), len(ranked) - 1)] + 1)
+    return min(MAX_STUDENT_TOKENS, ranked[min(int(share * len(ranked)), len(ranked) - 1)] + 1)
 
 
 def expected_counts(texts: Sequence[str], written: Sequence[str], student: StudentConfig) -> list[int]:

@@ -6,12 +6,12 @@ from app.scoring.evidence import Accepted, Evidence
 from app.scoring.student import Student
 from tests.refusals import check_golden
 from tests.tiny import write_tiny_bundle
-from training.bundle.card import card_of
+from training.bundle.card import student_card
 
 
 def a_card(tmp_path: Path, threshold: float | None) -> str:
     bundle = Student.load(write_tiny_bundle(tmp_path, threshold=threshold)).bundle
-    return card_of(bundle, {"marked_texts": 40})
+    return student_card(bundle, {"marked_texts": 40})
 
 
 def test_card_states_the_threshold(tmp_path: Path) -> None:
@@ -25,12 +25,12 @@ def test_card_states_that_no_threshold_was_found(tmp_path: Path) -> None:
 def test_card_states_that_dev_rows_are_missing(tmp_path: Path) -> None:
     bundle = Student.load(write_tiny_bundle(tmp_path)).bundle
 
-    check_golden("card/no_dev.md", card_of(bundle.model_copy(update={"agreement": None}), {}))
+    check_golden("card/no_dev.md", student_card(bundle.model_copy(update={"agreement": None}), {}))
 
 
 def test_card_of_grades_explains_interval_and_confidence(tmp_path: Path) -> None:
     item = {"scale": "continuous", "min_score": 1, "max_score": 6}
-    card = card_of(Student.load(write_tiny_bundle(tmp_path, item=item)).bundle, {})
+    card = student_card(Student.load(write_tiny_bundle(tmp_path, item=item)).bundle, {})
 
     check_golden("card/grades.md", card)
     assert "| RMSE | 0.400 | - |" in card
@@ -41,7 +41,7 @@ def test_card_of_grades_explains_interval_and_confidence(tmp_path: Path) -> None
 def test_card_states_that_the_smallest_score_is_best(tmp_path: Path) -> None:
     item = {"scale": "points", "min_score": 1, "max_score": 6, "better": "lower"}
 
-    card = card_of(Student.load(write_tiny_bundle(tmp_path, item=item)).bundle, {})
+    card = student_card(Student.load(write_tiny_bundle(tmp_path, item=item)).bundle, {})
 
     check_golden("card/smallest_is_best.md", card)
 
@@ -55,10 +55,10 @@ def test_card_states_the_responses_behind_each_promise(tmp_path: Path) -> None:
 
     made = bundle.model_copy(update={"evidence": evidence, "head": head, "agreement": of_raters})
 
-    check_golden("card.md", card_of(made, {"marked_texts": 40}))
+    check_golden("card.md", student_card(made, {"marked_texts": 40}))
     few = PredictionSet(coverage=None, least=0)
     made = made.model_copy(update={"head": head.model_copy(update={"chosen_on": 8, "prediction_set": few})})
-    check_golden("card-of-few.md", card_of(made, {"marked_texts": 8}))
+    check_golden("card-of-few.md", student_card(made, {"marked_texts": 8}))
 
 
 def test_card_of_points_has_no_figures_of_grades(tmp_path: Path) -> None:
@@ -71,6 +71,6 @@ def test_card_of_points_has_no_figures_of_grades(tmp_path: Path) -> None:
 def test_card_states_held_back_shares(tmp_path: Path) -> None:
     bundle = Student.load(write_tiny_bundle(tmp_path)).bundle
 
-    card = card_of(bundle.model_copy(update={"flagged": {"off_topic": 0.013, "refusal": 0.02}}), {})
+    card = student_card(bundle.model_copy(update={"flagged": {"off_topic": 0.013, "refusal": 0.02}}), {})
 
     check_golden("card/held_back.md", card)

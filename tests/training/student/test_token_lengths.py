@@ -5,7 +5,7 @@ import pytest
 from app.scoring.conditions import Examiner, Limits
 from app.scoring.featurizer import Featurizer
 from tests.training.example_rows import ITEM
-from training.config import MOST_TOKENS, StudentConfig
+from training.config import MAX_STUDENT_TOKENS, StudentConfig
 from training.student.token_lengths import (
     enough_tokens,
     expected_counts,
@@ -47,7 +47,7 @@ def test_enough_tokens_is_the_least_that_keeps_the_share(limit: float) -> None:
 
 
 def test_no_setting_reads_more_than_a_student_may() -> None:
-    assert enough_tokens([MOST_TOKENS] * 10, 0.05) == MOST_TOKENS
+    assert enough_tokens([MAX_STUDENT_TOKENS] * 10, 0.05) == MAX_STUDENT_TOKENS
     assert over_long_share([], 8) == 0
 
 
