@@ -54,6 +54,13 @@ def models(tiny_models: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_models, tmp_path / "models"))
 
 
+@pytest.fixture
+def served_models(tiny_models: Path, request: pytest.FixtureRequest) -> Path:
+    """Return the folder that the service reads: `models` for a test that names it, else the shared folder uncopied."""
+    models: Path = request.getfixturevalue("models") if "models" in request.fixturenames else tiny_models
+    return models
+
+
 class Serve(Protocol):
     def __call__(
         self,
@@ -66,7 +73,7 @@ class Serve(Protocol):
 
 
 @pytest.fixture
-def serve(models: Path, database_url: str) -> Iterator[Serve]:
+def serve(served_models: Path, database_url: str) -> Iterator[Serve]:
     """Starts the service as often as a test likes, each time from what then lies in `models` and the database."""
     with ExitStack() as stack:
 
@@ -77,7 +84,7 @@ def serve(models: Path, database_url: str) -> Iterator[Serve]:
             waits: TimeLimits = PATIENT,
             **settings: Any,
         ) -> TestClient:
-            given = {"models_dir": models, "database_url": database_url, "feedback_timeout": HANGS} | settings
+            given = {"models_dir": served_models, "database_url": database_url, "feedback_timeout": HANGS} | settings
             app = create_app(Settings.model_validate(given), waits)
             client = TestClient(
                 app,

@@ -20,6 +20,8 @@ from tests.tiny import BY_ANA, write_tiny_bundle
 from tests.waiting import until
 from training.evaluation.evaluate import evaluate
 
+pytestmark = pytest.mark.usefixtures("models")
+
 LIMITS = Limits(refusals=("idk",), repetition=0.5)
 SCALES: dict[str, dict[str, Any]] = {
     "rain-7": {"scale": "points", "max_score": 3, "feedback": {"0": "Write what you know."}},

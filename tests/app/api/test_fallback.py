@@ -32,6 +32,8 @@ from tests.tiny_teacher import (
 )
 from tests.waiting import HANGS
 
+pytestmark = pytest.mark.usefixtures("models")
+
 TEACHER = f"{NAME}/{VERSION}"
 WAIT: dict[str, Any] = {"fallback_timeout": 60}  # the longest that the settings allow
 SLOW = "cold " * 3

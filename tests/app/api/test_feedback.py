@@ -10,6 +10,8 @@ from tests.app.api.claims import BOTH, assert_problem
 from tests.app.conftest import Logged, MakeKey, Serve, Sql
 from tests.tiny import write_tiny_bundle
 
+pytestmark = pytest.mark.usefixtures("models")
+
 VERSION = "20260101T000000Z-00000001"
 BANKS: dict[str, dict[str, Any]] = {
     "rain-7": {"scale": "points", "max_score": 3, "feedback": {"1": "Say where it rises.", "2": "Nearly."}},

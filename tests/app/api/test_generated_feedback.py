@@ -24,6 +24,8 @@ from tests.tiny import write_tiny_bundle
 from tests.tiny_feedback import VERSION, write_tiny_feedback
 from tests.waiting import HANGS, until
 
+pytestmark = pytest.mark.usefixtures("models")
+
 RAIN: dict[str, Any] = {"scale": "points", "max_score": 3, "feedback": {"1": "Say where it rises.", "2": "Nearly so."}}
 MODEL = f"tiny/{VERSION}"
 

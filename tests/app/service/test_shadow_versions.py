@@ -36,6 +36,8 @@ from tests.refusals import check_golden
 from tests.tiny import write_tiny_bundle
 from tests.waiting import HANGS, until
 
+pytestmark = pytest.mark.usefixtures("models")
+
 OLD, NEW, OTHER = "20260101T000000Z-00000001", "20260202T000000Z-00000002", "20260303T000000Z-00000003"
 VERSIONS = r"\d{8}T\d{6}Z-\d{8}"
 HALF = (2, 0.5, None)
