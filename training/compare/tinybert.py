@@ -5,7 +5,7 @@ predictions, both on the text that the students learn from.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,10 +19,9 @@ from torch.nn.functional import mse_loss
 from transformers import PreTrainedTokenizerBase
 
 from app.scoring.decoding import Outputs
-from training.common.batches import shuffled_batches
 from training.common.cache import keep, key_of, seconds_of
 from training.common.losses import soft_loss
-from training.common.progress import track
+from training.common.training_loop import TrainingLoop, count_batches, epoch_seed, linear_schedule
 from training.compare.contest import Competitor
 from training.compare.encoders import runtimes
 from training.compare.pruning import is_prunable, pruned
@@ -31,7 +30,7 @@ from training.student.network import parameters
 from training.student.training_set import TrainingSet
 from training.teacher.encoder import ScoringEncoder, tokenise
 from training.teacher.ensemble import FineTuned
-from training.teacher.fine_tuning import outputs_of, warmed_up
+from training.teacher.fine_tuning import outputs_of
 
 LAYERS, BATCH, LEARNING_RATE, WARMUP = 4, 32, 1e-4, 0.1
 STATES_EPOCHS, PREDICTIONS_EPOCHS = 1, 2
@@ -181,7 +180,7 @@ def _learn_predictions(network: ScoringEncoder, teacher: FineTuned, reading: Tok
 def _learn(
     network: ScoringEncoder,
     learnt: list[nn.Parameter],
-    loss: Any,
+    loss: Callable[[dict[str, Tensor], Tensor], Tensor],
     teacher: FineTuned,
     reading: Tokens,
     epochs: int,
@@ -189,19 +188,16 @@ def _learn(
     name: str,
 ) -> None:
     lengths = [len(context) + len(text) for context, text in zip(reading.contexts, reading.texts, strict=True)]
-    steps = epochs * -(-len(lengths) // BATCH)
     optimizer = torch.optim.AdamW(learnt, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
-    schedule = warmed_up(optimizer, steps, WARMUP)
+    steps = epochs * count_batches(len(lengths), BATCH)
+    loop = TrainingLoop(optimizer, linear_schedule(optimizer, steps, WARMUP), lengths, BATCH, seed, max_norm=1.0)
     wanted = torch.from_numpy(reading.teacher).to(network.device)
+
+    def loss_of(rows: list[int]) -> Tensor:
+        contexts, texts = [reading.contexts[row] for row in rows], [reading.texts[row] for row in rows]
+        return loss(tokenise(teacher.tokenizer, contexts, texts, teacher.max_tokens), wanted[rows])
+
     network.train()
     for epoch in range(1, epochs + 1):
-        torch.manual_seed(1000 * seed + epoch)
-        batches = shuffled_batches(lengths, BATCH, 1000 * seed + epoch)
-        for rows in track(batches, f"{name}, epoch {epoch}/{epochs}", len(batches)):
-            contexts, texts = [reading.contexts[row] for row in rows], [reading.texts[row] for row in rows]
-            value = loss(tokenise(teacher.tokenizer, contexts, texts, teacher.max_tokens), wanted[rows])
-            optimizer.zero_grad()
-            value.backward()
-            nn.utils.clip_grad_norm_(learnt, 1.0)
-            optimizer.step()
-            schedule.step()
+        torch.manual_seed(epoch_seed(seed, epoch))
+        loop.run_epoch(epoch, loss_of, description=f"{name}, epoch {epoch}/{epochs}")

@@ -21,7 +21,7 @@ from training.errors import NoWeights
 from training.teacher.adapters import with_adapters
 from training.teacher.base_models import fingerprint
 from training.teacher.encoder import ScoringEncoder, check_length, keep_less, load_base
-from training.teacher.fine_tuning import HISTORY, WEIGHTS, fine_tune, outputs_of
+from training.teacher.fine_tuning import HISTORY, WEIGHTS, FineTuning, fine_tune, outputs_of
 
 # Settings that a member's weights do not depend on, or that are told by others.
 NOT_LEARNT_BY = ("members", "own_from", "shared_min_steps", "precision", "checkpointing", "api")
@@ -97,7 +97,7 @@ def fine_tuned(
         tokenizer, network = _network(item, config, member_seed)
         if not (folder / HISTORY).is_file():
             numbered = f"{name}: teacher {number + 1}/{config.members}"
-            fine_tune(network, tokenizer, item, fit, validation, config, member_seed, folder, numbered)
+            fine_tune(FineTuning(network, tokenizer, item, fit, validation, config, member_seed, folder, numbered))
         found = network.load_state_dict(load_file(folder / WEIGHTS), strict=False)  # what is frozen is not kept
         if found.unexpected_keys or network.learnt.keys() & set(found.missing_keys):
             raise NoWeights(
