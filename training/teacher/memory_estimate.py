@@ -1,18 +1,23 @@
-"""What the training of a teacher will need, from its base's configuration alone: no weights, nothing computed.
+"""The memory that the training of a teacher will need, from its base's configuration alone: nothing is computed.
 
-The network is built of tensors without content, and one batch of the longest responses is sent through it while every
+The network is built of tensors without content.  One batch of the longest responses is sent through it, and every
 tensor that a step keeps for its gradients is counted.
 """
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+# torch keeps this in a private module.  Its estimates are 1.00 of a real step's bytes for both packaged bases, where
+# the public device `meta` gives 1.22 for smollm2 and fails at checkpointing (python -m benchmarks.teacher_memory).
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
+from torch.multiprocessing.reductions import StorageWeakRef
 from transformers import AutoConfig, AutoModel
 
 from app.scoring.item import Item
@@ -22,9 +27,9 @@ from training.teacher.base_models import naming, resolve
 from training.teacher.encoder import ScoringEncoder
 from training.teacher.ensemble import as_teacher
 
-FLOAT = 4
-LEARNT = 5 * FLOAT  # a weight, its gradient, two moments of AdamW, its running mean
-IN_4_BITS = (4 + 8 / 64 + 32 / (64 * 256)) / 8  # NF4: a scale of 8 bits for 64 weights, and one of 32 for 256 scales
+FLOAT_BYTES = 4
+LEARNT_BYTES = 5 * FLOAT_BYTES  # a weight, its gradient, two moments of AdamW, its running mean
+NF4_BYTES = (4 + 8 / 64 + 32 / (64 * 256)) / 8  # a scale of 8 bits for 64 weights, one of 32 bits for 256 scales
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,43 +38,48 @@ class Need:
 
     frozen: int
     learnt: int
-    adapted: dict[str, int]  # kinds of layers that have an adapter, and how many
+    adapted: dict[str, int]  # the number of adapters by kind of layer
     weights: int  # of the frozen layers
-    learning: int  # of what learns, with gradients, moments and mean
+    learning: int  # of weights that learn, with gradients, moments and mean
     activations: int  # kept of one batch of the longest responses
     unpacking: int  # the largest layer in full, while it is computed
 
     @property
     def total(self) -> int:
+        """Return all memory in bytes."""
         return self.weights + self.learning + self.activations + self.unpacking
 
 
 def need(config: TeacherConfig, item: Item) -> Need:
-    """Raises NoWeights when there is no configuration."""
-    network = _without_content(config, item)
+    """Return the memory that one member needs.  Raise NoWeights where the base has no configuration."""
+    network = without_content(config, item)
     frozen = {name: weights for name, weights in network.named_parameters() if not weights.requires_grad}
     packed = {name for name in frozen if config.kind == "qlora" and name.endswith("base_layer.weight")}
     learnt = sum(weights.numel() for weights in network.learnt.values())
     adapted = [name.split(".")[-1] for name, module in network.named_modules() if hasattr(module, "lora_A")]
+    activations = estimate_activations(network, config)
+    if config.checkpointing:
+        activations += _layer_bytes(config, item)
     return Need(
         frozen=sum(weights.numel() for weights in frozen.values()),
         learnt=learnt,
         adapted=dict(Counter(adapted)),
-        weights=round(sum(w.numel() * (IN_4_BITS if name in packed else FLOAT) for name, w in frozen.items())),
-        learning=LEARNT * learnt,
-        activations=_activations(network, config) + (_of_a_layer(config, item) if config.checkpointing else 0),
-        unpacking=FLOAT * max((frozen[name].numel() for name in packed), default=0),
+        weights=_frozen_bytes(frozen, packed),
+        learning=LEARNT_BYTES * learnt,
+        activations=activations,
+        unpacking=FLOAT_BYTES * max((frozen[name].numel() for name in packed), default=0),
     )
 
 
 def available() -> int:
-    """Bytes of the GPU that would train, or of this machine."""
+    """Return the memory in bytes of the GPU that would train, or else of this machine."""
     if device().type == "cuda":
         return int(torch.cuda.get_device_properties(0).total_memory)
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _without_content(config: TeacherConfig, item: Item) -> ScoringEncoder:
+def without_content(config: TeacherConfig, item: Item) -> ScoringEncoder:
+    """Return the network that would be trained, of tensors that take no memory.  Raise NoWeights."""
     source = resolve(config.base)
     packed = Path(source) if source.endswith(".gguf") else None
     with naming(config.base):
@@ -79,30 +89,50 @@ def _without_content(config: TeacherConfig, item: Item) -> ScoringEncoder:
         return as_teacher(encoder, item, config).train()
 
 
-def _of_a_layer(config: TeacherConfig, item: Item) -> int:
-    """While one is computed again, all of it is kept."""
-    whole = _without_content(config.model_copy(update={"checkpointing": False}), item)
-    layers = int(whole.encoder.config.num_hidden_layers)  # type: ignore[union-attr, arg-type]
-    return _activations(whole, config) // layers
+def estimate_activations(network: ScoringEncoder, config: TeacherConfig) -> int:
+    """Return the bytes that a step of the network without content would keep over the longest responses."""
+    with FakeTensorMode():  # tensors of a size and a device, but without memory
+        _replace_content(network)
+        return saved_bytes(network, torch.zeros(config.batch_size, config.max_tokens, dtype=torch.long))
 
 
-def _activations(network: ScoringEncoder, config: TeacherConfig) -> int:
-    kept: dict[int, int] = {}
+def saved_bytes(network: nn.Module, ids: Tensor) -> int:
+    """Return the bytes of all tensors but weights that a step over `ids` (batch, tokens) keeps for its gradients."""
+    kept: dict[StorageWeakRef, int] = {}
 
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage.nbytes()
+    def note(tensor: Tensor) -> Tensor:
+        kept[_storage(tensor)] = tensor.untyped_storage().nbytes()
         return tensor
 
-    with FakeTensorMode():  # tensors of a size and a device, but without memory
-        for module in network.modules():
-            for name, weights in list(module.named_parameters(recurse=False)):
-                empty = torch.empty(weights.shape, dtype=weights.dtype)
-                setattr(module, name, nn.Parameter(empty, requires_grad=weights.requires_grad))
-            for name, buffer in list(module.named_buffers(recurse=False)):
-                setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype))
-        own = {weights.untyped_storage()._cdata for weights in network.parameters()}
-        with saved_tensors_hooks(note, lambda tensor: tensor):
-            outputs = network({"input_ids": torch.zeros(config.batch_size, config.max_tokens, dtype=torch.long)})
-        del outputs
-    return sum(size for storage, size in kept.items() if storage not in own)
+    with saved_tensors_hooks(note, lambda tensor: tensor):
+        network({"input_ids": ids})
+    weights = {_storage(parameter) for parameter in network.parameters()}
+    return sum(size for storage, size in kept.items() if storage not in weights)
+
+
+def _storage(tensor: Tensor) -> StorageWeakRef:
+    """Return a reference to a tensor's memory.  References are equal where tensors share it."""
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+
+
+def _replace_content(network: nn.Module) -> None:
+    """Replace weights and buffers by empty tensors of the mode in which this is called."""
+    for module in network.modules():
+        for name, weights in list(module.named_parameters(recurse=False)):
+            empty = torch.empty(weights.shape, dtype=weights.dtype)
+            setattr(module, name, nn.Parameter(empty, requires_grad=weights.requires_grad))
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype))
+
+
+def _frozen_bytes(frozen: Mapping[str, Tensor], packed: set[str]) -> int:
+    whole = sum(weights.numel() for name, weights in frozen.items() if name not in packed)
+    in_4_bits = sum(frozen[name].numel() for name in packed)
+    return round(FLOAT_BYTES * whole + NF4_BYTES * in_4_bits)
+
+
+def _layer_bytes(config: TeacherConfig, item: Item) -> int:
+    """Return the bytes of one layer's tensors: all of them are kept while the layer is computed again."""
+    whole = without_content(config.model_copy(update={"checkpointing": False}), item)
+    layers = int(whole.encoder.config.num_hidden_layers)  # type: ignore[union-attr, arg-type]
+    return estimate_activations(whole, config) // layers

@@ -110,7 +110,7 @@ def test_what_does_not_make_a_student_does_not_make_another(tiny_config: Trainin
 def test_one_that_has_no_parity_is_not_given_when_asked_for_again(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     for _ in range(2):
         with refused(NoParity, limit=0.0):
-            make_students([ITEM], [a_lesson()], TOKENIZER, tiny_config, tmp_path, most_apart=0.0)
+            make_students([ITEM], [a_lesson()], TOKENIZER, tiny_config, tmp_path, max_difference=0.0)
 
 
 def test_each_of_those_that_learn_together_is_its_own_items(tiny_config: TrainingConfig, tmp_path: Path) -> None:

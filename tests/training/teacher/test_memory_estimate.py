@@ -19,7 +19,7 @@ from training.common.cache import CACHE
 from training.config import TeacherConfig, TrainingConfig
 from training.errors import BadConfig, NoWeights
 from training.teacher.ensemble import _network
-from training.teacher.memory_estimate import LEARNT, available, need
+from training.teacher.memory_estimate import LEARNT_BYTES, available, need
 
 ROWS = '{"item_id": "a", "response": "So.", "score": 1}\n'
 
@@ -36,7 +36,7 @@ def test_weights_are_those_of_the_real_network(tiny_decoder: Path, kind: str) ->
     found = need(settings, ITEM)
 
     learnt = sum(weights.numel() for weights in network.learnt.values())
-    assert (found.learnt, found.learning) == (learnt, LEARNT * learnt)
+    assert (found.learnt, found.learning) == (learnt, LEARNT_BYTES * learnt)
     frozen = [weights for weights in network.parameters() if not weights.requires_grad]
     assert found.weights == pytest.approx(sum(weights.nbytes for weights in frozen), rel=0.02)
     assert found.adapted.get("up_proj", 0) == (0 if kind == "full" else 2)
