@@ -1,6 +1,6 @@
-"""What the tests of this folder have in common: how many cases they try, and how what is sound is damaged.
+"""Number of cases and kinds of damage for all fuzz tests.
 
-Each tries a few cases, always the same.  FUZZ_TIMES=100 tries a hundred times as many, other ones each time:
+Each test tries a few fixed cases.  FUZZ_TIMES=100 tries a hundred times as many, and random cases:
 
     FUZZ_TIMES=100 .venv/bin/python -m pytest tests/fuzz
 """
@@ -17,6 +17,7 @@ TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
 
 
 def cases(number: int) -> settings:
+    """Return settings for a number of cases."""
     return settings(
         max_examples=number * TIMES,
         derandomize=TIMES == 1,
@@ -39,7 +40,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
-    """The bytes after one to four small changes."""
+    """Return the bytes after one to four small changes."""
     content = bytearray(whole)
     for _ in range(draw(st.integers(1, 4))):
         place = draw(st.integers(0, len(content)))
@@ -62,7 +63,7 @@ def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
 
 @st.composite
 def altered(draw: st.DrawFn, document: Any) -> Any:
-    """The JSON document with one to three of its values replaced, taken away or joined by unknown ones."""
+    """Return a JSON document with one to three values replaced, removed or added."""
     holder = [copy.deepcopy(document)]
     for _ in range(draw(st.integers(1, 3))):
         places = list(_places(holder))
@@ -78,7 +79,7 @@ def altered(draw: st.DrawFn, document: Any) -> Any:
 
 
 def _places(inside: Any) -> Iterator[tuple[Any, Any]]:
-    """Every value within, by where it stands."""
+    """Yield container and key of every value inside."""
     for key in list(inside) if isinstance(inside, dict) else range(len(inside)):
         yield inside, key
         if isinstance(inside[key], dict | list):
@@ -86,5 +87,5 @@ def _places(inside: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _leaves(document: Any) -> list[Any]:
-    """Values that stand elsewhere in it: the right kind in the wrong place."""
+    """Return all values that are not containers: the right kind in the wrong place."""
     return [inside[key] for inside, key in _places([document]) if not isinstance(inside[key], dict | list)]

@@ -1,6 +1,6 @@
-"""Files of bundles, damaged: each is used, or refused by name; nothing else becomes of it.
+"""Damage files of bundles: each bundle works, or is refused with BadBundle.
 
-What stands under a checksum is given a true one, so that what reads it is reached.
+Damaged files get right checksums, so that the damage reaches the code behind the check.
 """
 
 import json
@@ -39,7 +39,7 @@ ITEMS = st.sampled_from(list(GRAPHS))
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two items, of points and of grades, with a teacher each and a feedback model for both; all sound."""
+    """Return a folder with sound items of points and of grades, a teacher for each, and a feedback model."""
     models = tmp_path_factory.mktemp("models")
     for item in (POINTS, GRADES):
         described = Item.model_validate(item)
@@ -55,12 +55,12 @@ def written(value: Any) -> bytes:
 
 
 def wrong(sound: bytes) -> st.SearchStrategy[bytes]:
-    """JSON of other content, or no JSON at all."""
+    """Return a strategy for JSON with altered content and for text that is not JSON."""
     return altered(json.loads(sound)).map(written) | damaged(sound)
 
 
 def changed(folder: Path, metadata: str, files: Mapping[str, bytes]) -> Path:
-    """A copy of a bundle beside its models' folder, with other files; their checksums are true."""
+    """Return a copy of a bundle in another folder of models, with other files and their right checksums."""
     models = folder.parents[1]
     copied = models.with_name("changed") / folder.relative_to(models)
     shutil.rmtree(copied.parent, ignore_errors=True)
@@ -75,7 +75,7 @@ def changed(folder: Path, metadata: str, files: Mapping[str, bytes]) -> Path:
 
 
 def judge(folder: Path) -> None:
-    """Make it live, and let it judge.  Raises BadBundle."""
+    """Activate a bundle and judge responses with it.  Raises BadBundle."""
     activate(folder.parent, folder.name, by="a test", reason="to test")
     live = load_item(folder.parents[1], folder.parent.name)
     assert len(live.judge_fully(RESPONSES)) == len(RESPONSES)
@@ -110,7 +110,7 @@ def test_altered_graph_is_refused_or_read(models: Path, data: st.DataObject, ite
 @given(data=st.data(), item_id=ITEMS)
 @cases(50)
 def test_altered_active_file_is_refused_or_read(models: Path, data: st.DataObject, item_id: str) -> None:
-    """The other item is served all the same."""
+    """The other item is still served."""
     path = models / item_id / ACTIVE
     sound = path.read_bytes()
     path.write_bytes(data.draw(wrong(sound)))
@@ -157,7 +157,7 @@ def test_altered_feedback_model_is_refused_or_read(models: Path, name: str, data
 
 
 def test_tokenizer_that_makes_its_library_panic_is_refused(models: Path) -> None:
-    """A panic is no Exception: it would end the service, and may quote what was read."""
+    """A panic is not an Exception: it would end the service, and its message may quote a response."""
     unknown = json.loads(word_tokenizer())
     unknown["post_processor"]["special_tokens"] = {}
     [path] = models.glob(f"heat-1/*/{METADATA}")
@@ -189,6 +189,6 @@ def test_refused_bundles_leave_nothing_in_memory(models: Path) -> None:
 
 
 def resident() -> float:
-    """MiB of this process."""
+    """Return the memory of this process in MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 2**20

@@ -1,7 +1,7 @@
-"""The OpenAPI document against a running service: what it allows is taken, what it does not is refused, and every reply
-is one that it names.  By schemathesis, all checks on.
+"""Test a running service against its OpenAPI document with all checks of schemathesis.
 
-How many calls were made: `pytest tests/fuzz/test_document.py -rP`.
+The service accepts bodies that the document allows, refuses others, and sends only documented replies.  To see the
+number of calls: `pytest tests/fuzz/test_document.py -rP`.
 """
 
 import json
@@ -21,7 +21,7 @@ from tests.tiny import write_tiny_bundle
 from tests.waiting import HANGS
 
 SCOPES = ("--scope", "score", "--scope", "review", "--scope", "metrics")
-# What no schema can tell: a mark must be one of the item's scores, and a bad row of a batch gets a problem of its own.
+# Rules that a schema cannot express: a mark must be on the item's scale, and a bad row of a batch gets its own problem.
 CONFIGURED = """
 [[operations]]
 include-name = "POST /score/batch"
@@ -31,7 +31,7 @@ checks.negative_data_rejection.expected-statuses = [200, 400, 401, 403, 404, 405
 include-name = "POST /predictions/{prediction_id}/review"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 404, 422]
 """
-# An open service asks for no key.
+# An open service needs no key.
 OPEN = ("--exclude-checks", "ignored_auth", "--generation-with-security-parameters", "false")
 
 
@@ -48,7 +48,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return settings
 
 
-@pytest.mark.parametrize("keyed", [False, True], ids=["open", "keyed"])  # in this order: a key is never unmade
+@pytest.mark.parametrize("keyed", [False, True], ids=["open", "keyed"])  # In this order: a key cannot be deleted.
 def test_service_conforms_to_its_openapi_document(settings: dict[str, Any], tmp_path: Path, keyed: bool) -> None:
     key = run("scorelet", "keys", "create", "x", *SCOPES, **settings).stdout.strip() if keyed else ""
     authorized = {"Authorization": f"Bearer {key}"} if keyed else {}
@@ -80,7 +80,7 @@ def fuzz(folder: Path, address: str, headers: dict[str, str]) -> subprocess.Comp
 
 
 def aimed(document: dict[str, Any], predictions: list[str]) -> dict[str, Any]:
-    """The document, saying the same, with ids of what is known: chance alone would never find one."""
+    """Return the document with known ids as examples, which random texts would never hit."""
     known = {"item_id": list(ITEMS), "prediction_id": predictions, "cursor": predictions}
     for schema in _schemas(document):
         ids = known[schema["name"]]

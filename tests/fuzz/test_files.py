@@ -1,4 +1,4 @@
-"""Files that a user brings: rows of responses and items.  Each is read, or every fault is named by file and line."""
+"""Damage files of responses and items: each is read, or every fault is reported with file and line."""
 
 import json
 import tempfile
@@ -62,7 +62,7 @@ LISTS = altered(ROWS).map(lambda rows: json.dumps(rows).encode()) | damaged(json
 
 
 def binary(name: str) -> bytes:
-    """ROWS as a workbook or a data frame."""
+    """Return ROWS as a workbook or a data frame."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         head = list(dict.fromkeys(name for row in ROWS for name in row))

@@ -1,4 +1,4 @@
-"""Headers, queries and paths that no client of ours would send: never a 5xx, and every refusal is a problem."""
+"""Send odd headers, queries, paths and bodies: no reply is a 5xx, and every refusal is a problem document."""
 
 import json
 import uuid
@@ -20,7 +20,7 @@ from tests.tiny import write_tiny_bundle
 BODY = {"item_id": "heat-1", "response": "warm air", "learner_id": "x", "gradebook_max": 10, "feedback": True}
 MARK = {"score": 2, "reviewer": "A. Teacher", "reason": "It is."}
 SOME_ID = "0197a3c2-5e1b-7c44-9a57-3d1f6f0f2b11"
-# What a server lets through: no line ends, no NUL.
+# HTTP servers refuse line ends and NUL in headers.
 WILD = st.binary(max_size=60).map(lambda raw: raw.translate(None, b"\0\r\n").strip())
 HEADERS: dict[str, list[bytes]] = {
     "authorization": [b"Bearer sk", b"bearer  x", b"Bearer", b"Basic eDp5", b"Bearer \xff", b"Bearer " + b"9" * 5000],
@@ -105,7 +105,7 @@ def test_odd_paths_cause_no_server_error(client: TestClient, path: str, template
 )
 @cases(100)
 def test_odd_marks_cause_no_server_error(client: TestClient, content: bytes, exists: bool) -> None:
-    """A body that FastAPI reads; those of scores are in tests/app/api/test_bodies.py."""
+    """FastAPI reads this body; tests/app/api/test_schemas.py covers the bodies of scores."""
     marked = client.post("/score", json=BODY).json()["prediction_id"] if exists else str(uuid.uuid4())
     headers = {"Content-Type": "application/json"}
 

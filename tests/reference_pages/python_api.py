@@ -1,6 +1,7 @@
 """The pages of public functions and classes, written from their source: nothing is imported."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,7 @@ for bundle in train(list(data), Path("models"), TrainingConfig(), Path("build/ca
 }
 COMMANDS = {"cli", "__main__"}  # docs/reference/commands.md has them
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
+SECTION = re.compile(r"^(Args|Raises):\n((?: {4}.*\n?)+)", re.MULTILINE)
 
 
 def page(package: str) -> str:
@@ -79,8 +81,14 @@ def signature(node: FUNCTIONS | ast.ClassDef, name: str) -> str:
 
 
 def plain(docstring: str) -> str:
-    """Return a docstring as Markdown: indented blocks become code, and nothing reads as mark-up."""
-    escaped = docstring.replace("<", "\\<").replace("*", "\\*").replace("_", "\\_")
+    """Return a docstring as Markdown: sections become lists, indented blocks code, and nothing reads as mark-up."""
+    escaped = SECTION.sub(_as_list, docstring).replace("<", "\\<").replace("*", "\\*").replace("_", "\\_")
     pieces = escaped.split("`")
     pieces[1::2] = [piece.replace("\\", "") for piece in pieces[1::2]]
     return "`".join(pieces)
+
+
+def _as_list(section: re.Match[str]) -> str:
+    """Return a section of a docstring as a list."""
+    entries = re.sub(r"^ {4}(?=\S)", "- ", section[2], flags=re.MULTILINE)
+    return f"{section[1]}:\n\n{entries}"

@@ -21,7 +21,7 @@ from app.scoring.featurizer import Featurizer
 from app.scoring.item import Item
 from tests.tiny import word_tokenizer
 
-# The tiny tokenizer has a piece for each of the words of two sentences, and one for all that is strange.
+# The tiny tokenizer has one piece for each word of two sentences, and one piece for all other words.
 FEATURIZER = Featurizer.from_bytes(word_tokenizer(), 12)
 GIVEN = "warm air goes up and cold air sinks because warm air is lighter than cold air"
 ITEM = Item(item_id="heat-1", prompt=GIVEN, scale="points", max_score=3)
@@ -64,7 +64,7 @@ def test_small_pieces_without_surprise_are_not_unreadable() -> None:
 
 
 def test_text_with_few_letters_is_flagged_and_never_unreadable() -> None:
-    """A slip, a symbol or a number that nobody wrote before may be a right answer."""
+    """A new slip, symbol or number may be a right answer."""
     limits = {"log_frequency": tuple(COMMON), "usual": -COMMON[5], "surprise": 3.0, "pieces_per_character": 0.1}
 
     assert examine("Pairs", **limits) == Examination(flags=("off_topic",))
@@ -98,7 +98,7 @@ def test_text_copied_from_the_passage_is_flagged() -> None:
 
 def test_truncated_response_is_over_long() -> None:
     assert examine(" ".join(["air"] * 10)) == Examination()
-    assert examine(" ".join(["air"] * 11)) == Examination(flags=("over_long",))  # and START: twelve
+    assert examine(" ".join(["air"] * 11)) == Examination(flags=("over_long",))  # twelve pieces with START
     assert examine(" ".join(["air"] * 500)) == Examination(flags=("over_long",))
 
 
@@ -125,7 +125,7 @@ def hashes(sequence: Sequence[int]) -> set[int]:
 def test_measures_of_pieces() -> None:
     response = [5, 6, 7, 8, 5, 6, 7, 8]
 
-    assert repetition(response) == pytest.approx(1 / 5)  # the last of five runs of four stood before
+    assert repetition(response) == pytest.approx(1 / 5)  # the last of five runs of four is a repetition
     assert repetition(response[:3]) == 0
     assert copied(range(20), hashes(range(5, 20))) == pytest.approx(15 / 20)
     assert copied([*range(10), 99, *range(5, 20)], hashes(range(20))) == pytest.approx(25 / 26)  # two places

@@ -12,7 +12,7 @@ POINTS = Item(item_id="heat-1", prompt="Why?", scale="points", max_score=3)
 NOMINAL = Item(item_id="heat-1", prompt="Why?", scale="nominal", labels=("a", "b", "c", "d"))
 GRADES = Item(item_id="heat-1", prompt="Why?", scale="continuous", min_score=1, max_score=5)
 TWO_DEVIATIONS = Head(cuts=None, interval=Interval(coverage=0.9, deviations=2))
-SIGMA = 0.2 / 1.6448536  # of raters' grades, if ± .2 of the scale holds nine tenths of them
+SIGMA = 0.2 / 1.6448536  # SD of raters' grades if ± .2 of the scale contains 90 %
 
 
 def logits(*probabilities: float) -> NDArray[np.float64]:
@@ -20,7 +20,7 @@ def logits(*probabilities: float) -> NDArray[np.float64]:
 
 
 def normal(deviations: float) -> float:
-    """The share of a normal distribution below so many standard deviations."""
+    """Return the share of a normal distribution below `deviations` standard deviations."""
     return (1 + erf(deviations / sqrt(2))) / 2
 
 
@@ -42,8 +42,8 @@ def test_most_probable_score_is_given_without_cuts() -> None:
     ("probabilities", "value", "confidence"),
     [
         ((0.9, 0.1, 0, 0), 0, 0.9),
-        ((0.5, 0.5, 0, 0), 1, 0.5),  # the cut itself, .5, is reached
-        ((0.505, 0, 0, 0.495), 1, 0),  # expected 1.485: what is given need not be probable
+        ((0.5, 0.5, 0, 0), 1, 0.5),  # expected .5 reaches the cut at .5
+        ((0.505, 0, 0, 0.495), 1, 0),  # expected 1.485: the given score may be improbable
         ((0, 0, 0.5, 0.5), 3, 0.5),
     ],
 )
@@ -72,10 +72,10 @@ def test_grade_and_interval_are_on_the_scale_of_the_item() -> None:
     ("mean", "value", "interval"),
     [
         (0.95, 4.8, (4.0, 5.0)),
-        (1.1, 5.0, (4.6, 5.0)),  # better than the best there is
+        (1.1, 5.0, (4.6, 5.0)),  # above the scale
         (1.4, 5.0, (5.0, 5.0)),
         (0.1, 1.4, (1.0, 2.2)),
-        (-0.5, 1.0, (1.0, 1.0)),  # worse than the worst
+        (-0.5, 1.0, (1.0, 1.0)),  # below the scale
     ],
 )
 def test_grades_and_intervals_stay_on_the_scale(mean: float, value: float, interval: tuple[float, float]) -> None:
@@ -90,9 +90,9 @@ def test_grades_and_intervals_stay_on_the_scale(mean: float, value: float, inter
     [
         (0.5, normal(0.1 / SIGMA) - normal(-0.1 / SIGMA)),  # .59, from .4 to .6
         (0.3, normal(0.1 / SIGMA) - normal(-0.1 / SIGMA)),  # the same anywhere in the middle
-        (0.95, 1 - normal(-0.1 / SIGMA)),  # whatever lies above 1 is a 1
+        (0.95, 1 - normal(-0.1 / SIGMA)),  # grades above 1 count as 1
         (0.08, normal(0.1 / SIGMA)),
-        (1.2, 1 - normal((0.9 - 1.2) / SIGMA)),  # 1 is given; from .9 it is near enough
+        (1.2, 1 - normal((0.9 - 1.2) / SIGMA)),  # grade 1; human grades from .9 are within the tolerance
         (-0.05, normal((0.1 + 0.05) / SIGMA)),
     ],
 )
@@ -135,7 +135,7 @@ def test_grades_may_be_negative() -> None:
 
 @pytest.mark.parametrize(("bottom", "top"), [(2.3, 12.1), (-10.0, -0.1), (1.4, 5.8), (0.1, 0.7)])
 def test_ends_of_the_scale_are_exact(bottom: float, top: float) -> None:
-    """Not 12.100000000000001: what takes the score, a gradebook say, knows 12.1 as the most there is."""
+    """A gradebook with the maximum 12.1 would refuse 12.100000000000001."""
     item = Item(item_id="heat-1", prompt="Why?", scale="continuous", min_score=bottom, max_score=top)
 
     best, worst = grade(1.5, item=item), grade(-0.5, item=item)
@@ -177,7 +177,7 @@ def scored(probabilities: tuple[float, ...], item: Item, head: Head) -> Score:
 
 
 def test_temperature_is_applied_before_cuts_and_confidence() -> None:
-    """Of (.8, .2, 0, 0) at T = 2: sqrt(.8) to sqrt(.2), which is 2 to 1."""
+    """At T = 2, probabilities (.8, .2, 0, 0) become sqrt(.8) to sqrt(.2), which is 2 to 1."""
     head = Head(
         cuts=(0.25, 1.5, 2.5),
         calibration=Calibration(temperature=2),
@@ -188,7 +188,7 @@ def test_temperature_is_applied_before_cuts_and_confidence() -> None:
 
     assert score.probabilities == pytest.approx((2 / 3, 1 / 3, 0, 0), abs=1e-6)
     assert score.expected == pytest.approx(1 / 3, abs=1e-6)
-    assert score.value == 1  # .2, as it would be without, does not reach the cut
+    assert score.value == 1  # without the temperature, .2 would not reach the cut
     assert score.confidence == pytest.approx(1 / 3, abs=1e-6)
     assert score.prediction_set == (0, 1)
 
@@ -203,7 +203,7 @@ def test_temperature_does_not_change_grades() -> None:
     ("slope", "intercept", "sure"),
     [
         (1, 0, 0.8),
-        (0.5, 0, 2 / 3),  # odds of 4 become sqrt(4) to 1
+        (0.5, 0, 2 / 3),  # odds of 4 to 1 become sqrt(4) to 1
         (2, 0, 16 / 17),
         (1, -log(4), 0.5),
         (1, log(2), 8 / 9),
@@ -217,7 +217,7 @@ def test_confidence_is_platt_scaling_of_the_given_scores_probability(
     score = scored((0.1, 0.8, 0.1, 0), POINTS, head)
 
     assert score.confidence == pytest.approx(sure)
-    assert score.probabilities == pytest.approx((0.1, 0.8, 0.1, 0))  # these stay the network's
+    assert score.probabilities == pytest.approx((0.1, 0.8, 0.1, 0))  # the network's, not calibrated
 
 
 def test_confidence_of_a_grade_is_calibrated() -> None:
@@ -256,9 +256,9 @@ def held(probabilities: tuple[float, ...], least: float, item: Item = POINTS, cu
     ("probabilities", "least", "wanted"),
     [
         ((0.1, 0.6, 0.25, 0.05), 0.2, (1, 2)),
-        ((0.1, 0.6, 0.25, 0.05), 0.7, (1,)),  # the score given is always among them
+        ((0.1, 0.6, 0.25, 0.05), 0.7, (1,)),  # always contains the given score
         ((0.1, 0.6, 0.25, 0.05), 0.0, (0, 1, 2, 3)),
-        ((0.45, 0.02, 0.08, 0.45), 0.3, (0, 1, 2, 3)),  # what lies between two likely scores is not left out
+        ((0.45, 0.02, 0.08, 0.45), 0.3, (0, 1, 2, 3)),  # contains the scores between two likely ones
         ((0.4, 0.1, 0.3, 0.2), 0.25, (0, 1, 2)),
         ((0.45, 0.45, 0.05, 0.05), 0.06, (0, 1)),
     ],

@@ -48,7 +48,7 @@ def test_calibration_error_of_certain_and_correct_scores_is_zero(confidence: lis
 def test_calibration_curve_has_a_point_for_each_bin_with_responses() -> None:
     curve = reliability([0.05, 1.0, 0.95, 0.33], [0, 1, 0, 1])
 
-    assert [n for _, _, n in curve] == [1, 1, 2]  # certainty is in the last bin, not in one of its own
+    assert [n for _, _, n in curve] == [1, 1, 2]  # a confidence of 1 is in the last bin
     assert np.array([point[:2] for point in curve]) == pytest.approx(np.array([(0.05, 0), (0.33, 1), (0.975, 0.5)]))
 
 
@@ -144,7 +144,7 @@ def test_value_of_a_group_may_contain_an_equals_sign() -> None:
 
 
 def test_column_of_a_group_may_contain_an_equals_sign() -> None:
-    """A group of nobody has a mean that is no number: JSON would keep it as null, and no one could read it again."""
+    """An empty group would have the mean NaN, which JSON writes as null and cannot read again."""
     assert by_group([{"level=a": "b"}, {}])["level=a=b"].tolist() == [True, False]
 
 

@@ -55,7 +55,7 @@ def test_long_responses_are_cut_at_the_end() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_does_not_grow_with_unknown_words() -> None:
-    """Promise 6: the tokeniser's own cache of words would keep some 40 MB of these."""
+    """Promise 6: the cache of the tokenizers library would keep about 40 MB of these words."""
     featurizer, generator = a_featurizer(), random.Random(0)  # noqa: S311
 
     def meet_strange_words(responses: int) -> None:

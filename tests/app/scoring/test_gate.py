@@ -50,7 +50,7 @@ def gate(
     policy: Policy | None = None,
     over_long: float = 0.05,
 ) -> Gate:
-    """Of what is just good enough, but for the changes."""
+    """Return the gate of figures at their limits, with changes."""
     return gate_of(
         item,
         AT_ITS_LIMITS.model_copy(update=agreement or {}),
@@ -297,6 +297,6 @@ def test_meaningless_policy_is_refused(policy: dict[str, Any]) -> None:
 @pytest.mark.parametrize("limit", ["min_agreement", "max_degradation", "max_smd", "max_group_difference"])
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
 def test_policy_with_infinite_limits_is_refused(limit: str, value: float) -> None:
-    """JSON has no infinity: a bundle with such a limit could be written and never be read."""
+    """JSON has no infinity: a bundle with an infinite limit could be written but not read."""
     with pytest.raises(ValidationError):
         Policy.model_validate({limit: value})

@@ -96,7 +96,7 @@ def test_refusal_must_be_a_short_visible_text(refusals: object) -> None:
 
 
 def test_items_with_other_refusals_ask_the_same() -> None:
-    """A model of the item has not learnt them: it still knows the item."""
+    """Models do not learn refusals, so a model still fits the item."""
     item = an_item(scale="points", max_score=3)
 
     assert item.asks_the_same_as(an_item(scale="points", max_score=3, refusals=["no comment"]))

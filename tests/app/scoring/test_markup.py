@@ -20,7 +20,7 @@ SIGNS = Path(__file__).with_name("signs.txt").read_text(encoding="utf-8").splitl
 @pytest.mark.parametrize(
     "text",
     [
-        "a<b and b>c",  # a plain parser reads bold
+        "a<b and b>c",  # an HTML parser reads bold
         "a<b",
         "p<q>r",
         "3 < 5",
@@ -29,12 +29,12 @@ SIGNS = Path(__file__).with_name("signs.txt").read_text(encoding="utf-8").splitl
         "AT&T",
         "&x",
         "&copy 3",  # without `;`
-        "&distance;",  # no entity of HTML
+        "&distance;",  # not an entity of HTML
         "&#x;",
-        "<time>/<distance>",  # an element of HTML, and a quantity
+        "<time>/<distance>",  # an element of HTML and a quantity
         "the </b> tag",
         "x<a",
-        "<p is low>",  # neither `is` nor `low` stands alone in HTML
+        "<p is low>",  # neither `is` nor `low` is an attribute without value
         "a </ b> c",
         "a <! b > c",
         "a<?b>c",
@@ -81,8 +81,8 @@ def test_200_texts_of_mathematics_and_chemistry_are_unchanged() -> None:
         (
             "the isotope <sup>14</sup>C; 10^<sup>3</sup>",
             "the isotope 14C; 10^3",
-        ),  # raised over nothing, or said
-        ("<p>10</p><sup>3</sup> 1<sup>2<br>3</sup> 4<sup>5", "10 3 12 3 45"),  # of another block, divided, unclosed
+        ),  # without a base, or not a number
+        ("<p>10</p><sup>3</sup> 1<sup>2<br>3</sup> 4<sup>5", "10 3 12 3 45"),  # in another block, divided, unclosed
         ("wa<b>rm</b> <i>air</i>", "warm air"),
         ("<b>x<b>y</b>", "xy"),
         ('<b class="x">y', '<b class="x">y'),  # a letter without its end tag
@@ -103,7 +103,7 @@ def test_200_texts_of_mathematics_and_chemistry_are_unchanged() -> None:
         ("<style>p > b {}</style ><SCRIPT>if (a<b) {}</script>warm", "warm"),
         ("<!DOCTYPE html><html><body>warm</body></html>", "warm"),
         ('<img src="@@PLUGINFILE@@/x.png" alt="x">', ""),
-        ("&lt;b&gt; warm &lt;/b&gt;", "<b> warm </b>"),  # tags first: these are a learner's own
+        ("&lt;b&gt; warm &lt;/b&gt;", "<b> warm </b>"),  # entities are decoded after tags: a learner wrote these
         ("&amp;lt;", "&lt;"),  # once
         ("&amp;amp;nbsp;", "&amp;nbsp;"),
         ("3 &lt; 5 &amp;&amp; x", "3 < 5 && x"),
@@ -157,7 +157,7 @@ def test_any_text_is_read_and_characters_keep_their_order(sent: str) -> None:
     assert all(mark.stop <= later.start for mark, later in pairwise(marks))
     if not marks and ";" not in sent:
         assert text == sent
-    text.encode()  # no lone surrogate comes of an entity
+    text.encode()  # no entity becomes a lone surrogate
     assert "\0" not in text or "\0" in sent
 
 
@@ -169,13 +169,13 @@ def test_escaped_text_is_restored(text: str) -> None:
 
 
 def wrapped(inner: tuple[str, list[str]], tag: str) -> tuple[str, list[str]]:
-    """Return the inner HTML and its runs of text in an element; a block divides the runs."""
+    """Return HTML and its runs of text inside an element; a block divides the runs."""
     html, runs = inner
     return f"<{tag}>{html}</{tag.split()[0]}>", ["", *runs, ""] if tag.split()[0] in BLOCKS else runs
 
 
 def joined(parts: list[tuple[str, list[str]]]) -> tuple[str, list[str]]:
-    """Return the parts one after another: the last run of a part goes on in the next."""
+    """Return the parts in sequence: the last run of a part continues in the next."""
     runs = [""]
     for _, part_runs in parts:
         runs = [*runs[:-1], runs[-1] + part_runs[0], *part_runs[1:]]
@@ -197,7 +197,7 @@ def test_text_of_any_documents_blocks_is_restored(document: tuple[str, list[str]
 
 
 def calls_of(action: Callable[[str], Any], text: str) -> int:
-    """Return how many functions, of Python and of C, the action called."""
+    """Return the number of calls, of Python and C functions, that the action makes."""
     counted: Counter[str] = Counter()
 
     def count(_frame: FrameType, event: str, _: Any) -> None:
@@ -222,7 +222,7 @@ def calls_of(action: Callable[[str], Any], text: str) -> int:
 def test_work_is_linear_in_the_length(unit: str) -> None:
     few, twice, four_times = (calls_of(plain_text, unit * (units // len(unit))) for units in (2_000, 4_000, 8_000))
 
-    plain_text(unit * (MAX_SENT // len(unit)))  # calls do not count the steps of a pattern: those would take minutes
+    plain_text(unit * (MAX_SENT // len(unit)))  # Calls miss the steps of a pattern: quadratic ones take minutes.
 
     assert twice <= 2 * few + 50
     assert four_times <= 2 * twice + 50

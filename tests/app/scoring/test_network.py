@@ -26,7 +26,7 @@ POINTS_NETWORK, GRADES_NETWORK = a_network(word_count_onnx(4)), a_network(word_g
 
 
 def blind_to_padding(student: bytes) -> bytes:
-    """The same model, but padding counts as words: a short response scores as high as the longest beside it."""
+    """Return the graph with padding counted as words, so that a short response scores like the longest in its batch."""
     model = onnx.load_from_string(student)
     [padding_id] = [tensor for tensor in model.graph.initializer if tensor.name == "padding_id"]
     padding_id.CopyFrom(onnx.numpy_helper.from_array(np.array(-1, np.int64), "padding_id"))

@@ -39,7 +39,7 @@ def an_item_folder(models: Path) -> Path:
 
 
 def an_item(models: Path, policy: Policy = LENIENT) -> Path:
-    """Two bundles, neither of them live."""
+    """Write two bundles, of which none is live."""
     for version in (FIRST, SECOND):
         write_tiny_bundle(models, version=version, mode="suggest", policy=policy)
     (models / "heat-1" / ACTIVE).unlink()
@@ -47,7 +47,7 @@ def an_item(models: Path, policy: Policy = LENIENT) -> Path:
 
 
 def edited(folder: Path, **changes: Any) -> None:
-    """ACTIVE as whoever has an editor may leave it."""
+    """Change fields of ACTIVE as a person with an editor may."""
     content = json.loads((folder / ACTIVE).read_text()) | changes
     (folder / ACTIVE).write_text(json.dumps(content))
 
@@ -292,6 +292,6 @@ def test_nominal_items_cannot_give_blank_responses_the_worst_score(tmp_path: Pat
     assert (bundle.parent / ACTIVE).read_text() == before
     kept = read_active(bundle.parent).model_copy(update={"blank_is_worst": BY_ANA})
     assert kept.kept_for(read_bundle(bundle).bundle.item) is None
-    (bundle.parent / ACTIVE).write_text(kept.model_dump_json())  # by hand
+    (bundle.parent / ACTIVE).write_text(kept.model_dump_json())  # edited by hand
     with refused(BadBundle, "no_worst_label"):
         load_item(tmp_path, "kind-2")

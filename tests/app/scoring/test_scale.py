@@ -239,13 +239,13 @@ def test_mark_outside_the_labels_is_refused(score: float | None, label: str | No
         ({"scale": "continuous", "min_score": float("-inf"), "max_score": 0}, "score_out_of_bounds"),
         ({"scale": "continuous", "min_score": 0, "max_score": float("nan")}, "score_out_of_bounds"),
         ({"scale": "continuous", "min_score": 1, "max_score": 6, "labels": ["a", "b"]}, "no_labels_wanted"),
-        ({"scale": "points", "max_score": 3, "labels": ["a", "b"]}, "no_labels_wanted"),  # two scales
+        ({"scale": "points", "max_score": 3, "labels": ["a", "b"]}, "no_labels_wanted"),  # mixes two scales
         ({"scale": "ordinal", "labels": ["a", "b"], "min_score": 0}, "labels_wanted"),
         ({"scale": "nominal", "labels": ["a", "b"], "max_score": 1}, "labels_wanted"),
         ({"scale": "ordinal"}, "labels_wanted"),
-        ({"scale": "nominal", "labels": ["a"]}, "bad_labels"),  # no choice
-        ({"scale": "nominal", "labels": ["a", "a"]}, "bad_labels"),  # one label twice
-        (RANKS | {"better": "lower"}, "better_needs_numbers"),  # their order says it
+        ({"scale": "nominal", "labels": ["a"]}, "bad_labels"),  # only one label
+        ({"scale": "nominal", "labels": ["a", "a"]}, "bad_labels"),  # a repeated label
+        (RANKS | {"better": "lower"}, "better_needs_numbers"),  # the order of the labels decides
         (NAMES | {"better": "lower"}, "better_needs_numbers"),
         (POINTS | {"better": "smaller"}, "literal_error"),
         ({"scale": "stars", "max_score": 5}, "literal_error"),

@@ -158,7 +158,7 @@ def test_written_texts_are_read_back_unchanged(
 
 
 def test_file_saved_by_excel_is_still_recognised(tmp_path: Path) -> None:
-    """Columns moved and dropped, other delimiters, another format."""
+    """Excel may move and drop columns, change the delimiter and the format."""
     registry = a_registry(tmp_path)
     (tmp_path / "in.jsonl").write_text(json.dumps({"item_id": "heat-1", "response": RUN}) + "\n")
     rows = read_rows(tmp_path / "in.jsonl")

@@ -115,7 +115,7 @@ def test_tiny_bundle_has_the_checksum_of_its_student(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_long_lists(tmp_path: Path) -> None:
-    """Measured in a process of its own, after a first list has paid for what is loaded once."""
+    """Measure in another process, after a first list, which loads everything that is loaded once."""
     folder = write_tiny_bundle(tmp_path)
     program = f"""
 import resource

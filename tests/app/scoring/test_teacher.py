@@ -1,4 +1,4 @@
-"""A teacher that gives one point more than there are words (tests/tiny_teacher.py), sound and damaged."""
+"""Test a sound and damaged teachers that give one point more than a response has words (tests/tiny_teacher.py)."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ Damage = Callable[[Path], object]
 
 
 def named(registry: Registry) -> dict[str, tuple[str, Mapping[str, object]]]:
-    """Return code and fields of the errors for which items have no teacher."""
+    """Return code and fields of each error that keeps a teacher from an item."""
     return {name: (error.code, error.fields) for name, error in registry.without_teacher.items()}
 
 
@@ -87,7 +87,7 @@ def test_each_item_of_a_teacher_has_its_head_and_threshold(tmp_path: Path) -> No
 
 
 def test_members_are_averaged_as_probabilities(tmp_path: Path) -> None:
-    """One says 2, three others 1; their mean logits would say something else than the logarithm of the mean share."""
+    """One member gives 2, three give 1.  The mean of logits differs from the logarithm of the mean probability."""
     graphs = [plus_one_onnx(POINTS, more=more, sharpness=s) for more, s in [(1, 4.0), (0, 0.2), (0, 0.2), (0, 0.2)]]
     teacher = ExportedTeacher.load(write_tiny_teacher(tmp_path, members=graphs))
 
@@ -118,7 +118,7 @@ def test_probability_of_zero_has_a_finite_logarithm() -> None:
 
 @pytest.mark.parametrize("item", [POINTS, GRADES, LABELS], ids=lambda item: item.scale)
 def test_outputs_are_independent_of_other_responses(tmp_path: Path, item: Item) -> None:
-    """The network counts the words of the whole batch: were there ever two responses in one, this would tell."""
+    """The network counts the words of its batch, so a batch of two responses would change the outputs."""
     graph = plus_one_onnx(item, counted="batch")
     network = ExportedTeacher.load(write_tiny_teacher(tmp_path, [item], members=[graph])).network
 
@@ -138,7 +138,7 @@ def test_outputs_without_responses_are_empty(tmp_path: Path) -> None:
 
 
 def test_context_is_the_first_segment(tmp_path: Path) -> None:
-    """A network that counts the second segment sees the response alone; one that counts all sees the context too."""
+    """One network counts the second segment, the response; the other counts context and response."""
     context, response = "heat rises", "warm"
     segment, whole = (plus_one_onnx(POINTS, more=0, counted=counted) for counted in ("second", "all"))
     folders = [
@@ -157,7 +157,7 @@ def test_response_is_the_only_segment_without_a_context(tmp_path: Path) -> None:
 
 def test_text_between_follows_a_context_only(tmp_path: Path) -> None:
     second, every = plus_one_onnx(POINTS, more=0, counted="second"), plus_one_onnx(POINTS, more=0)
-    after, alone = (  # `-` is a word of its own to the tokenizer
+    after, alone = (  # `-` is a separate word
         write_tiny_teacher(tmp_path, name=name, members=[graph], context=context, between="-")
         for name, graph, context in (("after", second, "heat"), ("alone", every, ""))
     )
@@ -169,9 +169,9 @@ def test_text_between_follows_a_context_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("context", "words", "counted"),
     [
-        ("", 20, 7),  # of eight tokens one is the start
+        ("", 20, 7),  # one of eight tokens is START
         ("heat rises", 20, 4),  # two starts and two words of context
-        ("heat " * 30, 2, 2),  # of the longer of the two the end is cut
+        ("heat " * 30, 2, 2),  # the longer segment is cut at its end
     ],
 )
 def test_long_input_is_cut_at_the_end(tmp_path: Path, context: str, words: int, counted: int) -> None:
@@ -221,7 +221,7 @@ def linked(name: str) -> Damage:
 
 
 def member(graph: bytes, number: int = 1) -> Damage:
-    """Another network, whose checksum is true."""
+    """Replace a member by another network with a right checksum."""
 
     def replaced(folder: Path) -> None:
         (folder / f"member-{number}.onnx").write_bytes(graph)
@@ -380,7 +380,7 @@ def test_teacher_of_grades_without_mean_and_variance_is_refused(
 
 @pytest.mark.parametrize("fields", [{"interval": None}, {"cuts": [0.5]}])
 def test_teacher_of_grades_with_a_head_for_scores_is_refused(tmp_path: Path, fields: dict[str, Any]) -> None:
-    """Mean and variance would be taken for the logits of two scores."""
+    """Without the check, mean and variance would count as logits of two scores."""
     folder = write_tiny_teacher(tmp_path, [GRADES])
 
     another_head(**fields)(folder)
@@ -402,7 +402,7 @@ def test_too_large_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_messages_do_not_quote_the_file(tmp_path: Path) -> None:
-    """What stands in a wrong field may be anything."""
+    """A wrong field may hold any text."""
     folder = write_tiny_teacher(tmp_path)
     change_metadata(folder, max_tokens="the canary sings")
 
@@ -476,7 +476,7 @@ def test_item_with_an_unreadable_teacher_folder_is_served_without_it(
     fall_back(tmp_path)
     is_dir = Path.is_dir
 
-    def closed(path: Path) -> bool:  # as mode 0700 is to another user; tests may be run by root, to whom nothing is
+    def closed(path: Path) -> bool:  # like mode 0700 for another user; root may read everything
         if TEACHERS_FOLDER in path.parent.parts:
             raise PermissionError(13, "Permission denied", str(path))
         return is_dir(path)
@@ -504,7 +504,7 @@ def test_refused_teacher_does_not_affect_other_items(tmp_path: Path) -> None:
 
 
 def notes_of_loading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The folders that teachers will be loaded from."""
+    """Return a list that will hold the folders of loaded teachers."""
     read: list[Path] = []
     load = ExportedTeacher.load
 
@@ -530,7 +530,7 @@ def test_shared_teacher_is_in_memory_once(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_teacher_changed_after_the_release_is_refused(tmp_path: Path) -> None:
-    """Were its threshold lowered, by whomever, all its scores would stand."""
+    """A lowered threshold would let every score stand."""
     write_tiny_bundle(tmp_path, threshold=SURE)
     folder = write_tiny_teacher(tmp_path, threshold=None)
     fall_back(tmp_path)
@@ -544,7 +544,7 @@ def test_teacher_changed_after_the_release_is_refused(tmp_path: Path) -> None:
 
 
 def test_refused_teacher_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may have gigabytes."""
+    """A teacher may have gigabytes."""
     items = [item_of(write_tiny_bundle(tmp_path, f"heat-{number}")) for number in range(3)]
     altered(FIRST)(write_tiny_teacher(tmp_path, items))
     for item in items:
@@ -608,7 +608,7 @@ def test_only_existing_folders_lead_to_a_teacher(tmp_path: Path, name: str, vers
 
 
 def test_a_network_needs_no_bundle() -> None:
-    """As the export measures it, before there is one."""
+    """The export measures a network before it writes a bundle."""
     network = TeacherNetwork(pair_tokenizer(), [plus_one_onnx(LABELS)], 64, "", LABELS)
 
     assert network.outputs("", ["warm"]).argmax(axis=1).tolist() == [2]

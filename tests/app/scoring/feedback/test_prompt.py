@@ -14,7 +14,7 @@ ITEM = Item(
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    """One token a byte, and two that mark who speaks."""
+    """Return a tokenizer with one token per byte and two tokens of a chat template."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(BPE({letter: number for number, letter in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

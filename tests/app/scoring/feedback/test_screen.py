@@ -22,7 +22,7 @@ def item(scale: dict[str, Any]) -> Item:
 
 @pytest.fixture
 def screen() -> FeedbackScreen:
-    """Reads one word as `between`, two or more as `highest`."""
+    """Return a screen that reads one word as `between`, two or more as `highest`."""
     return FeedbackScreen(Network.from_bytes(word_tokenizer(), word_count_onnx(3), 64, VERDICTS), VERDICTS, 0.5)
 
 
@@ -57,7 +57,7 @@ def test_verdict_of_a_score(scale: dict[str, Any], value: float, said: str) -> N
     ("scale", "value", "said"),
     [
         (POINTS, 3, {"highest"}),
-        (GRADE, 1, {"lowest"}),  # under the worst grade nothing is half right
+        (GRADE, 1, {"lowest"}),  # no verdict lies below the worst grade
         (GRADE, 1.3, {"lowest", "between"}),
         (GRADE, 3, {"between"}),
         (GRADE, 4.7, {"between", "highest"}),
@@ -91,7 +91,7 @@ def test_empty_repeating_and_contradicting_texts_are_withheld(
 
 
 def test_threshold_decides_on_contradiction() -> None:
-    reader = Network.from_bytes(word_tokenizer(), word_count_onnx(3), 64, VERDICTS)  # sure to .91
+    reader = Network.from_bytes(word_tokenizer(), word_count_onnx(3), 64, VERDICTS)  # probability .91
 
     objections = [
         FeedbackScreen(reader, VERDICTS, least).objection("Nearly", "x", item(POINTS), 1) for least in (0.9, 0.95)
@@ -101,7 +101,7 @@ def test_threshold_decides_on_contradiction() -> None:
 
 
 def test_long_text_is_read_to_its_end() -> None:
-    """With a reader that sees three pieces: what stands behind them counts too."""
+    """The reader sees three pieces at a time; later pieces count too."""
     reader = Network.from_bytes(word_tokenizer(), word_count_onnx(3), 4, VERDICTS)
     screen = FeedbackScreen(reader, VERDICTS, 0.5)
 
@@ -109,7 +109,7 @@ def test_long_text_is_read_to_its_end() -> None:
     assert screen.objection("Quite right and complete", "x", item(POINTS), 3) is None
     assert (
         screen.objection("Quite right all of it", "x", item(POINTS), 3) == "contradicts_score"
-    )  # half of it: one word
+    )  # one half is one word
 
 
 def test_unreadable_text_agrees_with_no_score(screen: FeedbackScreen, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def test_files_of_scorelet_are_recognised_by_their_mark(tmp_path: Path) -> None:
 
 def test_input_is_never_overwritten(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
-    source.write_text(ORIGIN_MARK)  # forced or ours: it is lost all the same
+    source.write_text(ORIGIN_MARK)  # A file of scorelet would be lost too, forced or not.
     (tmp_path / "soft.csv").symlink_to(source)
     os.link(source, tmp_path / "hard.csv")
     (tmp_path / "folder").mkdir()

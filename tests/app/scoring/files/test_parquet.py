@@ -44,7 +44,7 @@ def test_data_frame_is_read_like_its_csv(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("responses", [["warm", None], [1.5, float("nan")], [None, None]])
 def test_missing_response_is_blank_as_in_csv(tmp_path: Path, responses: list[Any]) -> None:
-    """A frame that pandas writes as CSV has an empty text here, and all rows are read."""
+    """In a CSV file of the same data frame, the field is an empty text."""
     rows = read_rows(written(tmp_path / "a.parquet", item_id=["a", "b"], response=responses))
 
     assert rows[1].response("html") == ""

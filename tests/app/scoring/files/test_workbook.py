@@ -75,7 +75,7 @@ def test_failed_formula_in_another_column_is_a_missing_value(tmp_path: Path) -> 
 
 
 def test_formula_without_a_result_is_not_an_empty_text(tmp_path: Path) -> None:
-    """A data frame's text that begins with = is a formula in the workbook that pandas writes of it."""
+    """A text that begins with = becomes a formula when pandas writes a workbook."""
     names = "".join(f'<c t="inlineStr"><is><t>{name}</t></is></c>' for name in ("response", "note"))
     head = f'<row r="1">{names}</row>'
     cells = [
@@ -140,7 +140,7 @@ def test_workbook_with_a_wrong_declared_size_is_refused(tmp_path: Path, max_unpa
     ],
 )
 def test_sheet_with_a_distant_cell_is_refused_without_taking_memory(tmp_path: Path, cells: str) -> None:
-    """The library that reads sheets would hold all cells up to the last one."""
+    """The library that reads sheets holds all cells up to the last in memory."""
     content = sheet_of(f'<row r="1"><c r="A1" t="inlineStr"><is><t>item_id</t></is></c></row>{cells}')
     file = write_parts(tmp_path / "a.xlsx", {SHEET: content})
 
@@ -161,7 +161,7 @@ def test_distant_cell_with_a_format_only_does_not_count(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [10, 30_000])
 def test_long_text_in_many_cells_is_refused(tmp_path: Path, count: int) -> None:
-    """A workbook keeps a text once; 30,000 cells that show these 30,000 characters would take a gigabyte."""
+    """A workbook stores equal texts once, but 30,000 cells with 30,000 characters take a gigabyte in memory."""
     head = '<c r="A1" t="s"><v>0</v></c>'
     cells = "".join(f'<row r="{n}"><c r="A{n}" t="s"><v>1</v></c></row>' for n in range(2, count + 2))
     texts = f"<sst><si><t>response</t></si><si><t>{'x' * 30_000}</t></si></sst>".encode()
