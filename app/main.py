@@ -45,9 +45,10 @@ log = logging.getLogger("scorelet")
 # FastAPI would send traces, with what exceptions say, wherever the environment's OTEL_… variables point.
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
-DESCRIPTION = """Scores learners' short written answers with one tiny neural network an item.
+DESCRIPTION = """Scores learners' short written answers with a tiny neural network per item.
 
-Every reply with a score stands in the log before it is sent. Errors are RFC 9457 problem details.
+Send a key as `Authorization: Bearer <key>`. A score is committed to the log before its reply is sent.
+Errors are RFC 9457 problem details with a stable `type` and `code`.
 [Help](/help) has tutorials, how-tos and reference pages."""
 
 

@@ -1,6 +1,8 @@
 """Route GET /items and GET /items/{item_id}."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Path
 
 from app.api.auth import ReadingCaller
 from app.api.item_schemas import ItemReply, ItemsReply
@@ -18,7 +20,10 @@ router = APIRouter(tags=["items"])
     responses=documented(401, 403, 503),
 )
 async def items(_: ReadingCaller, state: StateDep) -> ItemsReply:
-    """List all items that can be scored, with bundle version, mode, agreement and threshold."""
+    """List all items that can be scored, with bundle version, mode, agreement and threshold.
+
+    Items whose bundle was refused are on `/readyz`.
+    """
     live = state["registry"].live
     return ItemsReply(items=[_reply(live[item_id], state) for item_id in sorted(live)])
 
@@ -29,7 +34,9 @@ async def items(_: ReadingCaller, state: StateDep) -> ItemsReply:
     response_description="The item.",
     responses=documented(401, 403, 404, 422, 503),
 )
-async def item(item_id: str, _: ReadingCaller, state: StateDep) -> ItemReply:
+async def item(
+    item_id: Annotated[str, Path(description="The item's id.")], _: ReadingCaller, state: StateDep
+) -> ItemReply:
     """Read one item, with bundle version, mode, agreement and threshold."""
     return _reply(state["registry"].get(item_id), state)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
@@ -24,6 +24,7 @@ from app.storage.tables import LoggedPrediction
 from app.storage.timeouts import in_thread
 
 router = APIRouter(tags=["predictions"])
+PredictionId = Annotated[UUID, Path(description="The `prediction_id` of a scored response.")]
 
 
 def _longest_wait(state: State) -> timedelta:
@@ -38,7 +39,7 @@ def _longest_wait(state: State) -> timedelta:
     response_description="The prediction with its human marks, feedback and final score.",
     responses=documented(401, 403, 404, 422, 503),
 )
-async def prediction(prediction_id: UUID, caller: ReadingCaller, state: StateDep) -> LoggedReply:
+async def prediction(prediction_id: PredictionId, caller: ReadingCaller, state: StateDep) -> LoggedReply:
     """Read one prediction with its human marks, feedback and final score.
 
     The scope `review` reads every prediction, and the scope `score` the key's own.
@@ -63,7 +64,7 @@ async def prediction(prediction_id: UUID, caller: ReadingCaller, state: StateDep
     responses=documented(400, 401, 403, 404, 413, 415, 422, 503),
     openapi_extra=body_of(ReviewRequest),
 )
-async def review(prediction_id: UUID, request: Request, caller: ReviewCaller, state: StateDep) -> LoggedReply:
+async def review(prediction_id: PredictionId, request: Request, caller: ReviewCaller, state: StateDep) -> LoggedReply:
     """Record a human mark on a prediction.
 
     The newest human mark on an attempt stands, over every score of the machine.  The machine's score and earlier marks
