@@ -1,4 +1,8 @@
-"""Agreement between two raters, human or machine.  Names and formulas are those of ETS RSMTool (doc/evaluation.rst)."""
+"""Agreement between two raters, human or machine.  Names and formulas are those of ETS RSMTool (doc/evaluation.rst).
+
+Every metric compares two lists of scores of shape (responses,), H of humans and M of a machine.  It raises
+UnpairedScores if the lists are empty or if their shapes differ.
+"""
 
 from typing import Any
 
@@ -49,13 +53,6 @@ def quadratic_weighted_kappa(human: ArrayLike, machine: ArrayLike) -> float:
     QWK = 2 cov(H, M) / (var(H) + var(M) + (mean(H) - mean(M))^2), with N in the denominators (Haberman 2019).
     For whole scores the value equals the confusion-matrix form; the formula is also defined for real scores.
     NaN if every score of both raters is equal.
-
-    Args:
-        human: scores H, shape (responses,).
-        machine: scores M, shape (responses,).
-
-    Raises:
-        UnpairedScores: the lists are empty or their shapes differ.
     """
     h, m = _pair(human, machine)
     if _all_equal(h, m):
@@ -70,13 +67,6 @@ def cohens_kappa(human: ArrayLike, machine: ArrayLike) -> float:
     κ = (p_o - p_e) / (1 - p_e), where p_o is the share of equal labels and p_e = Σ_c p_H(c) p_M(c) is the share
     expected by chance (Cohen 1960, "A coefficient of agreement for nominal scales", Educational and Psychological
     Measurement 20:37-46; RSMTool's `kappa`).  NaN if every label of both raters is equal.
-
-    Args:
-        human: label indices H, shape (responses,).
-        machine: label indices M, shape (responses,).
-
-    Raises:
-        UnpairedScores: the lists are empty or their shapes differ.
     """
     h, m = _pair(human, machine)
     if _all_equal(h, m):
@@ -89,27 +79,18 @@ def cohens_kappa(human: ArrayLike, machine: ArrayLike) -> float:
 
 
 def exact_agreement(human: ArrayLike, machine: ArrayLike, tolerance: float = 0.0) -> float:
-    """Return the share of responses whose two scores differ by at most `tolerance`, in units of the scale.
-
-    Raises UnpairedScores for lists that are empty or whose shapes differ.
-    """
+    """Return the share of responses whose two scores differ by at most `tolerance`, in units of the scale."""
     return float(equal_scores(human, machine, tolerance).mean())
 
 
 def equal_scores(human: ArrayLike, machine: ArrayLike, tolerance: float = 0.0) -> NDArray[np.bool_]:
-    """Return for each response whether its two scores differ by at most `tolerance`: shape (responses,).
-
-    Raises UnpairedScores for lists that are empty or whose shapes differ.
-    """
+    """Return for each response whether its two scores differ by at most `tolerance`: shape (responses,)."""
     h, m = _pair(human, machine)
     return np.asarray(np.abs(h - m) <= tolerance + ROUNDING)
 
 
 def adjacent_agreement(human: ArrayLike, machine: ArrayLike) -> float:
-    """Return the share of responses whose scores are at most one apart, as RSMTool's exact + adjacent.
-
-    Raises UnpairedScores for lists that are empty or whose shapes differ.
-    """
+    """Return the share of responses whose scores are at most one apart, as RSMTool's exact + adjacent."""
     h, m = _pair(human, machine)
     distance = np.abs(h - m)
     return float((distance <= 1).mean())
@@ -118,7 +99,7 @@ def adjacent_agreement(human: ArrayLike, machine: ArrayLike) -> float:
 def standardised_mean_difference(human: ArrayLike, machine: ArrayLike) -> float:
     """Return SMD = (mean(M) - mean(H)) / SD(H), with N - 1 in the SD (RSMTool, human as denominator).
 
-    NaN if the human scores do not vary.  Raises UnpairedScores for lists that are empty or whose shapes differ.
+    NaN if the human scores do not vary.
     """
     h, m = _pair(human, machine)
     if np.ptp(h) == 0:
@@ -130,8 +111,7 @@ def standardised_mean_difference(human: ArrayLike, machine: ArrayLike) -> float:
 def macro_f1(human: ArrayLike, machine: ArrayLike) -> float:
     """Return the unweighted mean of F1 over the scores that either rater used.
 
-    F1(c) = 2 |H = c and M = c| / (|H = c| + |M = c|).  Raises UnpairedScores for lists that are empty or whose shapes
-    differ.
+    F1(c) = 2 |H = c and M = c| / (|H = c| + |M = c|).
     """
     h, m = _pair(human, machine)
     f1 = []
@@ -144,29 +124,20 @@ def macro_f1(human: ArrayLike, machine: ArrayLike) -> float:
 
 
 def root_mean_squared_error(human: ArrayLike, machine: ArrayLike) -> float:
-    """Return RMSE = sqrt(mean((M - H)^2)), in units of the scale.
-
-    Raises UnpairedScores for lists that are empty or whose shapes differ.
-    """
+    """Return RMSE = sqrt(mean((M - H)^2)), in units of the scale."""
     h, m = _pair(human, machine)
     squared_errors = (m - h) ** 2
     return float(np.sqrt(squared_errors.mean()))
 
 
 def mean_absolute_error(human: ArrayLike, machine: ArrayLike) -> float:
-    """Return MAE = mean(|M - H|), in units of the scale.
-
-    Raises UnpairedScores for lists that are empty or whose shapes differ.
-    """
+    """Return MAE = mean(|M - H|), in units of the scale."""
     h, m = _pair(human, machine)
     return float(np.abs(m - h).mean())
 
 
 def pearson_correlation(human: ArrayLike, machine: ArrayLike) -> float:
-    """Return Pearson's r = cov(H, M) / (SD(H) SD(M)); NaN if either list does not vary.
-
-    Raises UnpairedScores for lists that are empty or whose shapes differ.
-    """
+    """Return Pearson's r = cov(H, M) / (SD(H) SD(M)); NaN if either list does not vary."""
     h, m = _pair(human, machine)
     if np.ptp(h) == 0 or np.ptp(m) == 0:
         return float("nan")

@@ -1,6 +1,11 @@
-"""Read bundles of any kind: a folder `<name>/<version>` whose metadata has the checksum of every other file."""
+"""Read and write files of bundles.
+
+A bundle of any kind is a folder `<name>/<version>` whose metadata has the checksum of every other file.
+"""
 
 import hashlib
+import os
+import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
@@ -131,3 +136,23 @@ def read_plain(folder: Path, name: str, most: int = MAX_FILE_BYTES) -> bytes:
 def _check_plain(path: Path) -> None:
     if path.is_symlink() or not path.is_file():
         raise BadBundle(f"{path.name} is missing or is not a plain file", code="no_plain_file", file=path.name)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file so that a reader sees its old or its new content and nothing else, even after a power cut."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

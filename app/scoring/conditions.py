@@ -91,9 +91,7 @@ class Examiner:
     def examine(self, response: str, read: Ids) -> Examination:
         """Return the first condition that holds for a response; without one, all flags that hold.
 
-        Args:
-            response: the plain text.
-            read: ids of the response from `Featurizer.read`, START included.
+        `read` holds the ids of the response from `Featurizer.read`, START included.
         """
         if is_blank(response):
             return Examination("blank")
@@ -161,12 +159,7 @@ def surprise(pieces: Pieces, log_frequency: Sequence[float], usual: float) -> fl
     """Return how much rarer the pieces are than usual: (mean of -log frequency - usual) · √(number of pieces).
 
     The root weighs the difference as a standard error of a mean does: a small difference in a long response says as
-    much as a large difference in a short response.
-
-    Args:
-        pieces: ids of the response's pieces.
-        log_frequency: logarithm of the share of responses with each piece, shape (vocabulary,); empty: not known.
-        usual: the usual mean of -log frequency.
+    much as a large difference in a short response.  `log_frequency` has the shape (vocabulary,) or is empty.
     """
     if not pieces or not log_frequency:
         return 0.0
@@ -192,10 +185,7 @@ def neighbours(featurizer: Featurizer, words: Pieces) -> list[int]:
 def disorder(pairs: Pieces, seen: SeenPairs, usual: float) -> float:
     """Return how much larger than usual the share of new pairs is: (share - usual) · √(number of pairs).
 
-    Args:
-        pairs: pairs of the response, from `neighbours`.
-        seen: pairs of training responses, ascending; empty: not known.
-        usual: the usual share of new pairs.
+    `pairs` are pairs of the response from `neighbours`, `seen` those of training responses, ascending or empty.
     """
     if not pairs or not len(seen):
         return 0.0

@@ -128,7 +128,7 @@ def refusing(sentence: str, *, code: str, **fields: object) -> Iterator[None]:
             yield
     except BadBundle:
         raise
-    except Exception as error:  # onnxruntime's and tokenizers' own derive from Exception directly
+    except Exception as error:  # The errors of onnxruntime and tokenizers derive from Exception directly.
         reason, *_ = str(error).split("\n", 1)
         raise BadBundle(f"{sentence}: {reason}", code=code, cause=type(error).__name__, **fields) from None
 

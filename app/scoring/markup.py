@@ -169,19 +169,19 @@ def possible_tags(sent: str) -> Iterator[PossibleTag]:
     """Yield every part that may be a tag, in order and without overlaps."""
     place, last_comment_end = 0, sent.rfind("-->")
     unclosed: set[str] = set()
-    while found := POSSIBLE_TAG.search(sent, place):
-        place = found.end()
-        if hidden := found["hidden"]:
+    while match := POSSIBLE_TAG.search(sent, place):
+        place = match.end()
+        if hidden := match["hidden"]:
             if hidden == "!--":
                 if last_comment_end < place:
                     continue
                 place = sent.index("-->", place) + len("-->")
-            yield PossibleTag(found.start(), place)
+            yield PossibleTag(match.start(), place)
             continue
-        name, ends = found["name"].lower(), bool(found["end"])
-        if not found["close"] or not (name in BLOCKS or name in INLINE or OFFICE.fullmatch(name)):
+        name, ends = match["name"].lower(), bool(match["end"])
+        if not match["close"] or not (name in BLOCKS or name in INLINE or OFFICE.fullmatch(name)):
             continue
-        attributes = ATTRIBUTE_AND_VALUE.findall(found["attributes"])
+        attributes = ATTRIBUTE_AND_VALUE.findall(match["attributes"])
         bare = [attribute.lower() for attribute, value in attributes if not value]
         if (ends and attributes) or not all(map(_may_be_bare, bare)):
             continue
@@ -191,9 +191,9 @@ def possible_tags(sent: str) -> Iterator[PossibleTag]:
                 unclosed.add(name)
                 continue
             place = end.end()
-            yield PossibleTag(found.start(), place)
+            yield PossibleTag(match.start(), place)
             continue
-        yield PossibleTag(found.start(), place, name, ends, has_values=len(bare) < len(attributes))
+        yield PossibleTag(match.start(), place, name, ends, has_values=len(bare) < len(attributes))
 
 
 def _may_be_bare(attribute: str) -> bool:

@@ -1,7 +1,5 @@
 """ACTIVE: the file that names the live version of an item.  It is the only truth, and is replaced atomically."""
 
-import os
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self, TypeVar
@@ -10,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 from pydantic_core import PydanticCustomError
 
 from app.scoring.bundle import METADATA, Bundle, read_bundle
+from app.scoring.bundle_files import write_atomically
 from app.scoring.errors import BadBundle, UnknownItem, first_fault
 from app.scoring.gate import Gate
 from app.scoring.item import Item, Name
@@ -258,23 +257,3 @@ def _previous(folder: Path, version: str, kind: type[Release]) -> str | None:
 def _write(folder: Path, release: Release) -> None:
     content = release.model_dump_json(indent=2)
     write_atomically(folder / ACTIVE, f"{content}\n")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file so that a reader sees its old or its new content and nothing else, even after a power cut."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -78,17 +78,9 @@ class TeacherNetwork:
     """Tokenizer and members as one function.  Each response runs alone, because int8 scales depend on the batch."""
 
     def __init__(self, tokenizer: bytes, members: Sequence[bytes], max_tokens: int, between: str, item: Item) -> None:
-        """Load and check the network.
+        """Load and check the network from the contents of tokenizer.json and of each member's ONNX file.
 
-        Args:
-            tokenizer: content of tokenizer.json.
-            members: content of each member's ONNX file.
-            max_tokens: tokens of context and response that a member reads.
-            between: text between context and response.
-            item: an item of the teacher, whose scale decides the number of columns.
-
-        Raises:
-            BadBundle: a file cannot be used, or a member has wrong inputs or outputs.
+        Raises BadBundle if a file cannot be used, or if a member has wrong inputs or outputs.
         """
         with refusing(f"{TOKENIZER} cannot be read", code="cannot_be_read", file=TOKENIZER):
             self._tokenizer = Tokenizer.from_buffer(tokenizer)

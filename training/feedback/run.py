@@ -10,6 +10,7 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
+from app.scoring.bundle_files import write_atomically
 from app.scoring.feedback.bundle import (
     ADAPTER,
     BASE,
@@ -20,7 +21,6 @@ from app.scoring.feedback.bundle import (
 from app.scoring.feedback.model import LanguageModel
 from app.scoring.feedback.prompt import PromptBuilder, PromptSettings
 from app.scoring.feedback.screen import FeedbackScreen
-from app.scoring.release import write_atomically
 from training.common.cache import key_of
 from training.common.progress import console, track
 from training.errors import NoWeights

@@ -75,5 +75,5 @@ def _untruncated(content: bytes) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     if isinstance(tokenizer.model, BPE | Unigram):
-        tokenizer.model._resize_cache(0)  # it keeps words of learners, up to 10,000
+        tokenizer.model._resize_cache(0)  # The cache would keep learners' words; see app.scoring.featurizer.
     return tokenizer
