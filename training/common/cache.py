@@ -1,6 +1,6 @@
-"""Results kept by the hash of what made them, so that a run killed anywhere goes on from there.
+"""Results cached by a hash of their inputs, so that a killed run goes on from its last result.
 
-The folder lies outside the repository and may be deleted at any time: it only saves work.
+The folder lies outside the repository and may be deleted at any time.
 """
 
 import glob
@@ -16,31 +16,34 @@ from pathlib import Path
 from typing import TypeVar
 
 Made = TypeVar("Made")
-ABANDONED = 24 * 3600  # seconds after which a half-written file belongs to no run that still goes on
+ABANDONED = 24 * 3600  # seconds after which a half-written file belongs to no live run
 CACHE = "SCORELET_CACHE"
 
 
 def default_folder() -> Path:
-    """`$SCORELET_CACHE`, else the user's cache folder."""
+    """Return `$SCORELET_CACHE`, or else the folder `scorelet` in the user's cache folder."""
     if named := os.environ.get(CACHE):
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scorelet"
+    user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(user_cache) / "scorelet"
 
 
 def work_folder(named: Path | None) -> Path:
-    """This version's part of the folder named, or of the default one: under the same settings another version may make
-    something else.
+    """Return the part of the named or the default folder that belongs to this version of scorelet.
+
+    Another version may give another result under the same settings.
     """
     return (named or default_folder()) / importlib.metadata.version("scorelet")
 
 
 def key_of(*parts: object) -> str:
-    """A hash of JSON-able parts; equal parts give equal keys on every machine."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:20]
+    """Return a hash of parts that JSON can hold.  Equal parts give equal keys on every machine."""
+    content = json.dumps(parts, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(content.encode()).hexdigest()[:20]
 
 
 def key_of_texts(texts: Iterable[str]) -> str:
-    """A hash of texts in their order."""
+    """Return a hash of texts in their order."""
     digest = hashlib.sha256()
     for text in texts:
         content = text.encode()
@@ -49,10 +52,10 @@ def key_of_texts(texts: Iterable[str]) -> str:
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write to a temporary neighbour, then rename: a killed run leaves the old file or the new one."""
+    """Write a temporary neighbour and rename it: a killed run leaves the old file or the new file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{'?' * 8}-{glob.escape(path.name)}"):  # by a run that was killed here
-        with suppress(FileNotFoundError):  # another run cleared it, or renamed it
+    for left in path.parent.glob(f".{'?' * 8}-{glob.escape(path.name)}"):  # temporary files of killed runs
+        with suppress(FileNotFoundError):  # another run may remove or rename the file meanwhile
             if time.time() - left.stat().st_mtime > ABANDONED:
                 left.unlink()
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f"-{path.name}")
@@ -66,7 +69,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def keep(path: Path, make: Callable[[], Made], save: Callable[[Path, Made], object]) -> None:
-    """Makes what the file is to hold, and notes how long that took; nothing if the file is there."""
+    """Make the content of a file and note the seconds that took, unless the file is there."""
     if path.is_file():
         return
     began = time.monotonic()
@@ -76,14 +79,17 @@ def keep(path: Path, make: Callable[[], Made], save: Callable[[Path, Made], obje
 
 
 def note_seconds(path: Path, seconds: float) -> None:
-    """How long the making of a cached file took, in a small file beside it."""
-    replace_file(_seconds(path), lambda file: file.write_text(f"{seconds:.1f}"))
+    """Write the seconds that a cached file took to make into a small file beside it."""
+    text = f"{seconds:.1f}"
+    replace_file(_seconds(path), lambda file: file.write_text(text))
 
 
 def seconds_of(paths: Iterable[Path]) -> float | None:
-    """How long the making of cached files took in all; None if it is not known of all."""
+    """Return the seconds that cached files took to make, added up, or None if they are not known of all."""
     notes = [_seconds(path) for path in paths]
-    return sum(float(note.read_text()) for note in notes) if all(note.is_file() for note in notes) else None
+    if not all(note.is_file() for note in notes):
+        return None
+    return sum(float(note.read_text()) for note in notes)
 
 
 def _seconds(path: Path) -> Path:

@@ -1,8 +1,8 @@
-"""The last layer, which makes outputs, and the losses by human and by soft labels.
+"""The output layer of every network, and the losses against human scores and soft labels.
 
-Scores and labels: cross-entropy.  Grades: mean and variance as in Stirn et al. (AISTATS 2023, "Faithful heteroscedastic
-regression"): the mean by its squared error, the variance by the normal likelihood with mean and features held, so that
-the mean is no worse for there being a variance.
+Scores and labels have cross-entropy.  Grades have the losses of Stirn et al. (AISTATS 2023, "Faithful heteroscedastic
+regression"): the squared error for the mean, and for the variance the normal likelihood with mean and features held.
+The variance therefore never makes the mean worse.
 """
 
 import math
@@ -12,31 +12,37 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, softplus
 
 MIN_VARIANCE = 1e-4  # a hundredth of the scale as standard deviation
-FIRST_VARIANCE = 0.05  # about what is left of grades' variance when a model has learnt: it need not get there first
+FIRST_VARIANCE = 0.05  # of an untrained layer: about the variance that grades keep when a model has learnt
 
 
 class OutputLayer(nn.Linear):
-    """features (batch, width) → outputs (batch, columns), as app.scoring.decoding reads them."""
+    """A linear layer from features (batch, width) to the outputs (batch, columns) of app.scoring.decoding."""
 
     def __init__(self, width: int, columns: int, continuous: bool, items: int = 1) -> None:
-        """`items` that learn together have a layer each, in the rows of one matrix: columns of the first, and so on."""
+        """Make a layer for each of the `items` that learn together, one after the other in the rows of one matrix."""
         super().__init__(width, items * columns)
         self.columns, self.continuous, self.items = columns, continuous, items
         if continuous:
             nn.init.constant_(self.bias[1::2].detach(), math.log(math.expm1(FIRST_VARIANCE)))
 
     def forward(self, features: Tensor, numbers: Tensor | None = None) -> Tensor:
-        """`numbers` (batch,): whose layer each row goes through; may be left out where there is one."""
+        """Return (batch, columns).
+
+        `numbers` (batch,) names the item whose layer each row goes through; a single item needs none.
+        """
         if self.continuous:
             mean = linear(features, self.weight[::2], self.bias[::2])  # (batch, items)
-            variance = softplus(linear(features.detach(), self.weight[1::2], self.bias[1::2])) + MIN_VARIANCE
-            outputs = torch.stack([mean, variance], dim=2)
+            raw_variance = linear(features.detach(), self.weight[1::2], self.bias[1::2])
+            outputs = torch.stack([mean, softplus(raw_variance) + MIN_VARIANCE], dim=2)
         else:
             outputs = super().forward(features).view(-1, self.items, self.columns)
-        return outputs[:, 0] if numbers is None else outputs[torch.arange(len(outputs)), numbers]
+        if numbers is None:
+            return outputs[:, 0]
+        rows = torch.arange(len(outputs))
+        return outputs[rows, numbers]
 
     def alone(self, number: int) -> "OutputLayer":
-        """A copy of the layer of one item."""
+        """Return a copy of the layer of one item."""
         layer = OutputLayer(self.in_features, self.columns, self.continuous)
         rows = slice(number * self.columns, (number + 1) * self.columns)
         layer.load_state_dict({"weight": self.weight[rows], "bias": self.bias[rows]})
@@ -44,21 +50,22 @@ class OutputLayer(nn.Linear):
 
 
 def human_loss(outputs: Tensor, target: Tensor, continuous: bool) -> Tensor:
-    """outputs: (batch, columns); target: (batch,), NO_LABEL where there is none.
+    """Return the loss of outputs (batch, columns) against targets (batch,).
 
-    Averaged over all rows: a text weighs the same whoever has scored it.
+    A target is NO_LABEL where a text has no score.  The sum over texts with a score is divided by the number of all
+    texts, so that a text's weight does not depend on its batch.
     """
     known = ~target.isnan()
     if not known.any():
         return outputs.sum() * 0
     if continuous:
-        loss = _grade_loss(outputs[known], target[known].to(outputs.dtype), torch.zeros_like(target[:1]))
-        return loss.sum() / len(outputs)
+        grades, no_variance = target[known].to(outputs.dtype), torch.zeros_like(target[:1])
+        return _grade_loss(outputs[known], grades, no_variance).sum() / len(outputs)
     return cross_entropy(outputs[known], target[known].long(), reduction="sum") / len(outputs)
 
 
 def soft_loss(outputs: Tensor, teacher: Tensor, temperature: float, continuous: bool) -> Tensor:
-    """The student's outputs against its teacher's, both (batch, columns)."""
+    """Return the loss of a student's outputs against the outputs of its teacher, both (batch, columns)."""
     if continuous:
         return _grade_loss(outputs, teacher[:, 0], teacher[:, 1]).mean()
     soft = torch.softmax(teacher / temperature, dim=1)
@@ -66,7 +73,9 @@ def soft_loss(outputs: Tensor, teacher: Tensor, temperature: float, continuous: 
 
 
 def _grade_loss(outputs: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """(batch,): against grades of a normal distribution, or a single grade where its variance is 0."""
-    squared = (outputs[:, 0] - mean) ** 2
-    own = outputs[:, 1]
-    return squared + 0.5 * (own.log() + (variance + squared.detach()) / own)
+    """Return (batch,): the loss against normally distributed grades, or single grades where `variance` is 0."""
+    squared_error = (outputs[:, 0] - mean) ** 2
+    predicted = outputs[:, 1]
+    expected = variance + squared_error.detach()
+    likelihood = predicted.log() + expected / predicted
+    return squared_error + 0.5 * likelihood

@@ -17,7 +17,7 @@ def note(lines: Iterable[str]) -> None:
 
 
 def track(sequence: Iterable[T], description: str, total: int, done: int = 0) -> Iterator[T]:
-    """The sequence, with a bar that begins at `done` of `total`."""
+    """Yield the elements and show a bar that begins at `done` of `total`."""
     with bar() as progress:
         task = progress.add_task(description, total=total, completed=done)
         for element in sequence:
@@ -26,17 +26,17 @@ def track(sequence: Iterable[T], description: str, total: int, done: int = 0) ->
 
 
 def bar() -> Progress:
-    """For what goes on elsewhere, as other libraries' loops."""
+    """Return a progress bar in the style of all others, for loops of other libraries."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console)
 
 
 def hide_loading() -> None:
-    """transformers' own bars, of weights that are read from disk in a second; those of downloads stay."""
+    """Stop transformers from showing bars over weights that it reads from disk; bars of downloads stay."""
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
     from transformers.utils.logging import disable_progress_bar
 
-    unwanted = are_progress_bars_disabled()
+    user_hides_bars = are_progress_bars_disabled()
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    if not unwanted:
+    if not user_hides_bars:
         enable_progress_bars()

@@ -10,18 +10,19 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic
 
-SMALLEST = 64  # values: what is shorter is not worth a scale
+SMALLEST = 64  # values: a shorter tensor stays in float32
 
 
 def dynamic_int8(content: bytes) -> bytes:
-    """For encoders: matrix products in int8, weights with one scale a channel, activations with one as they come.
+    """Return an encoder's graph with matrix products in int8.
 
-    That one scale is of the whole batch: an output depends a little on what else is in it.  Weights have 7 bits: with 8
-    sums may overflow on processors without VNNI, and one file would give other scores on an older machine.
+    Weights have a scale a channel, activations one scale a batch, so that an output depends a little on the rest of its
+    batch.  Weights have 7 bits: with 8 bits, sums may overflow on processors without VNNI, and a file would give other
+    scores on an older machine.
     """
     model = onnx.load_from_string(content)
-    del model.graph.value_info[:]  # shapes of before: quantisation would hold the new ones against them
-    logging.disable(logging.WARNING)  # it recommends a step that these graphs do not need
+    del model.graph.value_info[:]  # the float32 shapes, which the quantised graph contradicts
+    logging.disable(logging.WARNING)  # onnxruntime recommends a step that these graphs do not need
     try:
         with tempfile.TemporaryDirectory() as folder:
             small = Path(folder) / "small.onnx"
@@ -32,7 +33,10 @@ def dynamic_int8(content: bytes) -> bytes:
 
 
 def weights_int8(content: bytes) -> bytes:
-    """For students: weights kept in int8 with one scale a row, and read as floats.  Outputs depend on no batch."""
+    """Return a student's graph with weights in int8, a scale a row, which are read as floats.
+
+    An output does not depend on the rest of its batch.
+    """
     model = onnx.load_from_string(content)
     kept, nodes = [], []
     for tensor in model.graph.initializer:
@@ -47,16 +51,18 @@ def weights_int8(content: bytes) -> bytes:
         nodes.append(helper.make_node("DequantizeLinear", parts, [tensor.name], axis=axis))
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
-    own = list(model.graph.node)
+    nodes += model.graph.node
     del model.graph.node[:]
-    model.graph.node.extend([*nodes, *own])
+    model.graph.node.extend(nodes)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
 
 
 def _quantised(array: NDArray[np.float32], axis: int) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """(scale for each place along the axis, whole numbers from -127 to 127)"""
-    others = tuple(number for number in range(array.ndim) if number != axis)
-    scale = np.maximum(np.abs(array).max(axis=others), 1e-12).astype(np.float32) / 127
+    """Return the scale for each place along the axis, and whole numbers from -127 to 127."""
+    other_axes = tuple(number for number in range(array.ndim) if number != axis)
+    largest = np.abs(array).max(axis=other_axes)
+    scale = np.maximum(largest, 1e-12).astype(np.float32) / 127
     shape = [-1 if number == axis else 1 for number in range(array.ndim)]
-    return scale, np.round(array / scale.reshape(shape)).astype(np.int8)
+    steps = np.round(array / scale.reshape(shape))
+    return scale, steps.astype(np.int8)

@@ -33,7 +33,7 @@ class TrainingLoop:
         after_step: Callable[[], object] = lambda: None,
         description: str | None = None,
     ) -> None:
-        """Step over every row once.  The order depends on the seed and on the number of the epoch.
+        """Train on every row once, in an order that the seed and the number of the epoch decide.
 
         `loss` takes the row numbers of a batch.  With a description, a bar shows the progress over the batches.
         """

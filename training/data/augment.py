@@ -1,6 +1,6 @@
-"""More text for the teacher to label: crops and splices of learners' own responses.
+"""Augmented text for the teacher to label: crops and splices of learners' responses.
 
-The texts need not make sense or keep a score: the teacher scores each as it stands.
+The texts need not make sense or keep a score, for the teacher scores each by itself.
 """
 
 import random
@@ -10,40 +10,45 @@ from dataclasses import dataclass
 from training.data.word_units import gap_of, units
 
 Words = list[str]
-Way = Callable[[Words, Words, random.Random], Words]  # a response's words, another's → a new text's
+Way = Callable[[Words, Words, random.Random], Words]  # the words of a response and of another → of a new text
 
 
 @dataclass(frozen=True, slots=True)
 class Augmented:
+    """A new text, and the numbers of the texts that its words come from."""
+
     text: str
-    sources: frozenset[int]  # which of the given texts its words are from
+    sources: frozenset[int]
 
 
 def augmented(texts: Sequence[str], per_text: int, seed: int, ways: Sequence[Way] | None = None) -> list[Augmented]:
-    """`per_text` new texts for each one, each in one of the ways; the same seed gives the same texts."""
+    """Make `per_text` new texts of each text, each in one of the ways.  The same seed gives the same texts."""
     generator = random.Random(seed)
     gap = gap_of(texts)
-    words = [units(text, gap) for text in texts]
+    responses = [units(text, gap) for text in texts]
     made: list[Augmented] = []
-    for number, own in enumerate(words):
+    for number, response in enumerate(responses):
         for _ in range(per_text):
             way = generator.choice(ways or WAYS)
-            other = generator.choice(range(len(words)))
+            other = generator.choice(range(len(responses)))
             sources = {number, other} if way is splice else {number}
-            made.append(Augmented(gap.join(way(own, words[other], generator)), frozenset(sources)))
+            words = way(response, responses[other], generator)
+            made.append(Augmented(gap.join(words), frozenset(sources)))
     return made
 
 
-def crop(own: Words, _: Words, generator: random.Random) -> Words:
-    """A run of 40 to 90 % of the words."""
-    length = max(1, round(len(own) * generator.uniform(0.4, 0.9)))
-    start = generator.randint(0, max(0, len(own) - length))
-    return own[start : start + length]
+def crop(response: Words, _: Words, generator: random.Random) -> Words:
+    """Return a run of 40 to 90 % of the words."""
+    length = max(1, round(len(response) * generator.uniform(0.4, 0.9)))
+    start = generator.randint(0, max(0, len(response) - length))
+    return response[start : start + length]
 
 
-def splice(own: Words, other: Words, generator: random.Random) -> Words:
-    """The beginning of one response and the end of another."""
-    return own[: generator.randint(1, max(1, len(own)))] + other[generator.randint(0, max(0, len(other) - 1)) :]
+def splice(response: Words, other: Words, generator: random.Random) -> Words:
+    """Return the beginning of a response followed by the end of the other."""
+    end = generator.randint(1, max(1, len(response)))
+    start = generator.randint(0, max(0, len(other) - 1))
+    return response[:end] + other[start:]
 
 
-WAYS: tuple[Way, ...] = (crop, splice, splice)  # as often as they are named
+WAYS: tuple[Way, ...] = (crop, splice, splice)  # a way is drawn as often as it is named

@@ -1,4 +1,8 @@
-"""A validation part carved from train, on which every choice is made.  dev and test are only reported on."""
+"""Parts of an item's rows.  All choices are made on a validation part of train; dev and test are only reported on.
+
+The folds are ours, and not scikit-learn's StratifiedGroupKFold: learners and equal texts are two kinds of groups, and
+students that are trained again must have the folds that they had.
+"""
 
 import random
 from collections import defaultdict
@@ -12,12 +16,12 @@ from training.data import ItemData
 from training.data.responses import MarkedResponse
 
 Rows = tuple[MarkedResponse, ...]
-STRATA = 4  # bands of equal width that grades are drawn from alike
+GRADE_STRATA = 4  # bands of equal width; validation rows are drawn alike from each
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """An item's rows by what they are for.  Blank responses are in none: a rule answers them, no model does."""
+    """An item's rows by their use.  Blank responses are in no part: a rule answers them, and no model does."""
 
     item: Item
     fit: tuple[MarkedResponse, ...]
@@ -27,40 +31,43 @@ class Parts:
 
     @property
     def marked(self) -> tuple[MarkedResponse, ...]:
+        """Return the marked rows that are not blank: those to fit, then those to validate on."""
         return (*self.fit, *self.validation)
 
 
 def split(data: ItemData, config: TrainingConfig) -> Parts:
-    """The parts of one item's rows."""
+    """Return the parts of one item's rows."""
     return split_together([data], config)[0]
 
 
 def split_together(members: Sequence[ItemData], config: TrainingConfig) -> tuple[Parts, ...]:
-    """The parts of items that learn together, in order."""
-    marked = [[row for row in data.train if not is_blank(row.text)] for data in members]
-    carved = _carve([data.item for data in members], marked, config.validation_share, config.seed)
+    """Return the parts of items that learn together, in order."""
+    items = [data.item for data in members]
+    marked = [_not_blank(data.train) for data in members]
+    carved = _carve(items, marked, config.validation_share, config.seed)
     return tuple(_parts(data, fit, validation, config) for data, (fit, validation) in zip(members, carved, strict=True))
 
 
+def _not_blank(rows: Rows) -> Rows:
+    return tuple(row for row in rows if not is_blank(row.text))
+
+
 def _parts(data: ItemData, fit: Rows, validation: Rows, config: TrainingConfig) -> Parts:
-    """Text that stands in validation too is not labelled: what is chosen there is for what no student has read."""
-    held = {folded(row.text) for row in validation}
-    unlabelled = [row.text for row in data.unlabelled if not is_blank(row.text)] if config.text.unlabelled else []
-    return Parts(
-        item=data.item,
-        fit=fit,
-        validation=validation,
-        dev=tuple(row for row in data.dev if not is_blank(row.text)),
-        unlabelled=tuple(text for text in unlabelled if folded(text) not in held),
-    )
+    """Return the parts; unlabelled text that equals a validation text is left out, so that no student reads it."""
+    held_out = {folded(row.text) for row in validation}
+    unlabelled: list[str] = []
+    if config.text.unlabelled:
+        texts = [row.text for row in data.unlabelled]
+        unlabelled = [text for text in texts if not is_blank(text) and folded(text) not in held_out]
+    return Parts(data.item, fit, validation, _not_blank(data.dev), tuple(unlabelled))
 
 
 def carve(item: Item, rows: Sequence[MarkedResponse], share: float, seed: int) -> tuple[Rows, Rows]:
-    """(fit, validation), each in the rows' order.
+    """Return (fit, validation), each in the rows' order.
 
-    A learner's responses stay together where learners are known, and equal texts always do, so that validation holds
-    nothing that was fitted: a text that several learners wrote goes where one of them is fitted.  Each score is drawn
-    from alike.  Of a few rows either part may be empty.
+    A learner's responses stay together where learners are known, and equal texts always do.  Validation therefore holds
+    nothing that is fitted: a text that several learners wrote is fitted if the text of one of them is.  The share is
+    drawn from each score alike.  Of a few rows either part may be empty.
     """
     return _carve([item], [rows], share, seed)[0]
 
@@ -68,57 +75,77 @@ def carve(item: Item, rows: Sequence[MarkedResponse], share: float, seed: int) -
 def _carve(
     items: Sequence[Item], rows: Sequence[Sequence[MarkedResponse]], share: float, seed: int
 ) -> list[tuple[Rows, Rows]]:
-    """The same item by item; a learner's responses to all of them stay together."""
-    every = [(number, row) for number, own in enumerate(rows) for row in own]
-    strata: dict[tuple[int, int], list[list[int]]] = defaultdict(list)
-    # A text that many learners write would tie all of them together, and none of them be drawn.
-    for group in _groups([row for _, row in every], texts_join_learners=False):
-        number, first = every[group[0]]
-        strata[number, _stratum(items[number], first.value)].append(group)
+    """Return (fit, validation) of each item; a learner's responses to all of them stay together."""
+    places = [(number, row) for number, item_rows in enumerate(rows) for row in item_rows]
+    drawn = _drawn(items, places, share, seed)
+    fitted = {(number, folded(row.text)) for place, (number, row) in enumerate(places) if place not in drawn}
+    # Equal texts of learners on both sides are fitted.
+    validation = [(number, folded(row.text)) not in fitted for number, row in places]
+    carved: list[tuple[list[MarkedResponse], list[MarkedResponse]]] = [([], []) for _ in items]
+    for (number, row), is_validation in zip(places, validation, strict=True):
+        carved[number][is_validation].append(row)
+    return [(tuple(fit), tuple(validated)) for fit, validated in carved]
+
+
+def _drawn(items: Sequence[Item], places: Sequence[tuple[int, MarkedResponse]], share: float, seed: int) -> set[int]:
+    """Return the places that are drawn for validation, about the same share of every stratum of every item."""
     drawn: set[int] = set()
     generators = [random.Random(seed) for _ in items]
-    small: list[list[int]] = []  # of strata too small to give a group of their own
+    small: list[list[int]] = []  # row groups of strata too small to give a group of their own
+    strata = _strata(items, places)
     for number, stratum in sorted(strata):
         candidates = strata[number, stratum]
         generators[number].shuffle(candidates)
         wanted = round(share * len(candidates))
-        drawn.update(row for group in candidates[:wanted] for row in group)
-        small += candidates if wanted == 0 else ()
+        for row_group in candidates[:wanted]:
+            drawn.update(row_group)
+        if wanted == 0:
+            small += candidates
     random.Random(seed).shuffle(small)
-    drawn.update(row for group in small[: int(share * len(small))] for row in group)
-    fitted = {(number, folded(row.text)) for place, (number, row) in enumerate(every) if place not in drawn}
-    drawn = {place for place in drawn if (every[place][0], folded(every[place][1].text)) not in fitted}
-    carved = []
-    for number in range(len(items)):
-        own = [(row, place in drawn) for place, (of_item, row) in enumerate(every) if of_item == number]
-        fit, validation = (tuple(row for row, is_drawn in own if is_drawn is wanted) for wanted in (False, True))
-        carved.append((fit, validation))
-    return carved
+    wanted = int(share * len(small))
+    for row_group in small[:wanted]:
+        drawn.update(row_group)
+    return drawn
+
+
+def _strata(
+    items: Sequence[Item], places: Sequence[tuple[int, MarkedResponse]]
+) -> dict[tuple[int, int], list[list[int]]]:
+    """Return the row groups by item number and by the score, or band of grades, of their first row."""
+    strata: dict[tuple[int, int], list[list[int]]] = defaultdict(list)
+    # A text that many learners write would tie all of them together, and none of them would be drawn.
+    for row_group in _row_groups([row for _, row in places], texts_join_learners=False):
+        number, first = places[row_group[0]]
+        strata[number, _stratum(items[number], first.value)].append(row_group)
+    return strata
 
 
 def folds(rows: Sequence[MarkedResponse], count: int, seed: int) -> list[set[int]]:
-    """Row numbers in `count` parts of about equal size; what `carve` keeps together stays together."""
-    groups = _groups(rows)
-    random.Random(seed).shuffle(groups)
+    """Return row numbers in `count` folds of about equal size.
+
+    A learner's responses and equal texts stay together, as in `carve`.
+    """
+    row_groups = _row_groups(rows)
+    random.Random(seed).shuffle(row_groups)
     made: list[set[int]] = [set() for _ in range(count)]
-    for group in sorted(groups, key=len, reverse=True):
-        min(made, key=len).update(group)
+    for row_group in sorted(row_groups, key=len, reverse=True):
+        min(made, key=len).update(row_group)
     return made
 
 
 def _stratum(item: Item, value: float) -> int:
     if not item.is_continuous:
         return int(value)
-    return min(STRATA - 1, int(STRATA * item.share(value)))
+    return min(GRADE_STRATA - 1, int(GRADE_STRATA * item.share(value)))
 
 
 def folded(text: str) -> str:
-    """A text less case and spacing: what counts as the same response."""
+    """Return a text without case and extra spacing.  Responses with the same folded text count as equal."""
     return " ".join(text.casefold().split())
 
 
-def _groups(rows: Sequence[MarkedResponse], *, texts_join_learners: bool = True) -> list[list[int]]:
-    """Row numbers that must stay together: union-find over learners and texts."""
+def _row_groups(rows: Sequence[MarkedResponse], *, texts_join_learners: bool = True) -> list[list[int]]:
+    """Return groups of row numbers that must stay together: union-find over learners and texts."""
     parent = list(range(len(rows)))
 
     def root(number: int) -> int:
@@ -134,7 +161,7 @@ def _groups(rows: Sequence[MarkedResponse], *, texts_join_learners: bool = True)
             keys.append(("text", row.item_id, folded(row.text)))
         for key in keys:
             parent[root(number)] = root(first.setdefault(key, number))
-    groups: dict[int, list[int]] = defaultdict(list)
+    row_groups: dict[int, list[int]] = defaultdict(list)
     for number in range(len(rows)):
-        groups[root(number)].append(number)
-    return list(groups.values())
+        row_groups[root(number)].append(number)
+    return list(row_groups.values())

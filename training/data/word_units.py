@@ -1,4 +1,4 @@
-"""What a text may be cut into: its words, or single characters where its writing sets no spaces between words."""
+"""The units of a text: words, or single characters where the writing sets no spaces between words."""
 
 import re
 from collections.abc import Sequence
@@ -8,10 +8,13 @@ UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u34
 
 
 def gap_of(texts: Sequence[str]) -> str:
-    """What stands between two units of such texts: a space, or nothing where most characters have none."""
-    written = "".join("".join(text.split()) for text in texts)
-    return "" if 2 * len(UNSPACED.findall(written)) > len(written) else " "
+    """Return the gap between two units of such texts: a space, or nothing where most characters take none."""
+    characters = "".join("".join(text.split()) for text in texts)
+    unspaced = len(UNSPACED.findall(characters))
+    return "" if 2 * unspaced > len(characters) else " "
 
 
 def units(text: str, gap: str) -> list[str]:
-    return text.split() if gap else list("".join(text.split()))
+    """Return the units of a text: its words, or without a gap its characters."""
+    words = text.split()
+    return words if gap else list("".join(words))
