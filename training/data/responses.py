@@ -1,6 +1,6 @@
-"""Marked and unlabelled responses from train.*, dev.* and unlabelled.*, in every format of app/scoring/row_files.py."""
+"""Marked and unlabelled responses, from train.*, dev.* and unlabelled.* in every format of app/scoring/row_files.py."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,14 +21,16 @@ class MarkedResponse:
     item_id: str
     text: str
     value: int | float
-    raters: tuple[float, float] | None  # two raters' values, where there are two
+    raters: tuple[float, float] | None  # the two raters' values, if both scored
     learner_id: str | None
     groups: tuple[tuple[str, str], ...]  # (column less its prefix, value)
-    missing: tuple[str, ...] = field(default=(), repr=False, compare=False)  # optional columns that hold nothing
+    missing: tuple[str, ...] = field(default=(), repr=False, compare=False)  # empty optional columns
 
 
 @dataclass(frozen=True, slots=True)
 class UnlabelledResponse:
+    """A response without a human score."""
+
     id: str
     item_id: str
     text: str
@@ -38,7 +40,10 @@ class UnlabelledResponse:
 def read_marked(
     path: Path, items: Mapping[str, Item], errors: list[RowError], notes: list[str], reading: ReadOptions
 ) -> tuple[MarkedResponse, ...]:
-    """Return marked responses in the file's order.  Faults are appended to errors, findings to notes."""
+    """Return the marked responses in the order of the file.
+
+    Bad rows are appended to `errors`, notes on the file to `notes`.
+    """
     read = _read(path, errors, notes, reading)
     if read is None:
         return ()
@@ -51,14 +56,14 @@ def read_marked(
 
 
 def refuse_machine_scores(read: RowFile, reading: ReadOptions) -> None:
-    """Raise BadRows for a file that scorelet wrote: its `score` and `label` are a machine's.
+    """Raise BadRows for a file that scorelet wrote, whose `score` and `label` are a machine's.
 
-    It may be read once a person names the column with the human score.
+    The file may be read if the user names the column with the human score.
     """
     if read.is_ours and reading.score_column in ("", "score", "label"):
         reason = (
-            "scorelet wrote this file, so its score and label are a machine's; if input_score has the human scores, "
-            "say `--score-column input_score`"
+            "scorelet wrote this file, so its score and label are a machine's; if input_score holds the human scores, "
+            "add `--score-column input_score`"
         )
         raise BadRows([RowError(read.path, 1, reason, "machine_scores")])
 
@@ -66,50 +71,64 @@ def refuse_machine_scores(read: RowFile, reading: ReadOptions) -> None:
 def marked_from(
     rows: Sequence[Row], items: Mapping[str, Item], errors: list[RowError], reading: ReadOptions = DEFAULT_OPTIONS
 ) -> tuple[MarkedResponse, ...]:
-    """Return marked responses from rows already read."""
-    fields = rows[0].fields if rows else {}
-    asked = {item_id for row in rows if (item_id := _item_id(row)) is not None and item_id in items}
-    wanted = {reading.human(fields, labelled=items[item_id].labels is not None): None for item_id in sorted(asked)}
-    names = sorted(wanted, key=lambda name: name == "label")
-    if not _have_columns(rows, ["item_id", "response", *names], errors):
+    """Return the marked responses of rows already read.  Bad rows are appended to `errors`."""
+    if not _have_columns(rows, ["item_id", "response", *_score_columns(rows, items, reading)], errors):
         return ()
     marked: list[MarkedResponse] = []
-    for row, item_id, own_id in _identified(rows, items, errors):
-        item = items[item_id]
+    for row, item_id, response_id in _identified(rows, items, errors):
         try:
-            marked.append(
-                MarkedResponse(
-                    id=own_id,
-                    item_id=item_id,
-                    text=row.response(item.format),
-                    value=_given(row, reading.human(row.fields, labelled=item.labels is not None), item),
-                    raters=_raters(row, item),
-                    learner_id=learner_of(row),
-                    groups=tuple(
-                        (name.removeprefix(GROUP), as_shown(value).strip())
-                        for name, value in row.fields.items()
-                        if name.startswith(GROUP) and not is_missing(value, words=not reading.keep_na)
-                    ),
-                    missing=tuple(_missing(row, item, reading)),
-                )
-            )
+            marked.append(_marked(row, items[item_id], response_id, reading))
         except BadText as error:
             errors.append(row.error_of(error))
     return tuple(marked)
 
 
+def _score_columns(rows: Sequence[Row], items: Mapping[str, Item], reading: ReadOptions) -> list[str]:
+    """Return the columns of human scores that the items in the file need, `label` last."""
+    fields = rows[0].fields if rows else {}
+    item_ids = {item_id for row in rows if (item_id := _item_id(row)) is not None and item_id in items}
+    labelled = [items[item_id].labels is not None for item_id in sorted(item_ids)]
+    columns = dict.fromkeys(reading.human(fields, labelled=is_labelled) for is_labelled in labelled)
+    return sorted(columns, key=lambda name: name == "label")
+
+
+def _marked(row: Row, item: Item, response_id: str, reading: ReadOptions) -> MarkedResponse:
+    """Return the row as a marked response.  Raises BadText."""
+    column = reading.human(row.fields, labelled=item.labels is not None)
+    return MarkedResponse(
+        id=response_id,
+        item_id=item.item_id,
+        text=row.response(item.format),
+        value=_value(row, column, item),
+        raters=_raters(row, item),
+        learner_id=learner_of(row),
+        groups=tuple(_groups(row, reading)),
+        missing=tuple(_missing(row, item, reading)),
+    )
+
+
+def _groups(row: Row, reading: ReadOptions) -> Iterator[tuple[str, str]]:
+    """Yield column, less its prefix, and value of each group that the row names."""
+    for name, value in row.fields.items():
+        if name.startswith(GROUP) and not is_missing(value, words=not reading.keep_na):
+            yield name.removeprefix(GROUP), as_shown(value).strip()
+
+
 def read_unlabelled(
     path: Path, items: Mapping[str, Item], errors: list[RowError], notes: list[str], reading: ReadOptions
 ) -> tuple[UnlabelledResponse, ...]:
-    """Return unlabelled responses in the file's order.  Faults are appended to errors, findings to notes."""
+    """Return the unlabelled responses in the order of the file.
+
+    Bad rows are appended to `errors`, notes on the file to `notes`.
+    """
     read = _read(path, errors, notes, reading)
     if read is None or not _have_columns(read.rows, ["item_id", "response"], errors):
         return ()
     unlabelled: list[UnlabelledResponse] = []
-    for row, item_id, own_id in _identified(read.rows, items, errors):
+    for row, item_id, response_id in _identified(read.rows, items, errors):
         try:
             text = row.response(items[item_id].format)
-            unlabelled.append(UnlabelledResponse(own_id, item_id, text, learner_of(row)))
+            unlabelled.append(UnlabelledResponse(response_id, item_id, text, learner_of(row)))
         except BadText as error:
             errors.append(row.error_of(error))
     return tuple(unlabelled)
@@ -118,7 +137,7 @@ def read_unlabelled(
 def _read(path: Path, errors: list[RowError], notes: list[str], reading: ReadOptions) -> RowFile | None:
     try:
         read = read_file(path, reading)
-        if path.suffix.lower() in WITH_HEADER:  # without rows its names may be wrong; JSON is plainly empty
+        if path.suffix.lower() in WITH_HEADER:  # without rows a wrong header would pass unseen
             require_rows(read)
     except BadRows as error:
         errors += error.errors
@@ -144,100 +163,113 @@ def _item_id(row: Row) -> str | None:
 
 
 def _identified(rows: Sequence[Row], items: Mapping[str, Item], errors: list[RowError]) -> list[tuple[Row, str, str]]:
-    """Return the rows whose item is known and whose id, if any, is new.  The others are appended to errors."""
-    good: list[tuple[Row, str, str]] = []
-    first: dict[str, tuple[int, str | None]] = {}  # the line and item of an id
+    """Return row, item id and response id of each row with a known item and a new id.
+
+    All other rows are appended to `errors`.
+    """
+    identified: list[tuple[Row, str, str]] = []
+    first: dict[str, tuple[int, str | None]] = {}  # line and item of the first row with an id
     for row in rows:
-        item_id, own_id = _item_id(row), row_id(row)
+        item_id, response_id = _item_id(row), row_id(row)
         if item_id is None or item_id not in items:
             if is_missing(row.fields.get("item_id"), words=False):
                 errors.append(row.error("'item_id' is missing", code="missing", column="item_id"))
                 continue
-            named = _shown(row.fields.get("item_id") if item_id is None else item_id)
-            reason = f"item_id {named} is not in the items file"
-            errors.append(row.error(reason, code="unknown_item", item_id=named))
-        elif own_id in first:
-            errors.append(_twice(row, own_id, item_id, *first[own_id]))
+            errors.append(_unknown_item(row, item_id))
+        elif response_id in first:
+            errors.append(_repeated_id(row, response_id, item_id, *first[response_id]))
         else:
-            good.append((row, item_id, own_id))
-        first.setdefault(own_id, (row.line, item_id))
-    return good
+            identified.append((row, item_id, response_id))
+        first.setdefault(response_id, (row.line, item_id))
+    return identified
 
 
-def _twice(row: Row, own_id: str, item_id: str, line: int, other: str | None) -> RowError:
-    reason = f"id {own_id!r} stands already on line {line}"
-    if other != item_id:
-        reason += ", for another item; if it is the learner's, name the column learner_id"
-    return row.error(reason, code="id_twice", id=own_id, first_line=line, other_item=other != item_id)
+def _unknown_item(row: Row, item_id: str | None) -> RowError:
+    shown = _shown(row.fields.get("item_id") if item_id is None else item_id)
+    return row.error(f"the items file has no item {shown}", code="unknown_item", item_id=shown)
+
+
+def _repeated_id(row: Row, response_id: str, item_id: str, line: int, first_item: str | None) -> RowError:
+    reason = f"line {line} has the id {response_id!r} already"
+    if first_item != item_id:
+        reason += ", for another item; if the id is the learner's, name the column learner_id"
+    return row.error(reason, code="id_twice", id=response_id, first_line=line, other_item=first_item != item_id)
 
 
 def row_id(row: Row) -> str:
-    """Return the id in the row, or else the place of the row."""
+    """Return the id of the row, or its place in the file if it has none."""
     value = row.fields.get("id")
     return row.place if is_missing(value) else as_shown(value)
 
 
 def learner_of(row: Row) -> str | None:
-    """Return the learner in the form in which the spellings of one id are equal, or None where the row names none."""
+    """Return the learner's id, alike for all its spellings; None if the row names no learner."""
     value = row.fields.get("learner_id")
     return None if is_missing(value) else plain_name(value)
 
 
 def _missing(row: Row, item: Item, reading: ReadOptions) -> list[str]:
-    """Return the optional columns of the row that hold nothing."""
-    return [
-        name
-        for name, value in row.fields.items()
-        if (name in OPTIONAL and (_no_rating(row, name, item) if name in RATERS else is_missing(value)))
-        or (name.startswith(GROUP) and is_missing(value, words=not reading.keep_na))
-    ]
+    """Return the optional columns that are empty in the row."""
+    return [name for name in row.fields if _is_empty(row, name, item, reading)]
+
+
+def _is_empty(row: Row, name: str, item: Item, reading: ReadOptions) -> bool:
+    """Return whether a column is optional and empty in the row."""
+    value = row.fields[name]
+    if name in RATERS:
+        return _no_rating(row, name, item)
+    if name in OPTIONAL:
+        return is_missing(value)
+    return name.startswith(GROUP) and is_missing(value, words=not reading.keep_na)
 
 
 def _shown(item_id: object) -> str:
-    """Return an id as an error may name it.  A text that may be a learner's words is not shown."""
+    """Return an id for an error message, which never shows text that a learner may have written."""
     return repr(item_id) if isinstance(item_id, str) and is_name(item_id) else safe_description(item_id)
 
 
 def _raters(row: Row, item: Item) -> tuple[float, float] | None:
     if any(_no_rating(row, name, item) for name in RATERS):
         return None
-    return _given(row, "score_1", item), _given(row, "score_2", item)
+    return _value(row, "score_1", item), _value(row, "score_2", item)
 
 
 def _no_rating(row: Row, name: str, item: Item) -> bool:
-    """Return whether a rater gave nothing.  A word for a missing value, spelt as a label, is that label: None."""
+    """Return whether a rater gave no score.  A word for a missing value, such as None, may be a label of the item."""
     value = row.fields.get(name)
     is_label = isinstance(value, str) and item.labels is not None and value.strip() in item.labels
     return is_missing(value) and not is_label
 
 
-def _given(row: Row, name: str, item: Item) -> int | float:
-    """Return the value of a score or label."""
+def _value(row: Row, name: str, item: Item) -> int | float:
+    """Return the value of a score or label.  Raises BadText."""
     if item.labels is None:
         return _number(row, name, item)
     label = row.fields.get(name)
     index = _label(as_shown(label), item.labels) if isinstance(label, str | int | float) else None
     if index is None:
-        reason = f"{name!r} must be one of {list(item.labels)}, not {safe_description(label)}"
+        reason = f"{name!r} is {safe_description(label)}: write one of {list(item.labels)}"
         raise BadText(reason, code="bad_label", column=name, labels=item.labels)
     return index
 
 
-def _label(given: str, labels: Sequence[str]) -> int | None:
-    """Return the index of a label.  Case and outer spaces do not matter unless two labels differ in nothing else."""
-    if given in labels:
-        return labels.index(given)
-    plain = [plain_name(label) for label in labels]
-    return plain.index(plain_name(given)) if plain.count(plain_name(given)) == 1 else None
+def _label(written: str, labels: Sequence[str]) -> int | None:
+    """Return the index of a label; None if there is no such label.
+
+    Case and outer spaces do not matter unless two labels differ in nothing else.
+    """
+    if written in labels:
+        return labels.index(written)
+    plain, wanted = [plain_name(label) for label in labels], plain_name(written)
+    return plain.index(wanted) if plain.count(wanted) == 1 else None
 
 
 def _number(row: Row, name: str, item: Item) -> int | float:
-    """Return the value of points or a grade of the item's scale."""
+    """Return the value of points or a grade.  Raises BadText for a number that the item's scale does not have."""
     number = row.number(name)
     if number is None or not item.has_score(number):
         bottom, top = item.bottom_score, item.top_score
-        reason = (
-            f"{name!r} must be {item.number_kind} from {bottom} to {top}, not {safe_description(row.fields.get(name))}"
-        )
+        written = safe_description(row.fields.get(name))
+        reason = f"{name!r} is {written}: write {item.number_kind} from {bottom} to {top}"
         raise BadText(reason, code="bad_score", column=name, low=bottom, high=top)
     return number if item.is_continuous else item.value_of(number)
