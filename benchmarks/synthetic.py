@@ -30,9 +30,9 @@ def raters(worth: Floats) -> Floats:
 
 def logits(worth: Floats, noise: float, mean: float, generator: np.random.Generator, bias: float = 0.0) -> Floats:
     """Return log probabilities (responses, 4) by a machine that knows the item's mean, but not its own bias."""
-    seen = worth + noise * generator.standard_normal(len(worth)) + bias
+    perceived = worth + noise * generator.standard_normal(len(worth)) + bias
     share = 1 / (1 + noise**2)
-    middle, deviation = mean + share * (seen - mean), np.sqrt(1 - share)
+    middle, deviation = mean + share * (perceived - mean), np.sqrt(1 - share)
     standardised = (CUTS - middle[:, None]) / deviation
     below = norm.cdf(standardised)
     padded = np.pad(below, ((0, 0), (1, 1)), constant_values=((0, 0), (0, 1)))

@@ -20,7 +20,7 @@ ONE_SIDED_95 = 1.6448536  # standard errors
 RULES = ("before", "after")
 
 
-def pointwise(human: Floats, given: Floats, target: float, ordered: bool) -> tuple[float, int]:
+def pointwise(human: Floats, machine: Floats, target: float, ordered: bool) -> tuple[float, int]:
     """Return the rule before: the most standard errors above the target, and the number of accepted responses.
 
     Responses stand from the most confident to the least.  The rule took the last place whose one-sided 95 % bound
@@ -30,12 +30,12 @@ def pointwise(human: Floats, given: Floats, target: float, ordered: bool) -> tup
     samples = (np.sort(generator.integers(0, n, n)) for _ in range(RESAMPLES))
     curves = np.full((RESAMPLES, n), np.nan)
     for number, rows in enumerate(samples):
-        curve = agreement_of_first(human[rows], given[rows], ordered=ordered)
+        curve = agreement_of_first(human[rows], machine[rows], ordered=ordered)
         # A place corresponds to the last row of the resample that is at or before it.
         ends = np.searchsorted(rows, np.arange(n), side="right")
         reached = ends > 0
         curves[number, reached] = curve[ends[reached] - 1]
-    agreement = agreement_of_first(human, given, ordered=ordered)
+    agreement = agreement_of_first(human, machine, ordered=ordered)
     with np.errstate(invalid="ignore", divide="ignore"):
         errors = (agreement - target) / curves.std(axis=0)
     errors[: MIN_ACCEPTED - 1] = np.nan
@@ -60,10 +60,10 @@ def searches(pattern: Pattern, ordered: bool, items: int, seed: int, target: flo
         n = SIZES[number % len(SIZES)]
         generator = np.random.default_rng([seed, number, int(ordered)])
         ranks = np.sort(generator.random(n))
-        human, given = scored(pattern, target, ordered, ranks, generator)
-        threshold = choose_threshold(1 - ranks, human, given, target, ordered=ordered)
+        human, machine = scored(pattern, target, ordered, ranks, generator)
+        threshold = choose_threshold(1 - ranks, human, machine, target, ordered=ordered)
         accepted = 0 if threshold is None else int((1 - ranks >= threshold).sum())
-        errors, before = pointwise(human, given, target, ordered)
+        errors, before = pointwise(human, machine, target, ordered)
         results.append(Search(n, errors, before, accepted))
     return results
 
