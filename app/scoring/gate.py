@@ -53,11 +53,11 @@ class Check(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rule: str
+    rule: str = Field(description="Name of the rule.")
     measured: float | None = Field(description="Measured value; None if not measured.")
-    limit: float | None
-    passed: bool
-    note: str = ""
+    limit: float | None = Field(description="Limit of the item's policy; None if the rule has none.")
+    passed: bool = Field(description="True if the rule holds, or does not apply.")
+    note: str = Field(default="", description="Why the rule failed, or does not apply.")
     n: int | None = Field(default=None, description="Number of responses or junk texts measured.")
 
 
@@ -66,8 +66,8 @@ class Gate(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    passed: bool
-    checks: tuple[Check, ...]
+    passed: bool = Field(description="True if every rule passes.")
+    checks: tuple[Check, ...] = Field(description="The result of each rule.")
 
     @property
     def failed(self) -> list[str]:

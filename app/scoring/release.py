@@ -48,9 +48,9 @@ class Fallback(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    policy: Literal["unsure", "shadow"]
-    teacher: Name
-    version: Name
+    policy: Literal["unsure", "shadow"] = Field(description="When the teacher scores.")
+    teacher: Name = Field(description="Name of the teacher.")
+    version: Name = Field(description="Version of the teacher.")
     metadata_sha256: str = Field(description="SHA-256 of teacher.json at the release.")
 
 
@@ -69,9 +69,9 @@ class BlankIsWorst(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    by: str = Field(pattern=r"\S")
-    at: AwareDatetime
-    reason: str = Field(pattern=r"\S")
+    by: str = Field(pattern=r"\S", description="The person who decided.")
+    at: AwareDatetime = Field(description="Time of the decision.")
+    reason: str = Field(pattern=r"\S", description="Why the person decided so.")
 
 
 class Active(Release):

@@ -46,7 +46,7 @@ class Scale(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    scale: ScaleKind
+    scale: ScaleKind = Field(description="Kind of scale.")
     min_score: Bound | None = Field(
         default=None, description="Smallest score. Points: a whole number, 0 if not given. Continuous: any number."
     )
