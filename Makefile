@@ -38,7 +38,7 @@ training: .venv/dev
 # The documentation as a site, which the service then serves at /help.  -W: a broken link is an error.
 docs: .venv/docs
 	rm -rf app/api/help_pages
-	$(BIN)/sphinx-build -W --keep-going -q -d build/doctrees docs app/api/help_pages
+	$(BIN)/sphinx-build -W --keep-going -q -E -d build/doctrees docs app/api/help_pages
 
 # Writes the synthetic data, trains on it, and releases what was trained.
 demo-models: .venv/dev

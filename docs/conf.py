@@ -38,7 +38,7 @@ CHAPTERS = {
     "Explanation": ("explanation", "trust distillation feedback architecture documentation"),
     "Reference": (
         "reference",
-        "glossary replies errors mark-up commands settings training-settings data-files metrics bundle-format "
+        "glossary replies errors mark-up commands settings training-settings data-files metrics bundle-format modules "
         "python-scoring python-training",
     ),
     "Results": ("results", "asap-sas other-sets trust ablation tried feedback serving"),

@@ -13,6 +13,7 @@ from app.scoring.files.options import KNOWN_COLUMNS, MISSING
 from app.scoring.item import Item
 from app.scoring.row_files import FORMATS
 from app.scoring.score_file import COLUMNS
+from tests.reference_pages.modules import rooms
 from tests.reference_pages.pages import FOLDER, PAGES
 from training.config import TrainingConfig
 from training.data.items import SUFFIXES
@@ -42,11 +43,18 @@ def test_example_settings_are_accepted(page: Path) -> None:
         TrainingConfig.model_validate(tomllib.loads(block))
 
 
-def test_architecture_names_every_module_of_the_scoring_core() -> None:
+def test_architecture_names_every_room() -> None:
     architecture = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
-    modules = [path.stem for path in (ROOT / "app" / "scoring").rglob("*.py") if path.stem != "__init__"]
+    inside = [room.relative_to(ROOT) for room in rooms() if len(room.relative_to(ROOT).parts) > 1]
 
-    assert [name for name in modules if name not in architecture] == []
+    assert [str(room) for room in inside if f"| `{room}` |" not in architecture] == []
+
+
+def test_architecture_names_files_that_exist() -> None:
+    architecture = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:app|training|benchmarks)/[\w/.]+)`", architecture)
+
+    assert [name for name in named if not (ROOT / name).exists() and not (ROOT / f"{name}.py").exists()] == []
 
 
 def test_data_files_page_names_every_format_column_and_word() -> None:

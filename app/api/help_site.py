@@ -1,4 +1,4 @@
-"""GET /help: the documentation as static pages, which `make docs` and the image build put beside this module."""
+"""Serve GET /help from static pages, which `make docs` and the image build put beside this module."""
 
 import os
 from pathlib import Path

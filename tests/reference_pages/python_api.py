@@ -81,14 +81,15 @@ def signature(node: FUNCTIONS | ast.ClassDef, name: str) -> str:
 
 
 def plain(docstring: str) -> str:
-    """Return a docstring as Markdown: sections become lists, indented blocks code, and nothing reads as mark-up."""
-    escaped = SECTION.sub(_as_list, docstring).replace("<", "\\<").replace("*", "\\*").replace("_", "\\_")
-    pieces = escaped.split("`")
-    pieces[1::2] = [piece.replace("\\", "") for piece in pieces[1::2]]
+    """Return a docstring as Markdown: its sections become lists, and nothing else reads as mark-up."""
+    lines = [escaped(line) for line in docstring.splitlines()]
+    return re.sub(r"^    (\S+): ", r"- `\1`: ", "\n".join(lines), flags=re.MULTILINE).replace("    ", "  ")
+
+
+def escaped(line: str) -> str:
+    """Return a line whose characters outside code mean themselves; names of a section stand in code already."""
+    if named := re.match(r"    \S+: ", line):
+        return named[0] + escaped(line[named.end() :])
+    pieces = line.split("`")
+    pieces[::2] = [re.sub(r"([<*_])", r"\\\1", piece) for piece in pieces[::2]]
     return "`".join(pieces)
-
-
-def _as_list(section: re.Match[str]) -> str:
-    """Return a section of a docstring as a list."""
-    entries = re.sub(r"^ {4}(?=\S)", "- ", section[2], flags=re.MULTILINE)
-    return f"{section[1]}:\n\n{entries}"
