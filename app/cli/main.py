@@ -190,7 +190,9 @@ def main() -> None:
         problem = damage(error)
         failure = f"the database failed ({type(error).__name__}): run `scorelet doctor`"
         _exit(1, str(problem) if problem else failure)
-    except (WorkFailed, ScoringError, OSError) as error:
+    except OSError as error:
+        _exit(1, f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except (WorkFailed, ScoringError) as error:
         _exit(1, str(error))
 
 

@@ -43,7 +43,8 @@ def bundle_shadow(
     try:
         active = cast_shadow(folder, chosen, by=by)
     except ValueError as error:
-        raise WorkFailed(f"{item_id}: {error}", code="shadow_is_live", item_id=item_id, version=chosen) from None
+        sentence = f"{item_id}: {error}: name another version"
+        raise WorkFailed(sentence, code="shadow_is_live", item_id=item_id, version=chosen) from None
     shadow = f"{chosen} is in its shadow" if chosen else "no version is in its shadow"
     say(f"{item_id}: {active.version} is live, {shadow}")
 

@@ -27,7 +27,10 @@ def schema_problem(engine: Engine, head: str | None) -> DatabaseProblem | None:
             return problem
         fields, cause = _cause(engine, error)
         sentence = f"cannot connect to the database ({cause})"
-        advice = f"check SCORELET_DATABASE_URL and the {_place(engine)}"
+        places = "SCORELET_DATABASE_URL and the server"
+        if engine.dialect.name == "sqlite":
+            places = "SCORELET_DATABASE_URL, the file and its folder"
+        advice = f"check {places}"
         return DatabaseProblem("database_unreachable", sentence, advice, fields)
 
 
@@ -172,10 +175,6 @@ def _cause(engine: Engine, error: Exception) -> tuple[dict[str, object], str]:
     if not os.access(file.parent, os.W_OK):
         return {"why": "folder_not_writable"}, "this user may not write to its folder"
     return {"why": name}, name
-
-
-def _place(engine: Engine) -> str:
-    return "file and its folder" if engine.dialect.name == "sqlite" else "server"
 
 
 def _advice_on_writing(engine: Engine) -> str:

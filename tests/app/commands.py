@@ -1,4 +1,4 @@
-"""`scorelet …` within the test's own process, where an error still has its code."""
+"""Call `scorelet` commands in the test's process, so that errors keep their code."""
 
 import os
 from typing import Any
@@ -10,7 +10,7 @@ from app.cli.main import cli
 
 
 class Commands:
-    """Calls commands under settings of its own."""
+    """Callable that runs commands with given settings."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], **settings: object) -> None:
         self._monkeypatch, self._capsys = monkeypatch, capsys
@@ -21,7 +21,7 @@ class Commands:
             self._monkeypatch.setenv(name, str(value))
 
     def __call__(self, *arguments: object) -> str:
-        """Return what the command writes to standard output.  Raises whatever the command raises."""
+        """Return the standard output of a command, or raise its error."""
         self._capsys.readouterr()
         command: Any = get_command(cli)
         command.main([*map(str, arguments)], "scorelet", standalone_mode=False)

@@ -1,4 +1,4 @@
-"""The service over tiny bundles and a database of its own, and ways to look into that database past the service."""
+"""Start the service on tiny bundles and a fresh database, and read the database without the service."""
 
 import os
 import shutil
@@ -20,10 +20,12 @@ from app.settings import Settings
 from app.storage import api_keys
 from app.storage.database import connect
 from app.storage.tables import LoggedPrediction
+from tests.app.commands import Commands
 from tests.tiny import write_tiny_bundle
 from tests.waiting import HANGS
 
-PATIENT = TimeLimits(lock=HANGS, database=HANGS, probe=HANGS, end=HANGS)  # waits end with what is waited for
+LEARNER_KEY = "this school's own secret"
+PATIENT = TimeLimits(lock=HANGS, database=HANGS, probe=HANGS, end=HANGS)  # no wait ends early
 ITEMS: dict[str, dict[str, Any]] = {
     "heat-1": {},  # 0..3 points by the number of words, confidence .91 for 1 and 2
     "plants-2": {"item": {"scale": "ordinal", "labels": ["missing", "partial", "complete"]}},
@@ -36,7 +38,8 @@ ITEMS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("SCORELET_")]:
+    names = [name for name in os.environ if name.startswith("SCORELET_")]
+    for name in names:
         monkeypatch.delenv(name)
 
 
@@ -50,7 +53,7 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def models(tiny_models: Path, tmp_path: Path) -> Path:
-    """The test's own copy, to do with as it likes."""
+    """Return a copy of the tiny bundles that the test may change."""
     return Path(shutil.copytree(tiny_models, tmp_path / "models"))
 
 
@@ -74,7 +77,7 @@ class Serve(Protocol):
 
 @pytest.fixture
 def serve(served_models: Path, database_url: str) -> Iterator[Serve]:
-    """Starts the service as often as a test likes, each time from what then lies in `models` and the database."""
+    """Yield a function that starts the service on the current content of `models` and the database."""
     with ExitStack() as stack:
 
         def start(
@@ -100,13 +103,28 @@ def serve(served_models: Path, database_url: str) -> Iterator[Serve]:
 
 @pytest.fixture
 def client(serve: Serve) -> TestClient:
-    """Whoever sits at the machine itself, while no key is made."""
+    """Return a client on the same machine, while there is no key."""
     return serve()
 
 
 @pytest.fixture
+def settings(models: Path, database_url: str) -> dict[str, Any]:
+    """Return the environment of commands on the test's bundles and database."""
+    return {
+        "SCORELET_MODELS_DIR": models,
+        "SCORELET_DATABASE_URL": database_url,
+        "SCORELET_LEARNER_KEY": LEARNER_KEY,
+    }
+
+
+@pytest.fixture
+def commands(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
+    return Commands(monkeypatch, capsys, **settings)
+
+
+@pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    """As the service makes it."""
+    """Yield an engine like the service's."""
     engine = connect(database_url)
     yield engine
     engine.dispose()
@@ -114,7 +132,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def outside(database_url: str) -> Iterator[Engine]:
-    """Connections to the service's database that are not the service's."""
+    """Yield an engine on the service's database with other connections than the service's."""
     engine = create_engine(database_url, poolclass=NullPool)
     yield engine
     engine.dispose()
@@ -140,13 +158,15 @@ class Locked(Protocol):
 
 @pytest.fixture
 def locked(outside: Engine) -> Locked:
-    """While it lasts nobody else reads or writes the table; on SQLite nobody else writes anything."""
+    """Return a context that locks a table against reading and writing; on SQLite, the database against writing."""
 
     @contextmanager
     def lock(table: str) -> Iterator[None]:
-        sqlite = outside.dialect.name == "sqlite"
+        statement = f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"
+        if outside.dialect.name == "sqlite":
+            statement = "BEGIN IMMEDIATE"
         with outside.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if sqlite else f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            connection.exec_driver_sql(statement)
             yield
 
     return lock
@@ -158,7 +178,7 @@ class Logged(Protocol):
 
 @pytest.fixture
 def logged(outside: Engine) -> Logged:
-    """Every committed prediction, oldest first."""
+    """Return a function that reads every committed prediction, oldest first."""
 
     def read() -> list[LoggedPrediction]:
         with Session(outside) as session:
@@ -197,9 +217,9 @@ def make_key(outside: Engine) -> MakeKey:
         responses_a_minute: int | None = None,
         replaces: str | None = None,
     ) -> Key:
-        named = map(api_keys.Scope, scopes)
+        valid_scopes = map(api_keys.Scope, scopes)
         with Session(outside) as session, session.begin():
-            key, secret = api_keys.create(session, "a school", named, expires_at, responses_a_minute, replaces)
+            key, secret = api_keys.create(session, "a school", valid_scopes, expires_at, responses_a_minute, replaces)
             session.flush()
             if revoked:
                 api_keys.revoke(session, key.id)

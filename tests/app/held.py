@@ -1,4 +1,4 @@
-"""A teacher of the service that answers when a test lets it."""
+"""Hold back a teacher's answers until a test releases them."""
 
 import threading
 
@@ -8,19 +8,19 @@ from tests.waiting import HANGS
 
 
 class HeldTeacher(SecondScorer):
-    """Scores as the teacher of the item does, whose place it takes, but not before `go` is set."""
+    """Teacher that replaces an item's teacher and scores like it, once `go` is set."""
 
     def __init__(self, live: LiveItem) -> None:
         assert live.second is not None
         self.policy, self.title, self.threshold = live.second.policy, live.second.title, live.second.threshold
         self.begun, self.go = threading.Event(), threading.Event()
-        self._other = live.second
+        self._replaced = live.second
         live.second = self
 
     def score(self, response: str) -> Score:
         self.begun.set()
         assert self.go.wait(HANGS)
-        return self._other.score(response)
+        return self._replaced.score(response)
 
     def is_at_work(self) -> bool:
         return self.begun.wait(HANGS) and not self.go.is_set()

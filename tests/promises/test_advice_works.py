@@ -165,7 +165,7 @@ STATES: list[tuple[Callable[[Commands, Path], None], list[str], Callable[[Path],
 
 
 @pytest.mark.parametrize(("state", "codes", "by_hand"), STATES, ids=[own[0].__name__ for own in STATES])
-def test_advice_that_is_followed_ends_with_a_content_doctor(
+def test_following_the_advice_fixes_every_problem(
     commands: Commands,
     tmp_path: Path,
     state: Callable[[Commands, Path], None],
@@ -186,7 +186,7 @@ def test_advice_that_is_followed_ends_with_a_content_doctor(
     assert bad() == []
 
 
-def test_commands_that_meet_a_new_database_agree_with_the_doctor(commands: Commands) -> None:
+def test_commands_on_a_new_database_give_the_doctors_advice(commands: Commands) -> None:
     [finding] = [own for own in examine(Settings()) if not own.good]
     for command in (("keys", "list"), ("learner", "erase", "0" * 64), ("bundle", "compare", "heat-1", OLD)):
         with pytest.raises(CodedError) as caught:
@@ -194,7 +194,7 @@ def test_commands_that_meet_a_new_database_agree_with_the_doctor(commands: Comma
         assert named(str(caught.value)) == named(finding.advice) == ["scorelet db upgrade"]
 
 
-def test_a_comparison_without_a_shadow_says_how_to_cast_one(commands: Commands) -> None:
+def test_compare_without_a_shadow_advises_how_to_start_it(commands: Commands) -> None:
     commands("db", "upgrade")
     commands("bundle", "activate", "heat-1", OLD, "--by", "Ana")
     followed: list[str] = []
@@ -206,7 +206,7 @@ def test_a_comparison_without_a_shadow_says_how_to_cast_one(commands: Commands) 
     assert "heat-1" in commands("bundle", "compare", "heat-1")
 
 
-def test_every_command_that_a_message_names_exists_and_is_known_here() -> None:
+def test_every_command_in_a_message_exists_and_is_tested_here() -> None:
     found = {command for text_ in messages() for command in COMMAND.findall(text_)}
 
     assert found == ADVICE

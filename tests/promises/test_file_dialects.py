@@ -136,7 +136,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", [*TEXTS, "workbook.xlsx", "data-frame.parquet"])
-def test_every_dialect_is_read_to_the_same_rows(folder: Path, name: str) -> None:
+def test_every_dialect_gives_the_same_rows(folder: Path, name: str) -> None:
     options = written(name, folder / f"train{Path(name).suffix}")
 
     done = call("check", "--data", folder, "--json", folder / "found.json", *options)
@@ -152,7 +152,7 @@ def test_every_dialect_is_read_to_the_same_rows(folder: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("name", [*TEXTS, "workbook.xlsx", "data-frame.parquet"])
-def test_every_dialect_is_scored_alike(folder: Path, name: str) -> None:
+def test_every_dialect_gives_the_same_scored_rows(folder: Path, name: str) -> None:
     """Of two rows that differ in their line end too, so that no text is lost on the way."""
     write_tiny_bundle(folder / "models", "12", item={"scale": "continuous", "min_score": -1, "max_score": 6})
     write_tiny_bundle(folder / "models", "heat-2", item={"scale": "ordinal", "labels": ["no", "yes"]})
@@ -178,7 +178,7 @@ def test_every_dialect_is_scored_alike(folder: Path, name: str) -> None:
         ("lines.jsonl", 0),
     ],
 )
-def test_what_was_found_out_is_said(folder: Path, name: str, notes: int) -> None:
+def test_detected_format_is_reported(folder: Path, name: str, notes: int) -> None:
     options = written(name, folder / f"train{Path(name).suffix}")
 
     done = call("check", "--data", folder, *options)

@@ -144,7 +144,7 @@ MARKS: list[tuple[int, object]] = [
 ]
 
 
-def test_a_marker_in_every_field_of_every_failing_call_is_found_nowhere(service: Service) -> None:
+def test_marker_in_every_field_of_failing_calls_appears_nowhere(service: Service) -> None:
     call, errors = service.call, list[Reply]()
 
     def failed(status: int, reply: Reply) -> None:
@@ -234,7 +234,7 @@ def found_in(text: str) -> list[str]:
         ("a.jsonl", f"{MARKER}\n"),
     ],
 )
-def test_a_marker_in_a_file_that_cannot_be_scored_is_not_printed(tmp_path: Path, name: str, content: str) -> None:
+def test_marker_in_an_invalid_file_is_not_printed(tmp_path: Path, name: str, content: str) -> None:
     write_tiny_bundle(tmp_path / "models")
     (tmp_path / name).write_text(content)
 

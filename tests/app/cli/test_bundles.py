@@ -50,7 +50,7 @@ def rules_of(said: str) -> dict[str, list[str]]:
     return {rule: line.removeprefix(rule).split() for rule in rules for line in lines if line.startswith(f"{rule}  ")}
 
 
-def test_releasing_and_going_back(commands: Commands, models: Path) -> None:
+def test_rollback_and_activate_change_the_live_version(commands: Commands, models: Path) -> None:
     write_tiny_bundle(models, version=SECOND, mode="suggest")
 
     commands("bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "worse")
@@ -61,7 +61,7 @@ def test_releasing_and_going_back(commands: Commands, models: Path) -> None:
     assert (active.mode, active.by, active.reason) == ("auto", "Ana", "read 50")
 
 
-def test_the_gate_of_the_newest_version_is_shown_without_making_it_live(
+def test_gate_shows_the_newest_version_without_activating_it(
     commands: Commands, models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     an_unready_version(models)
@@ -79,7 +79,7 @@ def test_the_gate_of_the_newest_version_is_shown_without_making_it_live(
     assert released(models)[0] == FIRST
 
 
-def test_the_gate_of_a_version_that_passes_is_shown_without_making_it_live(commands: Commands, models: Path) -> None:
+def test_gate_shows_a_given_version_without_activating_it(commands: Commands, models: Path) -> None:
     unready = an_unready_version(models)
     activate(unready.parent, SECOND, by="Ana", reason="to test")
 
@@ -101,7 +101,7 @@ def test_the_gate_of_a_version_that_passes_is_shown_without_making_it_live(comma
         (SECOND, ("--auto", "--reason", "read 50"), "auto", True),
     ],
 )
-def test_the_gate_gives_the_mode_unless_a_person_says_otherwise(
+def test_gate_sets_the_mode_unless_a_person_overrules_it(
     commands: Commands, models: Path, version: str, options: tuple[str, ...], mode: str, override: bool
 ) -> None:
     an_unready_version(models)
@@ -117,7 +117,7 @@ def _below_table(said: str) -> str:
     return "".join(f"{line}\n" for line in said.splitlines() if line.strip() and not line.startswith(" "))
 
 
-def test_without_a_version_the_newest_goes_live_and_says_by_whom(commands: Commands, models: Path) -> None:
+def test_activate_defaults_to_the_newest_version_and_records_the_person(commands: Commands, models: Path) -> None:
     an_unready_version(models)
 
     commands("bundle", "activate", "heat-1", "--by", "Ana")
@@ -127,7 +127,7 @@ def test_without_a_version_the_newest_goes_live_and_says_by_whom(commands: Comma
     assert (active.by, active.reason) == ("Ana", "activated by hand")
 
 
-def test_going_back_to_a_version_that_the_gate_refuses_only_suggests(commands: Commands, models: Path) -> None:
+def test_rollback_to_a_version_that_fails_its_gate_only_suggests(commands: Commands, models: Path) -> None:
     an_unready_version(models)
 
     commands("bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "worse")
@@ -148,7 +148,7 @@ def test_going_back_to_a_version_that_the_gate_refuses_only_suggests(commands: C
         ("activate", ("--by", " ", "--reason", "x", "--blank-is-worst"), "reason_needed", "--blank-is-worst"),
     ],
 )
-def test_a_decision_needs_a_name_and_a_reason(
+def test_decision_needs_a_name_and_a_reason(
     commands: Commands, models: Path, command: str, options: tuple[str, ...], code: str, option: str
 ) -> None:
     an_unready_version(models)
@@ -168,7 +168,7 @@ def test_a_decision_needs_a_name_and_a_reason(
         (("compare", "heat-1"), "no_shadow", {"item_id": "heat-1"}),
     ],
 )
-def test_a_version_that_is_not_there_is_named(
+def test_missing_version_is_named(
     commands: Commands, command: tuple[str, ...], code: str, fields: dict[str, str]
 ) -> None:
     with refused(WorkFailed, code, **fields):
@@ -185,7 +185,7 @@ def test_a_version_that_is_not_there_is_named(
         ),
     ],
 )
-def test_a_hand_edited_release_is_found_out_whoever_looks(
+def test_hand_edited_release_is_refused_by_every_command(
     commands: Commands, models: Path, changes: list[tuple[str, str]], cause: str
 ) -> None:
     folder = an_unready_version(models).parent
@@ -203,7 +203,7 @@ def test_a_hand_edited_release_is_found_out_whoever_looks(
     assert "item_refused" in caught.value.fields["codes"]  # type: ignore[operator]
 
 
-def test_a_decision_on_blank_responses_is_the_items_until_it_is_taken_back(commands: Commands, models: Path) -> None:
+def test_decision_on_blank_responses_holds_for_later_versions_until_withdrawn(commands: Commands, models: Path) -> None:
     an_unready_version(models)
     commands("db", "upgrade")
 
@@ -224,7 +224,7 @@ def test_a_decision_on_blank_responses_is_the_items_until_it_is_taken_back(comma
     assert rule("activate", "heat-1", *by_ben) is None
 
 
-def test_labels_without_order_have_no_worst_score_to_give(commands: Commands, models: Path) -> None:
+def test_nominal_items_have_no_worst_label_for_blanks(commands: Commands, models: Path) -> None:
     write_tiny_bundle(models, "belief-3", item={"scale": "nominal", "labels": ["heat", "air"]})
     before = read_active(models / "belief-3")
 
@@ -234,7 +234,7 @@ def test_labels_without_order_have_no_worst_score_to_give(commands: Commands, mo
     assert read_active(models / "belief-3") == before
 
 
-def test_a_broken_bundle_never_goes_live(commands: Commands, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_broken_bundle_is_not_activated(commands: Commands, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = write_tiny_bundle(models, version=SECOND)
     commands("bundle", "rollback", "heat-1", "--by", "Ana", "--reason", "to test")
     (broken / STUDENT).write_bytes(b"something else")

@@ -29,7 +29,7 @@ def codes(own: Settings) -> set[str]:
     return {finding.code for finding in examine(own)}
 
 
-def test_a_full_disk_is_seen_before_it_is_full(tmp_path: Path) -> None:
+def test_nearly_full_disk_is_reported(tmp_path: Path) -> None:
     own = settings(tmp_path)
     assert bad(own) == []
 
@@ -38,12 +38,12 @@ def test_a_full_disk_is_seen_before_it_is_full(tmp_path: Path) -> None:
     assert found == ["disk_full"]
 
 
-def test_a_power_cut_that_may_cost_scores_is_named(tmp_path: Path) -> None:
+def test_risk_of_losing_scores_in_a_power_cut_is_reported(tmp_path: Path) -> None:
     assert "synchronous_normal" in codes(settings(tmp_path, sqlite_synchronous="NORMAL"))
     assert "synchronous_normal" not in codes(settings(tmp_path))
 
 
-def test_a_database_that_takes_no_writes_is_named(tmp_path: Path) -> None:
+def test_locked_database_is_reported(tmp_path: Path) -> None:
     url = settings(tmp_path).database_url.get_secret_value()
     outside = connect(url)
 
@@ -56,14 +56,14 @@ def test_a_database_that_takes_no_writes_is_named(tmp_path: Path) -> None:
     assert found == ["database_takes_no_writes"]
 
 
-def test_students_that_do_not_fit_are_named(tmp_path: Path) -> None:
+def test_students_that_exceed_the_memory_limit_are_reported(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path / "models", "heat-2")
 
     assert "students_read_again" in codes(settings(tmp_path, students_mib=1))
     assert "students_read_again" not in codes(settings(tmp_path))
 
 
-def test_a_proxy_that_is_no_address_is_named(tmp_path: Path) -> None:
+def test_proxies_that_are_no_addresses_are_reported(tmp_path: Path) -> None:
     assert bad(settings(tmp_path, trusted_proxies="10.0.0.0/8, 192.168.1.2,::1")) == []
 
     own = settings(tmp_path, trusted_proxies="the proxy,*,10.0.0.1")
@@ -75,7 +75,7 @@ def test_a_proxy_that_is_no_address_is_named(tmp_path: Path) -> None:
     ]
 
 
-def test_a_database_file_that_others_can_read_is_named(tmp_path: Path) -> None:
+def test_database_file_that_others_can_read_is_reported(tmp_path: Path) -> None:
     with TemporaryDirectory() as made:  # pytest's own folder is closed to other users
         folder = Path(made)
         folder.chmod(0o755)
@@ -101,7 +101,7 @@ def test_a_database_file_that_others_can_read_is_named(tmp_path: Path) -> None:
         ("default_transaction_read_only", "on", "database_read_only"),
     ],
 )
-def test_a_database_that_forgets_or_takes_nothing_is_named(
+def test_database_that_loses_or_rejects_writes_is_reported(
     postgres: Postgres, tmp_path: Path, setting: str, value: str, code: str
 ) -> None:
     url = postgres.create("doctored", MIGRATED)
@@ -116,7 +116,7 @@ def test_a_database_that_forgets_or_takes_nothing_is_named(
         postgres.drop("doctored")
 
 
-def test_every_bad_finding_says_how_to_mend_it(tmp_path: Path) -> None:
+def test_every_bad_finding_has_advice(tmp_path: Path) -> None:
     own = settings(tmp_path, trusted_proxies="the proxy", host="192.0.2.1", allowed_hosts="scores.school.example")
     (tmp_path / "models" / "heat-1" / "ACTIVE").unlink()
 

@@ -33,7 +33,7 @@ def code_of(done: Any, kind: type[CodedError]) -> str:
     return done.exception.code
 
 
-def test_a_person_makes_it_live_and_ends_it(models: Path) -> None:
+def test_feedback_model_is_activated_and_withdrawn(models: Path) -> None:
     active = models / "_feedback" / "tiny" / ACTIVE
 
     made = run(models, "activate", "tiny", *BY)
@@ -49,7 +49,7 @@ def test_a_person_makes_it_live_and_ends_it(models: Path) -> None:
     assert run(models, "off", "tiny").exit_code == 0
 
 
-def test_check_says_what_is_sound_and_for_which_items(models: Path) -> None:
+def test_check_reports_sound_versions_and_their_items(models: Path) -> None:
     assert run(models, "check", "tiny").output == f"sound    tiny/{VERSION}: heat-1\n"
 
     (models / "_feedback" / "tiny" / VERSION / "base.gguf").unlink()
@@ -60,7 +60,7 @@ def test_check_says_what_is_sound_and_for_which_items(models: Path) -> None:
     assert code_of(broken, WorkFailed) == "bundles_refused"
 
 
-def test_what_is_not_sound_or_not_there_is_not_made_live(models: Path) -> None:
+def test_broken_or_missing_feedback_model_is_not_activated(models: Path) -> None:
     assert isinstance(run(models, "activate", "other", *BY).exception, UnknownItem)
     missing = run(models, "activate", "tiny", "20200101T000000Z-0", *BY)
     assert code_of(missing, WorkFailed) == "no_such_version"

@@ -41,7 +41,7 @@ def scorelet(settings: Set, *arguments: object) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_a_file_is_scored_row_by_row(settings: Set, tmp_path: Path) -> None:
+def test_file_is_scored_row_by_row(settings: Set, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"id": "a", "item_id": "heat-1", "response": "warm air", "class": "8b"}\n')
 
     code, said, _ = scorelet(settings, "score", tmp_path / "in.jsonl", "--out", tmp_path / "out.csv")
@@ -65,7 +65,7 @@ def test_grades_are_scored_to_a_file(settings: Set, tmp_path: Path) -> None:
     assert points.fields["score"] == "2"
 
 
-def test_a_bad_row_stops_all_before_anything_is_written(commands: Commands, tmp_path: Path) -> None:
+def test_bad_row_stops_scoring_before_output_is_written(commands: Commands, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("item_id,response\nheat-1,warm\nheat-9,warm\nheat-1\n")
 
     with refused(BadRows, "bad_rows") as caught:
@@ -96,7 +96,7 @@ def test_a_bad_row_stops_all_before_anything_is_written(commands: Commands, tmp_
         (("doctor",), WorkFailed, "things_to_mend"),
     ],
 )
-def test_what_cannot_be_done_is_an_error_of_its_kind(
+def test_impossible_commands_raise_their_own_errors(
     commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...], kind: type[CodedError], code: str,
 ) -> None:  # fmt: skip
@@ -118,7 +118,7 @@ def test_what_cannot_be_done_is_an_error_of_its_kind(
         (("sing",), 2),
     ],
 )
-def test_the_exit_code_tells_why_in_one_message(settings: Set, arguments: tuple[str, ...], code: int) -> None:
+def test_exit_code_tells_failed_work_from_bad_usage(settings: Set, arguments: tuple[str, ...], code: int) -> None:
     found, _, error = scorelet(settings, *arguments)
 
     assert found == code
@@ -126,7 +126,7 @@ def test_the_exit_code_tells_why_in_one_message(settings: Set, arguments: tuple[
 
 
 @pytest.mark.parametrize("command", [("doctor",), ("items",), ("items", "--models"), ("keys", "list")])
-def test_a_misspelt_setting_is_named(commands: Commands, tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_misspelt_setting_is_named(commands: Commands, tmp_path: Path, command: tuple[str, ...]) -> None:
     commands.set(SCORELET_STORE_RESPONSE="false", SCORELET_X="")
     named = (*command, tmp_path / "models") if command[-1] == "--models" else command
 
@@ -136,7 +136,7 @@ def test_a_misspelt_setting_is_named(commands: Commands, tmp_path: Path, command
     check_golden("cli/misspelt_setting.txt", f"{caught.value}\n")
 
 
-def test_a_bad_value_of_a_setting_is_named(commands: Commands) -> None:
+def test_bad_value_of_a_setting_is_named(commands: Commands) -> None:
     commands.set(SCORELET_PORT="eighty")
 
     with refused(BadUsage, "bad_setting", settings=["SCORELET_PORT"]):
@@ -144,7 +144,7 @@ def test_a_bad_value_of_a_setting_is_named(commands: Commands) -> None:
 
 
 @pytest.mark.parametrize("url", ["mysql://u:p@localhost/x", "postgresql+psycopg://u:p@host:abc/db", "sqlite://", "x"])
-def test_a_database_that_is_not_supported_is_said_to_be(commands: Commands, url: str) -> None:
+def test_unsupported_database_is_refused_without_its_url(commands: Commands, url: str) -> None:
     commands.set(SCORELET_DATABASE_URL=url)
 
     with refused(WorkFailed, "things_to_mend", codes=["bad_database_url"]):
@@ -155,7 +155,7 @@ def test_a_database_that_is_not_supported_is_said_to_be(commands: Commands, url:
     assert url not in str(caught.value)
 
 
-def test_a_database_of_a_newer_version_is_left_alone(commands: Commands, settings: Set) -> None:
+def test_database_of_a_newer_version_is_left_unchanged(commands: Commands, settings: Set) -> None:
     commands("db", "upgrade")
     with connect(str(settings["SCORELET_DATABASE_URL"])).begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -165,7 +165,7 @@ def test_a_database_of_a_newer_version_is_left_alone(commands: Commands, setting
             commands(*command)
 
 
-def test_a_key_is_shown_once_listed_and_revoked(settings: Set) -> None:
+def test_key_is_created_listed_rotated_and_revoked(settings: Set) -> None:
     assert scorelet(settings, "db", "upgrade")[0] == 0
     assert scorelet(settings, "db", "upgrade")[0] == 0  # again: nothing to do
 
@@ -192,14 +192,14 @@ def test_a_key_is_shown_once_listed_and_revoked(settings: Set) -> None:
     assert scorelet(settings, "keys", "rotate", key_id)[0] == 1
 
 
-def test_the_service_does_not_start_open_to_the_network(commands: Commands) -> None:
+def test_service_without_keys_does_not_start_on_the_network(commands: Commands) -> None:
     commands("db", "upgrade")
 
     with refused(WorkFailed, "open_to_the_network", host="192.0.2.1"):
         commands("serve", "--host", "192.0.2.1")
 
 
-def test_every_line_that_a_service_writes_is_json(settings: Set, tmp_path: Path) -> None:
+def test_every_log_line_of_a_service_is_json(settings: Set, tmp_path: Path) -> None:
     """The first one too, by which an open service warns of itself."""
     scorelet(settings, "db", "upgrade")
     said = tmp_path / "said"
@@ -211,7 +211,7 @@ def test_every_line_that_a_service_writes_is_json(settings: Set, tmp_path: Path)
     assert [line["level"] for line in lines if "OPEN" in line["message"]] == ["warning"]
 
 
-def test_the_doctor_names_a_refused_bundle_and_how_to_mend_it(commands: Commands, tmp_path: Path) -> None:
+def test_doctor_reports_a_refused_bundle(commands: Commands, tmp_path: Path) -> None:
     commands("db", "upgrade")
     (write_tiny_bundle(tmp_path / "models", "heat-2") / STUDENT).write_bytes(b"x")
 
@@ -219,7 +219,7 @@ def test_the_doctor_names_a_refused_bundle_and_how_to_mend_it(commands: Commands
         commands("doctor")
 
 
-def test_the_doctor_names_feedback_models_good_and_bad(settings: Set, commands: Commands, tmp_path: Path) -> None:
+def test_doctor_reports_good_and_bad_feedback_models(settings: Set, commands: Commands, tmp_path: Path) -> None:
     commands("db", "upgrade")
     heat = Item(item_id="heat-1", prompt="Why does heat rise?", scale="points", max_score=3)
     write_tiny_feedback(tmp_path / "models", [heat], name="good")
@@ -233,7 +233,7 @@ def test_the_doctor_names_feedback_models_good_and_bad(settings: Set, commands: 
     assert (good[:4], bad[:4]) == ("ok  ", "BAD ")
 
 
-def test_the_doctor_is_content_with_a_good_installation(commands: Commands) -> None:
+def test_doctor_reports_no_problem_of_a_good_installation(commands: Commands) -> None:
     commands("db", "upgrade")
 
     assert "BAD" not in commands("doctor")

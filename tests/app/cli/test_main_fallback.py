@@ -52,7 +52,7 @@ def activate(settings: Set, *more: object) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("policy", ["unsure", "shadow"])
-def test_the_newest_teacher_is_put_behind_the_student(settings: Set, models: Path, policy: str) -> None:
+def test_activate_with_fall_back_uses_the_newest_teacher(settings: Set, models: Path, policy: str) -> None:
     metadata = write_tiny_teacher(models, name="newer", version=NEWER) / TEACHER_JSON
 
     code, said, _ = activate(settings, "--fall-back", policy)
@@ -67,7 +67,7 @@ def test_the_newest_teacher_is_put_behind_the_student(settings: Set, models: Pat
     assert (active.mode, active.override, active.by) == ("auto", False, "Ana")
 
 
-def test_what_is_activated_falls_back(settings: Set, tmp_path: Path) -> None:
+def test_activated_item_falls_back_on_its_teacher(settings: Set, tmp_path: Path) -> None:
     assert activate(settings, "--fall-back", "unsure")[0] == 0
     (tmp_path / "in.csv").write_text("id,item_id,response\na,heat-1,warm air\nb,heat-1,warm air goes\n")
 
@@ -80,7 +80,7 @@ def test_what_is_activated_falls_back(settings: Set, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["activate", "rollback"])
-def test_without_the_option_it_stays_as_it_is(settings: Set, models: Path, command: str) -> None:
+def test_fall_back_is_unchanged_without_the_option(settings: Set, models: Path, command: str) -> None:
     fall_back(models)
     write_tiny_bundle(models, version=NEWER, threshold=SURE)
     fall_back(models, policy="shadow")
@@ -94,7 +94,7 @@ def test_without_the_option_it_stays_as_it_is(settings: Set, models: Path, comma
     assert f"{NAME}/{VERSION} (shadow)" in said
 
 
-def test_where_nothing_was_live_no_teacher_is_asked(settings: Set, models: Path) -> None:
+def test_first_activation_has_no_teacher(settings: Set, models: Path) -> None:
     (models / "heat-1" / "ACTIVE").unlink()
 
     code, said, _ = activate(settings)
@@ -102,7 +102,7 @@ def test_where_nothing_was_live_no_teacher_is_asked(settings: Set, models: Path)
     assert (code, read_active(models / "heat-1").fallback, "teacher" in said) == (0, None, False)
 
 
-def test_never_is_said_in_so_many_words(settings: Set, models: Path) -> None:
+def test_fall_back_never_removes_the_teacher(settings: Set, models: Path) -> None:
     fall_back(models)
 
     code, said, _ = activate(settings, "--fall-back", "never")
@@ -120,7 +120,7 @@ def refusal(settings: Set, models: Path, policy: str) -> tuple[str, Mapping[str,
     return error.code, error.fields
 
 
-def test_an_unknown_policy_is_bad_usage(settings: Set, models: Path) -> None:
+def test_unknown_policy_is_bad_usage(settings: Set, models: Path) -> None:
     code, _, error = activate(settings, "--fall-back", "always")
 
     assert code == 2
@@ -128,19 +128,19 @@ def test_an_unknown_policy_is_bad_usage(settings: Set, models: Path) -> None:
     assert read_active(models / "heat-1").fallback is None
 
 
-def test_without_a_teacher_one_is_told_how_to_make_one(settings: Set, models: Path) -> None:
+def test_fall_back_without_an_exported_teacher_is_refused(settings: Set, models: Path) -> None:
     (models / "_teachers" / NAME / VERSION / TEACHER_JSON).unlink()
 
     assert refusal(settings, models, "unsure") == ("none_taught", {"item_id": "heat-1"})
 
 
-def test_a_damaged_teacher_is_put_behind_nobody(settings: Set, models: Path) -> None:
+def test_damaged_teacher_is_refused(settings: Set, models: Path) -> None:
     (models / "_teachers" / NAME / VERSION / "member-1.onnx").write_bytes(b"something else")
 
     assert refusal(settings, models, "shadow") == ("wrong_checksum", {"file": "member-1.onnx"})
 
 
-def test_a_teacher_of_another_question_is_put_behind_nobody(settings: Set, models: Path) -> None:
+def test_teacher_of_another_prompt_is_refused(settings: Set, models: Path) -> None:
     write_tiny_teacher(models, [POINTS.model_copy(update={"prompt": "Why does cold fall?"})], version=NEWER)
 
     code, _, _ = activate(settings, "--fall-back", "unsure")
@@ -149,7 +149,7 @@ def test_a_teacher_of_another_question_is_put_behind_nobody(settings: Set, model
     assert refusal(settings, models, "unsure") == ("not_taught", {"item_id": "heat-1"})
 
 
-def test_doctor_says_which_item_falls_back_on_no_teacher_and_why(settings: Set, models: Path) -> None:
+def test_doctor_reports_an_item_without_its_teacher(settings: Set, models: Path) -> None:
     fall_back(models)
     code, said, _ = scorelet(settings, "doctor")
     assert (code, "teacher" in said) == (0, False)
@@ -163,7 +163,7 @@ def test_doctor_says_which_item_falls_back_on_no_teacher_and_why(settings: Set, 
     check_golden("cli/doctor_without_teacher.txt", "\n".join([*bad, advice, error]))
 
 
-def test_what_doctor_says_mends_it(settings: Set, models: Path) -> None:
+def test_advice_of_doctor_restores_the_teacher(settings: Set, models: Path) -> None:
     fall_back(models)
     folder = models / "_teachers" / NAME / VERSION
     sound = (folder / "member-1.onnx").read_bytes()
@@ -176,7 +176,7 @@ def test_what_doctor_says_mends_it(settings: Set, models: Path) -> None:
     assert scorelet(settings, "doctor")[0] == 0
 
 
-def test_a_file_is_scored_though_the_teacher_fails_at_a_row(settings: Set, models: Path, tmp_path: Path) -> None:
+def test_row_on_which_the_teacher_fails_goes_to_review(settings: Set, models: Path, tmp_path: Path) -> None:
     """As the service scores it: a person looks."""
     item = item_of(models / "heat-1" / read_active(models / "heat-1").version)
     write_tiny_teacher(models, [item], name="failing", members=[plus_one_onnx(POINTS, fails_at="sinks")])

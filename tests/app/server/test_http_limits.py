@@ -85,7 +85,7 @@ def saying(*parts: bytes, end: bool = True, never_whole: bool = False) -> Talk:
     return talk
 
 
-def test_ordinary_requests_are_answered_one_after_another() -> None:
+def test_requests_on_one_connection_are_answered_in_turn() -> None:
     async def twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, bodies: Bodies) -> bytes:
         first = await saying(GET, end=False)(reader, writer, bodies)
         second = await saying(
@@ -108,22 +108,22 @@ def test_ordinary_requests_are_answered_one_after_another() -> None:
         [b"GET / HTTP/1.1\r\na: " + b"x" * (MAX_HEAD + 1) + b"\r\n\r\n"],
     ],
 )
-def test_a_head_without_end_is_refused(parts: list[bytes]) -> None:
+def test_endless_head_is_refused(parts: list[bytes]) -> None:
     assert told(saying(*parts)).startswith(b"HTTP/1.1 431 ")
 
 
-def test_a_large_head_that_is_not_too_large_is_read() -> None:
+def test_large_head_within_the_limit_is_read() -> None:
     head = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\na: " + b"x" * (MAX_HEAD - 1000) + b"\r\n\r\n"
 
     assert b"200 OK" in told(saying(head))
 
 
 @pytest.mark.parametrize("parts", [[], [b"GET / HT"], [GET.removesuffix(b"\r\n")]])
-def test_a_request_that_is_never_whole_ends(parts: list[bytes]) -> None:
+def test_incomplete_head_times_out(parts: list[bytes]) -> None:
     assert told(saying(*parts, never_whole=True)).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_body_that_never_ends_ends() -> None:
+def test_incomplete_body_times_out() -> None:
     parts = (b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n", b"12")
 
     assert told(saying(*parts, never_whole=True)) == b""
@@ -132,21 +132,21 @@ def test_a_body_that_never_ends_ends() -> None:
 CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"
 
 
-def test_chunks_are_read() -> None:
+def test_chunked_body_is_read() -> None:
     assert told(saying(CHUNKED, b"2\r\nde\r\n0\r\n\r\n", end=False)).endswith(b"5")
 
 
 @pytest.mark.parametrize(
     "parts", [[b"0\r\n", *[b"a: " + b"x" * 5000 + b"\r\n"] * 20], [b"0\r\na: ", *[b"x" * 5000] * 20]]
 )
-def test_what_stands_behind_a_body_is_not_kept(parts: list[bytes]) -> None:
+def test_trailers_are_refused(parts: list[bytes]) -> None:
     assert told(saying(CHUNKED, *parts)).split(b"\r\n")[0] in (
         b"HTTP/1.1 400 Bad Request",
         b"HTTP/1.1 431 Request Header Fields Too Large",
     )
 
 
-def test_a_request_that_is_not_whole_does_not_hold_up_the_end() -> None:
+def test_incomplete_request_does_not_delay_shutdown() -> None:
     """Else the server would wait for the rest for ever."""
 
     async def half(_: asyncio.StreamReader, writer: asyncio.StreamWriter, bodies: Bodies) -> bytes:

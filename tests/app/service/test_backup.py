@@ -18,14 +18,12 @@ from app.service.backup import MANIFEST
 from app.storage.database import connect
 from app.storage.tables import Base
 from tests.app.commands import Commands
-from tests.app.conftest import MakeKey, Serve, Sql
+from tests.app.conftest import LEARNER_KEY, MakeKey, Serve, Sql
 from tests.conftest import MIGRATED, Postgres
 from tests.programs import serving
 from tests.refusals import refused
 from tests.tiny import write_tiny_bundle
 from tests.waiting import HANGS
-
-KEY = "this school's own secret"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -41,27 +39,17 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(models: Path, database_url: str) -> dict[str, Any]:
-    return {
-        "SCORELET_MODELS_DIR": models,
-        "SCORELET_DATABASE_URL": database_url,
-        "SCORELET_LEARNER_KEY": KEY,
-    }
-
-
-@pytest.fixture
-def commands(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
-    return Commands(monkeypatch, capsys, **settings)
-
-
-@pytest.fixture
 def elsewhere(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     """Settings of an installation that has nothing yet."""
     url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     if dialect == "postgresql":
         server: Postgres = request.getfixturevalue("postgres")
         url = server.create("elsewhere")
-    yield {"SCORELET_MODELS_DIR": tmp_path / "elsewhere", "SCORELET_DATABASE_URL": url, "SCORELET_LEARNER_KEY": KEY}
+    yield {
+        "SCORELET_MODELS_DIR": tmp_path / "elsewhere",
+        "SCORELET_DATABASE_URL": url,
+        "SCORELET_LEARNER_KEY": LEARNER_KEY,
+    }
     if dialect == "postgresql":
         server.drop("elsewhere")
 
@@ -123,7 +111,9 @@ def test_a_backup_of_a_running_service_is_restored_elsewhere_and_serves(
     assert len(expected["predictions"]) == 1
     assert files(tmp_path / "elsewhere") == files(tmp_path / "models")
     restored = serve(
-        models_dir=elsewhere["SCORELET_MODELS_DIR"], database_url=elsewhere["SCORELET_DATABASE_URL"], learner_key=KEY
+        models_dir=elsewhere["SCORELET_MODELS_DIR"],
+        database_url=elsewhere["SCORELET_DATABASE_URL"],
+        learner_key=LEARNER_KEY,
     )
     again = score(restored, key.secret, odd)  # the key is known, and the call too
     assert again["prediction_id"] == sent["prediction_id"]
@@ -140,7 +130,7 @@ def test_a_backup_is_for_this_user_alone(commands: Commands, tmp_path: Path) -> 
     assert stat.S_IMODE((tmp_path / "backup").stat().st_mode) == 0o700
     assert receipt["not_in_it"][0].startswith("SCORELET_LEARNER_KEY")
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
-    assert KEY.encode() not in b"".join(files(tmp_path / "backup").values())
+    assert LEARNER_KEY.encode() not in b"".join(files(tmp_path / "backup").values())
     with refused(WorkFailed, "backup_exists"):
         commands("backup", tmp_path / "backup")
     with refused(WorkFailed, "no_folder"):
@@ -150,7 +140,7 @@ def test_a_backup_is_for_this_user_alone(commands: Commands, tmp_path: Path) -> 
 
 
 def test_what_was_erased_is_in_no_backup(commands: Commands, serve: Serve, make_key: MakeKey, tmp_path: Path) -> None:
-    key, client = make_key("score"), serve(learner_key=KEY)
+    key, client = make_key("score"), serve(learner_key=LEARNER_KEY)
     score(client, key.secret, "zyzzyva rises", "anna")
     score(client, key.secret, "quokkas rise", "ben")
     commands("learner", "erase", "anna")

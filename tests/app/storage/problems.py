@@ -10,7 +10,7 @@ from app.storage.problems import DatabaseUnusable
 
 @contextmanager
 def reports_problem(code: str, fields: Mapping[str, object] | None = None) -> Iterator[None]:
-    """The block raises DatabaseUnusable with this code, and with these fields if any are given."""
+    """Assert that the block raises DatabaseUnusable with this code and, if given, these fields."""
     with pytest.raises(DatabaseUnusable) as caught:
         yield
     assert caught.value.problem.code == code

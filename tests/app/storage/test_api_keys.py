@@ -21,7 +21,7 @@ def session(database_url: str) -> Iterator[Session]:
     engine.dispose()
 
 
-def test_a_key_is_256_random_bits_and_stored_as_their_hash(session: Session) -> None:
+def test_key_is_256_random_bits_stored_as_a_hash(session: Session) -> None:
     key, secret = api_keys.create(session, "a school", [Scope.SCORE], None)
     _, other = api_keys.create(session, "a school", [Scope.SCORE], None)
     session.commit()
@@ -31,7 +31,7 @@ def test_a_key_is_256_random_bits_and_stored_as_their_hash(session: Session) -> 
     assert key.sha256 == hashlib.sha256(secret.encode()).hexdigest()
 
 
-def test_a_key_is_found_by_its_secret_only(session: Session) -> None:
+def test_key_is_found_only_by_its_secret(session: Session) -> None:
     key, secret = api_keys.create(session, "a school", [Scope.REVIEW, Scope.SCORE], None)
     session.commit()
 
@@ -41,7 +41,7 @@ def test_a_key_is_found_by_its_secret_only(session: Session) -> None:
         assert api_keys.find(session, api_keys.hashed(wrong)) is None
 
 
-def test_an_expiry_is_read_back_as_the_same_time(session: Session) -> None:
+def test_expiry_is_read_back_as_the_same_time(session: Session) -> None:
     expiry = datetime(2026, 7, 1, 12, 30, tzinfo=UTC)
     key, _ = api_keys.create(session, "a school", [Scope.SCORE], expiry.astimezone(tz=None))
     session.commit()
@@ -51,7 +51,7 @@ def test_an_expiry_is_read_back_as_the_same_time(session: Session) -> None:
     assert key.expires_at.utcoffset() == timedelta(0)
 
 
-def test_a_key_counts_as_made_after_it_is_revoked(session: Session) -> None:
+def test_revoked_key_still_closes_the_service(session: Session) -> None:
     assert not api_keys.any_exist(session)
 
     key, _ = api_keys.create(session, "a school", [Scope.SCORE], None)
@@ -76,11 +76,11 @@ def test_revoking_twice_keeps_the_first_time(session: Session) -> None:
     assert key.revoked_at == first
 
 
-def test_a_key_that_is_none_cannot_be_revoked(session: Session) -> None:
+def test_unknown_key_cannot_be_revoked(session: Session) -> None:
     assert not api_keys.revoke(session, "no such key")
 
 
-def test_a_rotated_key_may_do_the_same_and_the_old_one_ends_soon(session: Session) -> None:
+def test_new_key_of_a_rotation_has_the_rights_and_the_old_key_expires(session: Session) -> None:
     old, _ = api_keys.create(session, "a school", [Scope.SCORE, Scope.REVIEW], None, responses_a_minute=60)
     session.flush()
 
@@ -95,7 +95,7 @@ def test_a_rotated_key_may_do_the_same_and_the_old_one_ends_soon(session: Sessio
     assert timedelta(days=6.9) < old.expires_at - datetime.now(UTC) <= timedelta(days=7)
 
 
-def test_the_new_key_lives_as_long_as_the_old_was_to_and_the_old_no_longer_than_it_was_to(session: Session) -> None:
+def test_rotation_keeps_the_lifetime_and_never_extends_the_old_key(session: Session) -> None:
     soon = datetime.now(UTC) + timedelta(days=3)
     old, _ = api_keys.create(session, "a school", [Scope.SCORE], soon)
     session.flush()
@@ -108,7 +108,7 @@ def test_the_new_key_lives_as_long_as_the_old_was_to_and_the_old_no_longer_than_
     assert abs(rotated[0].expires_at - datetime.now(UTC) - timedelta(days=3)) < timedelta(minutes=1)
 
 
-def test_a_key_rotated_once_more_gives_one_that_lives_as_long_as_the_first_was_to(session: Session) -> None:
+def test_second_rotation_keeps_the_original_lifetime(session: Session) -> None:
     for end in (None, datetime.now(UTC) + timedelta(days=300)):
         old, _ = api_keys.create(session, "a school", [Scope.SCORE], end)
         session.flush()
@@ -122,7 +122,7 @@ def test_a_key_rotated_once_more_gives_one_that_lives_as_long_as_the_first_was_t
         assert again is None if end is None else again is not None and abs(again - end) < MINUTE
 
 
-def test_keys_that_follow_one_another_are_one_caller(session: Session) -> None:
+def test_keys_of_a_chain_of_rotations_are_one_caller(session: Session) -> None:
     first, _ = api_keys.create(session, "a school", [Scope.SCORE], None)
     session.flush()
     line = [first]
@@ -137,7 +137,7 @@ def test_keys_that_follow_one_another_are_one_caller(session: Session) -> None:
 
 
 @pytest.mark.parametrize("ended", ["revoked", "expired", "unknown"])
-def test_what_does_not_work_any_more_is_not_rotated(session: Session, ended: str) -> None:
+def test_invalid_key_is_not_rotated(session: Session, ended: str) -> None:
     past = datetime.now(UTC) - timedelta(seconds=1)
     old, _ = api_keys.create(session, "a school", [Scope.SCORE], past if ended == "expired" else None)
     session.flush()

@@ -33,7 +33,7 @@ def tables(engine: Engine) -> set[str]:
     return set(inspect(engine).get_table_names()) - {"alembic_version"}
 
 
-def test_the_schema_goes_up_down_and_up_again(engine: Engine) -> None:
+def test_schema_is_upgraded_downgraded_and_upgraded_again(engine: Engine) -> None:
     upgrade(engine)
     up = tables(engine)
     downgrade(engine, "base")
@@ -58,7 +58,7 @@ def test_upgrading_twice_changes_nothing(engine: Engine) -> None:
         assert connection.execute(text("SELECT count(*) FROM api_keys")).scalar() == 1
 
 
-def test_an_upgrade_happens_whole_or_not_at_all(engine: Engine) -> None:
+def test_failing_upgrade_changes_nothing(engine: Engine) -> None:
     """The last of the first tables is there already, so the upgrade fails after having made the others."""
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE predictions (mine INTEGER)"))
@@ -69,7 +69,7 @@ def test_an_upgrade_happens_whole_or_not_at_all(engine: Engine) -> None:
     assert tables(engine) == {"predictions"}
 
 
-def test_a_failing_statement_does_not_tell_its_parameters(engine: Engine) -> None:
+def test_error_of_a_statement_hides_its_parameters(engine: Engine) -> None:
     with pytest.raises(SQLAlchemyError) as caught, engine.connect() as connection:
         connection.execute(text("SELECT * FROM nothing WHERE response = :response"), {"response": "a learner's words"})
 
@@ -77,7 +77,7 @@ def test_a_failing_statement_does_not_tell_its_parameters(engine: Engine) -> Non
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_sqlite_survives_a_power_cut_and_reads_while_writing(engine: Engine) -> None:
+def test_sqlite_uses_wal_and_full_synchronisation(engine: Engine) -> None:
     with engine.connect() as connection:
         found = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]
 
@@ -85,7 +85,7 @@ def test_sqlite_survives_a_power_cut_and_reads_while_writing(engine: Engine) -> 
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_the_migrations_are_found_with_a_head(engine: Engine) -> None:
+def test_migrations_are_found_with_a_head(engine: Engine) -> None:
     upgrade(engine)
 
     assert (migrations_folder() / "env.py").is_file()
@@ -93,12 +93,12 @@ def test_the_migrations_are_found_with_a_head(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_a_lock_is_not_waited_for_without_end(engine: Engine) -> None:
+def test_waiting_for_a_lock_times_out(engine: Engine) -> None:
     with engine.connect() as connection:
         assert connection.execute(text("SHOW lock_timeout")).scalar() == f"{DEFAULT_LIMITS.lock:.0f}s"
 
 
-def test_a_server_that_says_nothing_is_not_waited_for_without_end() -> None:
+def test_connecting_to_a_silent_server_times_out() -> None:
     """Two seconds are the least that libpq waits."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         engine = connect(f"postgresql+psycopg://127.0.0.1:{silent.getsockname()[1]}/scorelet?connect_timeout=2")
@@ -107,7 +107,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_without_end() -> None:
             pass
 
 
-def test_what_the_url_says_about_waiting_goes_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timeouts_in_the_url_override_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, object] = {}
     monkeypatch.setattr(psycopg, "connect", lambda *_, **options: given.update(options) or 1 / 0)
 
@@ -120,7 +120,7 @@ def test_what_the_url_says_about_waiting_goes_before(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("umask", [0o000, 0o022])
-def test_a_sqlite_file_is_made_for_this_user_alone(engine: Engine, tmp_path: Path, umask: int) -> None:
+def test_sqlite_files_are_private_to_the_user(engine: Engine, tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         upgrade(engine)
@@ -134,7 +134,7 @@ def test_a_sqlite_file_is_made_for_this_user_alone(engine: Engine, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["a b.db", "file:a%20b.db?uri=true"])
-def test_the_file_of_a_url_is_the_opened_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_file_of_a_url_is_the_opened_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     engine = connect(f"sqlite:///{name}")
     with engine.connect() as connection:
@@ -145,7 +145,7 @@ def test_the_file_of_a_url_is_the_opened_one(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_a_url_may_say_how_long_a_lock_is_waited_for(empty_database_url: str) -> None:
+def test_url_may_set_the_lock_timeout_of_sqlite(empty_database_url: str) -> None:
     with connect(f"{empty_database_url}?timeout=0.25").connect() as connection:
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 250
     with connect(empty_database_url).connect() as connection:

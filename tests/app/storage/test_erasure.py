@@ -23,13 +23,12 @@ from app.storage.learners import DELETED, ERASED, erase, pseudonym, rows_of
 from app.storage.queries import add_feedback
 from app.storage.tables import Base, GeneratedFeedback
 from tests.app.commands import Commands
-from tests.app.conftest import Serve, Sql
+from tests.app.conftest import LEARNER_KEY, Serve, Sql
 from tests.conftest import Postgres
 from tests.programs import run, serving
 from tests.refusals import refused
 from tests.waiting import HANGS
 
-KEY = "this school's own secret"
 ANNA, BEN = "anna@school.example", "ben@school.example"
 CALLS = 6
 MARKERS = {ANNA: "zyzzyva", BEN: "quokkas"}
@@ -56,20 +55,6 @@ OF_NO_LEARNER = {"api_keys", "seen_activations"}
 @pytest.fixture(params=["sqlite", "postgresql"])
 def dialect(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture
-def settings(models: Path, database_url: str) -> dict[str, Any]:
-    return {
-        "SCORELET_MODELS_DIR": models,
-        "SCORELET_DATABASE_URL": database_url,
-        "SCORELET_LEARNER_KEY": KEY,
-    }
-
-
-@pytest.fixture
-def commands(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
-    return Commands(monkeypatch, capsys, **settings)
 
 
 @pytest.fixture
@@ -101,7 +86,7 @@ def poster(address: str) -> Post:
 @pytest.fixture
 def post(serve: Serve) -> Post:
     """A caller of a service that runs beside."""
-    client = serve(learner_key=KEY)
+    client = serve(learner_key=LEARNER_KEY)
 
     def post(path: str, body: object, key: str | None = None) -> Any:
         return client.post(path, json=body, headers=headers(key)).raise_for_status().json()
@@ -164,11 +149,11 @@ def in_files(sql: Sql, dialect: str, tmp_path: Path, *markers: str) -> list[str]
     return [path.name for path in files if any(marker.encode() in path.read_bytes() for marker in markers)]
 
 
-def test_nothing_of_a_learner_is_left_in_any_table_or_file_while_the_service_runs(
+def test_erased_learner_is_in_no_table_or_file_while_the_service_runs(
     address: str, settings: dict[str, Any], sql: Sql, dialect: str, tmp_path: Path
 ) -> None:
     post = poster(address)
-    of_anna, learner_hash = plant(post, sql), pseudonym(KEY, ANNA)
+    of_anna, learner_hash = plant(post, sql), pseudonym(LEARNER_KEY, ANNA)
     if dialect == "postgresql":
         sql("ANALYZE")  # samples values into a table of its own
         assert MARKERS[ANNA] in str(sql("SELECT stavalues1::text, stavalues2::text FROM pg_statistic"))
@@ -202,7 +187,7 @@ def test_nothing_of_a_learner_is_left_in_any_table_or_file_while_the_service_run
     assert (anna["score"], anna["final"]["score"], anna["human_marks"][0]["reason"]) == (3, 1, None)
 
 
-def test_every_column_is_erased_or_named_as_harmless() -> None:
+def test_every_column_is_erased_or_listed_as_harmless() -> None:
     """Whoever adds a column decides what becomes of it."""
     undecided = {
         f"{table.name}.{column.name}"
@@ -217,12 +202,12 @@ def test_every_column_is_erased_or_named_as_harmless() -> None:
     assert undecided == set()
 
 
-def test_feedback_that_is_written_after_the_erasure_is_not_kept(serve: Serve, engine: Engine, sql: Sql) -> None:
-    client = serve(learner_key=KEY)
+def test_feedback_that_finishes_after_the_erasure_is_not_stored(serve: Serve, engine: Engine, sql: Sql) -> None:
+    client = serve(learner_key=LEARNER_KEY)
     sent = client.post("/score", json=response(ANNA, 1)).json()
     sql("UPDATE predictions SET feedback_withheld = 'pending'")
 
-    erase(engine, pseudonym(KEY, ANNA))
+    erase(engine, pseudonym(LEARNER_KEY, ANNA))
     late = GeneratedFeedback(
         prediction_id=sent["prediction_id"],
         created_at=datetime.now(UTC),
@@ -238,7 +223,7 @@ def test_feedback_that_is_written_after_the_erasure_is_not_kept(serve: Serve, en
     assert client.get(f"/predictions/{sent['prediction_id']}").json()["feedback_withheld"] == "erased"
 
 
-def test_what_is_older_than_some_days_is_erased_by_the_same(
+def test_expire_erases_rows_older_than_some_days(
     post: Post, commands: Commands, sql: Sql, dialect: str, tmp_path: Path
 ) -> None:
     plant(post, sql)
@@ -257,7 +242,7 @@ def test_what_is_older_than_some_days_is_erased_by_the_same(
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_who_still_reads_the_file_as_it_was_is_told_of_and_the_command_is_repeated(
+def test_erasure_reports_a_reader_of_an_old_snapshot_and_succeeds_later(
     post: Post, commands: Commands, outside: Engine, sql: Sql, database_url: str, tmp_path: Path
 ) -> None:
     post("/score", response(ANNA, 1))
@@ -276,7 +261,7 @@ def test_who_still_reads_the_file_as_it_was_is_told_of_and_the_command_is_repeat
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_rows_that_another_transaction_still_sees_are_told_of_and_the_command_is_repeated(
+def test_erasure_reports_rows_that_a_transaction_sees_and_succeeds_later(
     post: Post, commands: Commands, outside: Engine
 ) -> None:
     post("/score", response(ANNA, 1))
@@ -290,7 +275,7 @@ def test_rows_that_another_transaction_still_sees_are_told_of_and_the_command_is
     assert set(json.loads(commands("learner", "erase", ANNA))["erased"].values()) == {0}
 
 
-def test_an_export_has_all_of_a_learner_and_nothing_of_others(
+def test_export_holds_all_rows_of_a_learner_and_no_others(
     post: Post, commands: Commands, sql: Sql, tmp_path: Path
 ) -> None:
     of_anna = plant(post, sql)
@@ -313,9 +298,7 @@ def test_an_export_has_all_of_a_learner_and_nothing_of_others(
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_the_planner_keeps_no_sample_of_the_only_learner(
-    post: Post, commands: Commands, sql: Sql, tmp_path: Path
-) -> None:
+def test_planner_keeps_no_sample_of_an_erased_learner(post: Post, commands: Commands, sql: Sql, tmp_path: Path) -> None:
     """Of a table that is empty afterwards ANALYZE leaves the samples that it took before."""
     for number in range(3):
         post("/score", response(ANNA, number), f"{MARKERS[ANNA]}-{number}")
@@ -328,7 +311,7 @@ def test_the_planner_keeps_no_sample_of_the_only_learner(
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_who_owns_the_tables_and_nothing_else_is_told_what_a_superuser_would_have_to_remove(
+def test_owner_of_the_tables_is_told_of_samples_only_a_superuser_can_remove(
     engine: Engine, sql: Sql, postgres: Postgres
 ) -> None:
     sql("CREATE ROLE school LOGIN")
@@ -346,7 +329,7 @@ def test_who_owns_the_tables_and_nothing_else_is_told_what_a_superuser_would_hav
     assert not [own for own in rewrite(engine, []) if "pg_statistic" in own["where"]]
 
 
-def test_tables_of_the_user_are_named_for_they_may_hold_copies(commands: Commands, sql: Sql, dialect: str) -> None:
+def test_receipt_names_tables_of_the_user_that_may_hold_copies(commands: Commands, sql: Sql, dialect: str) -> None:
     sql("CREATE VIEW seen AS SELECT response FROM predictions")  # has no rows of its own
     sql("CREATE TABLE copied AS SELECT response FROM predictions")
     names = ["copied"]
@@ -362,7 +345,7 @@ def test_tables_of_the_user_are_named_for_they_may_hold_copies(commands: Command
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_an_id_needs_the_key_and_a_hash_does_not(commands: Commands, engine: Engine, tmp_path: Path) -> None:
+def test_id_needs_the_learner_key_and_a_hash_does_not(commands: Commands, engine: Engine, tmp_path: Path) -> None:
     looks_like_one = "0123456789abcdef" * 4
     commands("learner", "export", looks_like_one, "--id", "--out", tmp_path / "id.json")
     commands("learner", "export", looks_like_one, "--out", tmp_path / "hash.json")
@@ -370,7 +353,7 @@ def test_an_id_needs_the_key_and_a_hash_does_not(commands: Commands, engine: Eng
     of_id, *of_hash = (
         json.loads((tmp_path / f"{name}.json").read_text())["pseudonym"] for name in ("id", "hash", "copied")
     )
-    assert (of_id, of_hash) == (pseudonym(KEY, looks_like_one), [looks_like_one] * 2)
+    assert (of_id, of_hash) == (pseudonym(LEARNER_KEY, looks_like_one), [looks_like_one] * 2)
 
     commands.clear("SCORELET_LEARNER_KEY")
 

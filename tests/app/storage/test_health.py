@@ -37,20 +37,20 @@ def of(problem: DatabaseProblem | None) -> tuple[str, dict[str, object]]:
     return (problem.code, dict(problem.fields)) if problem else NO_PROBLEM
 
 
-def test_an_empty_database_is_to_be_upgraded(engine: Engine) -> None:
+def test_empty_database_needs_an_upgrade(engine: Engine) -> None:
     problem = schema_problem(engine, head_revision())
 
     assert problem is not None
     assert (problem.code, "`scorelet db upgrade`" in problem.advice) == ("database_empty", True)
 
 
-def test_a_database_at_another_revision_says_which(engine: Engine) -> None:
+def test_older_database_is_reported_with_its_revision(engine: Engine) -> None:
     upgrade(engine)
 
     assert of(schema_problem(engine, "9999")) == ("database_older", {"found": head_revision(), "head": "9999"})
 
 
-def test_a_newer_database_is_not_to_be_upgraded(engine: Engine) -> None:
+def test_newer_database_is_not_advised_to_upgrade(engine: Engine) -> None:
     upgrade(engine)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -61,7 +61,7 @@ def test_a_newer_database_is_not_to_be_upgraded(engine: Engine) -> None:
     assert "db upgrade" not in str(problem)
 
 
-def test_a_database_that_cannot_hold_every_character_is_named_and_given_no_tables(narrow: tuple[Engine, str]) -> None:
+def test_database_with_a_narrow_encoding_is_refused(narrow: tuple[Engine, str]) -> None:
     engine, encoding = narrow
     expected = ("database_encoding", {"encoding": encoding})
 
@@ -73,13 +73,13 @@ def test_a_database_that_cannot_hold_every_character_is_named_and_given_no_table
     assert of(schema_problem(engine, head_revision())) == expected
 
 
-def test_a_sqlite_file_without_its_folder_is_out_of_reach(tmp_path: Path) -> None:
+def test_sqlite_file_without_a_folder_is_unreachable(tmp_path: Path) -> None:
     nowhere = connect(f"sqlite:///{tmp_path / 'nowhere' / 'x.db'}")
 
     assert of(schema_problem(nowhere, None)) == ("database_unreachable", {"why": "no_folder"})
 
 
-def test_a_file_that_is_no_database_is_said_to_be_damaged(tmp_path: Path) -> None:
+def test_file_that_is_no_database_is_reported_as_damaged(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"no database" * 100)
 
     found = schema_problem(connect(f"sqlite:///{tmp_path / 'x.db'}"), None)
@@ -87,7 +87,7 @@ def test_a_file_that_is_no_database_is_said_to_be_damaged(tmp_path: Path) -> Non
     assert of(found) == ("database_damaged", {"why": "SQLITE_NOTADB"})
 
 
-def test_what_keeps_sqlite_from_its_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reason_for_an_unwritable_sqlite_file_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = connect(f"sqlite:///{tmp_path / 'x.db'}")
     upgrade(engine)
     assert of(write_problem(engine)) == NO_PROBLEM
@@ -101,7 +101,7 @@ def test_what_keeps_sqlite_from_its_file_is_said(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_a_database_that_takes_no_writes_says_so(engine: Engine) -> None:
+def test_read_only_database_is_reported(engine: Engine) -> None:
     upgrade(engine)
     with engine.begin() as connection:
         connection.execute(text(f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only = on"))
@@ -111,7 +111,7 @@ def test_a_database_that_takes_no_writes_says_so(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("table", ["api_keys", "predictions", "shadow_versions"])
-def test_a_table_that_cannot_be_read_is_trouble(engine: Engine, table: str) -> None:
+def test_unreadable_table_is_reported(engine: Engine, table: str) -> None:
     upgrade(engine)
     with engine.begin() as connection:
         connection.execute(text(f"ALTER TABLE {table} RENAME TO gone"))
@@ -122,7 +122,7 @@ def test_a_table_that_cannot_be_read_is_trouble(engine: Engine, table: str) -> N
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_a_right_to_write_that_was_withdrawn_is_trouble(engine: Engine, postgres: Postgres) -> None:
+def test_missing_right_to_write_is_reported(engine: Engine, postgres: Postgres) -> None:
     upgrade(engine)
     with engine.begin() as connection:
         for statement in (
@@ -145,7 +145,7 @@ def test_a_right_to_write_that_was_withdrawn_is_trouble(engine: Engine, postgres
             connection.execute(text("DROP ROLE reader"))
 
 
-def test_a_file_that_any_user_can_read_is_found() -> None:
+def test_file_that_every_user_can_read_is_found() -> None:
     with TemporaryDirectory() as made:  # pytest's own folder is closed to other users
         folder = Path(made)
         folder.chmod(0o755)

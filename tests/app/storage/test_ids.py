@@ -6,7 +6,7 @@ import pytest
 from app.storage.ids import uuid7
 
 
-def test_an_id_is_a_uuid_of_version_7() -> None:
+def test_id_is_a_uuid_of_version_7() -> None:
     found = [uuid.UUID(uuid7()) for _ in range(1000)]
 
     assert {each.version for each in found} == {7}
@@ -14,7 +14,7 @@ def test_an_id_is_a_uuid_of_version_7() -> None:
     assert len(set(found)) == 1000
 
 
-def test_an_id_begins_with_the_milliseconds_of_its_making() -> None:
+def test_id_begins_with_its_time_in_milliseconds() -> None:
     before = time.time_ns() // 1_000_000
 
     made = uuid.UUID(uuid7()).int >> 80
@@ -31,7 +31,7 @@ def test_ids_sort_by_time_as_text() -> None:
     assert found == sorted(found)
 
 
-def test_a_clock_that_is_set_back_makes_no_id_that_sorts_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_keep_their_order_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [uuid7()]
     hour = 3_600_000_000_000
     earlier = time.time_ns() - hour
@@ -42,7 +42,7 @@ def test_a_clock_that_is_set_back_makes_no_id_that_sorts_before(monkeypatch: pyt
     assert found == sorted(found)
 
 
-def test_an_id_can_be_made_to_sort_after_another() -> None:
+def test_id_can_be_made_to_sort_after_another() -> None:
     """As of another machine, whose clock is ahead."""
     ahead = "ffffff00" + uuid7()[8:]
 

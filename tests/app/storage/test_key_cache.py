@@ -33,7 +33,7 @@ class Clock:
         return self.seconds
 
 
-def test_a_key_is_asked_for_once_in_a_moment(engine: Engine, queries: list[str]) -> None:
+def test_known_key_is_queried_once_in_a_moment(engine: Engine, queries: list[str]) -> None:
     key_id, secret = made(engine, Scope.SCORE, Scope.REVIEW)
     cache = KeyCache(engine, now=Clock())
     queries.clear()
@@ -48,7 +48,7 @@ def test_a_key_is_asked_for_once_in_a_moment(engine: Engine, queries: list[str])
     assert (first.caller, first.scopes) == (key_id, {Scope.SCORE, Scope.REVIEW})  # type: ignore[attr-defined]
 
 
-def test_a_revoked_key_is_known_to_be_after_a_moment(engine: Engine) -> None:
+def test_revocation_is_noticed_after_a_moment(engine: Engine) -> None:
     key_id, secret = made(engine)
     clock = Clock()
     cache = KeyCache(engine, now=clock)
@@ -68,7 +68,7 @@ def test_a_revoked_key_is_known_to_be_after_a_moment(engine: Engine) -> None:
     assert found.revoked_at <= datetime.now(UTC)
 
 
-def test_a_key_that_never_was_is_asked_for_each_time_and_not_kept(engine: Engine, queries: list[str]) -> None:
+def test_unknown_key_is_queried_each_time_and_not_cached(engine: Engine, queries: list[str]) -> None:
     cache = KeyCache(engine)
     queries.clear()
 
@@ -80,7 +80,7 @@ def test_a_key_that_never_was_is_asked_for_each_time_and_not_kept(engine: Engine
     assert cache._entries == {}
 
 
-def test_memory_is_bounded(engine: Engine) -> None:
+def test_number_of_cached_keys_is_bounded(engine: Engine) -> None:
     cache = KeyCache(engine, max_keys=2)
     for _ in range(5):
         anyio.run(cache.find, made(engine)[1])
@@ -88,9 +88,7 @@ def test_memory_is_bounded(engine: Engine) -> None:
     assert len(cache._entries) <= 2 < MAX_KEYS
 
 
-def test_the_service_closes_when_the_first_key_is_made_and_is_not_asked_again(
-    engine: Engine, queries: list[str]
-) -> None:
+def test_existence_of_keys_is_not_queried_again_once_true(engine: Engine, queries: list[str]) -> None:
     cache = KeyCache(engine)
     assert not anyio.run(cache.any_exist)
     made(engine)
@@ -101,7 +99,7 @@ def test_the_service_closes_when_the_first_key_is_made_and_is_not_asked_again(
     assert queries == []
 
 
-def test_who_comes_after_a_pause_gets_no_old_answer_also_when_many_come_at_once(engine: Engine) -> None:
+def test_concurrent_callers_after_a_pause_get_no_stale_key(engine: Engine) -> None:
     key_id, secret = made(engine)
     clock = Clock()
     cache = KeyCache(engine, now=clock)
@@ -125,7 +123,7 @@ def test_who_comes_after_a_pause_gets_no_old_answer_also_when_many_come_at_once(
     assert anyio.run(at_once) == [True] * 20
 
 
-def test_one_asks_again_and_the_others_go_on_meanwhile(engine: Engine, queries: list[str]) -> None:
+def test_one_caller_refreshes_while_the_others_use_the_cache(engine: Engine, queries: list[str]) -> None:
     _, secret = made(engine)
     clock = Clock()
     cache = KeyCache(engine, now=clock)

@@ -47,7 +47,7 @@ def claim(caller: str = "open", body_sha256: str = "0" * 64) -> Claim:
     return Claim(caller, "quiz-7/attempt-2", body_sha256, lambda rows: [{"score": own["score"]} for own in rows])
 
 
-def test_what_is_recorded_is_committed_when_the_call_returns(log: PredictionLog, logged: Logged, sql: Sql) -> None:
+def test_rows_are_committed_when_the_call_returns(log: PredictionLog, logged: Logged, sql: Sql) -> None:
     anyio.run(log.record, [row(), row(), row()], claim())
 
     assert [each.probabilities for each in logged()] == [[0.1, 0.2, 0.7]] * 3
@@ -69,7 +69,7 @@ def statements(engine: Engine, log: PredictionLog, rows: list[LogRow]) -> list[s
     return [statement.split()[0] for statement in made]
 
 
-def test_only_a_call_that_names_an_attempt_pays_for_it(engine: Engine, log: PredictionLog) -> None:
+def test_only_calls_with_attempts_query_marks(engine: Engine, log: PredictionLog) -> None:
     statements(engine, log, [row()])  # the first opens a connection
 
     assert statements(engine, log, [row(), row()]) == ["INSERT"]
@@ -77,7 +77,7 @@ def test_only_a_call_that_names_an_attempt_pays_for_it(engine: Engine, log: Pred
     assert statements(engine, log, named) == ["SELECT", "INSERT"]
 
 
-def test_an_attempt_is_found_by_its_index(engine: Engine, log: PredictionLog) -> None:
+def test_attempts_are_found_by_their_index(engine: Engine, log: PredictionLog) -> None:
     anyio.run(log.record, [row() | {"attempt_id": f"quiz-{n}"} for n in range(400)])
     asked: list[tuple[str, Any]] = []
 
@@ -99,7 +99,7 @@ def test_an_attempt_is_found_by_its_index(engine: Engine, log: PredictionLog) ->
     assert "SCAN human_marks" not in found
 
 
-def test_nothing_to_record_is_no_error(log: PredictionLog, logged: Logged) -> None:
+def test_recording_no_rows_is_no_error(log: PredictionLog, logged: Logged) -> None:
     anyio.run(log.record, [])
 
     assert logged() == []
@@ -117,7 +117,7 @@ def test_rows_are_committed_together_or_not_at_all(log: PredictionLog, logged: L
 
 
 @pytest.mark.parametrize("second", [claim(), claim(body_sha256="1" * 64)])  # the key alone is what is taken
-def test_a_taken_claim_writes_nothing(log: PredictionLog, logged: Logged, second: Claim) -> None:
+def test_call_with_a_used_claim_writes_nothing(log: PredictionLog, logged: Logged, second: Claim) -> None:
     first = row()
     anyio.run(log.record, [first], claim())
 
@@ -127,14 +127,14 @@ def test_a_taken_claim_writes_nothing(log: PredictionLog, logged: Logged, second
     assert len(logged()) == 1
 
 
-def test_another_callers_claim_is_another(log: PredictionLog, logged: Logged) -> None:
+def test_callers_may_use_equal_idempotency_keys(log: PredictionLog, logged: Logged) -> None:
     anyio.run(log.record, [row()], claim("open"))
     anyio.run(log.record, [row()], claim("another"))
 
     assert len(logged()) == 2
 
 
-def test_of_many_at_once_one_takes_the_claim(log: PredictionLog, logged: Logged, sql: Sql) -> None:
+def test_one_of_many_concurrent_calls_gets_the_claim(log: PredictionLog, logged: Logged, sql: Sql) -> None:
     def record(_: int) -> bool:
         try:
             anyio.run(log.record, [row()], claim())
@@ -150,21 +150,21 @@ def test_of_many_at_once_one_takes_the_claim(log: PredictionLog, logged: Logged,
     assert sql("SELECT count(*) AS claims FROM idempotency_claims") == [{"claims": 1}]
 
 
-def test_many_writers_at_once_lose_nothing(log: PredictionLog, logged: Logged) -> None:
+def test_concurrent_writers_lose_no_rows(log: PredictionLog, logged: Logged) -> None:
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda _: anyio.run(log.record, [row(), row()]), range(40)))
 
     assert len(logged()) == 80
 
 
-def test_a_failing_database_is_an_error(log: PredictionLog, sql: Sql) -> None:
+def test_failing_database_raises_an_error(log: PredictionLog, sql: Sql) -> None:
     sql("ALTER TABLE predictions RENAME TO gone")
 
     with pytest.raises(SQLAlchemyError):
         anyio.run(log.record, [row()])
 
 
-def test_calls_that_arrive_together_are_one_transaction(engine: Engine, log: PredictionLog, logged: Logged) -> None:
+def test_concurrent_calls_share_transactions(engine: Engine, log: PredictionLog, logged: Logged) -> None:
     commits: list[object] = []
     event.listen(engine, "commit", commits.append)
 
@@ -179,7 +179,7 @@ def test_calls_that_arrive_together_are_one_transaction(engine: Engine, log: Pre
     assert len(commits) < 30
 
 
-def test_one_bad_call_does_not_sink_those_it_shares_a_transaction_with(log: PredictionLog, logged: Logged) -> None:
+def test_bad_call_does_not_fail_others_in_its_transaction(log: PredictionLog, logged: Logged) -> None:
     twice = uuid7()
     anyio.run(log.record, [row(twice)])
     failed: list[str] = []
@@ -201,7 +201,7 @@ def test_one_bad_call_does_not_sink_those_it_shares_a_transaction_with(log: Pred
     assert len(logged()) == 37
 
 
-def test_of_equal_claims_that_arrive_together_one_is_taken(log: PredictionLog, logged: Logged) -> None:
+def test_one_of_equal_claims_in_a_transaction_is_accepted(log: PredictionLog, logged: Logged) -> None:
     refused: list[int] = []
 
     async def one(number: int) -> None:
@@ -221,7 +221,7 @@ def test_of_equal_claims_that_arrive_together_one_is_taken(log: PredictionLog, l
     assert len(logged()) == 1
 
 
-def test_claims_of_one_transaction_are_made_in_one_order_however_they_came(engine: Engine, log: PredictionLog) -> None:
+def test_claims_of_a_transaction_are_inserted_in_order(engine: Engine, log: PredictionLog) -> None:
     """By caller and key: of two writers that make the same ones, each would else wait for the other."""
     came = [("b", "quiz-2"), ("b", "quiz-1"), ("a", "quiz-2"), ("a", "quiz-1")]
     made: list[tuple[str, str]] = []
@@ -255,7 +255,7 @@ def test_claims_of_one_transaction_are_made_in_one_order_however_they_came(engin
     assert made == sorted(came)
 
 
-def test_a_cancelled_call_leaves_the_others_alone(log: PredictionLog, logged: Logged) -> None:
+def test_cancelled_call_does_not_affect_others(log: PredictionLog, logged: Logged) -> None:
     async def many() -> None:
         async with anyio.create_task_group() as group:
             for _ in range(20):
@@ -268,7 +268,7 @@ def test_a_cancelled_call_leaves_the_others_alone(log: PredictionLog, logged: Lo
     assert 20 <= len(logged()) <= 21
 
 
-def test_closing_commits_what_was_put_in_and_a_later_call_begins_anew(log: PredictionLog, logged: Logged) -> None:
+def test_closing_commits_waiting_calls_and_later_calls_start_again(log: PredictionLog, logged: Logged) -> None:
     async def run() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(log.record, [row()])
@@ -284,7 +284,7 @@ def test_closing_commits_what_was_put_in_and_a_later_call_begins_anew(log: Predi
 
 
 @pytest.mark.parametrize("kind", DATABASE_ERRORS)
-def test_the_databases_own_trouble_is_met_once_for_all_who_wait(
+def test_database_error_fails_all_waiting_calls_at_once(
     engine: Engine, log: PredictionLog, logged: Logged, kind: type[SQLAlchemyError]
 ) -> None:
     met: list[SQLAlchemyError] = []
@@ -317,7 +317,7 @@ def test_the_databases_own_trouble_is_met_once_for_all_who_wait(
     assert logged() == []
 
 
-def test_who_waits_for_a_silent_database_is_told_and_what_had_not_begun_is_not_done(
+def test_calls_to_a_silent_database_time_out_and_waiting_calls_are_dropped(
     engine: Engine, logged: Logged, locked: Locked
 ) -> None:
     log = PredictionLog(engine, limits=replace(DEFAULT_LIMITS, end=HANGS))

@@ -52,7 +52,7 @@ def activation(item_id: str, at: datetime, mode: str = "auto", sha256: str = "0"
         (None, "asap-99", None, 10, []),
     ],
 )
-def test_a_page_is_newest_first_and_filtered(
+def test_page_is_newest_first_and_filtered(
     session: Session, before: str | None, item_id: str | None, decision: str | None, limit: int, found: list[int]
 ) -> None:
     rows = page(session, before=before, limit=limit, item_id=item_id, decisions=decision and [decision])
@@ -60,7 +60,7 @@ def test_a_page_is_newest_first_and_filtered(
     assert [row.prediction_id for row in rows] == [IDS[number] for number in found]
 
 
-def test_a_prediction_is_found_by_its_id(session: Session) -> None:
+def test_prediction_is_found_by_its_id(session: Session) -> None:
     found = find(session, IDS[2])
 
     assert found is not None
@@ -68,7 +68,7 @@ def test_a_prediction_is_found_by_its_id(session: Session) -> None:
     assert find(session, IDS[2][:-1]) is None
 
 
-def test_a_claim_is_found_by_caller_and_key(session: Session) -> None:
+def test_claim_is_found_by_caller_and_key(session: Session) -> None:
     kept = IdempotencyClaim(
         caller="open", idempotency_key="quiz-7", body_sha256="0" * 64, results=[{"score": 2}], created_at=NOW
     )
@@ -80,7 +80,7 @@ def test_a_claim_is_found_by_caller_and_key(session: Session) -> None:
     assert find_claim(session, "open", "quiz-8") is None
 
 
-def test_an_activation_is_noted_once_a_change(engine: Engine, sql: Sql) -> None:
+def test_activation_is_logged_once_a_change(engine: Engine, sql: Sql) -> None:
     later = NOW + timedelta(microseconds=1)
 
     note_activations(engine, [activation("heat-1", NOW), activation("plants-2", NOW)])
@@ -91,14 +91,14 @@ def test_an_activation_is_noted_once_a_change(engine: Engine, sql: Sql) -> None:
     assert sql("SELECT item_id FROM seen_activations WHERE seen_at IS NULL") == []
 
 
-def test_what_says_something_else_at_the_same_time_is_another_activation(engine: Engine, sql: Sql) -> None:
+def test_changed_file_of_the_same_time_is_another_activation(engine: Engine, sql: Sql) -> None:
     note_activations(engine, [activation("heat-1", NOW)])
     note_activations(engine, [activation("heat-1", NOW, "suggest", "1" * 64)])
 
     assert [row["mode"] for row in sql("SELECT mode FROM seen_activations ORDER BY id")] == ["auto", "suggest"]
 
 
-def test_replicas_that_start_together_note_a_change_once(engine: Engine, sql: Sql) -> None:
+def test_replicas_that_start_together_log_an_activation_once(engine: Engine, sql: Sql) -> None:
     with ThreadPoolExecutor(8) as replicas:
         list(replicas.map(lambda _: note_activations(engine, [activation("heat-1", NOW)]), range(16)))
 

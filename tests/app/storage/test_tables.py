@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -8,20 +7,12 @@ from sqlalchemy import Engine, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.storage.database import connect
 from app.storage.tables import Base, IdempotencyClaim, LoggedPrediction, SeenActivation
 
 BERLIN = timezone(timedelta(hours=2))
 
 
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
-
-
-def test_the_migrations_make_these_tables(engine: Engine) -> None:
+def test_migrations_create_the_defined_tables(engine: Engine) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         differences = compare_metadata(context, Base.metadata)
@@ -29,7 +20,7 @@ def test_the_migrations_make_these_tables(engine: Engine) -> None:
     assert differences == []
 
 
-def test_a_difference_would_be_seen(engine: Engine) -> None:
+def test_comparison_of_tables_detects_a_missing_column(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE predictions DROP COLUMN gradebook_max"))
 
@@ -38,7 +29,7 @@ def test_a_difference_would_be_seen(engine: Engine) -> None:
     assert [difference[0] for difference in differences] == ["add_column"]
 
 
-def test_times_are_kept_in_utc_whatever_zone_they_come_in(engine: Engine) -> None:
+def test_times_of_any_zone_are_stored_in_utc(engine: Engine) -> None:
     at = datetime(2026, 7, 1, 14, 0, 0, 123456, BERLIN)
     with Session(engine) as session, session.begin():
         seen = {"item_id": "heat-1", "version": "1", "mode": "auto", "by": "A", "reason": "B", "sha256": "0" * 64}
@@ -51,7 +42,7 @@ def test_times_are_kept_in_utc_whatever_zone_they_come_in(engine: Engine) -> Non
     assert row.at.tzinfo is UTC
 
 
-def test_a_prediction_of_an_unknown_key_is_refused(engine: Engine) -> None:
+def test_prediction_of_an_unknown_key_is_refused(engine: Engine) -> None:
     values = {
         "prediction_id": "1",
         "created_at": datetime.now(UTC),
@@ -67,7 +58,7 @@ def test_a_prediction_of_an_unknown_key_is_refused(engine: Engine) -> None:
         connection.execute(insert(LoggedPrediction).values(values))
 
 
-def test_an_idempotency_key_is_one_callers_once(engine: Engine) -> None:
+def test_caller_uses_an_idempotency_key_once(engine: Engine) -> None:
     values = {"idempotency_key": "quiz-7", "body_sha256": "0", "results": [], "created_at": datetime.now(UTC)}
     with engine.begin() as connection:
         for caller in ("open", "another"):

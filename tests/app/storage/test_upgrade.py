@@ -63,7 +63,7 @@ def revision(engine: Engine) -> object:
     return ask(engine, "SELECT version_num FROM alembic_version")[0][0]
 
 
-def test_tables_are_made_anew_with_the_rows_that_refer_to_them(engine: Engine, script: Path) -> None:
+def test_upgrade_keeps_rows_that_refer_to_recreated_tables(engine: Engine, script: Path) -> None:
     assert rehearse(engine, script) is None
     assert revision(engine) == head_revision()
 
@@ -75,7 +75,7 @@ def test_tables_are_made_anew_with_the_rows_that_refer_to_them(engine: Engine, s
         assert ask(engine, "PRAGMA foreign_keys") == [(1,)]
 
 
-def test_a_view_in_the_way_is_named_and_kept(engine: Engine, script: Path) -> None:
+def test_blocking_view_is_named_and_kept(engine: Engine, script: Path) -> None:
     run(engine, VIEW)
     named = {"kind": "view", "name": "my_report"}
 
@@ -93,7 +93,7 @@ def test_a_view_in_the_way_is_named_and_kept(engine: Engine, script: Path) -> No
     assert ask(engine, "SELECT * FROM my_report") == [("heat-1", 1)]
 
 
-def test_a_view_on_something_else_stays(engine: Engine, script: Path) -> None:
+def test_unrelated_view_is_kept(engine: Engine, script: Path) -> None:
     run(engine, "CREATE TABLE mine (id INTEGER)", "CREATE VIEW my_report AS SELECT id FROM mine")
 
     upgrade_schema(engine, script)
@@ -101,7 +101,7 @@ def test_a_view_on_something_else_stays(engine: Engine, script: Path) -> None:
     assert ask(engine, "SELECT * FROM my_report") == []
 
 
-def test_a_table_with_a_name_that_is_needed_is_named_and_kept(engine: Engine, script: Path) -> None:
+def test_table_with_a_needed_name_is_named_and_kept(engine: Engine, script: Path) -> None:
     run(engine, "CREATE TABLE badges (mine INTEGER)", "INSERT INTO badges VALUES (7)")
 
     with reports_problem("name_taken", {"kind": "table", "name": "badges"}):
@@ -114,7 +114,7 @@ def test_a_table_with_a_name_that_is_needed_is_named_and_kept(engine: Engine, sc
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_a_trigger_that_would_be_lost_is_named_and_kept(engine: Engine, script: Path) -> None:
+def test_trigger_that_would_be_lost_is_named_and_kept(engine: Engine, script: Path) -> None:
     run(engine, "CREATE TRIGGER my_trigger AFTER INSERT ON predictions BEGIN SELECT 1; END")
 
     with reports_problem("object_in_the_way", {"kind": "trigger", "name": "my_trigger"}):
@@ -125,14 +125,14 @@ def test_a_trigger_that_would_be_lost_is_named_and_kept(engine: Engine, script: 
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_a_view_of_another_schema_in_the_way_is_named(engine: Engine, script: Path) -> None:
+def test_blocking_view_of_another_schema_is_named(engine: Engine, script: Path) -> None:
     run(engine, "CREATE SCHEMA office", VIEW.replace("my_report", "office.my_report"))
 
     with reports_problem("object_in_the_way", {"kind": "view", "name": "my_report"}):
         upgrade_schema(engine, script)
 
 
-def test_a_table_of_our_name_in_a_new_database_is_named_and_kept(empty_database_url: str) -> None:
+def test_table_named_like_ours_in_a_new_database_is_named_and_kept(empty_database_url: str) -> None:
     engine = connect(empty_database_url)
     run(engine, "CREATE TABLE predictions (mine INTEGER)")
 
@@ -145,7 +145,7 @@ def test_a_table_of_our_name_in_a_new_database_is_named_and_kept(empty_database_
 
 
 @pytest.mark.parametrize(("found", "code"), [("9999", "database_newer"), ("0000", "revision_unknown")])
-def test_a_revision_that_is_not_known_is_said_to_be(engine: Engine, found: str, code: str) -> None:
+def test_unknown_revision_is_reported(engine: Engine, found: str, code: str) -> None:
     run(engine, f"UPDATE alembic_version SET version_num = '{found}'")  # noqa: S608  # of ours
 
     with reports_problem(code):
@@ -153,7 +153,7 @@ def test_a_revision_that_is_not_known_is_said_to_be(engine: Engine, found: str, 
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_a_database_in_use_is_not_waited_for_without_end(database_url: str, script: Path) -> None:
+def test_upgrade_of_a_locked_database_times_out(database_url: str, script: Path) -> None:
     other, engine = connect(database_url), connect(f"{database_url}?timeout=0.1")
     with other.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
