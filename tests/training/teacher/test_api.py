@@ -23,7 +23,7 @@ from tests.programs import environment, free_port
 from tests.refusals import refused
 from tests.training.example_rows import GRADES, ITEM, LABELS, item_data, marked
 from tests.training.inside import call
-from tests.waiting import HANGS
+from tests.waiting import HANGS, until
 from training.config import ApiConfig, TrainingConfig
 from training.errors import BadConfig, TeacherFailed
 from training.pipeline.run import train
@@ -350,12 +350,22 @@ def test_soft_labels_hold_no_answer_that_could_not_be_used_and_the_next_run_asks
 def test_stopped_by_hand_it_asks_no_more_and_keeps_what_it_has(
     between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    futures: list[Future[ApiAnswer]] = []
+
     def stopped(asked: Iterable[Future[ApiAnswer]]) -> Iterator[Future[ApiAnswer]]:
-        for number, future in enumerate(as_completed(asked)):
+        futures.extend(asked)
+        for number, future in enumerate(as_completed(futures)):
             if number == 2:
                 raise KeyboardInterrupt
             yield future
 
+    def held(_: BaseHTTPRequestHandler) -> bool:
+        """Keep the answer back until the call has been stopped, however slowly its thread runs."""
+        until(lambda: futures and futures[-1].cancelled())
+        return False
+
+    passed: Fault = lambda _: False  # noqa: E731
+    between.faults = [passed, passed, passed, held]
     with monkeypatch.context() as patch:
         patch.setattr("training.teacher.api.as_completed", stopped)
         with pytest.raises(KeyboardInterrupt):
