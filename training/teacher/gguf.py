@@ -21,8 +21,10 @@ def unpacked(file: Path) -> Path:
     packed = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     config = copy.deepcopy(packed.config)
     del config.quantization_config  # with which it would refuse to be saved
-    model = type(packed)(config)
-    model.load_state_dict(packed.state_dict())
+    with torch.device("meta"):  # without random weights, which take longer to draw than the file's to read
+        model = type(packed)(config)
+    model.load_state_dict(packed.state_dict(), assign=True)
+    model.tie_weights()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as half:
         made = Path(half) / "made"
