@@ -88,8 +88,8 @@ def take(caller: Caller, state: State, responses: int) -> None:
 def _is_local(request: Request) -> bool:
     """Return whether a program on this machine calls this machine by a loopback name, through no proxy.
 
-    A proxy on this machine that adds none of `PROXY_HEADERS` looks like a local caller, so README asks for a key before
-    any proxy.
+    A proxy on this machine that adds none of `PROXY_HEADERS` looks like a local caller, so docs/how-to/manage-keys.md
+    asks for a key before any proxy.
     """
     if any(header in request.headers for header in PROXY_HEADERS):
         return False

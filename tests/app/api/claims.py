@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from httpx2 import Response
+from starlette.testclient import TestClient
 
 CANARY = "the canary sings of convection"  # a response that may appear in the log's row only
 BOTH = pytest.mark.parametrize("dialect", ["sqlite", "postgresql"], indirect=True)
@@ -11,6 +12,12 @@ BOTH = pytest.mark.parametrize("dialect", ["sqlite", "postgresql"], indirect=Tru
 
 def body(**changes: Any) -> dict[str, Any]:
     return {"item_id": "heat-1", "response": CANARY} | changes
+
+
+def read_prediction(client: TestClient, reply: dict[str, Any]) -> dict[str, Any]:
+    """Return the prediction of a reply as GET /predictions/{id} shows it."""
+    prediction: dict[str, Any] = client.get(f"/predictions/{reply['prediction_id']}").json()
+    return prediction
 
 
 def assert_problem(reply: Response, status: int, kind: str, code: str = "") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from app.scoring.scale import Scale
 from app.storage.api_keys import rotate
-from tests.app.api.claims import BOTH, body
+from tests.app.api.claims import BOTH, body, read_prediction
 from tests.app.conftest import MakeKey, Serve, Sql
 from tests.tiny import write_tiny_bundle
 
@@ -34,7 +34,7 @@ def mark(
 
 
 def final(client: TestClient, prediction: dict[str, Any]) -> dict[str, Any]:
-    standing: dict[str, Any] = client.get(f"/predictions/{prediction['prediction_id']}").json()["final"]
+    standing: dict[str, Any] = read_prediction(client, prediction)["final"]
     return standing
 
 
@@ -50,7 +50,7 @@ def test_newer_machine_scores_do_not_override_a_mark(client: TestClient) -> None
     assert (newer["decision"], newer["flags"]) == ("review", ["marked_before"])
     assert newer["grading_progress"] == "PendingManual"
     assert (newer["score"], newer["gradebook_score"]) == (3, 100)  # the machine's scores stay unchanged
-    read = client.get(f"/predictions/{newer['prediction_id']}").json()
+    read = read_prediction(client, newer)
     assert read["final"] == {
         "by": "human", "score": 1, "label": None, "gradebook_score": 100 / 3, "prediction_id": first["prediction_id"],
     }  # fmt: skip
@@ -72,7 +72,7 @@ def test_newest_mark_on_any_prediction_of_an_attempt_stands(client: TestClient, 
             standing = final(client, sibling)
             assert (standing["by"], standing["score"], standing["prediction_id"]) == wanted
 
-    assert len(client.get(f"/predictions/{first['prediction_id']}").json()["human_marks"]) == 2
+    assert len(read_prediction(client, first)["human_marks"]) == 2
 
 
 @BOTH
@@ -122,9 +122,8 @@ def test_attempts_of_different_callers_are_separate(serve: Serve, make_key: Make
 
     assert scored(client, other.headers)["decision"] == "auto"
     assert scored(client, school.headers)["decision"] == "review"
-    assert (
-        scored(client, {"Authorization": f"Bearer {rotated[1]}"})["decision"] == "review"
-    )  # a rotated key is the same caller
+    rotated_key = {"Authorization": f"Bearer {rotated[1]}"}
+    assert scored(client, rotated_key)["decision"] == "review"
 
 
 @BOTH

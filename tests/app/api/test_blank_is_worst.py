@@ -14,7 +14,7 @@ from app.cli.shadow_comparison import Agreement, compare
 from app.scoring.bundle import read_bundle
 from app.scoring.conditions import Limits
 from app.scoring.release import cast_shadow
-from tests.app.api.claims import BOTH
+from tests.app.api.claims import BOTH, read_prediction
 from tests.app.conftest import Serve, Sql
 from tests.tiny import BY_ANA, write_tiny_bundle
 from tests.waiting import until
@@ -58,7 +58,7 @@ def test_worst_score_by_rule_stands_without_a_model(client: TestClient, item_id:
         assert (reply["gradebook_score"], reply["grading_progress"]) == (0, "FullyGraded")
         for name in ("confidence", "expected_score", "probabilities", "interval", "prediction_set", "teacher"):
             assert reply[name] is None
-        logged = client.get(f"/predictions/{reply['prediction_id']}").json()
+        logged = read_prediction(client, reply)
         assert logged["final"] == {
             "by": "machine", "score": reply["score"], "label": reply["label"], "gradebook_score": 0,
             "prediction_id": reply["prediction_id"],
@@ -89,7 +89,7 @@ def test_human_mark_overrides_the_rule(client: TestClient) -> None:
 
     client.post(f"/predictions/{reply['prediction_id']}/review", json={"score": 2, "reviewer": "Ben"})
 
-    final = client.get(f"/predictions/{reply['prediction_id']}").json()["final"]
+    final = read_prediction(client, reply)["final"]
     assert (final["by"], final["score"]) == ("human", 2)
 
 
@@ -101,7 +101,7 @@ def test_blank_response_of_a_marked_attempt_keeps_the_mark(client: TestClient) -
     blank = client.post("/score", json=first | later).json()
 
     assert (blank["decision"], blank["condition"], blank["flags"]) == ("review", "blank", ["marked_before"])
-    final = client.get(f"/predictions/{blank['prediction_id']}").json()["final"]
+    final = read_prediction(client, blank)["final"]
     assert (final["by"], final["score"]) == ("human", 3)
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from app.cli.main import cli
 from app.scoring.conditions import Limits
-from tests.app.api.claims import BOTH
+from tests.app.api.claims import BOTH, read_prediction
 from tests.app.conftest import Serve
 from tests.tiny import write_tiny_bundle
 
@@ -45,7 +45,7 @@ def test_every_condition_and_flag_is_returned_and_logged(client: TestClient) -> 
         assert decided(reply) == wanted, response
         assert (reply["score"] is None) == (wanted[0] is not None)
         assert reply["scored_by"] == ("rule" if wanted[0] else "student")
-        assert decided(client.get(f"/predictions/{reply['prediction_id']}").json()) == wanted
+        assert decided(read_prediction(client, reply)) == wanted
 
 
 def test_conditions_are_equal_through_http_and_command_line(client: TestClient, models: Path, tmp_path: Path) -> None:

@@ -100,11 +100,11 @@ def test_every_route_documents_its_problems(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize("model", ["ScoreRequest", "ReviewRequest"])
 @pytest.mark.parametrize("value", ["warm\0air", "\0"])
 def test_nul_is_documented_as_refused(document: dict[str, Any], model: str, value: str) -> None:
-    good = document["components"]["schemas"][model]["examples"][0]
+    component = document["components"]["schemas"][model]
+    good = component["examples"][0]
     schema = {"schema": {"$ref": f"#/components/schemas/{model}"}}
-    for field in {"response", "learner_id", "attempt_id", "reviewer", "reason"} & {
-        *document["components"]["schemas"][model]["properties"]
-    }:
+    texts = {"response", "learner_id", "attempt_id", "reviewer", "reason"}
+    for field in texts & component["properties"].keys():
         check(document, schema, good | {field: "warm\nair"})
         with pytest.raises(ValidationError):
             check(document, schema, good | {field: value})
@@ -143,7 +143,8 @@ def test_every_route_has_examples_that_fit_their_schemas(document: dict[str, Any
 
 @pytest.mark.parametrize("path", ["/score", "/score/batch"])
 def test_documented_request_is_accepted(client: TestClient, document: dict[str, Any], path: str) -> None:
-    [example] = examples(document, document["paths"][path]["post"]["requestBody"]["content"]["application/json"])
+    content = document["paths"][path]["post"]["requestBody"]["content"]
+    [example] = examples(document, content["application/json"])
 
     accepted = REQUESTS[path].model_validate(example)
     reply = client.post(path, json=example)
@@ -176,7 +177,8 @@ def test_replies_fit_their_documented_schemas(
     reply = client.request(method, path.format(item_id="plants-2"), json=sent)
 
     assert reply.status_code == 200
-    check(document, document["paths"][path][method]["responses"]["200"]["content"]["application/json"], reply.json())
+    content = document["paths"][path][method]["responses"]["200"]["content"]
+    check(document, content["application/json"], reply.json())
 
 
 def test_every_route_but_probes_documents_its_key(document: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.app.api.claims import BOTH, assert_problem
+from tests.app.api.claims import BOTH, assert_problem, read_prediction
 from tests.app.conftest import Logged, MakeKey, Serve, Sql
 from tests.tiny import write_tiny_bundle
 
@@ -52,7 +52,7 @@ def test_bank_feedback_for_the_score_is_returned_and_logged(
 
     assert reply["feedback"] == {"text": text, "source": "bank", "version": VERSION, "instead_because": None}
     assert reply["feedback_withheld"] is None
-    assert client.get(f"/predictions/{reply['prediction_id']}").json()["feedback"] == reply["feedback"]
+    assert read_prediction(client, reply)["feedback"] == reply["feedback"]
     [row] = logged()
     assert row.feedback == reply["feedback"]
 

@@ -104,8 +104,9 @@ def workers() -> list[int]:
     children = []
     for folder in Path("/proc").iterdir():
         try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() and b"app.service.feedback.worker" in (folder / "cmdline").read_bytes():
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            command = (folder / "cmdline").read_bytes()
+            if int(fields[1]) == os.getpid() and b"app.service.feedback.worker" in command:
                 children.append(int(folder.name))
         except (OSError, ValueError):
             continue
@@ -309,7 +310,21 @@ def test_model_runs_at_low_priority(serve: Serve, models: Path, both: tuple[Item
     [worker] = workers()
 
     assert os.getpriority(os.PRIO_PROCESS, worker) >= 10
-    assert Path(f"/proc/{worker}/cmdline").read_bytes().split(b"\0")[-2] == b"2"
+    arguments = Path(f"/proc/{worker}/cmdline").read_bytes().split(b"\0")
+    assert arguments[-2] == b"2"
+
+
+def listening_ports(process: int) -> list[int]:
+    """Return the TCP ports that a process listens on."""
+    sockets = {str(file.readlink()) for file in Path(f"/proc/{process}/fd").iterdir()}
+    ports = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            address, state, inode = fields[1], fields[3], fields[9]
+            if state == "0A" and f"socket:[{inode}]" in sockets:
+                ports.append(int(address.rpartition(":")[2], 16))
+    return ports
 
 
 def test_port_of_the_model_is_locked(serve: Serve, models: Path, both: tuple[Item, Item]) -> None:
@@ -317,15 +332,8 @@ def test_port_of_the_model_is_locked(serve: Serve, models: Path, both: tuple[Ite
     write_tiny_feedback(models, both)
     settled(serve(), "heat-1", "a secret response")
     [worker] = workers()
-    inodes = {str(file.readlink()) for file in Path(f"/proc/{worker}/fd").iterdir()}
-    listening = [
-        int(line.split()[1].rpartition(":")[2], 16)
-        for table in ("tcp", "tcp6")
-        for line in Path(f"/proc/{worker}/net/{table}").read_text().splitlines()[1:]
-        if line.split()[3] == "0A" and f"socket:[{line.split()[9]}]" in inodes
-    ]
 
-    for port in listening:
+    for port in listening_ports(worker):
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=HANGS) as stranger:
             for path in ("/completion", "/lora-adapters", "/tokenize", "/apply-template"):
                 assert stranger.post(path, json={"prompt": "a"}).status_code == 401, path

@@ -7,7 +7,7 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from tests.app.api.claims import BOTH
+from tests.app.api.claims import BOTH, read_prediction
 from tests.app.conftest import Logged, Sql
 
 ALL_FOUR, HALF, QUARTER = "warm air goes up", "warm air", "warm"
@@ -78,7 +78,7 @@ def test_grades_store_no_probabilities_and_points_store_no_interval(client: Test
 def test_grade_can_be_read_from_the_log(client: TestClient) -> None:
     scored = score(client, QUARTER, gradebook_max=10).json()
 
-    read = client.get(f"/predictions/{scored['prediction_id']}").json()
+    read = read_prediction(client, scored)
     [listed] = client.get("/predictions").json()["predictions"]
 
     assert read.items() >= scored.items()

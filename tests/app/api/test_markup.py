@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.scoring.text import MAX_CHARACTERS, MAX_SENT
-from tests.app.api.claims import BOTH, assert_problem, body
+from tests.app.api.claims import BOTH, assert_problem, body, read_prediction
 from tests.app.conftest import Logged, Serve, Sql
 from tests.editors import FORMS
 from tests.tiny import write_tiny_bundle
@@ -24,7 +24,7 @@ def score(client: TestClient, response: str, **more: Any) -> dict[str, Any]:
 @BOTH
 def test_response_is_scored_without_markup_and_stored_with_it(client: TestClient, logged: Logged) -> None:
     reply = score(client, MARKED)
-    stored = client.get(f"/predictions/{reply['prediction_id']}").json()
+    stored = read_prediction(client, reply)
 
     assert reply["score"] == score(client, "warm")["score"] == 1
     assert (stored["response"], stored["response_format"]) == (MARKED, "html")
@@ -34,7 +34,7 @@ def test_response_is_scored_without_markup_and_stored_with_it(client: TestClient
 @BOTH
 def test_format_text_of_a_call_keeps_markup(client: TestClient) -> None:
     reply = score(client, MARKED, format="text")
-    stored = client.get(f"/predictions/{reply['prediction_id']}").json()
+    stored = read_prediction(client, reply)
 
     assert reply["score"] == 3
     assert (stored["response"], stored["response_format"]) == (MARKED, "text")

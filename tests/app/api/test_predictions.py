@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.storage.tables import Base
-from tests.app.api.claims import BOTH, CANARY, assert_problem, body
+from tests.app.api.claims import BOTH, CANARY, assert_problem, body, read_prediction
 from tests.app.conftest import PATIENT, Locked, Logged, Serve, Sql
 from tests.waiting import until
 
@@ -35,7 +35,7 @@ def fill(client: TestClient, *item_ids: str) -> None:
 def test_prediction_can_be_read_from_the_log(client: TestClient) -> None:
     scored = client.post("/score", json=body(attempt_id="quiz-7", gradebook_max=10)).json()
 
-    read = client.get(f"/predictions/{scored['prediction_id']}").json()
+    read = read_prediction(client, scored)
 
     assert read.items() >= scored.items()
     assert (read["response"], read["attempt_id"], read["gradebook_max"]) == (CANARY, "quiz-7", 10)
@@ -207,7 +207,7 @@ def test_no_text_is_stored_without_store_responses(serve: Serve, sql: Sql) -> No
     client.post("/score/batch", json={"responses": [body(), CANARY]}, headers={"Idempotency-Key": "quiz-8"})
 
     assert CANARY not in everything(sql)
-    assert client.get(f"/predictions/{scored['prediction_id']}").json()["response"] is None
+    assert read_prediction(client, scored)["response"] is None
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)

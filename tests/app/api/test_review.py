@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.scoring.bundle import STUDENT
-from tests.app.api.claims import BOTH, CANARY, assert_problem, body
+from tests.app.api.claims import BOTH, CANARY, assert_problem, body, read_prediction
 from tests.app.conftest import MakeKey, Serve, Sql
 from tests.tiny import write_tiny_bundle
 
@@ -25,7 +25,7 @@ def review(client: TestClient, prediction: dict[str, Any], **mark: Any) -> Any:
 
 
 def read(client: TestClient, prediction: dict[str, Any]) -> dict[str, Any]:
-    logged: dict[str, Any] = client.get(f"/predictions/{prediction['prediction_id']}").json()
+    logged: dict[str, Any] = read_prediction(client, prediction)
     return logged
 
 

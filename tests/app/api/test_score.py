@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.app.api.claims import BOTH, CANARY, assert_problem, body
+from tests.app.api.claims import BOTH, CANARY, assert_problem, body, read_prediction
 from tests.app.conftest import Logged, MakeKey, Serve, Sql
 from tests.conftest import Postgres
 from tests.refusals import log_lines
@@ -95,7 +95,7 @@ def test_prediction_set_is_returned_and_logged_in_order(
     reply = score(client, response, item_id)
 
     assert reply["prediction_set"] == wanted
-    assert client.get(f"/predictions/{reply['prediction_id']}").json()["prediction_set"] == wanted
+    assert read_prediction(client, reply)["prediction_set"] == wanted
     assert [row.prediction_set for row in logged()] == [wanted]
 
 
@@ -106,7 +106,7 @@ def test_numeric_labels_stay_labels(models: Path, serve: Serve) -> None:
     reply = score(client, "air", "marks-7")
 
     assert reply["prediction_set"] == ["0", "1", "2"]
-    assert client.get(f"/predictions/{reply['prediction_id']}").json()["prediction_set"] == ["0", "1", "2"]
+    assert read_prediction(client, reply)["prediction_set"] == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("item_id", ["heat-1", "plants-2", "belief-3"])
