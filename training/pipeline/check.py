@@ -1,4 +1,4 @@
-"""What is in a data set, and what is suspicious about it, before hours are spent on it."""
+"""Summaries of a data set and warnings about its faults, before hours of training are spent on it."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -22,7 +22,7 @@ from training.student.token_lengths import enough_tokens, expected_counts, over_
 
 @dataclass(frozen=True, slots=True)
 class ItemSummary:
-    """Counts of one item.  Texts are compared without case and spacing."""
+    """Counts of one item.  Texts are compared without case and extra spacing."""
 
     item_id: str
     scale: str
@@ -32,8 +32,8 @@ class ItemSummary:
     distribution: dict[str, int]  # marked responses in train for each score, label or quarter of the grades
     double_scored: int  # rows of train that two raters scored
     human_qwk: float | None  # of the two raters in train, from MIN_PAIRS double-scored rows; ordered scales
-    human_exact: float | None  # the same as a share of equal scores; of grades, of those within a tenth of the scale
-    human_kappa: float | None  # the same as unweighted kappa; labels without an order
+    human_exact: float | None  # of the two raters, as a share of equal scores, or of grades within a tenth of the scale
+    human_kappa: float | None  # of the two raters, unweighted; labels without an order
     outside_raters: int  # rows of train and dev whose score lies outside the range of its two raters
     blank: int  # in train
     duplicates: int  # rows of train whose text stands in an earlier row
@@ -41,45 +41,47 @@ class ItemSummary:
     leaks: int  # rows of dev whose text or learner stands in train
     over_long: float  # share of train and dev that student.max_tokens would cut, by default
     enough_tokens: int | None  # student.max_tokens that the gate asks for, where the default is too little
-    refusals_contradicted: dict[
-        str, int
-    ]  # the item's refusals that earned something; in how many rows of train and dev
-    seen: int  # rows of dev whose text stands in unlabelled: a student sees it, though no human score
+    refusals_contradicted: dict[str, int]  # rows of train and dev that earned something, by refusal of the item
+    seen: int  # rows of dev whose text stands in unlabelled: a student reads the text, but no human score
     learners: int  # in train, as far as they are known
-    missing: dict[str, int]  # rows of train and dev in which an optional column holds nothing, by its name
+    missing: dict[str, int]  # rows of train and dev in which an optional column is empty, by its name
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, for JSON."""
         return asdict(self)
 
     @property
     def said_missing(self) -> str:
+        """Return the counts of empty cells for a message."""
         return ", ".join(f"{count} in {name}" for name, count in self.missing.items())
 
     @property
     def agreement_of_raters(self) -> str:
-        """Return the figures that suit the scale, or why there are none, for a cell of a table."""
+        """Return the figures that suit the scale, or the reason for their absence, for a cell of a table."""
         if 0 < self.double_scored < MIN_PAIRS:
             return f"- (fewer than {MIN_PAIRS} rows)"
         figures = {"QWK": self.human_qwk}
         if self.scale == "nominal":
             figures = {"exact": self.human_exact, "kappa": self.human_kappa}
-        return ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if value is not None) or "-"
+        shown = [f"{name} {value:.3f}" for name, value in figures.items() if value is not None]
+        return ", ".join(shown) or "-"
 
     @property
     def warnings(self) -> list[str]:
         """Return a sentence for each fault that would make figures wrong without stopping a run."""
-        found = []
+        warnings = []
         if self.outside_raters:
-            found.append(self._of_raters)
+            warnings.append(self._raters_warning)
         if self.enough_tokens is not None:
             shares = {"train and dev": self.over_long}
-            found.append(over_long_warning(self.item_id, shares, StudentConfig().max_tokens, self.enough_tokens))
+            max_tokens = StudentConfig().max_tokens
+            warnings.append(over_long_warning(self.item_id, shares, max_tokens, self.enough_tokens))
         for entry, count in self.refusals_contradicted.items():
-            found.append(contradiction_warning(self.item_id, entry, count))
-        return found
+            warnings.append(contradiction_warning(self.item_id, entry, count))
+        return warnings
 
     @property
-    def _of_raters(self) -> str:
+    def _raters_warning(self) -> str:
         return (
             f"{self.item_id}: the score of {self.outside_raters} row(s) of train and dev lies outside the range of "
             "score_1 and score_2, as a sum of two raters does. Figures that compare the machine with both raters, such "
@@ -88,12 +90,12 @@ class ItemSummary:
 
 
 def summarise(data: DataSet) -> list[ItemSummary]:
-    """One summary an item, in the order of the items file."""
+    """Return a summary of each item, in the order of the items file."""
     return [_summary(data.of(item_id)) for item_id in data.items]
 
 
 def _summary(data: ItemData) -> ItemSummary:
-    item, train = data.item, data.train
+    item, train, marked = data.item, data.train, (*data.train, *data.dev)
     scores: dict[str, set[float]] = defaultdict(set)
     for row in train:
         scores[folded(row.text)].add(row.value)
@@ -101,6 +103,8 @@ def _summary(data: ItemData) -> ItemSummary:
     learners = {row.learner_id for row in train} - {None}
     counts, limit = _token_counts(data), Policy().max_over_long
     over_long = over_long_share(counts, StudentConfig().max_tokens)
+    enough = enough_tokens(counts, limit) if over_long > limit else None
+    empty_columns = Counter(name for row in marked for name in row.missing)
     return ItemSummary(
         item_id=item.item_id,
         scale=item.scale,
@@ -109,22 +113,22 @@ def _summary(data: ItemData) -> ItemSummary:
         unlabelled=len(data.unlabelled),
         distribution=_distribution(item, [row.value for row in train]),
         **_human_agreement(item, [row.raters for row in train if row.raters is not None]),
-        outside_raters=sum(_is_outside(item, row) for row in (*train, *data.dev)),
+        outside_raters=sum(_is_outside(item, row) for row in marked),
         blank=sum(is_blank(row.text) for row in train),
         duplicates=len(train) - len(scores),
         conflicts=sum(len(values) > 1 for values in scores.values()),
         over_long=over_long,
-        enough_tokens=enough_tokens(counts, limit) if over_long > limit else None,
-        refusals_contradicted=contradicted(item, (*train, *data.dev)),
+        enough_tokens=enough,
+        refusals_contradicted=contradicted(item, marked),
         seen=sum(folded(row.text) in unlabelled for row in data.dev),
         leaks=sum(folded(row.text) in scores or row.learner_id in learners for row in data.dev),
         learners=len(learners),
-        missing=dict(Counter(name for row in (*train, *data.dev) for name in row.missing)),
+        missing=dict(empty_columns),
     )
 
 
 def _token_counts(data: ItemData) -> list[int]:
-    """Return the tokens of each row of train and dev, by a tokenizer learnt from train and unlabelled."""
+    """Return the tokens of each row of train and dev under a tokenizer learnt from train and unlabelled."""
     marked = [row.text for row in (*data.train, *data.dev) if not is_blank(row.text)]
     written = [*(row.text for row in data.train), *(row.text for row in data.unlabelled)]
     return expected_counts(marked, [text for text in written if not is_blank(text)], StudentConfig())
@@ -132,22 +136,23 @@ def _token_counts(data: ItemData) -> list[int]:
 
 def _distribution(item: Item, values: Sequence[float]) -> dict[str, int]:
     if not item.is_continuous:
-        return {name: sum(value == number for value in values) for number, name in enumerate(item.names())}
+        return {name: values.count(number) for number, name in enumerate(item.names())}
     counts, edges = np.histogram(values, bins=4, range=(item.lowest, item.highest))
     names = [f"{low:g}-{high:g}" for low, high in itertools.pairwise(edges)]
     return dict(zip(names, map(int, counts), strict=True))
 
 
 def _human_agreement(item: Item, pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
-    """Return the fields of a summary that compare two raters.  MIN_PAIRS rules as in the gate and in the report."""
-    first, second = [one for one, _ in pairs], [other for _, other in pairs]
-    known = len(pairs) >= MIN_PAIRS
-    return {
-        "double_scored": len(pairs),
-        "human_qwk": none_if_nan(quadratic_weighted_kappa(first, second)) if known and item.is_ordered else None,
-        "human_exact": exact_agreement(first, second, item.tolerance) if known else None,
-        "human_kappa": none_if_nan(cohens_kappa(first, second)) if known and not item.is_ordered else None,
-    }
+    """Return the fields of a summary that compare two raters.  Below MIN_PAIRS rows there is none."""
+    first, second = [score for score, _ in pairs], [score for _, score in pairs]
+    figures: dict[str, Any] = {"human_qwk": None, "human_exact": None, "human_kappa": None}
+    if len(pairs) >= MIN_PAIRS:
+        figures["human_exact"] = exact_agreement(first, second, item.tolerance)
+        if item.is_ordered:
+            figures["human_qwk"] = none_if_nan(quadratic_weighted_kappa(first, second))
+        else:
+            figures["human_kappa"] = none_if_nan(cohens_kappa(first, second))
+    return {"double_scored": len(pairs), **figures}
 
 
 def _is_outside(item: Item, row: MarkedResponse) -> bool:

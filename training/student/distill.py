@@ -3,9 +3,9 @@
     L = CE(human, student) + λ · T² · CE(softmax(teacher / T), softmax(student / T))
 
 The paper's loss is T = 1; T² keeps the soft term's gradients as large at every temperature (Hinton et al. 2015).
-For grades, the losses of losses.py take the place of both cross-entropies, and there is no temperature.
+For grades, the losses of losses.py replace both cross-entropies, and there is no temperature.
 
-Items that share a teacher learn together: the few responses of each teach a network to read badly, all of them better.
+Items that share a teacher learn together: a network learns to read better from all their responses than from a few.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""The student: word pieces embedded, read by a GRU each way, mean and maximum over the response, one linear layer.
+"""The student: embedded word pieces, a GRU each way, mean and maximum over the response, one linear layer.
 
-Items that share a teacher have one network until they have learnt: all but the linear layer, which each has for itself.
+Items that share a teacher learn in one network, in which only the linear layer is each item's own.
 """
 
 import copy
@@ -16,18 +16,21 @@ from training.errors import OverBudget
 
 
 class StudentNetwork(nn.Module):
-    """ids (batch, tokens), 0 = padding → outputs (batch, columns).  Padding never changes a response's outputs."""
+    """A network from ids (batch, tokens), 0 for padding, to outputs (batch, columns), which padding never changes."""
 
     def __init__(self, vocabulary: int, item: Item, config: StudentConfig, items: int = 1) -> None:
-        """`item` stands for all of the `items` that learn together.  Raises OverBudget if each alone is too large."""
+        """Make a network for `items` that learn together, for all of which `item` stands.
+
+        Raise OverBudget where the student of one item is too large.
+        """
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, config.embedding, padding_idx=0)
         self.dropout = nn.Dropout(config.dropout)
         self.forwards = nn.GRU(config.embedding, config.hidden, batch_first=True)
         self.backwards = nn.GRU(config.embedding, config.hidden, batch_first=True)
         self.head = OutputLayer(4 * config.hidden, output_columns(item), item.is_continuous, items)
-        others = (items - 1) * parameters(self.head) // items
-        if (count := parameters(self) - others) > PARAMETER_BUDGET:
+        other_heads = (items - 1) * parameters(self.head) // items
+        if (count := parameters(self) - other_heads) > PARAMETER_BUDGET:
             raise OverBudget(
                 f"a student of {count} parameters is over the budget of {PARAMETER_BUDGET}: lower student.vocabulary, "
                 "student.embedding or student.hidden",
@@ -36,10 +39,13 @@ class StudentNetwork(nn.Module):
             )
 
     def forward(self, ids: Tensor, numbers: Tensor | None = None) -> Tensor:
-        """`numbers` (batch,): which item each response is to; may be left out where there is one."""
+        """Return outputs (batch, columns).
+
+        `numbers` (batch,) names the item of each response; a single item needs none.
+        """
         real = (ids != 0).unsqueeze(2)  # (batch, tokens, 1)
         embedded = self.dropout(self.embedding(ids))  # (batch, tokens, embedding)
-        # Not torch's bidirectional GRU: it would read the padding first, and a score would depend on its batch.
+        # torch's bidirectional GRU would read the padding first, and a score would depend on its batch.
         reversed_ = torch.gather(embedded, 1, _backwards(ids).unsqueeze(2).expand_as(embedded))
         read = torch.cat([self.forwards(embedded)[0], self.backwards(reversed_)[0]], dim=2)  # (batch, tokens, 2·hidden)
         mean = (read * real).sum(1) / real.sum(1)
@@ -48,17 +54,17 @@ class StudentNetwork(nn.Module):
         return outputs
 
     def alone(self, number: int) -> "StudentNetwork":
-        """A copy for one item: its student."""
+        """Return a copy for one item: its student."""
         return copy.deepcopy(self, {id(self.head): self.head.alone(number)})
 
 
 def _backwards(ids: Tensor) -> Tensor:
-    """(batch, tokens): the places of each response's tokens from last to first; padding stays where it is."""
+    """Return (batch, tokens): the places of each response's tokens from last to first, padding in its place."""
     place = torch.arange(ids.shape[1], device=ids.device)
     length = (ids != 0).sum(1, keepdim=True)
     return torch.where(place < length, length - 1 - place, place)
 
 
 def parameters(model: nn.Module) -> int:
-    """Learned weights, all counted, embeddings included."""
+    """Return the number of learned weights, embeddings included."""
     return sum(parameter.numel() for parameter in model.parameters())

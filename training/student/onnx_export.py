@@ -14,15 +14,42 @@ from torch import Tensor, nn
 from training.common.losses import MIN_VARIANCE
 from training.student.network import StudentNetwork
 
-OPSET, IR_VERSION = 18, 9  # of 2022: any onnxruntime that the service runs on reads them
+OPSET, IR_VERSION = 18, 9  # of 2022: every onnxruntime that the service supports reads them
 
 
 def to_onnx(network: StudentNetwork) -> bytes:
-    """ids: int64 (batch, tokens) → logits: float (batch, choices), or mean and variance: float (batch); both free."""
+    """Return the ONNX graph of a student.
+
+    ids: int64 (batch, tokens) → logits: float (batch, choices), or for grades mean and variance: float (batch).  Batch
+    and tokens are free.
+    """
+    weights = _weights(network)
+    outputs: dict[str, list[str | int]] = {"logits": ["batch", network.head.out_features]}
+    last_nodes = [_linear("logits")]
+    if network.head.continuous:
+        outputs = {"mean": ["batch"], "variance": ["batch"]}
+        last_nodes = _grade_nodes(weights)
+    value_info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        _reading_nodes(network.forwards.hidden_size) + last_nodes,
+        "student",
+        inputs=[value_info("ids", TensorProto.INT64, ["batch", "tokens"])],
+        outputs=[value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+        initializer=[numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def _weights(network: StudentNetwork) -> dict[str, NDArray[Any]]:
+    """Return the graph's weights and constants by name."""
     forwards, backwards = _gru_weights(network.forwards), _gru_weights(network.backwards)
-    weights: dict[str, NDArray[Any]] = {
+    both_ways = {name: np.stack([forwards[name], backwards[name]]) for name in ("W", "R", "B")}
+    return {
         "embedding": _array(network.embedding.weight),
-        **{name: np.stack([forwards[name], backwards[name]]) for name in ("W", "R", "B")},
+        **both_ways,
         "head_weight": _array(network.head.weight),
         "head_bias": _array(network.head.bias),
         "padding": np.array(0, np.int64),
@@ -31,8 +58,12 @@ def to_onnx(network: StudentNetwork) -> bytes:
         "last": np.array([2], np.int64),
         "both_ways": np.array([0, 0, 2 * network.forwards.hidden_size], np.int64),
     }
+
+
+def _reading_nodes(hidden_size: int) -> list[onnx.NodeProto]:
+    """Return the nodes from ids to `pooled`: (batch, 4 · hidden), mean and maximum over each response."""
     node = helper.make_node
-    nodes = [
+    return [
         node("Equal", ["ids", "padding"], ["is_padding"]),
         node("Not", ["is_padding"], ["is_real"]),
         node("Cast", ["is_real"], ["real"], to=TensorProto.FLOAT),
@@ -46,7 +77,7 @@ def to_onnx(network: StudentNetwork) -> bytes:
             ["in_time", "W", "R", "B", "whole_lengths"],
             ["states"],
             direction="bidirectional",
-            hidden_size=network.forwards.hidden_size,
+            hidden_size=hidden_size,
             linear_before_reset=1,  # as torch has it
         ),
         node("Transpose", ["states"], ["by_response"], perm=[2, 0, 1, 3]),  # batch, tokens, ways, hidden
@@ -59,22 +90,7 @@ def to_onnx(network: StudentNetwork) -> bytes:
         node("Where", ["is_real_state", "read", "nothing"], ["read_or_nothing"]),
         node("ReduceMax", ["read_or_nothing", "over_tokens"], ["maximum"], keepdims=0),
         node("Concat", ["average", "maximum"], ["pooled"], axis=1),
-        *(_grade_nodes(weights) if network.head.continuous else [_linear("logits")]),
     ]
-    outputs: dict[str, list[str | int]] = {"mean": ["batch"], "variance": ["batch"]}
-    if not network.head.continuous:
-        outputs = {"logits": ["batch", network.head.out_features]}
-    graph = helper.make_graph(
-        nodes,
-        "student",
-        inputs=[helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "tokens"])],
-        outputs=[helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
-        initializer=[numpy_helper.from_array(array, name) for name, array in weights.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    onnx.checker.check_model(model, full_check=True)
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
 
 
 def _linear(output: str) -> onnx.NodeProto:
@@ -82,7 +98,7 @@ def _linear(output: str) -> onnx.NodeProto:
 
 
 def _grade_nodes(weights: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
-    """As losses.OutputLayer has it: the mean as it is, the variance above its floor."""
+    """Return the nodes of a grade, as in losses.OutputLayer: the mean as it is, the variance above its floor."""
     node = helper.make_node
     weights["min_variance"] = np.array(MIN_VARIANCE, np.float32)
     return [
@@ -96,7 +112,7 @@ def _grade_nodes(weights: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
 
 
 def _gru_weights(gru: nn.GRU) -> dict[str, NDArray[np.float32]]:
-    """torch keeps the gates as reset, update, new; ONNX as update, reset, new."""
+    """Return the weights of one direction; torch orders the gates as reset, update, new, ONNX as update, reset, new."""
 
     def reordered(*names: str) -> NDArray[np.float32]:
         gates = [np.split(_array(gru.get_parameter(name)), 3) for name in names]

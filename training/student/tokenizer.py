@@ -1,7 +1,7 @@
-"""The student's tokenizer, learnt once from training text.
+"""The student's tokenizer, learnt from training text.
 
-It knows no language: pieces of Unicode words (byte-pair encoding, Sennrich et al. 2016), digits one by one.  A slip of
-spelling keeps most of its pieces, where a list of words would lose the word.
+It knows no language: it cuts Unicode words into pieces (byte-pair encoding, Sennrich et al. 2016) and numbers into
+digits.  A misspelt word keeps most of its pieces, where a list of words would lose the word.
 """
 
 from collections import Counter
@@ -13,10 +13,10 @@ from app.scoring.featurizer import SPECIAL, START, UNKNOWN
 
 
 def learn_tokenizer(texts: Iterable[str], vocabulary: int) -> bytes:
-    """The content of tokenizer.json: at most `vocabulary` pieces, START before every response."""
+    """Return the content of tokenizer.json: at most `vocabulary` pieces, and START before every response."""
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence(
-        # İ in lower case is i and a combining dot, which no one types: the dot goes.
+        # İ in lower case is i and a combining dot, which nobody types: the dot is removed.
         [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace("i\u0307", "i")]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -27,7 +27,7 @@ def learn_tokenizer(texts: Iterable[str], vocabulary: int) -> bytes:
         ]
     )
     texts = list(texts)
-    alphabet = _alphabet(tokenizer, texts, vocabulary // 2)  # of a script with thousands of signs the commonest
+    alphabet = _alphabet(tokenizer, texts, vocabulary // 2)  # a script may have thousands of characters
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         min_frequency=2,
@@ -43,11 +43,15 @@ def learn_tokenizer(texts: Iterable[str], vocabulary: int) -> bytes:
     return tokenizer.to_str().encode()
 
 
-def _alphabet(tokenizer: Tokenizer, texts: Iterable[str], most: int) -> list[str]:
-    """The commonest signs; of equally common ones the first in Unicode, where the trainer would take any."""
+def _alphabet(tokenizer: Tokenizer, texts: Iterable[str], size: int) -> list[str]:
+    """Return the commonest characters, of equally common characters the first in Unicode.
+
+    The trainer would take any of these, and a tokenizer would differ from run to run.
+    """
     counts: Counter[str] = Counter()
     for text in texts:
         normal = tokenizer.normalizer.normalize_str(text)
         for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal):
             counts.update(piece)
-    return sorted(counts, key=lambda sign: (-counts[sign], sign))[:most]
+    ranked = sorted(counts, key=lambda character: (-counts[character], character))
+    return ranked[:size]
