@@ -1,6 +1,7 @@
 """The documentation says the same as the programs, and each page names its reader."""
 
 import re
+import statistics
 import tomllib
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from app.scoring.files.options import KNOWN_COLUMNS, MISSING
 from app.scoring.item import Item
 from app.scoring.row_files import FORMATS
 from app.scoring.score_file import COLUMNS
+from benchmarks.english import running_text, share_of_words
 from tests.reference_pages.modules import rooms
 from tests.reference_pages.pages import FOLDER, PAGES
 from training.config import TrainingConfig
@@ -35,6 +37,15 @@ def test_page_names_its_reader_first(page: Path) -> None:
 
     assert heading.startswith("# ")
     assert READER.match(text), "the first line is `For READER: the task.`"
+
+
+def test_pages_are_plain_english() -> None:
+    """Pages written by hand; the generated ones repeat docstrings."""
+    text = " ".join(running_text(page) for page in DOCS if page.name not in PAGES)
+    sentences = [sentence.split() for sentence in re.split(r"(?<=[.!?:])\s+", text) if sentence.split()]
+
+    assert share_of_words(text) <= 1 / 1000
+    assert statistics.mean(map(len, sentences)) <= 20
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))

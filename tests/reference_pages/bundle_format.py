@@ -10,7 +10,7 @@ from tests.reference_pages.fields import default, described, nested, type_of
 
 HEAD = """# Bundle format
 
-For developers who read or check bundles: the files of one student and every field of `bundle.json` and `ACTIVE`.
+For developers: the files of one student and every field of `bundle.json` and `ACTIVE`.
 
 ```
 models/<item_id>/<version>/         version: UTC time and a short content hash

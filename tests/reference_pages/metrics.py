@@ -14,8 +14,8 @@ from tests.reference_pages.python_api import documented
 ROOT = Path(__file__).parents[2]
 HEAD = """# Metrics
 
-For assessment researchers: every figure of reports, bundles and gates with its formula. For the person who runs the
-service: every figure of `GET /metrics`.
+For assessment researchers: every figure of reports, bundles and gates with its formula. For a school's IT
+person: every figure of `GET /metrics`.
 
 Names and formulas are those of ETS RSMTool, so that figures compare with published ones. H is the human score, M the
 machine's. Agreement is measured on responses that a model scored; responses held back by a condition are counted apart.

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 HEADS = {
     "app/scoring": """# Python: app.scoring
 
-For developers who score from Python: the public functions and classes of the shared core.
+For developers: the public functions and classes of the shared core.
 
 ```python
 from pathlib import Path
@@ -23,7 +23,7 @@ print(judgement.score, judgement.decision)
 """,
     "training": """# Python: training
 
-For developers who train or evaluate from Python: the public functions and classes of the training program.
+For developers: the public functions and classes of the training program.
 
 ```python
 from pathlib import Path

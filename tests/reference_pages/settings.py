@@ -5,7 +5,7 @@ from tests.reference_pages.fields import default, described, limits
 
 HEAD = """# Settings of the service
 
-For the person who runs the service: every environment variable it reads. A container reads them from `.env` by the
+For a school's IT person: every environment variable of the service. A container reads them from `.env` by the
 compose file, a service of the system from its `EnvironmentFile`.
 
 An empty variable keeps the default. A misspelt name is reported by every command. Commands that run in another folder

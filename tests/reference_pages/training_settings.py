@@ -19,7 +19,7 @@ from training.feedback.config import FeedbackConfig
 
 HEAD = """# Settings of training
 
-For the person who trains: every setting of `--config FILE.toml`, for `run`, `compare` and `feedback`.
+For assessment researchers: every setting of `--config FILE.toml`, for `run`, `compare` and `feedback`.
 
 A file names only the settings it changes. Every bundle keeps all settings it was made with. A misspelt name is an error
 that names the file and the setting.
@@ -58,5 +58,5 @@ def section(title: str, place: str, model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         if isinstance(field.default, BaseModel):
             continue
-        shown = "see the code" if len(str(field.default)) > 90 else default(field)
+        shown = "in `training/config.py`" if len(str(field.default)) > 90 else default(field)
         yield f"| `{name}` | {shown} | {described(field)} | {limits(field)} |"
