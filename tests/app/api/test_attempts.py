@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from app.scoring.scale import Scale
 from app.storage.api_keys import rotate
-from tests.app.api.claims import BOTH, body, read_prediction
+from tests.app.api.assertions import BOTH, body, read_prediction
 from tests.app.conftest import MakeKey, Serve, Sql
 from tests.tiny import write_tiny_bundle
 

@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.storage.tables import Base
-from tests.app.api.claims import BOTH, assert_problem, body
+from tests.app.api.assertions import BOTH, assert_problem, body
 from tests.app.conftest import Logged, MakeKey, Serve, Sql
 
 CALLS = [

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from app.cli.main import cli
 from app.scoring.conditions import Limits
-from tests.app.api.claims import BOTH, read_prediction
+from tests.app.api.assertions import BOTH, read_prediction
 from tests.app.conftest import Serve
 from tests.tiny import write_tiny_bundle
 

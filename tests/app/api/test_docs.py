@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from app.api.docs import FILES
 from app.api.schemas import BatchRequest, ScoreRequest
-from tests.app.api.claims import assert_problem
+from tests.app.api.assertions import assert_problem
 
 ELSEWHERE = re.compile(r"""(?:https?:)?//[a-z0-9-]""", re.IGNORECASE)
 PROBLEM = "application/problem+json"

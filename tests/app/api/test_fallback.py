@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from app.scoring.teacher import TEACHER_JSON
 from app.service.teacher_pool import TeacherPool
 from tests import waiting
-from tests.app.api.claims import BOTH
+from tests.app.api.assertions import BOTH
 from tests.app.conftest import Logged, Serve, Sql
 from tests.app.held import HeldTeacher
 from tests.refusals import log_lines

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.app.api.claims import BOTH, assert_problem, read_prediction
+from tests.app.api.assertions import BOTH, assert_problem, read_prediction
 from tests.app.conftest import Logged, MakeKey, Serve, Sql
 from tests.tiny import write_tiny_bundle
 

@@ -17,7 +17,7 @@ from app.scoring.feedback.bundle import FEEDBACK_FOLDER
 from app.scoring.item import Item
 from app.scoring.release import ACTIVE
 from app.service.feedback.writer import START, Writer
-from tests.app.api.claims import BOTH
+from tests.app.api.assertions import BOTH
 from tests.app.conftest import Serve, Sql
 from tests.refusals import log_lines
 from tests.tiny import write_tiny_bundle

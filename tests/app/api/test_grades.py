@@ -7,7 +7,7 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from tests.app.api.claims import BOTH, read_prediction
+from tests.app.api.assertions import BOTH, read_prediction
 from tests.app.conftest import Logged, Sql
 
 ALL_FOUR, HALF, QUARTER = "warm air goes up", "warm air", "warm"

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app.api import help_site, problems
-from tests.app.api.claims import assert_problem
+from tests.app.api.assertions import assert_problem
 from tests.help_site import Page, build
 
 

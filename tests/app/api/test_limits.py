@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.limits import BodyLimit
-from tests.app.api.claims import CANARY, assert_problem, body
+from tests.app.api.assertions import CANARY, assert_problem, body
 from tests.app.conftest import Logged, Serve
 
 JSON = {"Content-Type": "application/json"}

@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.scoring.text import MAX_CHARACTERS, MAX_SENT
-from tests.app.api.claims import BOTH, assert_problem, body, read_prediction
+from tests.app.api.assertions import BOTH, assert_problem, body, read_prediction
 from tests.app.conftest import Logged, Serve, Sql
 from tests.editors import FORMS
 from tests.tiny import write_tiny_bundle

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.scoring.bundle import STUDENT
-from tests.app.api.claims import assert_problem, body
+from tests.app.api.assertions import assert_problem, body
 from tests.app.conftest import MakeKey, Serve, Sql
 from tests.tiny import write_tiny_bundle
 from tests.waiting import until

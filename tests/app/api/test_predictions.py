@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.storage.tables import Base
-from tests.app.api.claims import BOTH, CANARY, assert_problem, body, read_prediction
+from tests.app.api.assertions import BOTH, CANARY, assert_problem, body, read_prediction
 from tests.app.conftest import PATIENT, Locked, Logged, Serve, Sql
 from tests.waiting import until
 

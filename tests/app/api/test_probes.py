@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.storage.database import connect, upgrade
-from tests.app.api.claims import BOTH, assert_problem, body
+from tests.app.api.assertions import BOTH, assert_problem, body
 from tests.app.conftest import ITEMS, PATIENT, Locked, MakeKey, Serve, Sql
 from tests.conftest import Postgres
 from tests.refusals import log_lines

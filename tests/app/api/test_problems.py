@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from app.api import problems
 from app.scoring.errors import BadBundle, ItemNotReady, UnknownItem
 from app.service.scorer import IdempotencyConflict
-from tests.app.api.claims import BOTH, CANARY, assert_problem, body
+from tests.app.api.assertions import BOTH, CANARY, assert_problem, body
 from tests.app.conftest import Serve, Sql
 from tests.refusals import log_lines
 

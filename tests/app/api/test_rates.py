@@ -4,7 +4,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.api.rates import FIRST_DELAY, FREE_TRIES, LONGEST_DELAY, MAX_ADDRESSES, MINUTE, FailedTries, Rates
-from tests.app.api.claims import assert_problem, body
+from tests.app.api.assertions import assert_problem, body
 from tests.app.conftest import Logged, MakeKey
 
 

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from app.api.request_log import SECURITY_HEADERS
 from app.logs import JsonFormatter, config, request_id
-from tests.app.api.claims import CANARY, assert_problem, body
+from tests.app.api.assertions import CANARY, assert_problem, body
 from tests.app.conftest import MakeKey, Serve
 
 

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from app.cli.shadow_comparison import compare
 from app.scoring.registry import Registry
 from app.scoring.release import ACTIVE, cast_shadow
-from tests.app.api.claims import assert_problem, body
+from tests.app.api.assertions import assert_problem, body
 from tests.app.conftest import Serve, Sql
 from tests.tiny import BY_ANA, write_tiny_bundle
 from tests.waiting import until

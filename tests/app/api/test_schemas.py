@@ -17,7 +17,7 @@ from app.api.score import _canonical
 from app.main import create_app
 from app.settings import Settings
 from app.storage.tables import LoggedPrediction
-from tests.app.api.claims import CANARY, assert_problem, body
+from tests.app.api.assertions import CANARY, assert_problem, body
 from tests.app.conftest import PATIENT, Logged
 from tests.refusals import refused
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.app.api.claims import BOTH, CANARY, assert_problem, body, read_prediction
+from tests.app.api.assertions import BOTH, CANARY, assert_problem, body, read_prediction
 from tests.app.conftest import Logged, MakeKey, Serve, Sql
 from tests.conftest import Postgres
 from tests.refusals import log_lines
