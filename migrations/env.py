@@ -1,4 +1,4 @@
-"""Alembic's entry.  The connection comes from app.storage.database: there is one place that knows the URL."""
+"""Run migrations on the connection of app.storage.database, the only place that knows the URL."""
 
 from alembic import context
 
@@ -8,7 +8,7 @@ connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
     target_metadata=Base.metadata,
-    render_as_batch=connection.dialect.name == "sqlite",  # SQLite cannot alter most columns in place
+    render_as_batch=connection.dialect.name == "sqlite",  # SQLite alters most columns by recreating the table
     compare_type=True,
 )
 with context.begin_transaction():

@@ -1,4 +1,4 @@
-"""All tables of 0.1.0."""
+"""Create all tables of 0.1.0."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""A prediction keeps its scale; the predictions of an attempt are found by an index of their own."""
+"""Store the scale of each prediction, and index predictions by attempt."""
 
 import sqlalchemy as sa
 from alembic import op

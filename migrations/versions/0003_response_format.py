@@ -1,4 +1,4 @@
-"""Keep with each prediction how its response was read.  Earlier responses were read as they were sent."""
+"""Store the format of each response.  Earlier responses were plain text."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,7 +1,7 @@
-"""No samples of learners' words in PostgreSQL's own statistics.
+"""Keep learners' words out of PostgreSQL's statistics.
 
-ANALYZE keeps values of a column for the planner, in a table that erasing a learner does not reach: where a table is
-empty afterwards, ANALYZE leaves the old samples.  Queries use these columns through a unique index only.
+ANALYZE stores sampled values of columns for the planner.  Erasing a learner does not reach them if a table becomes
+empty, because ANALYZE then keeps the old samples.  Queries use these columns through a unique index only.
 """
 
 from alembic import op
@@ -20,14 +20,14 @@ COLUMNS = (
 
 
 def upgrade() -> None:
-    _set(0)
+    _set_statistics(0)
 
 
 def downgrade() -> None:
-    _set(-1)
+    _set_statistics(-1)
 
 
-def _set(target: int) -> None:
+def _set_statistics(target: int) -> None:
     if op.get_bind().dialect.name == "postgresql":
         for table, column in COLUMNS:
             op.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS {target}")
