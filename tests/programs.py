@@ -1,7 +1,7 @@
-"""Run the installed programs as a user would, each in a process of its own.
+"""Run the installed programs as a user does, each in its own process.
 
-Commands are forked from a server that has imported them already: a start of Python costs more than most commands do.
-What is sealed, and what serves, is started anew.
+Commands are forked from a server that has imported the programs, because starting Python takes longer than most
+commands.  Sealed programs and services start a new Python.
 """
 
 import importlib
@@ -21,13 +21,13 @@ from tests.waiting import HANGS, until
 
 BIN = Path(sys.executable).parent
 MAINS = {"scorelet": "app.cli.main", "scorelet-train": "training.__main__"}  # modules with a `main`
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # for clients of plain HTTP: the default reads all certificates
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # for plain HTTP: the default context reads all certificates
 _forking = multiprocessing.get_context("forkserver")
 _forking.set_forkserver_preload(["tests.programs", "pytest", "alembic.command", *MAINS.values()])
 
 
 def environment(**settings: object) -> dict[str, str]:
-    """This one without what tells programs that they are tested, with the settings."""
+    """Return this environment with other settings, and without variables that reveal a test run."""
     kept = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("SCORELET_")}
     return kept | {"OMP_NUM_THREADS": "1"} | {name: str(value) for name, value in settings.items()}
 
@@ -35,7 +35,7 @@ def environment(**settings: object) -> dict[str, str]:
 def run(
     *command: object, prefix: Sequence[object] = (), without: Sequence[str] = (), **settings: object
 ) -> subprocess.CompletedProcess[str]:
-    """Return what the command says and its exit code; `without`: packages that cannot be imported."""
+    """Run a command and return its output and exit code.  It cannot import the packages in `without`."""
     program, *arguments = map(str, command)
     if program in MAINS and not prefix:
         return _forked(program, arguments, without, environment(**settings))
@@ -47,9 +47,9 @@ def _forked(
     program: str, arguments: Sequence[str], without: Sequence[str], env: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
     with tempfile.TemporaryDirectory() as folder:
-        said = [Path(folder) / name for name in ("stdout", "stderr")]
+        outputs = [Path(folder) / name for name in ("stdout", "stderr")]
         process = _forking.Process(
-            target=_main, args=(program, arguments, without, dict(env), str(Path.cwd()), *map(str, said))
+            target=_main, args=(program, arguments, without, dict(env), str(Path.cwd()), *map(str, outputs))
         )
         process.start()
         process.join(HANGS)
@@ -58,13 +58,13 @@ def _forked(
             process.join()
             raise TimeoutError(f"{program} does not end")
         process.close()
-        return subprocess.CompletedProcess([program, *arguments], code, *(file.read_text() for file in said))
+        return subprocess.CompletedProcess([program, *arguments], code, *(file.read_text() for file in outputs))
 
 
 def _main(
     program: str, arguments: Sequence[str], without: Sequence[str], env: dict[str, str], cwd: str, out: str, err: str
 ) -> None:
-    """Be the program, in a process that was forked for it."""
+    """Run the program in a process that was forked for it."""
     for descriptor, file in ((1, out), (2, err)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
     os.environ.clear()
@@ -72,7 +72,7 @@ def _main(
     os.chdir(cwd)
     if imported := sys.modules.keys() & set(without):
         raise ImportError(f"{program} imports {imported} before it needs them")
-    sys.modules.update(dict.fromkeys(without))  # type: ignore[arg-type]  # None: importing it fails
+    sys.modules.update(dict.fromkeys(without))  # type: ignore[arg-type]  # The import of None fails.
     sys.argv = [str(BIN / program), *arguments]
     importlib.import_module(MAINS[program]).main()
 
@@ -87,9 +87,9 @@ def free_port() -> int:
 def serving(
     prefix: Sequence[object] = (), said: Path | None = None, **settings: object
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`scorelet serve` on a free port: the process and its address, ended at the end if it still runs.
+    """Run `scorelet serve` on a free port; yield the process and its address; end the process if it still runs.
 
-    `said`: a file for all that it writes to stdout and stderr.
+    `said` is a file for stdout and stderr.
     """
     port = free_port()
     command = [*map(str, prefix), str(BIN / "scorelet"), "serve", "--port", str(port)]

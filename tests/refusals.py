@@ -1,4 +1,4 @@
-"""Errors by code and fields, and whole texts by golden files: no test but these knows how a sentence is worded."""
+"""Helpers that assert errors by code and fields, and texts by golden files.  Other tests do not know sentences."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ ErrorT = TypeVar("ErrorT", bound=CodedError)
 
 @contextmanager
 def refused(kind: type[ErrorT], code: str = "", **fields: object) -> Iterator[pytest.ExceptionInfo[ErrorT]]:
-    """The block raises an error of this kind and code, with at least these fields."""
+    """Assert that the block raises an error of this kind and code, with at least these fields."""
     with pytest.raises(kind) as caught:
         yield caught
     error = caught.value
@@ -26,18 +26,18 @@ def refused(kind: type[ErrorT], code: str = "", **fields: object) -> Iterator[py
 
 
 def rows_refused(errors: list[RowError]) -> list[tuple[str, int, str]]:
-    """File name, line and code of each."""
+    """Return file name, line and code of each error."""
     return [(error.file.name, error.line, error.code) for error in errors]
 
 
 def log_lines(caplog: pytest.LogCaptureFixture, code: str) -> list[dict[str, object]]:
-    """Return the fields of every log record that has this code."""
-    found = [getattr(record, "fields", {}) for record in caplog.records]
-    return [{name: value for name, value in own.items() if name != "code"} for own in found if own.get("code") == code]
+    """Return the other fields of every log record with this code."""
+    records = [dict(getattr(record, "fields", {})) for record in caplog.records]
+    return [fields for fields in records if fields.pop("code", None) == code]
 
 
 def check_golden(name: str, text: str) -> None:
-    """The text is that of tests/golden/NAME.  `UPDATE_GOLDEN=1 pytest …` writes what was reworded on purpose."""
+    """Assert that the text equals tests/golden/NAME.  After a change on purpose, run `UPDATE_GOLDEN=1 pytest …`."""
     path = GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN"):
         path.parent.mkdir(parents=True, exist_ok=True)

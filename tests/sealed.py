@@ -1,8 +1,8 @@
-"""`python -m tests.sealed RULE PROGRAM …`: run a program that the kernel kills (SIGSYS) if it reaches for the network.
+"""Run a program that the kernel kills (SIGSYS) if it uses the network: `python -m tests.sealed RULE PROGRAM …`.
 
-RULE `no-sockets` forbids internet sockets altogether; `no-calls` lets a server listen and answer, but forbids connect()
-and datagram sockets, which a look-up of a name needs.  A seccomp filter is inherited by all threads and children, works
-without privileges, and sees what libraries do in C++, which a patched `socket` module does not.  Linux only.
+RULE `no-sockets` forbids all internet sockets.  `no-calls` lets a server listen and answer, but forbids connect() and
+datagram sockets, which look-ups of names need.  All threads and children inherit the seccomp filter.  It needs no
+privileges and covers libraries in C++, unlike a patched `socket` module.  Linux only.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 AF_INET, AF_INET6, SOCK_DGRAM, SOCK_TYPE_MASK = 2, 10, 2, 0xF
 ALLOW, KILL = 0x7FFF0000, 0x80000000
 LOAD, JUMP_EQUAL, AND, RETURN = 0x20, 0x15, 0x54, 0x06  # BPF operations
-NUMBER, ARCH, FIRST, SECOND = 0, 4, 16, 24  # offsets into struct seccomp_data
+NUMBER, ARCH, FIRST, SECOND = 0, 4, 16, 24  # offsets in struct seccomp_data
 
 Instruction = tuple[int, int, int, int]  # operation, jump if true, jump if false, operand
 
@@ -29,6 +29,7 @@ class Program(ctypes.Structure):
 
 
 def rules(rule: str) -> list[Instruction]:
+    """Return the BPF instructions of a rule."""
     machine = platform.machine()
     calls = SYSCALLS[machine]
     kill, allow = (RETURN, 0, 0, KILL), (RETURN, 0, 0, ALLOW)
@@ -61,6 +62,7 @@ def rules(rule: str) -> list[Instruction]:
 
 
 def seal(rule: str) -> None:
+    """Install the filter of a rule for this process.  Raises OSError if the kernel refuses it."""
     instructions = [Filter(*instruction) for instruction in rules(rule)]
     array = (Filter * len(instructions))(*instructions)
     program = Program(len(instructions), array)
@@ -69,7 +71,7 @@ def seal(rule: str) -> None:
     if libc.prctl(pr_set_no_new_privs, 1, 0, 0, 0) or libc.prctl(
         pr_set_seccomp, mode_filter, ctypes.byref(program), 0, 0
     ):
-        raise OSError(ctypes.get_errno(), "the kernel takes no seccomp filter")
+        raise OSError(ctypes.get_errno(), "the kernel refused the seccomp filter")
 
 
 if __name__ == "__main__":

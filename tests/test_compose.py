@@ -1,4 +1,4 @@
-"""The image and the compose file, as far as they can be judged without Docker."""
+"""Test the image and the compose file as far as possible without Docker."""
 
 import json
 import re
@@ -40,7 +40,7 @@ def specification() -> Draft7Validator:
     return Draft7Validator(schema)
 
 
-def test_the_compose_file_follows_the_specification(specification: Draft7Validator, compose: dict[str, Any]) -> None:
+def test_compose_file_follows_the_specification(specification: Draft7Validator, compose: dict[str, Any]) -> None:
     assert [error.message for error in specification.iter_errors(compose)] == []
 
 
@@ -48,11 +48,11 @@ def test_the_compose_file_follows_the_specification(specification: Draft7Validat
     ("key", "value"),
     [
         ("read-only", True),  # no such key
-        ("restart", {"policy": "always"}),  # of another type
+        ("restart", {"policy": "always"}),  # wrong type
         ("depends_on", {"db": {"condition": "service_done"}}),  # no such condition
     ],
 )
-def test_the_specification_refuses_mistakes(
+def test_specification_refuses_mistakes(
     specification: Draft7Validator, compose: dict[str, Any], key: str, value: object
 ) -> None:
     compose["services"]["scorelet"][key] = value
@@ -81,7 +81,7 @@ def test_no_secret_has_a_default() -> None:
         "SCORELET_DATABASE_URL: postgresql+psycopg://scorelet:scorelet@db/scorelet",
     ],
 )
-def test_a_default_secret_would_be_found(line: str) -> None:
+def test_default_secret_is_detected(line: str) -> None:
     name, value = line.split(": ")
 
     as_mapping = {"services": {"a": {"environment": {name: value}}}}
@@ -91,7 +91,7 @@ def test_a_default_secret_would_be_found(line: str) -> None:
     assert default_secrets(yaml.safe_dump(as_list))
 
 
-def test_every_setting_named_is_a_setting() -> None:
+def test_named_settings_exist() -> None:
     named = set(re.findall(r"SCORELET_\w+", DOCKERFILE + COMPOSE + EXAMPLE))
 
     assert "SCORELET_DATABASE_URL" in named
@@ -99,7 +99,7 @@ def test_every_setting_named_is_a_setting() -> None:
 
 
 @pytest.mark.parametrize("service", OURS)
-def test_our_containers_can_do_nothing_they_need_not(compose: dict[str, Any], service: str) -> None:
+def test_containers_have_no_unneeded_privileges(compose: dict[str, Any], service: str) -> None:
     described = compose["services"][service]
 
     assert described["read_only"] is True
@@ -109,30 +109,31 @@ def test_our_containers_can_do_nothing_they_need_not(compose: dict[str, Any], se
     assert service == "manage" or all(volume.endswith(":ro") for volume in described.get("volumes", []))
 
 
-def test_commands_that_write_bundles_and_backups_have_a_way_in(compose: dict[str, Any]) -> None:
-    """`manage` has what the commands need, writes what the service reads, and starts only when it is named."""
+def test_manage_container_can_write_bundles_and_backups(compose: dict[str, Any]) -> None:
+    """`manage` writes the folders that the service reads, and starts only when a user names it."""
     manage, service = (compose["services"][name] for name in ("manage", "scorelet"))
     mounted = dict(volume.split(":", 1) for volume in manage["volumes"])
 
     assert mounted == {"./models": "/models", "./backups": "/backups"}
     assert service["volumes"] == ["./models:/models:ro"]
     assert manage["profiles"] == ["manage"]
-    assert "command" not in manage  # the entry point of the image takes what is written after `manage`
+    assert "command" not in manage  # the image's entry point gets the words after `manage`
     assert manage["environment"] == service["environment"]
     assert manage["env_file"] == service["env_file"]
     assert manage["depends_on"] == service["depends_on"]
-    (found,) = re.findall(r"manage (bundle \w+)", COMPOSE)
-    assert f"scorelet {found}" in (ROOT / "docs" / "reference" / "commands.md").read_text()
+    (command,) = re.findall(r"manage (bundle \w+)", COMPOSE)
+    assert f"scorelet {command}" in (ROOT / "docs" / "reference" / "commands.md").read_text()
 
 
-def test_only_the_service_is_published_and_to_this_machine_alone(compose: dict[str, Any]) -> None:
+def test_only_the_service_is_published_and_only_to_this_machine(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    published = {name: own["ports"] for name, own in services.items() if "ports" in own and "profiles" not in own}
+    always = {name: service for name, service in services.items() if "profiles" not in service}
+    published = {name: service["ports"] for name, service in always.items() if "ports" in service}
 
     assert published == {"scorelet": ["${PUBLISH:-127.0.0.1:8000}:8000"]}
 
 
-def test_the_tls_proxy_is_asked_for_and_is_the_one_that_is_believed(compose: dict[str, Any]) -> None:
+def test_tls_proxy_is_optional_and_trusted(compose: dict[str, Any]) -> None:
     tls = compose["services"]["tls"]
     address = tls["networks"]["default"]["ipv4_address"]
 
@@ -142,7 +143,7 @@ def test_the_tls_proxy_is_asked_for_and_is_the_one_that_is_believed(compose: dic
     assert (tls["cap_drop"], tls["cap_add"]) == (["ALL"], ["NET_BIND_SERVICE"])
 
 
-def test_the_tables_are_made_before_the_service_starts(compose: dict[str, Any]) -> None:
+def test_tables_are_created_before_the_service_starts(compose: dict[str, Any]) -> None:
     services = compose["services"]
 
     assert services["migrate"]["command"] == ["db", "upgrade"]
@@ -150,13 +151,13 @@ def test_the_tables_are_made_before_the_service_starts(compose: dict[str, Any]) 
     assert services["scorelet"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
 
 
-def test_the_image_has_the_version_of_the_project(compose: dict[str, Any]) -> None:
+def test_image_has_the_version_of_the_project(compose: dict[str, Any]) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
     assert {compose["services"][service]["image"] for service in OURS} == {f"scorelet:{version}"}
 
 
-def test_the_image_does_not_run_as_root() -> None:
+def test_image_does_not_run_as_root() -> None:
     *_, (_, user) = instructions("USER")
 
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
@@ -165,10 +166,10 @@ def test_the_image_does_not_run_as_root() -> None:
 def test_signals_reach_the_service() -> None:
     [(_, entrypoint)], [(_, command)] = instructions("ENTRYPOINT"), instructions("CMD")
 
-    assert json.loads(entrypoint) + json.loads(command) == ["scorelet", "serve"]  # no shell between
+    assert json.loads(entrypoint) + json.loads(command) == ["scorelet", "serve"]  # without a shell
 
 
-def test_only_what_ships_enters_the_build() -> None:
+def test_only_shipped_files_enter_the_build() -> None:
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     allowed = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     copied = {
@@ -187,7 +188,7 @@ def test_only_what_ships_enters_the_build() -> None:
     assert copied == allowed
 
 
-def test_the_image_has_no_training_and_no_torch() -> None:
+def test_image_has_no_training_and_no_torch() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     dependencies, training = (
         {re.split(r"[^\w-]", dependency)[0] for dependency in some}
@@ -202,35 +203,35 @@ def test_the_image_has_no_training_and_no_torch() -> None:
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
-def test_the_health_check_follows_readyz(status: int, healthy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_check_follows_readyz(status: int, healthy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     [(_, check)] = instructions("HEALTHCHECK")
     _, *arguments = json.loads(check[check.index("[") :])
 
     with answering(status) as port:
         monkeypatch.setenv("SCORELET_PORT", str(port))
-        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # a school's proxy is not asked
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # the check ignores a school's proxy
         done = subprocess.run([sys.executable, *arguments], capture_output=True, timeout=HANGS, check=False)
 
     assert (done.returncode == 0) is healthy, done.stderr
 
 
 def default_secrets(text: str) -> list[str]:
-    """What in a compose file gives a secret a value, or lets it be empty."""
-    found = [
+    """Return the parts of a compose file that give a secret a value or let it be empty."""
+    parts = [
         match[0]
         for match in INTERPOLATION.finditer(text)
         if SECRET.search(match[1] or match[3]) and match[2] != ":?"  # `:?` refuses unset and empty
     ]
-    found += re.findall(r"://[^:/@\s]+:(?!\$\{)[^@\s]+@", text)  # a password in an address
+    parts += re.findall(r"://[^:/@\s]+:(?!\$\{)[^@\s]+@", text)  # a password in an address
     for service in yaml.safe_load(text)["services"].values():
         given = service.get("environment", {})
         pairs = given.items() if isinstance(given, dict) else (entry.partition("=")[::2] for entry in given)
-        found += [name for name, value in pairs if SECRET.search(name) and not str(value).startswith("${")]
-    return found
+        parts += [name for name, value in pairs if SECRET.search(name) and not str(value).startswith("${")]
+    return parts
 
 
 def instructions(*names: str) -> list[tuple[str, str]]:
-    """(instruction, the rest) in the order of the Dockerfile."""
+    """Return name and arguments of these instructions, in the order of the Dockerfile."""
     lines = [line for line in DOCKERFILE.splitlines() if not line.startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ").splitlines()
     pairs = [(name, " ".join(rest.split())) for name, _, rest in (line.partition(" ") for line in joined)]
@@ -239,7 +240,7 @@ def instructions(*names: str) -> list[tuple[str, str]]:
 
 @contextmanager
 def answering(status: int) -> Iterator[int]:
-    """A server on this machine that answers /readyz so; its port."""
+    """Run a server on this machine that answers /readyz with a status; yield its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -256,11 +257,11 @@ def answering(status: int) -> Iterator[int]:
             server.shutdown()
 
 
-def test_no_service_that_asks_for_no_address_is_given_the_proxys(compose: dict[str, Any]) -> None:
-    [own] = compose["networks"]["default"]["ipam"]["config"]
+def test_other_services_never_get_the_address_of_the_proxy(compose: dict[str, Any]) -> None:
+    [network] = compose["networks"]["default"]["ipam"]["config"]
     address = ip_address(compose["services"]["tls"]["networks"]["default"]["ipv4_address"])
 
-    assert address in ip_network(own["subnet"])
-    assert address not in ip_network(own["ip_range"])
-    assert ip_network(own["ip_range"]).subnet_of(ip_network(own["subnet"]))  # type: ignore[arg-type]
+    assert address in ip_network(network["subnet"])
+    assert address not in ip_network(network["ip_range"])
+    assert ip_network(network["ip_range"]).subnet_of(ip_network(network["subnet"]))  # type: ignore[arg-type]
     assert f"SCORELET_TRUSTED_PROXIES={address}" in COMPOSE

@@ -1,4 +1,4 @@
-"""The demo bundles that ship: what `make serve` serves is what the committed generator and pipeline made."""
+"""Test the demo bundles that `make serve` serves: the committed generator and pipeline created them."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def a_student(item_id: str) -> Student:
     return Student.load(folder / read_active(folder).version)
 
 
-def test_three_items_ship_and_all_are_sound() -> None:
+def test_three_demo_items_load() -> None:
     registry = Registry.from_folder(MODELS)
 
     assert tuple(sorted(registry.live)) == ITEMS
@@ -42,34 +42,34 @@ def test_three_items_ship_and_all_are_sound() -> None:
 
 
 @pytest.mark.parametrize("item_id", ITEMS)
-def test_the_agreement_in_the_bundle_was_measured_on_its_files(item_id: str, data: DataSet) -> None:
-    """Promise 3: measured again here, on the rows the generator makes."""
+def test_agreement_in_the_bundle_was_measured_on_its_files(item_id: str, data: DataSet) -> None:
+    """Promise 3: measure again, on the rows of the generator."""
     student = a_student(item_id)
 
-    found = measured(student, data.of(item_id).dev, {})
+    figures = measured(student, data.of(item_id).dev, {})
 
     bundle = student.bundle
-    assert found.agreement is not None
+    assert figures.agreement is not None
     assert bundle.agreement is not None
-    assert found.flagged == bundle.flagged
-    kept = bundle.agreement.model_dump(exclude={"human_n"})  # the bundles were made before it was counted
-    assert found.agreement.model_dump(exclude={"human_n"}) == pytest.approx(kept, abs=1e-9)
-    assert found.evidence.ece == pytest.approx(bundle.evidence.ece, abs=1e-6)
-    assert found.evidence.recalls == bundle.evidence.recalls
+    assert figures.flagged == bundle.flagged
+    published = bundle.agreement.model_dump(exclude={"human_n"})  # The bundles are older than this field.
+    assert figures.agreement.model_dump(exclude={"human_n"}) == pytest.approx(published, abs=1e-9)
+    assert figures.evidence.ece == pytest.approx(bundle.evidence.ece, abs=1e-6)
+    assert figures.evidence.recalls == bundle.evidence.recalls
 
 
 @pytest.mark.parametrize("item_id", ITEMS)
-def test_it_was_trained_on_what_the_generator_makes(item_id: str, data: DataSet) -> None:
+def test_demo_student_was_trained_on_the_rows_of_the_generator(item_id: str, data: DataSet) -> None:
     assert a_student(item_id).bundle.provenance.data_sha256 == data.of(item_id).sha256
 
 
 @pytest.mark.parametrize("item_id", ITEMS)
-def test_it_was_made_by_the_recipe_that_is_the_default(item_id: str) -> None:
+def test_demo_student_was_trained_with_the_default_settings(item_id: str) -> None:
     assert TrainingConfig().is_kept_as(a_student(item_id).bundle.provenance.config)
 
 
 @pytest.mark.parametrize("item_id", ITEMS)
-def test_it_is_small_called_synthetic_and_released_by_somebody(item_id: str) -> None:
+def test_demo_bundle_is_small_synthetic_and_released(item_id: str) -> None:
     bundle, active = a_student(item_id).bundle, read_active(MODELS / item_id)
     folder = MODELS / item_id / active.version
 
@@ -79,7 +79,7 @@ def test_it_is_small_called_synthetic_and_released_by_somebody(item_id: str) -> 
     assert (active.mode, bool(active.by), bool(active.reason)) == ("auto", True, True)
 
 
-def test_the_readmes_curl_gets_a_score(tmp_path: Path) -> None:
+def test_curl_command_of_the_readme_returns_a_score(tmp_path: Path) -> None:
     [body] = re.findall(r"-d '(\{.*?\})'", (ROOT / "README.md").read_text(), re.DOTALL)
     database = f"sqlite:///{tmp_path / 'log.db'}"
     from app.storage.database import connect, upgrade

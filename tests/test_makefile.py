@@ -1,4 +1,4 @@
-"""The Makefile, as far as it can be judged without a network."""
+"""Test the Makefile as far as possible without a network."""
 
 import subprocess
 from pathlib import Path
@@ -8,8 +8,8 @@ from tests.waiting import HANGS
 ROOT = Path(__file__).parents[1]
 
 
-def test_a_wheelhouse_has_all_that_a_service_can_use() -> None:
-    """Feedback by a language model needs a package of its own, which a machine without a network cannot fetch."""
+def test_wheelhouse_contains_every_extra_of_the_service() -> None:
+    """A machine without a network cannot download the package for feedback by a language model."""
     done = subprocess.run(
         ["make", "--dry-run", "--always-make", "wheelhouse"],  # noqa: S607
         cwd=ROOT, capture_output=True, text=True, timeout=HANGS, check=True,

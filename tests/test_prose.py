@@ -1,4 +1,4 @@
-"""No test knows how an error of ours is worded: it asks for the code and the fields."""
+"""Test that no test knows the sentence of an error: tests assert code and fields."""
 
 import ast
 from pathlib import Path
@@ -11,14 +11,14 @@ RAISES = ("raises", "refused")
 
 @pytest.fixture(scope="module")
 def ours() -> set[str]:
-    """Return the names of all classes of errors in app and training, as read: an import of torch takes seconds."""
+    """Return the names of all error classes in app and training, from their source: importing torch takes seconds."""
     files = [path for package in ("app", "training") for path in (TESTS.parent / package).rglob("*.py")]
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files]
     classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-    found = {"CodedError"}
-    while more := {own.name for own in classes if any(named(base) & found for base in own.bases)} - found:
-        found |= more
-    return found
+    errors = {"CodedError"}
+    while more := {node.name for node in classes if any(named(base) & errors for base in node.bases)} - errors:
+        errors |= more
+    return errors
 
 
 def named(node: ast.AST) -> set[str]:
@@ -30,24 +30,23 @@ def named(node: ast.AST) -> set[str]:
 
 
 def sentences_known(source: str, ours: set[str]) -> list[int]:
-    """Return the lines that match the text of an error of ours.
+    """Return the lines that compare the text of an error of scorelet.
 
-    Such are `pytest.raises(OurError, match=...)`, and a literal of two words or more that is compared with
-    `str(caught.value)`.
+    These are `pytest.raises(OurError, match=...)` and comparisons of `str(caught.value)` with two or more words.
     """
-    found = []
+    lines = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and named(node.func) & {*RAISES}:
             kinds = named(node.args[0]) if node.args else set()
             if kinds & ours and any(keyword.arg == "match" for keyword in node.keywords):
-                found.append(node.lineno)
+                lines.append(node.lineno)
         if isinstance(node, ast.Compare) and any(map(_is_sentence, ast.walk(node))) and _reads_error(node):
-            found.append(node.lineno)
-    return sorted(found)
+            lines.append(node.lineno)
+    return sorted(lines)
 
 
 def _is_sentence(node: ast.AST) -> bool:
-    """Whether it is a literal of two words.  A command of ours is a value: a person is to call it."""
+    """Return whether the node is a literal of two or more words.  Commands of scorelet are values, not sentences."""
     return (
         isinstance(node, ast.Constant)
         and isinstance(node.value, str)
@@ -57,21 +56,22 @@ def _is_sentence(node: ast.AST) -> bool:
 
 
 def _reads_error(node: ast.Compare) -> bool:
-    """Whether str(… .value), of an exception that pytest caught, is compared; `not in` claims that words are absent."""
+    """Return whether the node compares str(caught.value), except with `not in`, which claims that words are absent."""
     if any(isinstance(operator, ast.NotIn) for operator in node.ops):
         return False
-    calls = [own for own in ast.walk(node) if isinstance(own, ast.Call) and named(own.func) == {"str"} and own.args]
-    return any(isinstance(own.args[0], ast.Attribute) and own.args[0].attr in ("value", "exception") for own in calls)
+    calls = [part for part in ast.walk(node) if isinstance(part, ast.Call) and named(part.func) == {"str"}]
+    arguments = [call.args[0] for call in calls if call.args]
+    return any(isinstance(part, ast.Attribute) and part.attr in ("value", "exception") for part in arguments)
 
 
 def test_no_test_knows_a_sentence_of_an_error(ours: set[str]) -> None:
-    found = [
+    places = [
         f"{path.relative_to(TESTS)}:{line}"
         for path in sorted(TESTS.rglob("*.py"))
         for line in sentences_known(path.read_text(encoding="utf-8"), ours)
     ]
 
-    assert found == [], "assert the code and the fields: tests/refusals.py"
+    assert places == [], "assert the code and the fields: tests/refusals.py"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""A real bundle that anyone can compute in their head: it scores a response by its number of words, up to the top.
+"""A real bundle whose scores a reader can compute: the score is the number of words, up to the highest score.
 
-Of a continuous item four words reach the top, and the standard deviation is a tenth of the scale.
+On a continuous scale, four words earn the largest grade, and the standard deviation is a tenth of the scale.
 """
 
 from collections.abc import Sequence
@@ -42,8 +42,8 @@ GRADE_AGREEMENT = Agreement(
     n=40, exact=0.8, adjacent=None, qwk=0.9, smd=0.01, macro_f1=None, rmse=0.4, mae=0.3, pearson=0.91, coverage=0.9,
     human_qwk=0.95, human_exact=0.93, human_rmse=0.2,
 )  # fmt: skip
-NINE_TENTHS = Interval(coverage=0.9, deviations=NormalDist().inv_cdf(0.95))  # as if the variance were the true one
-FULL_MARKS = 4  # words of a response that earns a continuous item's best grade
+NINE_TENTHS = Interval(coverage=0.9, deviations=NormalDist().inv_cdf(0.95))  # exact if the variance is
+FULL_MARKS = 4  # words that earn the best grade of a continuous item
 
 
 LIKELY = PredictionSet(coverage=0.9, least=0.02)
@@ -53,14 +53,14 @@ GOOD_EVIDENCE = Evidence(
     coverage=0.91,
     set_size=1.2,
     attacks={"characters": AttackFigures(n=50, accepted=0.0, unguarded=0.5, junk=True)},
-)  # passes a gate that asks for no more responses than there were
+)  # passes the gate of LENIENT
 LENIENT = Policy(min_responses=40)
 NO_LIMITS = Limits()
 BY_ANA = BlankIsWorst(by="Ana", at=datetime(2026, 1, 2, tzinfo=UTC), reason="an empty answer earns nothing")
 
 
 class BlanksOnly:
-    """Holds back what is blank, and nothing else."""
+    """An examiner that holds back blank responses only."""
 
     def examine(self, response: str, _: object = None) -> Examination:
         return Examination("blank" if is_blank(response) else None)
@@ -80,7 +80,7 @@ def write_tiny_bundle(
     config: dict[str, Any] | None = None,
     blank_is_worst: BlankIsWorst | None = None,
 ) -> Path:
-    """Write and activate it; the folder.  `item` replaces the scale, `student` the model file."""
+    """Write and activate a bundle; return its folder.  `item` replaces the scale, `student` the ONNX graph."""
     described = Item.model_validate(
         {"item_id": item_id, "prompt": "Why does heat rise?"} | (item or {"scale": "points", "max_score": 3})
     )
@@ -126,7 +126,7 @@ def write_tiny_bundle(
 
 
 def word_tokenizer() -> bytes:
-    """One token a word, so that tokens can be counted in one's head; the student proper reads pieces of words."""
+    """Return a tokenizer with one token per word, so that tokens are easy to count.  Real students read pieces."""
     words = dict.fromkeys(word for text in WORDS for word in text.split())
     vocabulary = {token: number for number, token in enumerate([*SPECIAL, *words])}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
@@ -141,7 +141,10 @@ def word_tokenizer() -> bytes:
 def word_count_onnx(
     choices: int, *, outputs: str = "logits", sharpness: float = 3.0, dtype: int = TensorProto.FLOAT
 ) -> bytes:
-    """ids (batch, tokens) → logits (batch, choices): -sharpness · (min(words, choices - 1) - choice)²"""
+    """Return a graph: ids (batch, tokens) → logits (batch, choices).
+
+    logit = -sharpness · (min(words, choices - 1) - choice)²
+    """
     constants: dict[str, Any] = {
         "top": np.array(choices - 1, np.float32),
         "choices": np.arange(choices, dtype=np.float32)[None],
@@ -160,7 +163,7 @@ def word_count_onnx(
 def word_grade_onnx(
     *, outputs: tuple[str, str] = ("mean", "variance"), rank: int = 1, variance: float = 0.01, offset: float = 0.0
 ) -> bytes:
-    """ids (batch, tokens) → mean (batch): offset + min(words, 4) / 4, and variance (batch), the same for all."""
+    """Return a graph: ids (batch, tokens) → mean offset + min(words, 4) / 4 and a constant variance, both (batch)."""
     constants: dict[str, Any] = {
         "top": np.array(FULL_MARKS, np.float32),
         "nothing": np.array(0, np.float32),
@@ -184,10 +187,10 @@ def word_grade_onnx(
 
 
 def of_words(nodes: Sequence[Any], constants: dict[str, Any], outputs: Sequence[Any]) -> bytes:
-    """A graph from `words`, (batch, 1), to the outputs."""
+    """Return a graph from ids to outputs, given its nodes from `words`, (batch, 1), to the outputs."""
     constants = constants | {
         "padding_id": np.array(0, np.int64),
-        "start": np.array(1, np.float32),  # the START token is no word
+        "start": np.array(1, np.float32),  # START is not a word
         "axis": np.array([1], np.int64),
     }
     counted = [

@@ -1,9 +1,10 @@
-"""A real feedback bundle whose language model says one thing: llama.cpp runs it, and anyone can foresee its words.
+"""A real feedback bundle whose language model, run by llama.cpp, always writes a given text.
 
-Its one layer is all zeros, so what comes next hangs on the last token alone: after the prompt the first word of the
-text, after each word the next, after the last the end, or, of an endless one, the first again.
+The only layer of the model is zero, so the next token depends on the last token only.  The first word follows the
+prompt, and each word follows the word before.  After the last word comes the end or, in an endless model, the first
+word again.
 
-Its verdict reader counts words: one means `between`, two or more `highest`.
+The verdict reader counts words: one word means `between`, two or more mean `highest`.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ from app.scoring.release import release_ungated
 from tests.tiny import word_count_onnx, word_tokenizer
 
 UNKNOWN, BEGIN, END, GO = "<unk>", "<s>", "</s>", "<go>"
-WIDTH = 32  # of embeddings, one a token: there are no more tokens than that
+WIDTH = 32  # of embeddings, and the largest number of tokens
 VERSION = "20260101T000000Z-0000000f"
 SETTINGS = PromptSettings(
     before="",
@@ -60,7 +61,7 @@ def write_tiny_feedback(
     live: bool = True,
     settings: PromptSettings = SETTINGS,
 ) -> Path:
-    """Write it, and make it live unless told not to; the folder."""
+    """Write a bundle and, with `live`, release it; return its folder."""
     folder = models / FEEDBACK_FOLDER / name / VERSION
     folder.mkdir(parents=True)
     words = text.split()
@@ -90,9 +91,9 @@ def write_tiny_feedback(
     return folder
 
 
-def write_model(path: Path, tokens: Sequence[str], said: Sequence[str], endless: bool = False) -> None:
-    """A GGUF file; `tokens` are the vocabulary, of which the first three are unknown, begin and end."""
-    ids = [tokens.index(GO), *(tokens.index(token) for token in said)]
+def write_model(path: Path, tokens: Sequence[str], text: Sequence[str], endless: bool = False) -> None:
+    """Write a GGUF file.  `tokens` is the vocabulary; its first three tokens are unknown, begin and end."""
+    ids = [tokens.index(GO), *(tokens.index(token) for token in text)]
     follows = dict(zip(ids, [*ids[1:], ids[1] if endless else tokens.index(END)], strict=True))
     embeddings, output = np.zeros((2, len(tokens), WIDTH), np.float32)
     for token in range(len(tokens)):
@@ -120,9 +121,9 @@ def write_model(path: Path, tokens: Sequence[str], said: Sequence[str], endless:
         "token_embd": embeddings,
         "output": output,
         "output_norm": one,
-        **{f"blk.0.{own}": one for own in ("attn_norm", "ffn_norm")},
-        **{f"blk.0.attn_{own}": nothing for own in ("q", "k", "v", "output")},
-        **{f"blk.0.ffn_{own}": nothing for own in ("gate", "up", "down")},
+        **{f"blk.0.{layer}": one for layer in ("attn_norm", "ffn_norm")},
+        **{f"blk.0.attn_{layer}": nothing for layer in ("q", "k", "v", "output")},
+        **{f"blk.0.ffn_{layer}": nothing for layer in ("gate", "up", "down")},
     }.items():
         writer.add_tensor(f"{name}.weight", values)
     writer.write_header_to_file()

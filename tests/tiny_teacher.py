@@ -1,7 +1,8 @@
-"""A real teacher bundle that anyone can compute in their head: it gives a response one point more than it has words.
+"""A real teacher bundle whose scores a reader can compute: the score is the number of words plus one.
 
-The tiny student (tests/tiny.py) is .9094 sure of scores between and .9526 sure of the lowest and the best, and so is
-this teacher: with thresholds of .93 it is asked about the first, and its own score stands if it is the best.
+Like the tiny student (tests/tiny.py), this teacher has a confidence of .9526 in the lowest and the best score, and of
+.9094 in scores between.  With thresholds of .93, the service asks the teacher about scores between, and the teacher's
+score stands if it is the best.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ from tests.tiny import FULL_MARKS, NINE_TENTHS, word_tokenizer
 
 NAME, VERSION = "tiny", "20260102T000000Z-0000000a"
 SURE = 0.93  # above .9094, below .9526
-SLOW = 400_000  # additions, one after the other
+SLOW = 400_000  # additions in sequence
 POINTS = Item(item_id="heat-1", prompt="Why does heat rise?", scale="points", max_score=3)
 Segment = Literal["all", "second", "batch"]
 
@@ -49,7 +50,7 @@ def write_tiny_teacher(
     max_tokens: int = 64,
     head: Head | None = None,
 ) -> Path:
-    """Write it; the folder.  Nothing falls back on it before `fall_back`."""
+    """Write a teacher and return its folder.  No item falls back on it before a call of `fall_back`."""
     folder = models / TEACHERS_FOLDER / name / version
     folder.mkdir(parents=True)
     graphs = members or (plus_one_onnx(items[0]),)
@@ -93,7 +94,7 @@ def fall_back(
     name: str = NAME,
     version: str = VERSION,
 ) -> None:
-    """The item's newest student is live, and falls back on the teacher, be that sound or not."""
+    """Activate the newest student of an item with a fall-back on a teacher, which may be damaged."""
     student = max(path.name for path in (models / item_id).iterdir() if path.is_dir())
     metadata = models / TEACHERS_FOLDER / name / version / TEACHER_JSON
     hashed = sha256(metadata.read_bytes()) if metadata.is_file() else "0" * 64
@@ -102,12 +103,12 @@ def fall_back(
 
 
 def item_of(bundle: Path) -> Item:
-    """Whose question a student's bundle answers."""
+    """Return the item of a student's bundle."""
     return read_bundle(bundle).bundle.item
 
 
 def change_metadata(folder: Path, **fields: Any) -> None:
-    """Another teacher.json, whose checksums are true."""
+    """Change fields of teacher.json and set right checksums."""
     bundle = TeacherBundle.model_validate_json((folder / TEACHER_JSON).read_text())
     files = {file: sha256((folder / file).read_bytes()) for file in bundle.sha256 if (folder / file).is_file()}
     changed = bundle.model_dump(mode="json") | {"sha256": files} | fields
@@ -115,7 +116,7 @@ def change_metadata(folder: Path, **fields: Any) -> None:
 
 
 def pair_tokenizer() -> bytes:
-    """The students' words; a context is a segment of its own, before the response."""
+    """Return the tiny students' tokenizer for pairs: a context is the segment before the response."""
     tokenizer = Tokenizer.from_buffer(word_tokenizer())
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{START} $A", pair=f"{START} $A {START} $B:1", special_tokens=[(START, SPECIAL.index(START))]
@@ -138,11 +139,11 @@ def plus_one_onnx(
     output: str = "outputs",
     spoilt: float | None = None,
 ) -> bytes:
-    """(batch, tokens) → (batch, columns): logits -sharpness · (min(words + more, top) - choice)², or the mean and
-    variance of a grade, min(words + more, 4) / 4.
+    """Return a graph: ids (batch, tokens) → outputs (batch, columns).
 
-    `counted`: words of context and response, of the response alone, or of all that are in one call.  `slow_at` and
-    `fails_at` are words that make it slow, or fail.  `spoilt` is what is added to every output.
+    Logits are -sharpness · (min(words + more, top) - choice)².  Grades have the mean min(words + more, 4) / 4 and a
+    constant variance.  `counted` selects the words: of context and response, of the response, or of the whole batch.
+    The words `slow_at` and `fails_at` make the graph slow or make it fail.  `spoilt` is added to every output.
     """
     choices = columns or item.choices
     words = Tokenizer.from_buffer(word_tokenizer())
@@ -169,10 +170,10 @@ def plus_one_onnx(
         helper.make_node("Add", ["words", "more"], ["plus"]),
     ]
     last = "plus"
-    for number, (at, made) in enumerate([(slow_at, _slow), (fails_at, _fails)]):
-        if at is not None:
-            constants[f"at_{number}"] = np.array(words.token_to_id(at), np.int64)
-            nodes += [*_times(number), *made(f"times_{number}", f"zero_{number}", constants)]
+    for number, (word, effect) in enumerate([(slow_at, _slow), (fails_at, _fails)]):
+        if word is not None:
+            constants[f"at_{number}"] = np.array(words.token_to_id(word), np.int64)
+            nodes += [*_times(number), *effect(f"times_{number}", f"zero_{number}", constants)]
             nodes.append(helper.make_node("Add", [last, f"zero_{number}"], [f"plus_{number}"]))
             last = f"plus_{number}"
     nodes.append(helper.make_node("Min", [last, "top"], ["capped"]))
@@ -202,16 +203,16 @@ def plus_one_onnx(
     graph = helper.make_graph(
         nodes,
         "plus one",
-        [helper.make_tensor_value_info(own, TensorProto.INT64, ["batch", "tokens"]) for own in inputs],
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in inputs],
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(value, own) for own, value in constants.items()],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     return bytes(model.SerializeToString())
 
 
 def _times(number: int) -> list[Any]:
-    """How often the word stands there."""
+    """Return nodes that count a word in the ids."""
     return [
         helper.make_node("Equal", ["input_ids", f"at_{number}"], [f"is_{number}"]),
         helper.make_node("Cast", [f"is_{number}"], [f"ones_{number}"], to=TensorProto.INT64),
@@ -220,7 +221,7 @@ def _times(number: int) -> list[Any]:
 
 
 def _slow(times: str, zero: str, constants: dict[str, Any]) -> list[Any]:
-    """Nothing, after as many additions."""
+    """Return nodes that compute 0 after SLOW additions for each occurrence of the word."""
     constants |= {"turns": np.array(SLOW, np.int64), "go_on": np.array(True), "step": np.array(1, np.float32)}
     body = helper.make_graph(
         [helper.make_node("Identity", ["going"], ["goes"]), helper.make_node("Add", ["sum", "step"], ["summed"])],
@@ -243,7 +244,7 @@ def _slow(times: str, zero: str, constants: dict[str, Any]) -> list[Any]:
 
 
 def _fails(times: str, zero: str, constants: dict[str, Any]) -> list[Any]:
-    """Nothing, read from a table with one place."""
+    """Return nodes that read 0 from a table with one place, and fail if the word occurs."""
     constants["table"] = np.array([0.0], np.float32)
     return [helper.make_node("Gather", ["table", times], [zero])]
 

@@ -1,4 +1,4 @@
-"""Workbooks as a spreadsheet saves them, written part by part: also ones that no spreadsheet would write."""
+"""Write workbooks part by part, as a spreadsheet saves them, or as no spreadsheet would."""
 
 import datetime
 import zipfile
@@ -11,7 +11,7 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 PACKAGE = "http://schemas.openxmlformats.org/package/2006"
-DAY_0 = datetime.date(1899, 12, 30)  # of Excel's calendar
+DAY_0 = datetime.date(1899, 12, 30)  # the first day of Excel's calendar
 SHEET = "xl/worksheets/sheet1.xml"
 RELATIONS = "xl/_rels/workbook.xml.rels"
 Cell = object
@@ -19,7 +19,7 @@ Cell = object
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A formula that gave an error."""
+    """A formula that failed."""
 
     error: str = "#N/A"
 
@@ -27,7 +27,7 @@ class Failed:
 def write_workbook(
     path: Path, rows: Sequence[Sequence[Cell]], *, first_row: int = 1, parts: Mapping[str, bytes] | None = None
 ) -> Path:
-    """Write a workbook with one sheet; `parts`: other content for parts of the archive, by path."""
+    """Write a workbook with one sheet.  `parts` has other contents for parts of the archive, by path."""
     sheet = "".join(_row(number, row) for number, row in enumerate(rows, start=first_row))
     return write_parts(path, {SHEET: sheet_of(sheet)} | dict(parts or {}))
 
