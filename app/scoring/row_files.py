@@ -156,9 +156,11 @@ def read_file(path: Path, reading: ReadOptions) -> RowFile:
     decimal = reading.decimal or _decimal(content, reading)
     is_ours = any(ORIGIN_MARK in fields for line, fields in content.lines)
     rows: list[Row] = []
+    nth, before = 1, 0
     for line, fields in content.lines:
-        nth = rows[-1].nth + 1 if rows and rows[-1].line == line else 1
+        nth = nth + 1 if line == before else 1
         rows.append(Row(path, line, _without_guards(fields), decimal, nth, content.header))
+        before = line
     return RowFile(path, rows, is_ours, tuple(_notes(path, content, reading, decimal)))
 
 
@@ -194,7 +196,8 @@ def _decimal(content: Content, reading: ReadOptions) -> str:
     thousands = [text for text in texts if _THOUSANDS.fullmatch(text)]
     if not decimals or not set(thousands) <= set(decimals):
         return "."
-    return "," if content.delimiter == ";" or not set(decimals) <= set(thousands) else "."
+    has_unambiguous = not set(decimals) <= set(thousands)
+    return "," if content.delimiter == ";" or has_unambiguous else "."
 
 
 def _notes(path: Path, content: Content, reading: ReadOptions, decimal: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from app.scoring.errors import RowError, ScoringError
 from app.scoring.files.options import is_known_column
 
+EMPTY = ("", None)  # values of fields
 Line = tuple[int, dict[str, Any]]  # number of the line, or of a sheet's row, and its fields by column
 
 
@@ -20,6 +21,11 @@ class Content:
     delimiter: str = ""  # of a text file with columns
     header: int = 1  # the line with the names of the columns
     notes: tuple[str, ...] = ()  # remarks for the user
+
+    @classmethod
+    def refused(cls, error: RowError) -> "Content":
+        """Return the content of a file that cannot be read."""
+        return cls(errors=[error])
 
 
 class BadHeader(ScoringError):
@@ -67,12 +73,12 @@ class Columns:
             reason = "fewer fields than columns: put texts that contain a line end in quotes"
             yield RowError(path, line, reason, "fewer_fields")
         else:
-            pairs = zip(self.names, values, strict=False)
-            yield line, {name: value for name, value in pairs if name not in self.nameless or value not in ("", None)}
+            fields = zip(self.names, values, strict=False)
+            yield line, {name: value for name, value in fields if value not in EMPTY or name not in self.nameless}
 
 
 def _holds_any(values: Sequence[Any]) -> bool:
-    return any(value not in ("", None) for value in values)
+    return any(value not in EMPTY for value in values)
 
 
 def _free(name: str, taken: Sequence[str]) -> str:

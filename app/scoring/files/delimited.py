@@ -34,14 +34,14 @@ def read_delimited(path: Path, reading: ReadOptions) -> Content:
     except UnicodeDecodeError as error:
         before = content[: error.start]
         line = before.count(b"\n") + 1
-        return Content(errors=[RowError(path, line, f"not UTF-8: {AS_UTF_8}", "not_utf_8")])
+        return Content.refused(RowError(path, line, f"not UTF-8: {AS_UTF_8}", "not_utf_8"))
     first, declared = 1, None
     if separator := SEPARATOR_LINE.match(text):
         text, first, declared = text[separator.end() :], 2, separator[1]
     try:
         delimiter = "\t" if reading.delimiter == "tab" else reading.delimiter or declared or _delimiter(text)
     except UnclearDelimiter as error:
-        return Content(errors=[RowError.of(path, first, error)])
+        return Content.refused(RowError.of(path, first, error))
     file = Content(delimiter=delimiter, header=first - 1 + _header_end(text, delimiter))
     for row in _rows(path, text, delimiter, first):
         if isinstance(row, RowError):
@@ -78,7 +78,8 @@ def _delimiter(text: str) -> str:
     best = [delimiter for delimiter in DELIMITERS if known[delimiter] == most]
     if most == 0:
         return max(best, key=lambda delimiter: len(headers[delimiter]))
-    if any(headers[delimiter] != headers[best[0]] for delimiter in best):
+    first = headers[best[0]]
+    if any(headers[delimiter] != first for delimiter in best):
         raise UnclearDelimiter(
             "the first line can be split into columns in more than one way: give the delimiter by --delimiter",
             code="unclear_delimiter",
@@ -116,4 +117,5 @@ def _header_end(text: str, delimiter: str) -> int:
 def _spaced(text: str, delimiter: str) -> bool:
     """Return whether each delimiter is followed by a space that belongs to no field.  scorelet writes no such space."""
     names = _header(text, delimiter, spaced=False)
-    return ORIGIN_MARK not in names and any(name.startswith(" ") for name in names[1:])
+    others = names[1:]
+    return ORIGIN_MARK not in names and any(name.startswith(" ") for name in others)

@@ -45,11 +45,11 @@ def read_json(path: Path, _: ReadOptions) -> Content:
     except UnicodeDecodeError as error:
         before = content[: error.start]
         line = before.count(b"\n") + 1
-        return Content(errors=[_not_utf_8(path, line, error)])
+        return Content.refused(_not_utf_8(path, line, error))
     except (ValueError, RecursionError) as error:
-        return Content(errors=[_not_json(path, getattr(error, "lineno", 1), error, LINES)])
+        return Content.refused(_not_json(path, getattr(error, "lineno", 1), error, LINES))
     if not isinstance(whole, list):
-        return Content(errors=[RowError(path, 1, f"not a list of objects: write {RECORDS}", "not_a_list")])
+        return Content.refused(RowError(path, 1, f"not a list of objects: write {RECORDS}", "not_a_list"))
     file_content = Content()
     for line, value in _elements(text):
         _add(file_content, path, line, value)

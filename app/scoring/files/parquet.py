@@ -25,14 +25,14 @@ def read_parquet(
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError:
-        return Content(errors=[RowError(path, 1, INSTALL, "extra_missing", {"extra": "parquet"})])
+        return Content.refused(RowError(path, 1, INSTALL, "extra_missing", {"extra": "parquet"}))
     content = Content()
     try:
         with ParquetFile(path) as file:
             if file.metadata.num_rows > max_rows or _unpacked_bytes(file.metadata) > max_bytes:
                 reason = f"has more than {max_rows} rows or {max_bytes} bytes: divide it into several files"
                 error = RowError(path, 1, reason, "too_many_rows")
-                return Content(errors=[error])
+                return Content.refused(error)
             columns = Columns.of(file.schema_arrow.names)
             for line, values in enumerate(_rows(file), start=1):
                 for row in typed_fields(path, line, columns, values, reading):
@@ -41,9 +41,9 @@ def read_parquet(
                     else:
                         content.lines.append(row)
     except BadHeader as error:
-        return Content(errors=[RowError.of(path, 1, error)])
+        return Content.refused(RowError.of(path, 1, error))
     except (ArrowException, OSError, ValueError, OverflowError) as error:
-        return Content(errors=[RowError(path, 1, f"not Parquet: {type(error).__name__}", "not_parquet")])
+        return Content.refused(RowError(path, 1, f"not Parquet: {type(error).__name__}", "not_parquet"))
     return content
 
 

@@ -83,8 +83,8 @@ class _SheetScan:
             self.sheet.unsolved.setdefault(self._row, []).append(self._column - 1)
 
     def _read_value(self, text: bytes) -> None:
-        unsolved = self.sheet.unsolved.get(self._row, [])
-        if text and unsolved[-1:] == [self._column - 1]:
+        unsolved = self.sheet.unsolved.get(self._row)
+        if text and unsolved and unsolved[-1] == self._column - 1:
             unsolved.pop()
         if self._cell_type == b"s" and text.strip().isdigit():
             self.sheet.texts[int(text)] += 1

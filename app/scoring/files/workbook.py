@@ -42,7 +42,7 @@ def read_workbook(
         sheet, has_other_sheets = _scan(content, max_unpacked, max_cells)
         cells = _cells(content)
     except BadWorkbook as error:
-        return Content(errors=[RowError.of(path, 1, error)])
+        return Content.refused(RowError.of(path, 1, error))
     notes = ("only the first sheet is read, but another sheet is not empty",) if has_other_sheets else ()
     header = _first_row(cells)
     if header is None:
@@ -50,7 +50,7 @@ def read_workbook(
     try:
         columns = Columns.of([as_shown(value) for value in cells[header]])
     except BadHeader as error:
-        return Content(errors=[RowError.of(path, header + 1, error)])
+        return Content.refused(RowError.of(path, header + 1, error))
     file = Content(header=header + 1, notes=notes)
     for line, values in enumerate(cells[header + 1 :], start=header + 2):
         file.errors.extend(_lost_formulas(path, line, columns.names, sheet, reading))
@@ -79,7 +79,8 @@ def _lost_formulas(
         for place in formulas.get(line, ()):
             name = names[place] if place < len(names) else None
             if name in needed:
-                yield RowError(path, line, f"{name!r} holds {FORMULAS[code]}", code, {"column": name})
+                reason = f"{name!r} holds {FORMULAS[code]}"
+                yield RowError(path, line, reason, code, {"column": name})
 
 
 def _cells(content: bytes) -> list[list[Any]]:
