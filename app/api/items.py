@@ -42,4 +42,4 @@ async def item(
 
 
 def _reply(live: LiveItem, state: State) -> ItemReply:
-    return ItemReply.of(live, has_model=state["scorer"].desk.writer_for(live.bundle) is not None)
+    return ItemReply.of(live, has_model=state["model_pool"].writer_for(live.bundle) is not None)

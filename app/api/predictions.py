@@ -16,7 +16,7 @@ from app.api.schemas import LoggedReply, LogPage, Reference, ReviewRequest
 from app.api.state import State, StateDep
 from app.scoring.decision import Decision
 from app.scoring.item import Name
-from app.service.feedback.writer import START
+from app.service.feedback.writer import START_TIMEOUT
 from app.service.review import add_mark
 from app.storage import queries
 from app.storage.api_keys import Scope
@@ -30,7 +30,7 @@ PredictionId = Annotated[UUID, Path(description="The `prediction_id` of a scored
 def _longest_wait(state: State) -> timedelta:
     """Return the age at which pending feedback counts as lost, with a process that ended."""
     settings = state["settings"]
-    return timedelta(seconds=(settings.feedback_timeout + START) * (settings.feedback_queue + 1))
+    return timedelta(seconds=(settings.feedback_timeout + START_TIMEOUT) * (settings.feedback_queue + 1))
 
 
 @router.get(
@@ -53,7 +53,7 @@ async def prediction(prediction_id: PredictionId, caller: ReadingCaller, state: 
                 raise _unknown(prediction_id)
             return _replies(session, [row], state)[0]
 
-    return await in_thread(read, seconds=state["waits"].database)
+    return await in_thread(read, seconds=state["time_limits"].database)
 
 
 @router.post(
@@ -82,7 +82,7 @@ async def review(prediction_id: PredictionId, request: Request, caller: ReviewCa
             session.commit()
             return _replies(session, [row], state)[0]
 
-    return await in_thread(write, seconds=state["waits"].database)
+    return await in_thread(write, seconds=state["time_limits"].database)
 
 
 class LogQuery(BaseModel):
@@ -132,7 +132,7 @@ async def log(_: ReviewCaller, state: StateDep, query: Annotated[LogQuery, Query
             following = shown[-1].prediction_id if len(rows) > query.limit else None
             return LogPage(predictions=_replies(session, shown, state), next=following)
 
-    return await in_thread(read, seconds=state["waits"].database)
+    return await in_thread(read, seconds=state["time_limits"].database)
 
 
 def _unknown(prediction_id: UUID) -> UnknownPrediction:

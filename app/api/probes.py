@@ -33,22 +33,22 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
     """Report whether responses can be scored and logged, and which items are refused and why."""
     is_open = False
     try:
-        trouble, is_open = await in_thread(_look, state, seconds=state["waits"].probe, limiter=state["probing"])
+        problem, is_open = await in_thread(_look, state, seconds=state["time_limits"].probe, limiter=state["probing"])
     except DatabaseSilent:
-        trouble = DatabaseProblem("database_silent", "the database does not answer", "see whether its machine does")
-    registry, desk = state["registry"].snapshot, state["scorer"].desk
-    ready = trouble is None and bool(registry.live)
+        problem = DatabaseProblem("database_silent", "the database does not answer", "see whether its machine does")
+    registry, model_pool = state["registry"].snapshot, state["model_pool"]
+    ready = problem is None and bool(registry.live)
     if not ready:
         response.status_code = 503
     return Readiness(
         status="ready" if ready else "not ready",
         open=is_open,
-        database=str(trouble) if trouble else "ok",
-        database_code=trouble.code if trouble else None,
+        database=str(problem) if problem else "ok",
+        database_code=problem.code if problem else None,
         items=sorted(registry.live),
         refused=_sentences(registry.refused),
-        feedback_models=[writer.name for writer in desk.writers],
-        refused_feedback_models=_sentences(desk.refused),
+        feedback_models=[writer.name for writer in model_pool.writers],
+        refused_feedback_models=_sentences(model_pool.refused),
         not_taken_up=_sentences(registry.not_taken_up),
         without_teacher=_sentences(registry.without_teacher),
         without_shadow=_sentences(registry.without_shadow),
@@ -56,17 +56,17 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
 
 
 def _sentences(errors: Mapping[str, CodedError]) -> dict[str, str]:
-    return {name: str(error) for name, error in dict(errors).items()}
+    return {name: str(error) for name, error in errors.items()}
 
 
 def _look(state: State) -> tuple[DatabaseProblem | None, bool]:
     """Return what keeps the database from being used, and whether the service is open."""
     engine = state["engine"]
-    trouble = schema_problem(engine, state["schema_head"])
-    if trouble is None and state["scorer"].log_is_failing:  # nothing but a write tells of a full disk
-        trouble = write_problem(engine)
-    if trouble is not None or not is_loopback(state["settings"].host):
-        return trouble, False
+    problem = schema_problem(engine, state["schema_head"])
+    if problem is None and state["prediction_log"].failing:  # nothing but a write tells of a full disk
+        problem = write_problem(engine)
+    if problem is not None or not is_loopback(state["settings"].host):
+        return problem, False
     try:
         with Session(engine) as session:
             return None, not api_keys.any_exist(session)

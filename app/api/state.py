@@ -1,4 +1,4 @@
-"""What the lifespan holds and routes ask for."""
+"""The objects that the lifespan holds and routes use."""
 
 from typing import Annotated, TypedDict, cast
 
@@ -9,18 +9,26 @@ from sqlalchemy import Engine
 from app.api.rates import FailedTries, Rates
 from app.concurrency.time_limits import TimeLimits
 from app.scoring.registry import Registry
+from app.service.feedback.model_pool import ModelPool
 from app.service.metrics import Metrics
 from app.service.scorer import ScoringService
+from app.service.teacher_pool import TeacherPool
 from app.settings import Settings
 from app.storage.key_cache import KeyCache
+from app.storage.prediction_log import PredictionLog
 
 
 class State(TypedDict):
+    """The parts of one process."""
+
     settings: Settings
-    waits: TimeLimits
+    time_limits: TimeLimits
     engine: Engine
     registry: Registry
     scorer: ScoringService
+    teacher_pool: TeacherPool
+    model_pool: ModelPool
+    prediction_log: PredictionLog
     keys: KeyCache
     metrics: Metrics
     rates: Rates
@@ -30,10 +38,12 @@ class State(TypedDict):
 
 
 def state_of(request: Request) -> State:
-    return cast("State", request.state._state)
+    """Return the state that the lifespan has put into each request's scope, as ASGI defines it."""
+    return cast("State", request.scope["state"])
 
 
-async def get_state(request: Request) -> State:  # a plain function would be sent to a thread, for every request
+async def get_state(request: Request) -> State:
+    """Return the state as a dependency.  FastAPI would run a plain function in a thread, for every request."""
     return state_of(request)
 
 

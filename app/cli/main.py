@@ -71,8 +71,8 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the HTTP API, with its documentation at /docs."""
-    from app.main import CannotStart, is_open
     from app.server.run import run
+    from app.service.startup import CannotStart, is_open
 
     options = {"host": host, "port": port, "workers": workers}
     given = {name: value for name, value in options.items() if value is not None}

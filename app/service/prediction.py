@@ -1,4 +1,4 @@
-"""What goes into scoring and what comes out: submissions, predictions, refusals, feedback."""
+"""The values that enter and leave scoring: submissions, predictions, refusals, feedback."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -20,17 +20,17 @@ class Submission:
     """One response to be scored, already checked."""
 
     item_id: str
-    response: str  # as it was sent, mark-up included: this is what the log keeps
+    response: str  # as it was sent, mark-up included; the log keeps this text
     learner_id: str | None = None
     attempt_id: str | None = None
     gradebook_max: float | None = None
     feedback: bool = False
-    format: Format | None = None  # None: as the item says
+    format: Format | None = None  # None: the item's
 
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """What a caller sends to have a request done once: its key, and a hash of the body."""
+    """A caller's wish to have a request done once: its key, and a hash of the body."""
 
     idempotency_key: str
     body_sha256: str
@@ -41,22 +41,22 @@ Withheld = Failure | Literal["not_scored", "no_text", "pending", "erased"]
 
 
 class Feedback(BaseModel):
-    """What a learner may be told about a response."""
+    """Feedback for the learner."""
 
     model_config = ConfigDict(frozen=True)
 
     text: str
     source: Literal["bank", "model"] = Field(
-        description="`bank`: written by a teacher for this score; `model`: by a language model for this response."
+        description="`bank`: a teacher's text for this score; `model`: a language model's text for this response."
     )
-    version: str = Field(description="Of the bundle that the bank came with, or of the feedback model.")
+    version: str = Field(description="Version of the bundle that holds the bank, or of the feedback model.")
     instead_because: Failure | None = Field(
-        default=None, description="Why the bank speaks where a language model should have."
+        default=None, description="Reason for a text from the bank where a language model should have written."
     )
 
 
 class FirstScore(BaseModel):
-    """What the student was not sure enough of."""
+    """The score of a student that was unsure."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,7 +67,7 @@ class FirstScore(BaseModel):
 
 
 class Prediction(BaseModel):
-    """A scored, logged response: what POST /score replies."""
+    """A scored, logged response: the reply of POST /score."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
@@ -75,42 +75,42 @@ class Prediction(BaseModel):
     item_id: str
     bundle_version: str
     scored_by: ScoredBy
-    teacher: str | None = Field(
-        default=None, description="Which teacher scored, where the student was not sure enough."
-    )
-    first_score: FirstScore | None = Field(default=None, description="The student's own score, where a teacher scored.")
+    teacher: str | None = Field(default=None, description="The teacher that scored, where the student was unsure.")
+    first_score: FirstScore | None = Field(default=None, description="The student's score, where a teacher scored.")
     score: Number | None
     label: str | None
     expected_score: float | None
     max_score: Number | None
     gradebook_score: float | None
     probabilities: list[float] | None
-    interval: tuple[float, float] | None = Field(description="Of grades: where a human one is likely to lie.")
+    interval: tuple[float, float] | None = Field(
+        description="For grades: the interval that likely holds a human grade."
+    )
     prediction_set: list[Number] | list[str] | None = Field(
-        default=None, description="Scores, or labels, among which a human one is likely to be; null for grades."
+        default=None, description="The scores or labels that likely include a human one; null for grades."
     )
     confidence: float | None
     decision: Decision
-    condition: Condition | None = Field(description="Why no model was asked.")
+    condition: Condition | None = Field(description="Why no model scored the response.")
     flags: list[Flag | Literal["marked_before"]] = Field(
-        description="Why a person should look at the score. `marked_before`: a person has marked this attempt, and the "
+        description="Why a person should check the score. `marked_before`: a person has marked this attempt, and that "
         "mark stands: see `final` on GET /predictions/{id}."
     )
-    feedback: Feedback | None = Field(description="Null unless it was asked for and there is any.")
+    feedback: Feedback | None = Field(description="Feedback for the learner, if requested and available.")
     feedback_withheld: Withheld | None = Field(
-        description="Why there is none although it was asked for. `pending`: it is on GET /predictions/{id} when it is "
-        "written."
+        description="Why requested feedback is missing. `pending`: a model is writing it, and GET /predictions/{id} "
+        "will have it."
     )
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def grading_progress(self) -> GradingProgress:
-        """The words of LTI Assignment and Grade Services."""
+        """Status in the words of LTI Assignment and Grade Services."""
         return "FullyGraded" if self.decision == "auto" else "PendingManual"
 
 
 class Invalid(BaseModel):
-    """One thing wrong with a request.  The value itself is never repeated."""
+    """One fault of a request.  The value itself is never repeated."""
 
     where: str
     code: str = Field(description="A stable name for the reason.")
@@ -128,10 +128,11 @@ class Refusal(BaseModel):
     error: str
     code: str
     detail: str
-    errors: list[Invalid] | None = Field(default=None, description="For InvalidRequest: each thing that is wrong.")
+    errors: list[Invalid] | None = Field(default=None, description="For InvalidRequest: each fault.")
 
 
 def refusal_of(error: ScoringError) -> Refusal:
+    """Return the refusal that an error causes."""
     return Refusal(error=type(error).__name__, code=error.code, detail=str(error))
 
 
@@ -144,36 +145,36 @@ Result = Prediction | Refusal
 PredictionT = TypeVar("PredictionT", bound=Prediction)
 
 
-def banked(
+def feedback_from_bank(
     item: Item, value: float, bundle_version: str, instead_because: Failure | None = None
 ) -> Feedback | Withheld:
-    """The bank's text for a score; where it has none, why nothing is said."""
+    """Return the bank's text for a value, or the reason that there is none."""
     text = item.banked_feedback(value)
     if text is None:
         return instead_because or "no_text"
     return Feedback(text=text, source="bank", version=bundle_version, instead_because=instead_because)
 
 
-def told(task: Task, outcome: Outcome) -> Feedback | Withheld:
-    """What comes of generated feedback: the text, or the bank's in its place, or why there is none."""
+def feedback_of(task: Task, outcome: Outcome) -> Feedback | Withheld:
+    """Return a model's text or, where it failed, the bank's; without either, the reason."""
     if outcome.text is not None:
         return Feedback(text=outcome.text, source="model", version=outcome.model)
-    return banked(task.item, task.value, task.bundle_version, outcome.failure)
+    return feedback_from_bank(task.item, task.value, task.bundle_version, outcome.failure)
 
 
 _FEEDBACK: TypeAdapter[Feedback | Withheld] = TypeAdapter(Feedback | Withheld)
 
 
-def with_feedback(prediction: PredictionT, since: Feedback | dict[str, Any] | str) -> PredictionT:
-    """The same prediction with what came of its feedback since, as it was told or as it is kept."""
-    feedback = _FEEDBACK.validate_python(since)
+def with_feedback(prediction: PredictionT, outcome: Feedback | dict[str, Any] | str) -> PredictionT:
+    """Return the prediction with feedback, or with the reason for its absence.  Both may come as the log keeps them."""
+    feedback = _FEEDBACK.validate_python(outcome)
     is_text = isinstance(feedback, Feedback)
     update = {"feedback": feedback if is_text else None, "feedback_withheld": None if is_text else feedback}
     return prediction.model_copy(update=update)
 
 
 class Final(BaseModel):
-    """The score that stands: the newest human mark on the attempt, else a score that may stand alone."""
+    """The score that stands: the newest human mark on the attempt, else a score with decision `auto`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -189,15 +190,21 @@ class Final(BaseModel):
 def final(prediction: Prediction, gradebook_max: float | None, standing: StandingMark | None) -> Final | None:
     """Return the score that stands: a human mark always wins; without one only a score with decision `auto` does.
 
-    A mark on another prediction of the attempt has its place in the gradebook of this one.
+    A mark on another prediction of the attempt is converted to the gradebook scale of this one.
     """
     if standing is None:
         if prediction.decision != "auto":
             return None
         machine = {name: getattr(prediction, name) for name in ("score", "label", "gradebook_score", "prediction_id")}
         return Final(by="machine", **machine)
-    mark, on = standing
+    mark, marked = standing
     place = mark.gradebook_score
-    if on.prediction_id != prediction.prediction_id:
-        place = None if on.scale is None else Scale(**on.scale).place(mark.score, mark.label, gradebook_max)
-    return Final(by="human", score=mark.score, label=mark.label, gradebook_score=place, prediction_id=on.prediction_id)
+    if marked.prediction_id != prediction.prediction_id:
+        place = None if marked.scale is None else Scale(**marked.scale).place(mark.score, mark.label, gradebook_max)
+    return Final(
+        by="human",
+        score=mark.score,
+        label=mark.label,
+        gradebook_score=place,
+        prediction_id=marked.prediction_id,
+    )

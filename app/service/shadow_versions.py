@@ -1,94 +1,68 @@
-"""Another version of a bundle beside the live one: it scores what that scores, is written down, and nobody is told."""
+"""Another version of a bundle in the shadow of the live one: it scores the same responses, and is only logged."""
 
-import asyncio
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Engine, insert
 
 from app.concurrency.batcher import Batcher
 from app.concurrency.time_limits import DEFAULT_LIMITS
-from app.logs import coded
-from app.scoring.decision import LiveItem
-from app.service.prediction import Prediction, Refusal, Result, Submission
-from app.service.teacher_fallback import Judged
+from app.scoring.decision import ShadowItem
+from app.service.scored_response import ScoredResponse
+from app.service.shadows import MAX_WAITING, ShadowBacklog
 from app.storage.prediction_log import CALL_ERRORS, DATABASE_ERRORS
 from app.storage.tables import ShadowVersion
 
-log = logging.getLogger("scorelet")
-MOST_WAITING = 10_000  # that wait; what is beyond is not scored
-MOST = 64  # in one transaction
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    live: LiveItem
-    submission: Submission
-    prediction_id: str
+MAX_ROWS = 64  # in one transaction
 
 
 class ShadowVersions:
-    def __init__(self, engine: Engine, *, end: float = DEFAULT_LIMITS.end, most_waiting: int = MOST_WAITING) -> None:
-        self._engine, self._end, self._most_waiting = engine, end, most_waiting
-        self._writer: Batcher[_Seen, None] = Batcher(self._write, MOST, "shadows", end)
-        self._waiting: set[asyncio.Task[None]] = set()
+    """The shadow versions of all items."""
 
-    def watch(
-        self, submissions: Sequence[Submission | Refusal], judged: Sequence[Judged], results: Sequence[Result]
-    ) -> None:
-        """What was given is scored by the shadows too; nobody waits for them."""
-        for submission, own, result in zip(submissions, judged, results, strict=True):
-            if isinstance(own, Refusal) or not isinstance(submission, Submission) or not isinstance(result, Prediction):
-                continue
-            live, _ = own
-            if live.shadow is None or len(self._waiting) >= self._most_waiting:
-                continue
-            task = asyncio.create_task(self._note(_Seen(live, submission, result.prediction_id)))
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
+    def __init__(self, engine: Engine, *, end: float = DEFAULT_LIMITS.end, max_waiting: int = MAX_WAITING) -> None:
+        self._engine, self._end = engine, end
+        self._batcher: Batcher[ScoredResponse, None] = Batcher(self._score_and_write, MAX_ROWS, "shadows", end)
+        self._backlog = ShadowBacklog(self._batcher.ask, error_code="shadow_not_kept", max_waiting=max_waiting)
+
+    def watch(self, responses: Sequence[ScoredResponse]) -> None:
+        """Score the responses whose item has a version in its shadow."""
+        for response in responses:
+            if response.judged.live.shadow is not None:
+                self._backlog.add(response)
 
     async def aclose(self) -> None:
-        """Write first what waits, if that takes no longer than `end` seconds."""
-        if self._waiting:
-            _, late = await asyncio.wait(self._waiting, timeout=self._end)
-            for task in late:
-                task.cancel()
-        await self._writer.aclose()
+        """Score and write the responses that wait, for at most `end` seconds."""
+        await self._backlog.finish(self._end)
+        await self._batcher.aclose()
 
-    async def _note(self, seen: _Seen) -> None:
-        try:
-            await self._writer.ask(seen)
-        except Exception as error:  # of no consequence for the score, which is given
-            log.error("a shadow's score was not kept: %s", type(error).__name__, extra=coded("shadow_not_kept"))
-
-    def _write(self, together: list[_Seen]) -> list[Exception | None]:
+    def _score_and_write(self, responses: list[ScoredResponse]) -> list[Exception | None]:
         rows = []
-        for seen in together:
-            shadow = seen.live.shadow
-            if shadow is None:
-                continue
-            item = shadow.bundle.item
-            [judgement] = shadow.judge([shadow.read(seen.submission.response, seen.submission.format)])
-            score = judgement.score
-            rows.append(
-                {
-                    "prediction_id": seen.prediction_id,
-                    "version": shadow.bundle.version,
-                    "created_at": datetime.now(UTC),
-                    "score": item.score(score.value) if score else None,
-                    "label": item.label(score.value) if score else None,
-                    "expected_score": score.expected if score else None,
-                    "confidence": score.confidence if score else None,
-                    "decision": judgement.decision,
-                }
-            )
+        for response in responses:
+            shadow = response.judged.live.shadow
+            if shadow is not None:
+                rows.append(_row_of(response, shadow))
         try:
             with self._engine.begin() as connection:
                 connection.execute(insert(ShadowVersion), rows)
         except CALL_ERRORS:
             raise
         except DATABASE_ERRORS as error:
-            return [error] * len(together)
-        return [None] * len(together)
+            return [error] * len(responses)
+        return [None] * len(responses)
+
+
+def _row_of(response: ScoredResponse, shadow: ShadowItem) -> dict[str, Any]:
+    submission, item = response.judged.submission, shadow.bundle.item
+    [judgement] = shadow.judge([shadow.read(submission.response, submission.format)])
+    score = judgement.score
+    return {
+        "prediction_id": response.prediction.prediction_id,
+        "version": shadow.bundle.version,
+        "created_at": datetime.now(UTC),
+        "score": item.score(score.value) if score else None,
+        "label": item.label(score.value) if score else None,
+        "expected_score": score.expected if score else None,
+        "confidence": score.confidence if score else None,
+        "decision": judgement.decision,
+    }

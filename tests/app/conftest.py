@@ -70,7 +70,7 @@ class Serve(Protocol):
         *,
         caller: str = "127.0.0.1",
         base_url: str = "http://127.0.0.1",
-        waits: TimeLimits = PATIENT,
+        time_limits: TimeLimits = PATIENT,
         **settings: Any,
     ) -> TestClient: ...
 
@@ -84,11 +84,11 @@ def serve(served_models: Path, database_url: str) -> Iterator[Serve]:
             *,
             caller: str = "127.0.0.1",
             base_url: str = "http://127.0.0.1",
-            waits: TimeLimits = PATIENT,
+            time_limits: TimeLimits = PATIENT,
             **settings: Any,
         ) -> TestClient:
             given = {"models_dir": served_models, "database_url": database_url, "feedback_timeout": HANGS} | settings
-            app = create_app(Settings.model_validate(given), waits)
+            app = create_app(Settings.model_validate(given), time_limits)
             client = TestClient(
                 app,
                 base_url=base_url,

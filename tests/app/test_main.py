@@ -17,7 +17,8 @@ import pytest
 import uvicorn
 from sqlalchemy.exc import OperationalError
 
-from app.main import CannotStart, OpenToTheNetwork, create_app
+from app.main import create_app
+from app.service.startup import CannotStart, OpenToTheNetwork
 from app.settings import Settings
 from tests.app.conftest import ITEMS, Logged, MakeKey, Serve, Sql
 from tests.programs import NO_TLS
@@ -59,7 +60,7 @@ def test_a_database_that_fails_at_the_start_is_named_without_its_own_words(
     def fail(*_: object) -> None:
         raise OperationalError("SELECT", {}, Exception("user anna at host grades"))
 
-    monkeypatch.setattr("app.main.is_open", fail)
+    monkeypatch.setattr("app.service.startup.is_open", fail)
 
     with refused(CannotStart, "database_failed", error="OperationalError") as caught:
         serve()

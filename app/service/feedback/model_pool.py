@@ -1,4 +1,4 @@
-"""All live feedback models of an installation: which of them writes for an item, and those that were refused."""
+"""All live feedback models of an installation, and those that were refused."""
 
 import asyncio
 import importlib.util
@@ -16,33 +16,36 @@ from app.service.feedback.writer import Deliver, Writer
 
 
 class ModelPool:
+    """A writer for each live feedback model."""
+
     def __init__(
         self, writers: Sequence[Writer], refused: Mapping[str, CodedError], actives: Mapping[str, Release]
     ) -> None:
         self.writers = list(writers)
         self.refused = dict(refused)
         self.actives = dict(actives)
-        self._found: dict[tuple[str, str], Writer | None] = {}
+        self._writers_of: dict[tuple[str, str], Writer | None] = {}  # by item and bundle version
 
     @classmethod
-    def from_folder(cls, models: Path, deliver: Deliver, *, limit: int, timeout: float, threads: int) -> "ModelPool":
-        """Every feedback model that a person has made live.  A bad one is refused with its reason."""
+    def from_folder(cls, models: Path, deliver: Deliver, *, queue: int, timeout: float, threads: int) -> "ModelPool":
+        """Load every live feedback model.  A bad one is refused with its reason."""
         live, refused = live_feedback(models)
-        writers = [Writer(files, deliver, limit=limit, timeout=timeout, threads=threads) for files, _ in live]
+        writers = [Writer(files, deliver, queue=queue, timeout=timeout, threads=threads) for files, _ in live]
         return cls(writers, refused, {files.bundle.name: active for files, active in live})
 
     def writer_for(self, bundle: Bundle) -> Writer | None:
-        """The first, by name, that learnt this very question."""
+        """Return the writer of the first model, by name, that was trained on this very question."""
         key = (bundle.item.item_id, bundle.version)
-        if key not in self._found:
-            knowing = (writer for writer in self.writers if writer.files.knows(bundle.item))
-            self._found[key] = next(knowing, None)
-        return self._found[key]
+        if key not in self._writers_of:
+            suitable = (writer for writer in self.writers if writer.files.knows(bundle.item))
+            self._writers_of[key] = next(suitable, None)
+        return self._writers_of[key]
 
     @asynccontextmanager
-    async def at_work(self, end: float = DEFAULT_LIMITS.end) -> AsyncIterator[None]:
-        """Work the queues off while it lasts.  Then deliver what waits as failed, if that takes no longer than `end`
-        seconds; the rest is at the next start.
+    async def writing(self, end: float = DEFAULT_LIMITS.end) -> AsyncIterator[None]:
+        """Write the queued texts while the context lasts.
+
+        At its end, deliver the waiting tasks as failed, for at most `end` seconds.
         """
         tasks = [asyncio.create_task(writer.run()) for writer in self.writers]
         try:
@@ -55,9 +58,9 @@ class ModelPool:
 
 
 def live_feedback(models: Path) -> tuple[list[tuple[FeedbackFiles, Release]], dict[str, CodedError]]:
-    """Feedback models whose ACTIVE names a sound version, and why the others are refused.
+    """Return the feedback models whose ACTIVE names a sound version, and why others are refused.
 
-    A folder without ACTIVE is no fault: generated feedback is only for whoever opts for it.
+    A folder without ACTIVE is no fault, because generated feedback is opt-in.
     """
     live = []
     refused: dict[str, CodedError] = {}
@@ -68,17 +71,19 @@ def live_feedback(models: Path) -> tuple[list[tuple[FeedbackFiles, Release]], di
                 continue
             active = read_release(folder, Release)
             files = load_feedback(folder / active.version)
+            _require_llama()
         except BadBundle as error:
             refused[name] = error.with_traceback(None)
-            continue
         except OSError as error:
             refused[name] = BadBundle(f"cannot be read: {error.strerror}", code="folder_unreadable")
-            continue
-        if importlib.util.find_spec("xllamacpp") is None:
-            refused[name] = BadBundle(
-                "llama.cpp is not installed: .venv/bin/pip install '.[feedback]' in the project's folder",
-                code="llama_missing",
-            )
         else:
             live.append((files, active))
     return live, refused
+
+
+def _require_llama() -> None:
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise BadBundle(
+            "llama.cpp is not installed: run .venv/bin/pip install '.[feedback]' in the project's folder",
+            code="llama_missing",
+        )

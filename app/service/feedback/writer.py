@@ -1,6 +1,6 @@
-"""One feedback model at work: a bounded queue, time limits, a process that is started anew when it fails.
+"""One feedback model: a bounded queue, time limits, and a process that is restarted after a failure.
 
-A start has a limit apart from a text's, so that no learner goes without a text because the machine was busy then.
+A start has a time limit apart from that of a text, so that a busy machine does not cost a learner the text.
 """
 
 import asyncio
@@ -26,15 +26,16 @@ from app.scoring.item import Item
 
 log = logging.getLogger("scorelet")
 PACKAGES = Path(app.__file__ or "").resolve().parents[1]
-PROGRAM = (sys.executable, "-P", "-m", "app.service.feedback.worker")  # -P: nothing is imported from the current folder
-START = 120.0  # seconds for a worker to start: it reads gigabytes, perhaps from a slow disk
+PROGRAM = (sys.executable, "-P", "-m", "app.service.feedback.worker")  # -P: never import from the current folder
+START_TIMEOUT = 120.0  # seconds for a worker to start: it reads gigabytes, perhaps from a slow disk
+PIPE_CHUNK = 2**16  # bytes
 Failure = Objection | Literal["failed", "queue_full"]
 """Why a learner may not see, or cannot get, a generated text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One scored response that wants feedback."""
+    """A scored response that wants feedback."""
 
     prediction_id: str
     item: Item
@@ -45,7 +46,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The text, or why a learner may not see one."""
+    """The text for a task, or the reason that a learner may not see one."""
 
     text: str | None
     failure: Failure | None
@@ -58,7 +59,7 @@ Deliver = Callable[[Task, Outcome], Awaitable[None]]
 
 
 class Reply(BaseModel):
-    """A line from the worker: the first says that it is ready, or why it cannot be; the others have texts."""
+    """A line from the worker.  The first says that it is ready, or why not; the others hold texts."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -81,32 +82,34 @@ class _Job:
 class Writer:
     """Writes one text after another.  To be used from one event loop."""
 
-    def __init__(self, files: FeedbackFiles, deliver: Deliver, *, limit: int, timeout: float, threads: int) -> None:
-        """Take `limit` texts waiting or being written, and `timeout` seconds for one."""
+    def __init__(self, files: FeedbackFiles, deliver: Deliver, *, queue: int, timeout: float, threads: int) -> None:
+        """Bound the queue to `queue` texts, with the one being written, and each text to `timeout` seconds.
+
+        A caller reserves one of `places` and gives it back by `submit`, or by releasing it.
+        """
         self.files = files
-        self.program: Sequence[str] = PROGRAM  # starts the worker, whose arguments follow
-        self.deadline: asyncio.Timeout | None = None  # until which the worker is waited for just now
+        self.program: Sequence[str] = PROGRAM  # starts the worker; its arguments follow
+        self.deadline: asyncio.Timeout | None = None  # of the current wait for the worker
+        self.places = Places(queue)
         self._deliver = deliver
-        self.places = Places(
-            limit
-        )  # for texts that wait or are being written; each is released by the writer or caller
         self._timeout, self._threads = timeout, threads
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
         self._process: asyncio.subprocess.Process | None = None
-        self._asked = 0
+        self._job_number = 0
 
     @property
     def name(self) -> str:
+        """Name and version of the model."""
         return f"{self.files.bundle.name}/{self.files.bundle.version}"
 
     def submit(self, task: Task) -> "asyncio.Future[Outcome]":
-        """The reserved place is used; what comes of it is delivered first, then the future is done."""
+        """Queue a task in the reserved place.  The future is done after the outcome was delivered."""
         job = _Job(task)
         self._jobs.put_nowait(job)
         return job.delivered
 
     async def run(self) -> None:
-        """Until cancelled; what is still waiting then is delivered as failed."""
+        """Write texts until cancelled, then deliver the waiting tasks as failed."""
         job: _Job | None = None
         finishing: asyncio.Future[None] | None = None
         try:
@@ -114,22 +117,25 @@ class Writer:
                 job = await self._jobs.get()
                 outcome = await self._outcome(job.task)
                 finishing, job = asyncio.ensure_future(self._finish(job, outcome)), None
-                await asyncio.shield(finishing)  # what is written is delivered, whatever ends meanwhile
+                await asyncio.shield(finishing)  # a finished text is delivered even during the shutdown
         finally:
             if finishing is not None:
                 await finishing
-            await self._end()
-            left = [job] if job is not None else []
+            await self._end_process()
+            unfinished = [job] if job is not None else []
             while not self._jobs.empty():
-                left.append(self._jobs.get_nowait())
-            for waiting in left:
-                await self._finish(waiting, Outcome(None, "failed", self.name))
+                unfinished.append(self._jobs.get_nowait())
+            for waiting in unfinished:
+                await self._finish(waiting, self._failed())
+
+    def _failed(self) -> Outcome:
+        return Outcome(None, "failed", self.name)
 
     async def _finish(self, job: _Job, outcome: Outcome) -> None:
         self.places.release()
         try:
             await self._deliver(job.task, outcome)
-        except Exception as error:  # the queue goes on whatever one delivery met
+        except Exception as error:  # the queue goes on after any failed delivery
             kind = type(error).__name__
             extra = coded("feedback_lost", error=kind)
             log.error("feedback of prediction %s is lost (%s)", job.task.prediction_id, kind, extra=extra)
@@ -137,29 +143,32 @@ class Writer:
             job.delivered.set_result(outcome)
 
     async def _outcome(self, task: Task) -> Outcome:
-        """Whatever goes wrong here costs this one text, never the queue."""
+        """Return the outcome of a task.  Any failure costs this one text, never the queue."""
         try:
-            prompt = await asyncio.to_thread(self.files.prompter.ids, task.item, task.response, task.value)
-            async with self._within(START):
-                process = await self._ready()
-            began = time.monotonic()
-            async with self._within(self._timeout):
-                written = await self._ask(process, prompt)
-            seconds = time.monotonic() - began
-            if written.text is None:
-                return Outcome(None, "failed", self.name, written.tokens, seconds)
-            objection = self.files.screen.objection(written.text, task.response, task.item, task.value)
+            return await self._write(task)
         except Unusable as error:
             extra = coded("feedback_model_unusable", model=self.name)
             log.error("feedback model %s cannot be used: %s", self.name, error, extra=extra)
-        except Exception as error:  # a pipe's, uvloop's, a library's own: all of them end the process
+        except Exception as error:  # pipes, uvloop and parsers raise many kinds, and all of them end the process
             kind = type(error).__name__
             extra = coded("feedback_model_failed", model=self.name, error=kind)
             log.error("feedback model %s failed (%s); it is started anew", self.name, kind, extra=extra)
-        else:
-            return Outcome(None if objection else written.text, objection, self.name, written.tokens, seconds)
-        await self._end()
-        return Outcome(None, "failed", self.name)
+        await self._end_process()
+        return self._failed()
+
+    async def _write(self, task: Task) -> Outcome:
+        prompt = await asyncio.to_thread(self.files.prompter.ids, task.item, task.response, task.value)
+        async with self._within(START_TIMEOUT):
+            process = await self._ready_process()
+        began = time.monotonic()
+        async with self._within(self._timeout):
+            written = await self._ask(process, prompt)
+        seconds = time.monotonic() - began
+        if written.text is None:
+            return Outcome(None, "failed", self.name, written.tokens, seconds)
+        objection = self.files.screen.objection(written.text, task.response, task.item, task.value)
+        text = None if objection else written.text
+        return Outcome(text, objection, self.name, written.tokens, seconds)
 
     @contextlib.asynccontextmanager
     async def _within(self, seconds: float) -> AsyncIterator[None]:
@@ -169,19 +178,20 @@ class Writer:
         finally:
             self.deadline = None
 
-    async def _ready(self) -> asyncio.subprocess.Process:
+    async def _ready_process(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is not None:
-            await self._end()  # it died since; this text need not
-        return self._process or await self._start()
+            await self._end_process()  # it died after an earlier text, which is no reason to fail this one
+        return self._process or await self._start_process()
 
     async def _ask(self, process: asyncio.subprocess.Process, prompt: Sequence[int]) -> Reply:
-        """Raise whatever a process that is gone or talks nonsense makes pipes and parsers raise."""
+        """Return the reply to a prompt.  Raises any error of pipes and parsers, if the process is gone or confused."""
         assert process.stdin is not None  # noqa: S101  # made with pipes
-        self._asked += 1
-        process.stdin.write(json.dumps({"job": self._asked, "prompt": prompt}).encode() + b"\n")
+        self._job_number += 1
+        line = json.dumps({"job": self._job_number, "prompt": prompt}) + "\n"
+        process.stdin.write(line.encode())
         await process.stdin.drain()
         reply = await self._read(process)
-        if reply.job != self._asked:
+        if reply.job != self._job_number:
             raise ValueError("a reply to another prompt")
         return reply
 
@@ -190,8 +200,8 @@ class Writer:
         line = await process.stdout.readline()
         return Reply.model_validate_json(line)
 
-    async def _start(self) -> asyncio.subprocess.Process:
-        """Raises Unusable when the process says why it cannot."""
+    async def _start_process(self) -> asyncio.subprocess.Process:
+        """Start the worker.  Raises Unusable with the reason that it gives."""
         files = self.files
         self._process = await asyncio.create_subprocess_exec(
             *self.program,
@@ -209,15 +219,16 @@ class Writer:
             raise Unusable(first.error)
         return self._process
 
-    async def _end(self) -> None:
+    async def _end_process(self) -> None:
         process, self._process = self._process, None
-        if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            if process.stdin is not None:
-                process.stdin.close()
-            if process.stdout is not None:
-                with contextlib.suppress(Exception):  # to its end: a pipe that is full keeps `wait` waiting
-                    while await process.stdout.read(2**16):
-                        pass
-            await process.wait()
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        if process.stdin is not None:
+            process.stdin.close()
+        if process.stdout is not None:
+            with contextlib.suppress(Exception):  # a full pipe would keep `wait` waiting, so it is emptied
+                while await process.stdout.read(PIPE_CHUNK):
+                    pass
+        await process.wait()

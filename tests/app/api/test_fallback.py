@@ -91,7 +91,7 @@ def hold(client: TestClient, item_id: str = "heat-1") -> HeldTeacher:
 
 
 def pool_of(client: TestClient) -> TeacherPool:
-    return cast("TeacherPool", client.app_state["scorer"].second_opinions.pool)
+    return cast("TeacherPool", client.app_state["teacher_pool"])
 
 
 def assert_sent_to_review(reply: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from app.scoring.bundle_files import file_sha256
 from app.scoring.feedback.bundle import FEEDBACK_FOLDER
 from app.scoring.item import Item
 from app.scoring.release import ACTIVE
-from app.service.feedback.writer import START, Writer
+from app.service.feedback.writer import START_TIMEOUT, Writer
 from tests.app.api.assertions import BOTH
 from tests.app.conftest import Serve, Sql
 from tests.refusals import log_lines
@@ -79,7 +79,7 @@ def until_settled(client: TestClient, prediction_id: str) -> dict[str, Any]:
 
 
 def the_writer(client: TestClient) -> Writer:
-    [writer] = client.app_state["scorer"].desk.writers
+    [writer] = client.app_state["model_pool"].writers
     return cast("Writer", writer)
 
 
@@ -91,7 +91,11 @@ def expire_deadline(client: TestClient, *, starting: bool = False) -> None:
     async def expire() -> bool:
         deadline = writer.deadline
         seconds = deadline.when() if deadline else None
-        if deadline is None or seconds is None or (seconds - asyncio.get_running_loop().time() <= START) != starting:
+        if (
+            deadline is None
+            or seconds is None
+            or (seconds - asyncio.get_running_loop().time() <= START_TIMEOUT) != starting
+        ):
             return False
         deadline.reschedule(0)
         return True

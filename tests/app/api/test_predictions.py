@@ -213,7 +213,7 @@ def test_no_text_is_stored_without_store_responses(serve: Serve, sql: Sql) -> No
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 def test_silent_database_is_given_up_after_a_time_limit(serve: Serve, locked: Locked) -> None:
     client = serve()
-    hasty = serve(waits=replace(PATIENT, database=0.01))
+    hasty = serve(time_limits=replace(PATIENT, database=0.01))
     number = client.post("/score", json=body()).json()["prediction_id"]
 
     with locked("predictions"):

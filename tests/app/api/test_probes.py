@@ -83,7 +83,7 @@ def test_unreachable_database_is_not_ready_and_its_address_is_not_shown(serve: S
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 def test_silent_database_is_not_ready_after_a_time_limit(serve: Serve, locked: Locked) -> None:
-    hasty, client = (serve(waits=replace(PATIENT, database=0.1, probe=probe)) for probe in (0.01, HANGS))
+    hasty, client = (serve(time_limits=replace(PATIENT, database=0.1, probe=probe)) for probe in (0.01, HANGS))
 
     with locked("alembic_version, idempotency_claims"):
         ready = [hasty.get("/readyz") for _ in range(50)][-1]  # more calls than threads
@@ -145,7 +145,7 @@ def test_service_started_on_a_read_only_database_is_not_ready_until_writes_succe
     serve: Serve, locked: Locked
 ) -> None:
     with locked("predictions"):
-        client = serve(reload_seconds=0, waits=replace(PATIENT, lock=0.01))
+        client = serve(reload_seconds=0, time_limits=replace(PATIENT, lock=0.01))
         ready = client.get("/readyz")
 
     assert ready.status_code == 503
@@ -166,7 +166,7 @@ def test_clock_behind_the_newest_score_is_logged(serve: Serve, sql: Sql, caplog:
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_database_that_refuses_writes_is_not_ready_until_writes_succeed(serve: Serve, locked: Locked) -> None:
-    client = serve(waits=replace(PATIENT, lock=0.01))
+    client = serve(time_limits=replace(PATIENT, lock=0.01))
 
     with locked("predictions"):
         assert client.get("/readyz").status_code == 200  # reading works, and no write was tried yet

@@ -131,7 +131,7 @@ def test_what_cannot_be_written_down_does_not_end_the_looking(
         raise RuntimeError("dictionary changed size during iteration")
 
     with monkeypatch.context() as patch:
-        patch.setattr("app.main._activations", failing)
+        patch.setattr("app.service.activations._activation", failing)
         client = serve(reload_seconds=0.05)
         write_tiny_bundle(models, version=NEW)
         until(lambda: version(client) == NEW)
@@ -241,7 +241,7 @@ def test_a_service_starts_while_its_database_takes_nothing_and_writes_down_later
     serve: Serve, locked: Locked, sql: Sql
 ) -> None:
     with locked("seen_activations"):
-        client = serve(reload_seconds=0.05, waits=replace(PATIENT, lock=0.05))
+        client = serve(reload_seconds=0.05, time_limits=replace(PATIENT, lock=0.05))
 
     until(lambda: sql("SELECT * FROM seen_activations"))
     assert version(client) == OLD

@@ -15,10 +15,10 @@ from app.scoring.errors import BadBundle
 from app.scoring.registry import Registry, RegistrySnapshot, load_item
 from app.service.prediction import Once, Prediction, Refusal, Result, Submission
 from app.service.scorer import IdempotencyConflict, ScoringService
-from app.service.teacher_fallback import Judged
+from app.service.student_runner import Judged
 from app.settings import Settings
-from app.storage.prediction_log import PredictionLog
 from tests.app.conftest import Logged, Sql
+from tests.app.scoring_services import scoring_service
 from tests.refusals import log_lines
 from tests.tiny import BlanksOnly
 
@@ -58,7 +58,7 @@ def registry(tiny_models: Path, students: dict[str, WordCountStudent]) -> Regist
 
 @pytest.fixture
 def scorer(registry: Registry, engine: Engine) -> ScoringService:
-    return ScoringService(registry, PredictionLog(engine), engine, Settings())
+    return scoring_service(registry, engine)
 
 
 def score(scorer: ScoringService, *submissions: Submission | Refusal, once: Once | None = None) -> list[Result]:
@@ -140,7 +140,7 @@ def test_a_score_that_is_not_recorded_is_not_returned(scorer: ScoringService, sq
 def test_a_learner_is_kept_as_a_pseudonym_under_the_schools_key(
     registry: Registry, engine: Engine, logged: Logged, key: str | None, learner_id: str | None, *, kept: bool
 ) -> None:
-    scorer = ScoringService(registry, PredictionLog(engine), engine, Settings.model_validate({"learner_key": key}))
+    scorer = scoring_service(registry, engine, Settings.model_validate({"learner_key": key}))
 
     score(scorer, Submission("heat-1", "warm air", learner_id=learner_id))
 
@@ -172,7 +172,7 @@ def test_what_a_student_fails_on_does_not_sink_the_rest_of_a_batch(
 
 
 def test_a_batch_waits_for_no_thread_that_others_use(scorer: ScoringService) -> None:
-    async def crowded() -> list[Judged]:
+    async def crowded() -> Judged:
         limiter, done = to_thread.current_default_thread_limiter(), threading.Event()
         async with anyio.create_task_group() as group:
             for _ in range(int(limiter.total_tokens)):
@@ -180,8 +180,9 @@ def test_a_batch_waits_for_no_thread_that_others_use(scorer: ScoringService) -> 
             while limiter.available_tokens:
                 await anyio.sleep(0.01)
             with anyio.fail_after(10):
-                judged = await scorer._judges.judge([Submission("heat-1", "warm"), Submission("heat-1", "air")])
+                submissions = {0: Submission("heat-1", "warm"), 1: Submission("heat-1", "air")}
+                judged = await scorer.student_runner.judge(submissions, alone=False)
             done.set()
         return judged
 
-    assert len(anyio.run(crowded)) == 2
+    assert len(anyio.run(crowded).responses) == 2

@@ -25,12 +25,11 @@ from app.scoring.release import ACTIVE, cast_shadow, read_active
 from app.service.prediction import Prediction, Submission
 from app.service.scorer import ScoringService
 from app.service.shadow_versions import ShadowVersions
-from app.settings import Settings
 from app.storage.ids import uuid7
-from app.storage.prediction_log import PredictionLog
 from app.storage.queries import shadowed_responses
 from app.storage.tables import LoggedPrediction, ShadowVersion
-from tests.app.conftest import PATIENT, Serve, Sql
+from tests.app.conftest import Serve, Sql
+from tests.app.scoring_services import scoring_service
 from tests.programs import run
 from tests.refusals import check_golden
 from tests.tiny import write_tiny_bundle
@@ -257,8 +256,13 @@ def registry(models: Path) -> Registry:
 
 
 @pytest.fixture
-def scorer(registry: Registry, engine: Engine) -> ScoringService:
-    return ScoringService(registry, PredictionLog(engine), engine, Settings(), waits=PATIENT)
+def shadow(engine: Engine) -> ShadowVersions:
+    return ShadowVersions(engine, end=HANGS)
+
+
+@pytest.fixture
+def scorer(registry: Registry, engine: Engine, shadow: ShadowVersions) -> ScoringService:
+    return scoring_service(registry, engine, shadows=[shadow])
 
 
 async def score_with(scorer: ScoringService, texts: Sequence[str] = TEXTS) -> list[str]:
@@ -266,10 +270,12 @@ async def score_with(scorer: ScoringService, texts: Sequence[str] = TEXTS) -> li
     return [own.prediction_id for own in results if isinstance(own, Prediction)]
 
 
-def test_what_waits_in_the_shadow_is_written_before_the_service_ends(scorer: ScoringService, sql: Sql) -> None:
+def test_what_waits_in_the_shadow_is_written_before_the_service_ends(
+    scorer: ScoringService, shadow: ShadowVersions, sql: Sql
+) -> None:
     async def run() -> list[str]:
         ids = await score_with(scorer)
-        await scorer.shadows.aclose()
+        await shadow.aclose()
         return ids
 
     ids = anyio.run(run)
@@ -278,15 +284,16 @@ def test_what_waits_in_the_shadow_is_written_before_the_service_ends(scorer: Sco
 
 
 def test_what_is_beyond_the_most_that_may_wait_is_not_scored_in_the_shadow(
-    scorer: ScoringService, engine: Engine, sql: Sql
+    registry: Registry, engine: Engine, sql: Sql
 ) -> None:
-    scorer.shadows = ShadowVersions(engine, end=HANGS, most_waiting=3)
+    shadow = ShadowVersions(engine, end=HANGS, max_waiting=3)
+    scorer = scoring_service(registry, engine, shadows=[shadow])
 
     async def run() -> list[str]:
         ids = []
         for _ in range(2):  # the second time there is room again
             ids += (await score_with(scorer))[:3]
-            await scorer.shadows.aclose()
+            await shadow.aclose()
         return ids
 
     ids = anyio.run(run)
@@ -295,9 +302,10 @@ def test_what_is_beyond_the_most_that_may_wait_is_not_scored_in_the_shadow(
 
 
 def test_a_shadow_at_work_holds_up_no_end_and_what_had_not_begun_is_not_done(
-    registry: Registry, scorer: ScoringService, engine: Engine, sql: Sql
+    registry: Registry, engine: Engine, sql: Sql
 ) -> None:
-    scorer.shadows = ShadowVersions(engine, end=0.01)
+    shadow = ShadowVersions(engine, end=0.01)
+    scorer = scoring_service(registry, engine, shadows=[shadow])
     live = registry.live["heat-1"]
     assert live.shadow is not None
     live.shadow = held = Held(live.shadow)
@@ -306,7 +314,7 @@ def test_a_shadow_at_work_holds_up_no_end_and_what_had_not_begun_is_not_done(
         first = await score_with(scorer, TEXTS[:1])
         await anyio.to_thread.run_sync(held.begun.wait, HANGS)
         await score_with(scorer, TEXTS[1:])
-        await scorer.shadows.aclose()  # the shadow is at work still
+        await shadow.aclose()  # the shadow is at work still
         assert not held.go.is_set()
         held.go.set()
         await anyio.to_thread.run_sync(until, lambda: "shadows" not in {own.name for own in threading.enumerate()})

@@ -16,12 +16,11 @@ from sqlalchemy import Engine
 
 from app.scoring.registry import Registry
 from app.service.prediction import Prediction, Submission
-from app.service.scorer import ScoringService
-from app.service.teacher_fallback import TeacherFallback
+from app.service.shadow_teachers import ShadowTeachers
 from app.settings import Settings
-from app.storage.prediction_log import PredictionLog
 from tests.app.conftest import Logged, Sql
 from tests.app.held import HeldTeacher
+from tests.app.scoring_services import pool_of, scoring_service
 from tests.programs import run, serving
 from tests.tiny import write_tiny_bundle
 from tests.tiny_teacher import POINTS, SURE, fall_back, item_of, plus_one_onnx, write_tiny_teacher
@@ -47,7 +46,7 @@ def test_a_request_that_is_given_up_gives_its_place_back_and_writes_nothing(
 
     async def until_answered() -> Prediction:
         registry = Registry.from_folder(models)
-        scorer = ScoringService(registry, PredictionLog(engine), engine, settings)
+        scorer = scoring_service(registry, engine, settings)
         teacher = HeldTeacher(registry.live["heat-1"])
         async with anyio.create_task_group() as caller:
             caller.start_soon(scorer.score, [Submission("heat-1", SLOW)] * responses, None)
@@ -57,11 +56,11 @@ def test_a_request_that_is_given_up_gives_its_place_back_and_writes_nothing(
         assert isinstance(busy, Prediction)
         assert (busy.decision, busy.score) == ("review", 1)  # while the first is at work
         teacher.go.set()
-        await anyio.to_thread.run_sync(until, lambda: scorer.second_opinions.pool.taken == 0)
+        await anyio.to_thread.run_sync(until, lambda: scorer.teacher_pool.taken == 0)
         [result] = await scorer.score([Submission("heat-1", UNSURE)], None)
         assert isinstance(result, Prediction)
         assert result.scored_by == "teacher"
-        await scorer.second_opinions.aclose()
+        scorer.teacher_pool.close()
         return result
 
     assert anyio.run(until_answered).score == 2
@@ -73,8 +72,9 @@ def test_what_is_beyond_the_most_that_may_wait_is_not_scored_in_the_shadow(
 ) -> None:
     fall_back(models, policy="shadow")
     settings = Settings(fallback_timeout=60)
-    scorer = ScoringService(Registry.from_folder(models), PredictionLog(engine), engine, settings)
-    scorer.second_opinions = TeacherFallback(engine, settings, most_shadows=2)
+    pool = pool_of(settings)
+    shadow = ShadowTeachers(pool, engine, max_waiting=2)
+    scorer = scoring_service(Registry.from_folder(models), engine, settings, teacher_pool=pool, shadows=[shadow])
 
     async def score(responses: int) -> list[str]:
         """Those of the predictions that may have a shadow, when all that may come has."""
@@ -85,7 +85,8 @@ def test_what_is_beyond_the_most_that_may_wait_is_not_scored_in_the_shadow(
 
     async def run() -> list[str]:
         ids = [*await score(5), *await score(1)]  # by then there is room again
-        await scorer.second_opinions.aclose()
+        await shadow.aclose()
+        pool.close()
         return ids
 
     ids = anyio.run(run)

@@ -27,7 +27,7 @@ def test_a_delivery_that_hangs_does_not_hold_up_the_end() -> None:
     writer = AtDelivery()
 
     async def end() -> bool:
-        async with ModelPool([cast("Writer", writer)], {}, {}).at_work(end=0.01):
+        async with ModelPool([cast("Writer", writer)], {}, {}).writing(end=0.01):
             await writer.begun.wait()
         spoke = writer.speak.is_set()
         writer.speak.set()
@@ -38,7 +38,7 @@ def test_a_delivery_that_hangs_does_not_hold_up_the_end() -> None:
 
 def test_without_feedback_models_there_is_nothing_to_end() -> None:
     async def end() -> None:
-        async with ModelPool([], {}, {}).at_work():
+        async with ModelPool([], {}, {}).writing():
             pass
 
     anyio.run(end)
