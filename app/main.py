@@ -10,7 +10,7 @@ from fastapi.telemetry import TelemetryConfig
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.api import docs, items, predictions, probes, problems, score
+from app.api import docs, help_site, items, predictions, probes, problems, score
 from app.api.limits import BodyLimit, KnownHosts
 from app.api.metrics import router as metrics_router
 from app.api.rates import FailedTries, Rates
@@ -75,6 +75,7 @@ def create_app(settings: Settings | None = None, time_limits: TimeLimits = DEFAU
     for router in (score.router, items.router, predictions.router, probes.router, metrics_router):
         app.include_router(router)
     docs.mount(app)
+    help_site.mount(app)
     return app
 
 
