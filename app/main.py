@@ -22,8 +22,8 @@ from app.logs import type_and_place
 from app.scoring.registry import Registry
 from app.service.activations import note_live_versions
 from app.service.bundle_watcher import watching_bundles
-from app.service.feedback.delivery import deliver_to
 from app.service.feedback.model_pool import ModelPool
+from app.service.feedback_delivery import deliver_to
 from app.service.metrics import Metrics
 from app.service.scorer import ScoringService
 from app.service.shadow_teachers import ShadowTeachers
