@@ -35,7 +35,7 @@ from training.data import ItemData
 
 if TYPE_CHECKING:
     from training.compare.contest import Contestant
-    from training.compare.figures import Section, TableRow
+    from training.compare.section import Section, TableRow
 
 ResultsOption = Annotated[
     Path, typer.Option(help="Folder of results, one file an item; finished items are not computed again.")
@@ -111,8 +111,8 @@ def _require_dev_rows(data: Path, chosen: Sequence[ItemData]) -> None:
 
 def _contestants(without: Collection[str], times: bool) -> "list[Contestant]":
     """Return the contestants that are not left out.  Raises UsageFailure for an unknown name."""
-    from training.compare.figures import STUDENT
     from training.compare.run import CONTESTANTS, TITLES
+    from training.compare.section import STUDENT
 
     optional = [name for name in TITLES if name != STUDENT]
     if unknown := [name for name in without if name not in optional]:

@@ -1,4 +1,4 @@
-"""What every competitor is given, and what it must show.  A competitor scores one item."""
+"""The contest: contestants, and the competitors that each makes, one for an item."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ ScoreFunction = Callable[[Sequence[str]], Outputs]  # texts → (texts, columns)
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """A competitor as it would serve: text to outputs, tokenising included, on one thread."""
+    """A competitor as a service would run it: text to outputs, tokenising included, on one thread."""
 
     name: str  # float32, int8, or the library that runs it
     bytes: int
@@ -23,31 +23,32 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Competitor:
+    """A model that scores one item."""
+
     outputs: ScoreFunction
-    parameters: int  # learned weights, all counted
-    seconds: float | None  # of training, a share of what several items needed together; None if not known
-    runtimes: Callable[[], list[Runtime]]  # made only when they are timed
-    out_of_fold: Unfitted | None = None  # where no part of train was held back from it
-    head: Head | None = None  # where none is to be chosen
+    parameters: int  # all trained weights
+    seconds: float | None  # of training, a share of the time if several items train together; None if unknown
+    runtimes: Callable[[], list[Runtime]]  # called only for timing
+    out_of_fold: Unfitted | None = None  # if no part of train was held out
+    head: Head | None = None  # if no head is to be chosen
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A way of making competitors, one for each item of a run, in the items' order."""
+    """A method of training competitors, one for each item of a run, in the order of the items."""
 
     name: str
     title: str
-    seeded: bool  # whether it is made with several seeds
+    seeded: bool  # whether it is trained with several seeds
     make: Callable[[GroupRun, int], list[Competitor]]
-    reads: tuple[Part, ...]  # settings that decide what it comes to; a change of others does not make it anew
+    reads: tuple[Part, ...]  # settings that it depends on; results stay when other settings change
     timed: bool = True
 
 
 def heads_of(run: GroupRun, competitors: Sequence[Competitor]) -> list[Head]:
     """Return a head for each competitor, chosen as for the students that serve."""
-    ready = [own.head for own in competitors if own.head is not None]
-    if ready:
-        return ready
-    return choose_heads(
-        [made.out_of_fold or unfitted(parts, made.outputs) for made, parts in zip(competitors, run.parts, strict=True)]
-    )
+    heads = [competitor.head for competitor in competitors if competitor.head is not None]
+    if heads:
+        return heads
+    pairs = zip(competitors, run.parts, strict=True)
+    return choose_heads([competitor.out_of_fold or unfitted(parts, competitor.outputs) for competitor, parts in pairs])

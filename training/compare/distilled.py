@@ -1,4 +1,4 @@
-"""The students: the full recipe, and what is left of it without extra text or without a teacher."""
+"""Students as competitors: the full recipe, and the recipe without extra text or without a teacher."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from training.pipeline.students import DistilledStudent, distil
 from training.student.build import StudentFiles
 from training.student.training_set import labelling_seconds, texts_for
 
-TIMES_EPOCHS = (1, 2, 4)  # of the full recipe's, tried on validation where there are fewer texts and so fewer steps
+EPOCH_FACTORS = (1, 2, 4)  # of the full recipe's epochs, tried on validation: fewer texts make fewer steps
 NO_EXTRA_TEXT = TextConfig(unlabelled=False, augmented_per_response=0)
 
 
@@ -51,14 +51,14 @@ def _best_epochs(run: GroupRun, seed: int, distillation: dict[str, object]) -> l
     def trained(times: int, with_seed: int) -> list[Competitor]:
         return competitors(replace(changed, config=_with_epochs(config, with_seed, times, distillation)))
 
-    metrics = [_validation_metric(changed, trained(times, 0)) for times in TIMES_EPOCHS]
-    best = TIMES_EPOCHS[int(np.argmax(metrics))]
+    metrics = [_validation_metric(changed, trained(times, 0)) for times in EPOCH_FACTORS]
+    best = EPOCH_FACTORS[int(np.argmax(metrics))]
     return trained(best, seed)
 
 
-def _validation_metric(run: GroupRun, made: Sequence[Competitor]) -> float:
+def _validation_metric(run: GroupRun, students: Sequence[Competitor]) -> float:
     """Return the validation metric within items, over the validation parts of all."""
-    validated = [(competitor, parts) for competitor, parts in zip(made, run.parts, strict=True) if parts.validation]
+    validated = [(competitor, parts) for competitor, parts in zip(students, run.parts, strict=True) if parts.validation]
     outputs = [competitor.outputs([row.text for row in parts.validation]) for competitor, parts in validated]
     target = [targets(parts.item, [row.value for row in parts.validation]) for _, parts in validated]
     items = [parts.item.item_id for _, parts in validated for _ in parts.validation]
@@ -101,8 +101,8 @@ def _competitor(run: GroupRun, student: DistilledStudent) -> Competitor:
 
 
 def _runtimes(files: StudentFiles, item: Item, max_tokens: int) -> list[Runtime]:
-    made = []
+    runtimes = []
     for name, content in (("float32", files.student), ("int8", weights_int8(files.student))):
         network = Network.from_bytes(files.tokenizer, content, max_tokens, item)
-        made.append(Runtime(name, len(content) + len(files.tokenizer), network.outputs))
-    return made
+        runtimes.append(Runtime(name, len(content) + len(files.tokenizer), network.outputs))
+    return runtimes

@@ -1,4 +1,4 @@
-"""The teacher as a competitor, and what it shares with any other encoder: export, int8, timing."""
+"""The teacher as a competitor, and the runtimes of encoders: ONNX in float32 and int8."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,7 +10,7 @@ from app.scoring.decoding import Outputs
 from app.scoring.teacher import mixture
 from training.common.quantise import dynamic_int8
 from training.compare.contest import Competitor, Runtime
-from training.pipeline.group_run import GroupRun
+from training.pipeline.group_run import GroupRun, ItemRun
 from training.student.network import parameters
 from training.teacher.encoder import ScoringEncoder
 from training.teacher.ensemble import FineTuned, Teacher
@@ -19,27 +19,23 @@ from training.teacher.soft_labels import teacher_outputs
 
 
 def teachers(run: GroupRun, _: int) -> list[Competitor]:
-    """One teacher, once for each item that it teaches."""
+    """Return the group's teacher as a competitor on each item; nothing if there is no teacher."""
     teacher = run.teacher
     if teacher is None:
         return []
-    members = teacher.members if isinstance(teacher, FineTuned) else ()
-    seconds = [member.seconds for member in members]
-    networks = [member.network for member in members]
-    made = []
-    for parts in run.parts:
-        context, name = run.context(parts.item), f"{parts.item.item_id}: teacher"
-        made.append(
-            Competitor(
-                partial(_labelled, teacher, context, name, run),
-                sum(map(parameters, networks)),
-                sum(filter(None, seconds)) / len(run.parts) if seconds and None not in seconds else None,
-                partial(runtimes, networks, teacher.tokenizer, context, teacher.max_tokens)
-                if isinstance(teacher, FineTuned)
-                else list,
-            )
-        )
-    return made
+    return [_competitor(run, teacher, item_run) for item_run in run.items]
+
+
+def _competitor(run: GroupRun, teacher: Teacher, item_run: ItemRun) -> Competitor:
+    context = run.context(item_run.item)
+    outputs = partial(_labelled, teacher, context, f"{item_run.item.item_id}: teacher", run)
+    if not isinstance(teacher, FineTuned):
+        return Competitor(outputs, 0, None, list)
+    networks = [member.network for member in teacher.members]
+    member_seconds = [member.seconds for member in teacher.members]
+    seconds = None if None in member_seconds else sum(filter(None, member_seconds)) / len(run.items)
+    make_runtimes = partial(runtimes, networks, teacher.tokenizer, context, teacher.max_tokens)
+    return Competitor(outputs, sum(map(parameters, networks)), seconds, make_runtimes)
 
 
 def _labelled(teacher: Teacher, context: str, name: str, run: GroupRun, texts: Sequence[str]) -> Outputs:
@@ -49,18 +45,19 @@ def _labelled(teacher: Teacher, context: str, name: str, run: GroupRun, texts: S
 def runtimes(
     networks: Sequence[ScoringEncoder], tokenizer: PreTrainedTokenizerBase, context: str, max_tokens: int
 ) -> list[Runtime]:
-    """In float32 and in int8, by onnxruntime; of several networks the mixture."""
-    whole = [to_onnx(network, tokenizer, max_tokens) for network in networks]
+    """Return the runtimes in float32 and int8; several networks run as their mixture."""
+    exported = [to_onnx(network, tokenizer, max_tokens) for network in networks]
+    quantised = [dynamic_int8(content) for content in exported]
     continuous = networks[0].head.continuous
-    made = []
-    for name, contents in (("float32", whole), ("int8", [dynamic_int8(content) for content in whole])):
+    ready = []
+    for name, contents in (("float32", exported), ("int8", quantised)):
         encoders = [OnnxEncoder(content, tokenizer, max_tokens) for content in contents]
         size = sum(encoder.bytes for encoder in encoders)
-        made.append(Runtime(name, size, partial(_mixed, encoders, context, continuous)))
-    return made
+        ready.append(Runtime(name, size, partial(_mixed, encoders, context, continuous)))
+    return ready
 
 
 def _mixed(encoders: Sequence[OnnxEncoder], context: str, continuous: bool, texts: Sequence[str]) -> Outputs:
     contexts = [context] * len(texts)
-    each = np.stack([encoder.outputs(contexts, texts) for encoder in encoders])
-    return mixture(each, continuous)
+    members = np.stack([encoder.outputs(contexts, texts) for encoder in encoders])
+    return mixture(members, continuous)

@@ -1,4 +1,4 @@
-"""How long a response takes: every competitor of an item in turn, several rounds, on one thread."""
+"""Milliseconds a response: all competitors of an item by turns, in several rounds, on one thread."""
 
 import os
 import time
@@ -11,19 +11,19 @@ import numpy as np
 from training.common.hardware import one_thread
 from training.compare.contest import ScoreFunction
 
-TOKENIZERS = "TOKENIZERS_PARALLELISM"
+PARALLEL_TOKENIZERS = "TOKENIZERS_PARALLELISM"
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How many responses are scored to be timed."""
+    """The numbers of responses and rounds of a timing."""
 
     rounds: int = 6  # of single responses
-    run: int = 10  # single responses in a round that count,
-    warm_up: int = 3  # after some that do not
+    run: int = 10  # timed single responses in a round
+    warm_up: int = 3  # untimed single responses before them
     batches: int = 3
     batch: int = 32
-    served: int = 200  # others, scored before: a service knows most words of the next response
+    served: int = 200  # other responses scored before, because a service has seen most words of the next response
 
 
 FULL = Effort()
@@ -32,10 +32,10 @@ FULL = Effort()
 def milliseconds(
     scores: Mapping[str, ScoreFunction], texts: Sequence[str], effort: Effort = FULL
 ) -> dict[str, tuple[float, float]]:
-    """Return medians (alone, in batches) a response.
+    """Return the median milliseconds a response of each competitor: alone, and in batches.
 
-    In turn, so that a slow moment of the machine meets all alike; but each scores some responses in a row, as where it
-    serves: after another's weights have gone through the processor's caches it would not be timed by its own.
+    Competitors take turns, so that a slow moment of the machine affects all alike.  In its turn each scores several
+    responses in a row, as in a service: the first ones find the processor's caches full of another's weights.
     """
     with one_thread(), _tokenizers_on_one_thread():
         return _in_turn(scores, texts, effort)
@@ -43,15 +43,15 @@ def milliseconds(
 
 @contextmanager
 def _tokenizers_on_one_thread() -> Iterator[None]:
-    """They would hand a response's words to all cores."""
-    tokenizers = os.environ.get(TOKENIZERS)
-    os.environ[TOKENIZERS] = "false"
+    """Keep tokenizers from spreading the words of a response over all cores."""
+    tokenizers = os.environ.get(PARALLEL_TOKENIZERS)
+    os.environ[PARALLEL_TOKENIZERS] = "false"
     try:
         yield
     finally:
-        os.environ.pop(TOKENIZERS)
+        os.environ.pop(PARALLEL_TOKENIZERS)
         if tokenizers is not None:
-            os.environ[TOKENIZERS] = tokenizers
+            os.environ[PARALLEL_TOKENIZERS] = tokenizers
 
 
 def _in_turn(
@@ -63,19 +63,21 @@ def _in_turn(
     alone: dict[str, list[float]] = {name: [] for name in scores}
     batched: dict[str, list[float]] = {name: [] for name in scores}
     for number in range(effort.rounds):
-        rows = _taken(texts, number * effort.run, effort.warm_up + effort.run)
+        rows = _cycled(texts, number * effort.run, effort.warm_up + effort.run)
         for name, score in scores.items():
-            alone[name] += [_timed(score, [text]) for text in rows][effort.warm_up :]
+            times = [_timed(score, [text]) for text in rows]
+            alone[name] += times[effort.warm_up :]
     for number in range(effort.batches):
-        rows = _taken(texts, number * effort.batch, effort.batch)
+        rows = _cycled(texts, number * effort.batch, effort.batch)
         for name, score in scores.items():
             _timed(score, rows[: effort.warm_up])
             batched[name].append(_timed(score, rows) / effort.batch)
-    return {name: (float(np.median(alone[name])), float(np.median(batched[name]))) for name in scores}
+    medians = {name: (np.median(alone[name]), np.median(batched[name])) for name in scores}
+    return {name: (float(single), float(batch)) for name, (single, batch) in medians.items()}
 
 
-def _taken(texts: Sequence[str], start: int, count: int) -> list[str]:
-    """So many from there on, again from the first when they are at an end."""
+def _cycled(texts: Sequence[str], start: int, count: int) -> list[str]:
+    """Return `count` texts from `start` on, beginning again after the last."""
     return [texts[(start + number) % len(texts)] for number in range(count)]
 
 

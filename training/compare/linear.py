@@ -1,4 +1,4 @@
-"""Linear models of TF-IDF features (scikit-learn): what networks are held against."""
+"""Linear models of TF-IDF features (scikit-learn), the baseline for networks."""
 
 import pickle
 import warnings
@@ -16,15 +16,16 @@ from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from app.scoring.decoding import Outputs, output_columns
 from app.scoring.item import Item
 
-FEW = 100  # responses below which a feature seen once is kept
-TINY = 1e-6  # the least probability: its logarithm is finite
+FEW = 100  # with fewer responses, features of a single response are kept
+TINY = 1e-6  # the least probability, so that its logarithm is finite
 
 
 def tf_idf(item: Item, responses: int, budget: int | None = None, *, lenient: bool = False) -> Pipeline:
-    """Words and word pairs, characters 2 to 5 within words; logistic regression, or ridge regression of grades.
+    """Return an unfitted pipeline: TF-IDF features, then logistic regression, or ridge regression of grades.
 
-    With a budget only the features most telling of the score stay (χ², or F of the regression), so that coefficients
-    and document frequencies together are within it.  `lenient`: a word is whatever stands between spaces.
+    Features are words, pairs of words, and runs of 2 to 5 characters within words.  A budget keeps only the features
+    with the highest χ², or F of the regression, so that coefficients and document frequencies together are within the
+    budget.  `lenient`: words are all that spaces separate.
     """
     min_df = 1 if responses < FEW or lenient else 2
     pattern = r"\S+" if lenient else r"(?u)\b\w\w+\b"
@@ -40,7 +41,7 @@ def tf_idf(item: Item, responses: int, budget: int | None = None, *, lenient: bo
 
 
 class Linear:
-    """A pipeline fitted to responses, as a model of outputs.  One score throughout train is given to all."""
+    """A pipeline fitted to responses, with outputs like a student's; constant if all training scores are the same."""
 
     def __init__(self, item: Item, texts: Sequence[str], target: NDArray[np.float64], budget: int | None) -> None:
         self._item = item
@@ -53,16 +54,16 @@ class Linear:
     def _fit(self, texts: list[str], target: NDArray[Any], budget: int | None) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            warnings.filterwarnings("ignore", "k=")  # there are no more features than the budget allows
+            warnings.filterwarnings("ignore", "k=")  # fewer features than the budget allows
             warnings.filterwarnings("ignore", "invalid value|divide by zero", RuntimeWarning)  # constant features
             try:
                 self._pipeline.fit(texts, target)
-            except ValueError:  # no word of two letters, or none that stands in two responses
+            except ValueError:  # no words of two letters, or none in two responses
                 self._pipeline = tf_idf(self._item, len(texts), budget, lenient=True)
                 self._pipeline.fit(texts, target)
 
     def outputs(self, texts: Sequence[str]) -> Outputs:
-        """(texts, columns): log probabilities, or grades with one variance for all."""
+        """Return (texts, columns): log probabilities, or grades with the same variance for all."""
         if self._item.is_continuous:
             mean = np.full(len(texts), self._constant or 0.0)
             if self._constant is None and texts:
@@ -77,7 +78,7 @@ class Linear:
 
     @property
     def parameters(self) -> int:
-        """Coefficients, intercepts, and the document frequencies of the features that are used."""
+        """The number of coefficients, intercepts, and document frequencies of used features."""
         if self._constant is not None:
             return 1
         model = self._pipeline[-1]
@@ -85,4 +86,5 @@ class Linear:
 
     @property
     def bytes(self) -> int:
+        """The size of the pickled pipeline."""
         return len(pickle.dumps(self._pipeline))

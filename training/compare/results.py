@@ -1,6 +1,6 @@
-"""What was found of one item, as one small file: ids, scores and predictions, never a text.
+"""The results of one item as a small file: ids, scores and predictions, never a text.
 
-A comparison may take days: what a file holds already is kept, so that calls on one folder add up.
+A comparison may take days, so calls on a folder keep the results that its files hold already.
 """
 
 import json
@@ -19,6 +19,8 @@ SUFFIX = ".result.json"
 
 
 class ResultModel(BaseModel):
+    """A part of the results; an unknown field is an error."""
+
     model_config = ConfigDict(extra="forbid")
 
 
@@ -30,32 +32,34 @@ class Seed(ResultModel):
 
 
 class Timing(ResultModel):
-    """One competitor in one precision, all of an item timed in one go."""
+    """The times of one competitor in one precision; all competitors of an item are timed together."""
 
     bytes: int
     alone_ms: float  # median milliseconds of a response by itself
-    batched_ms: float  # a response, in batches of 32
+    batched_ms: float  # milliseconds a response in batches of 32
     values: list[Number]  # scores for the dev rows in this precision
 
 
 class ContestantResult(ResultModel):
     """One contestant on one item."""
 
-    key: str  # a hash of data, contestant and the settings that it reads
-    settings: dict[str, str]  # hashes of the settings that it reads, by their part
+    key: str  # a hash of data, contestant, and the settings that it depends on
+    settings: dict[str, str]  # hashes of the settings that it depends on, by part
     parameters: int
     seconds: float | None
     seeds: dict[int, Seed]
-    timings: dict[str, Timing] = Field(default_factory=dict)  # by precision, or the library that ran it
+    timings: dict[str, Timing] = Field(default_factory=dict)  # by precision, or by library
 
 
 class ItemResult(ResultModel):
+    """All results on one item."""
+
     item_id: str
     scale: ScaleKind
     span: Number
     group: str  # the items whose teacher this one shares
-    data_sha256: str | None = None  # of all rows that decide what becomes of it; None: found before this was kept
-    labels: list[str] | None = None  # of labels without order, which `human` and `values` number
+    data_sha256: str | None = None  # of all rows that the results depend on; None in files of earlier versions
+    labels: list[str] | None = None  # of labels without order, whose indices `human` and `values` hold
     train: int
     ids: list[str]
     human: list[Number]
@@ -64,6 +68,7 @@ class ItemResult(ResultModel):
 
     @classmethod
     def begun(cls, parts: Parts, group: str, data_sha256: str) -> Self:
+        """Return an item's results without any contestant."""
         item: Item = parts.item
         raters = [row.raters for row in parts.dev if row.raters is not None]
         return cls(
@@ -80,19 +85,21 @@ class ItemResult(ResultModel):
         )
 
     def same_rows(self, other: "ItemResult") -> bool:
-        """Whether both are of the same dev rows with the same human scores, and not known to be of other data."""
-        if None not in (self.data_sha256, other.data_sha256) and self.data_sha256 != other.data_sha256:
+        """Return whether both have the same dev rows and human scores, and no different hash of the data."""
+        hashes = {self.data_sha256, other.data_sha256} - {None}
+        if len(hashes) > 1:
             return False
         return (self.ids, self.human, self.scale) == (other.ids, other.human, other.scale)
 
 
 def read_results(folder: Path) -> list[ItemResult]:
-    """All items' results, in the order of their ids.  Raises BadResults."""
-    return [_read(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    """Return the results of all items, in the order of their ids.  Raises BadResults."""
+    paths = sorted(folder.glob(f"*{SUFFIX}"))
+    return [_read(path) for path in paths]
 
 
 def read_result(folder: Path, begun: ItemResult) -> ItemResult:
-    """What was begun, with what was found of the same data before.  Raises BadResults."""
+    """Return `begun` with the results that the folder has of the same data.  Raises BadResults."""
     path = folder / f"{begun.item_id}{SUFFIX}"
     if not path.is_file():
         return begun
@@ -104,15 +111,17 @@ def _read(path: Path) -> ItemResult:
     try:
         return ItemResult.model_validate_json(path.read_bytes())
     except ValueError as error:
+        reason = str(error).splitlines()[0]
         raise BadResults(
-            f"{path} is no result of a comparison: {str(error).splitlines()[0]}. Delete it, or name another --results",
+            f"{path} is not a result of a comparison: {reason}. Delete the file, or name another folder with --results",
             file=path,
         ) from None
 
 
 def write_result(folder: Path, result: ItemResult) -> None:
-    """A line a contestant, so that a change is seen where it is."""
-    head = _compact(result.model_dump(exclude={"found"})).removesuffix("}")
+    """Write an item's results, one line a contestant, so that a diff shows which contestant changed."""
+    fields = result.model_dump(exclude={"found"})
+    head = _compact(fields).removesuffix("}")
     lines = [f"{_compact(name)}:{_compact(found.model_dump())}" for name, found in result.found.items()]
     content = head + ',"found":{\n' + ",\n".join(lines) + "\n}}\n"
     replace_file(folder / f"{result.item_id}{SUFFIX}", lambda path: path.write_text(content, encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""The comparison in order: groups of items, their contestants, seeds; what was found before is not made again."""
+"""The comparison in order: groups of items, their contestants, their seeds.  Existing results are kept."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +11,21 @@ from app.scoring.item import Item
 from training.common.cache import key_of
 from training.common.progress import console
 from training.compare import baselines, distilled, encoders, tinybert
-from training.compare.contest import Competitor, Contestant, heads_of
-from training.compare.figures import CONSTANT, STUDENT
+from training.compare.contest import Competitor, Contestant, ScoreFunction, heads_of
 from training.compare.latency import FULL, Effort, milliseconds
 from training.compare.results import ContestantResult, ItemResult, Seed, Timing, read_result, write_result
+from training.compare.section import CONSTANT, STUDENT
 from training.compare.settings import EVERY_PART, Part, hashes
 from training.config import TrainingConfig
 from training.data import ItemData
 from training.data.item_groups import Group, groups
-from training.data.splits import split
+from training.data.splits import Parts, split
 from training.pipeline.group_run import GroupRun
 from training.pipeline.prepare import prepare, train_teacher
 
-FORMAT = 5  # of the keys: raised when contestants, or how all are decoded, change
-SEEDS = 3  # of what is seeded, if nobody says otherwise
-TIMED_ITEMS = 3  # of a group: its networks are of one size
+KEY_VERSION = 5  # raised when contestants or decoding change, so that results are computed again
+SEEDS = 3  # trainings of a contestant that depends on a seed
+TIMED_ITEMS = 3  # of a group, whose networks are of one size
 
 TEACHER, TINY_BERT = "teacher", "tiny_bert"
 SPLIT: tuple[Part, ...] = ("split",)
@@ -56,12 +56,15 @@ def compare(
     effort: Effort = FULL,
     timed_items: int = TIMED_ITEMS,
 ) -> None:
-    """Make every contestant on every item; each finding is written as soon as it is made."""
+    """Train every contestant on every item, and write each result as soon as there is one.
+
+    `seeds`: trainings of a contestant that depends on a seed; `timed_items`: the items of a group that are timed.
+    """
     results.mkdir(parents=True, exist_ok=True)
     for group in groups(items, config.teacher.own_from):
         of_group = _GroupResults(group, config, results, contestants, seeds, timed_items)
         if of_group.are_whole:
-            console.print(f"{group.name}: found before")
+            console.print(f"{group.name}: results exist")
             continue
         run = train_teacher(prepare(group, config, cache))
         for contestant in contestants:
@@ -71,7 +74,7 @@ def compare(
 
 
 class _GroupResults:
-    """The result files of a group's items, in step with them."""
+    """The results of a group's items, in memory and in their files."""
 
     def __init__(
         self,
@@ -85,17 +88,21 @@ class _GroupResults:
         self._folder, self.contestants = folder, contestants
         self._seeds, self._timed_items = seeds, timed_items
         several = len(group.members) > 1
-        self._settings = {own.name: hashes(own.reads, config, several=several) for own in contestants}
-        self._keys = [
-            {name: key_of(FORMAT, name, read, group.data_sha256(data)) for name, read in self._settings.items()}
-            for data in group.members
-        ]
+        self._settings = {
+            contestant.name: hashes(contestant.reads, config, several=several) for contestant in contestants
+        }
+        self._keys = [self._keys_of(group.data_sha256(data)) for data in group.members]
         self.results = [
             read_result(folder, ItemResult.begun(split(data, config), group.name, group.data_sha256(data)))
             for data in group.members
         ]
 
+    def _keys_of(self, data_sha256: str) -> dict[str, str]:
+        """Return the key of each contestant's results on an item."""
+        return {name: key_of(KEY_VERSION, name, hashed, data_sha256) for name, hashed in self._settings.items()}
+
     def missing_seeds(self, contestant: Contestant) -> list[int]:
+        """Return the seeds for which an item lacks a result of the contestant."""
         seeds = range(self._seeds if contestant.seeded else 1)
         return [seed for seed in seeds if not all(self._has(number, contestant, seed) for number in self._numbers)]
 
@@ -109,7 +116,7 @@ class _GroupResults:
 
     @property
     def untimed(self) -> list[int]:
-        """Of the items that are timed those that have a contestant without a time."""
+        """The numbers of the items to time that have a contestant without times."""
         measured = [number for number in self._numbers if self.results[number].ids]
         return [
             number
@@ -123,38 +130,51 @@ class _GroupResults:
 
     @property
     def are_whole(self) -> bool:
+        """Return whether no result and no time is missing."""
         return not any(self.missing_seeds(contestant) for contestant in self.contestants) and not self.untimed
 
-    def note(self, contestant: Contestant, seed: int, made: Sequence[Competitor], run: GroupRun) -> None:
-        """Scores on dev; empty ones where the contestant cannot take part."""
-        if not made:
-            for number, result in enumerate(self.results):
-                absent = Seed(values=[], predictions=[])
-                result.found[contestant.name] = ContestantResult(
-                    key=self._keys[number][contestant.name],
-                    settings=self._settings[contestant.name],
-                    parameters=0,
-                    seconds=None,
-                    seeds={seed: absent},
-                )
+    def note(self, contestant: Contestant, seed: int, competitors: Sequence[Competitor], run: GroupRun) -> None:
+        """Write the scores of a contestant on dev; empty ones if the contestant cannot take part."""
+        if not competitors:
+            for number in self._numbers:
+                self._add_absent(number, contestant, seed)
             return
-        heads = heads_of(run, made)
-        for number, own in enumerate(made):
-            parts, result = run.items[number].parts, self.results[number]
-            outputs = own.outputs([row.text for row in parts.dev])
-            key, before = self._keys[number][contestant.name], result.found.get(contestant.name)
-            read = self._settings[contestant.name]
-            found = ContestantResult(key=key, settings=read, parameters=own.parameters, seconds=own.seconds, seeds={})
-            if before is not None and before.key == key:
-                found.seeds, found.timings = before.seeds, before.timings
-            found.seeds[seed] = Seed(
-                values=_values(outputs, parts.item, heads[number]),
-                predictions=np.round(distribution(outputs, parts.item), 3).tolist(),
-            )
-            result.found[contestant.name] = found
-            write_result(self._folder, result)
+        heads = heads_of(run, competitors)
+        for number, competitor in enumerate(competitors):
+            parts = run.items[number].parts
+            outputs = competitor.outputs([row.text for row in parts.dev])
+            values = _values(outputs, parts.item, heads[number])
+            predictions = np.round(distribution(outputs, parts.item), 3).tolist()
+            self._add(number, contestant, competitor, seed, Seed(values=values, predictions=predictions))
+            write_result(self._folder, self.results[number])
+
+    def _add_absent(self, number: int, contestant: Contestant, seed: int) -> None:
+        absent = Seed(values=[], predictions=[])
+        self.results[number].found[contestant.name] = ContestantResult(
+            key=self._keys[number][contestant.name],
+            settings=self._settings[contestant.name],
+            parameters=0,
+            seconds=None,
+            seeds={seed: absent},
+        )
+
+    def _add(self, number: int, contestant: Contestant, competitor: Competitor, seed: int, scores: Seed) -> None:
+        """Add the scores of a seed to the contestant's other seeds and times, if these are of the same data."""
+        key, before = self._keys[number][contestant.name], self.results[number].found.get(contestant.name)
+        added = ContestantResult(
+            key=key,
+            settings=self._settings[contestant.name],
+            parameters=competitor.parameters,
+            seconds=competitor.seconds,
+            seeds={},
+        )
+        if before is not None and before.key == key:
+            added.seeds, added.timings = before.seeds, before.timings
+        added.seeds[seed] = scores
+        self.results[number].found[contestant.name] = added
 
     def note_timings(self, number: int, timings: dict[str, dict[str, Timing]]) -> None:
+        """Write the times of an item, by contestant and precision."""
         for name, of_contestant in timings.items():
             self.results[number].found[name].timings = of_contestant
         write_result(self._folder, self.results[number])
@@ -165,37 +185,51 @@ def _values(outputs: Outputs, item: Item, head: Head) -> list[float]:
 
 
 def _time(run: GroupRun, of_group: _GroupResults, effort: Effort) -> None:
-    """All contestants of an item together, at the first seed, each in every precision it runs in."""
+    """Time all contestants on an item together, at the first seed, each in every precision that it runs in."""
     untimed = of_group.untimed
-    made = {c.name: c.make(run, 0) for c in of_group.contestants if c.timed} if untimed else {}
-    heads = {name: heads_of(run, own) for name, own in made.items() if own}
+    if not untimed:
+        return
+    made = {contestant.name: contestant.make(run, 0) for contestant in of_group.contestants if contestant.timed}
+    taking_part = {name: competitors for name, competitors in made.items() if competitors}
+    heads = {name: heads_of(run, competitors) for name, competitors in taking_part.items()}
     for number in untimed:
-        parts = run.items[number].parts
-        texts = [row.text for row in parts.dev]
-        runtimes = {(name, r.name): r for name, own in made.items() if own for r in own[number].runtimes()}
-        served = {
-            f"{name} {kind}": _served(r.outputs, parts.item, heads[name][number])
-            for (name, kind), r in runtimes.items()
-        }
-        times = milliseconds(served, texts, effort)
-        timings: dict[str, dict[str, Timing]] = {name: {} for name, _ in runtimes}
-        for (name, kind), runtime in runtimes.items():
-            alone, batched = times[f"{name} {kind}"]
-            timings[name][kind] = Timing(
-                bytes=runtime.bytes,
-                alone_ms=round(alone, 4),
-                batched_ms=round(batched, 4),
-                values=_values(runtime.outputs(texts), parts.item, heads[name][number]),
-            )
-        of_group.note_timings(number, timings)
+        of_item = {name: (competitors[number], heads[name][number]) for name, competitors in taking_part.items()}
+        of_group.note_timings(number, _timings(run.items[number].parts, of_item, effort))
 
 
-def _served(outputs: Callable[[Sequence[str]], Outputs], item: Item, head: Head) -> Callable[[Sequence[str]], Outputs]:
-    """Text to score, as the service has it: decoding included."""
+def _timings(
+    parts: Parts, competitors: Mapping[str, tuple[Competitor, Head]], effort: Effort
+) -> dict[str, dict[str, Timing]]:
+    """Return the times of each competitor on an item, by name and precision."""
+    texts = [row.text for row in parts.dev]
+    runtimes = {
+        (name, runtime.name): runtime
+        for name, (competitor, _) in competitors.items()
+        for runtime in competitor.runtimes()
+    }
+    served = {
+        f"{name} {precision}": _served(runtime.outputs, parts.item, competitors[name][1])
+        for (name, precision), runtime in runtimes.items()
+    }
+    times = milliseconds(served, texts, effort)
+    timings: dict[str, dict[str, Timing]] = {name: {} for name, _ in runtimes}
+    for (name, precision), runtime in runtimes.items():
+        alone, batched = times[f"{name} {precision}"]
+        timings[name][precision] = Timing(
+            bytes=runtime.bytes,
+            alone_ms=round(alone, 4),
+            batched_ms=round(batched, 4),
+            values=_values(runtime.outputs(texts), parts.item, competitors[name][1]),
+        )
+    return timings
+
+
+def _served(outputs: ScoreFunction, item: Item, head: Head) -> ScoreFunction:
+    """Return a function from text to decoded scores, as the service runs it; its result are the outputs."""
 
     def serve(texts: Sequence[str]) -> Outputs:
-        made = outputs(texts)
-        decode(made, item, head)
-        return made
+        computed = outputs(texts)
+        decode(computed, item, head)
+        return computed
 
     return serve

@@ -1,4 +1,4 @@
-"""The settings that a contestant reads, in parts, so that a change of others does not make it anew."""
+"""The settings that a contestant depends on, in parts: a change of other parts keeps its results."""
 
 from collections.abc import Callable, Iterable
 from typing import Literal, get_args
@@ -12,15 +12,16 @@ EVERY_PART: tuple[Part, ...] = get_args(Part)
 
 
 def hashes(parts: Iterable[Part], config: TrainingConfig, *, several: bool) -> dict[str, str]:
-    """Return a hash of each part's settings.  `several`: whether they are of items that share a teacher.
+    """Return a hash of each part's settings.  `several`: whether the items share a teacher.
 
-    Raises NoWeights where a teacher's base that is to be hashed cannot be found.
+    Raises NoWeights if the base model of the teacher cannot be found.
     """
-    return {part: key_of(READ[part](config, several)) for part in parts}
+    values = {part: READ[part](config, several) for part in parts}
+    return {part: key_of(value) for part, value in values.items()}
 
 
 def _split(config: TrainingConfig, _: bool) -> object:
-    """The order of a linear model's rows, and so its folds, follow the split too."""
+    """Return the settings of the split, which order the rows, and so the folds, of linear models too."""
     return config.seed, config.validation_share
 
 

@@ -65,7 +65,7 @@ def call(*arguments: object) -> Done:
     """With few repetitions of what is timed and drawn."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.compare.run.compare", partial(compare, effort=QUICK))
-        patch.setattr("training.compare.figures.sections", partial(sections, resamples=FEW))
+        patch.setattr("training.compare.figures.sections", partial(sections, draws=FEW))
         return called(*arguments)
 
 

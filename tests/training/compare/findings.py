@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.scoring.scale import ScaleKind
-from training.compare.figures import STUDENT, Section, TableRow, sections
+from training.compare.figures import sections
 from training.compare.results import ContestantResult, ItemResult, Seed, Timing
+from training.compare.section import STUDENT, Section, TableRow
 
 Values = Sequence[float]
 FEW = 200  # resamples: enough for tests

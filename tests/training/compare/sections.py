@@ -1,6 +1,6 @@
 """Figures of comparisons, written by hand."""
 
-from training.compare.figures import Cost, Kind, Section, TableRow
+from training.compare.section import Cost, Kind, Section, TableRow
 
 
 def a_row(

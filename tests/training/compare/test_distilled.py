@@ -11,7 +11,7 @@ from tests.training.compare.group_runs import a_group_run, dev_texts, quick
 from tests.training.conftest import tiny_settings
 from tests.training.example_rows import ITEM, item_data, other_dev
 from training.compare import distilled
-from training.compare.distilled import TIMES_EPOCHS, full_recipe, human_labels, published_loss
+from training.compare.distilled import EPOCH_FACTORS, full_recipe, human_labels, published_loss
 from training.config import PARAMETER_BUDGET, TrainingConfig
 from training.pipeline.group_run import GroupRun
 from training.student.build import StudentFiles, make_students
@@ -124,7 +124,7 @@ def test_epochs_are_those_that_validation_prefers(
     human_labels(run, seed)
 
     validation = [row.value for row in run.items[0].parts.validation]
-    assert asked == [(validation, len(validation), [ITEM.item_id] * len(validation))] * len(TIMES_EPOCHS)
+    assert asked == [(validation, len(validation), [ITEM.item_id] * len(validation))] * len(EPOCH_FACTORS)
     chosen = made[-1][2].distillation
     assert (chosen.epochs, chosen.seed) == (times * run.config.distillation.epochs, seed)
 

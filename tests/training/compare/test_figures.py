@@ -14,7 +14,8 @@ from tests.training.compare.findings import (
     row_of,
     two_items,
 )
-from training.compare.figures import HUMAN, STUDENT, sections
+from training.compare.figures import sections
+from training.compare.section import HUMAN, STUDENT
 
 
 def test_ordered_scales_have_the_mean_over_items_of_qwk() -> None:

@@ -100,12 +100,12 @@ def test_it_runs_on_one_thread_and_gives_the_others_back(
     threads, tokenizers = [2], set()
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
-    monkeypatch.delenv(latency.TOKENIZERS, raising=False)
+    monkeypatch.delenv(latency.PARALLEL_TOKENIZERS, raising=False)
     if given is not None:
-        monkeypatch.setenv(latency.TOKENIZERS, given)
+        monkeypatch.setenv(latency.PARALLEL_TOKENIZERS, given)
 
     def score(texts: Sequence[str]) -> Outputs:
-        tokenizers.add(os.environ.get(latency.TOKENIZERS))
+        tokenizers.add(os.environ.get(latency.PARALLEL_TOKENIZERS))
         return clock.score("any", texts, 0.1)
 
     milliseconds({"any": score}, ["a"])
@@ -113,7 +113,7 @@ def test_it_runs_on_one_thread_and_gives_the_others_back(
     assert clock.threads == {1}
     assert tokenizers == {"false"}
     assert threads[-1] == 2
-    assert os.environ.get(latency.TOKENIZERS) == given
+    assert os.environ.get(latency.PARALLEL_TOKENIZERS) == given
 
 
 def test_the_wall_clock_is_read(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.training.compare.sections import a_row, a_section
-from training.compare.figures import HUMAN, Section
 from training.compare.plots import against_size, against_time
+from training.compare.section import HUMAN, Section
 
 STUDENT = a_row("student", "the student", parameters=20_000, alone_ms=0.25)
 TEACHER = a_row("teacher", "its teacher", 0.8, parameters=20_000_000, alone_ms=8)

@@ -8,8 +8,8 @@ import pytest
 from app.scoring.files.output import ORIGIN_MARK
 from tests.refusals import refused
 from tests.training.compare.sections import a_row, a_section
-from training.compare.figures import HUMAN, Section
 from training.compare.report import BadFormat, html, markdown, write_report
+from training.compare.section import HUMAN, Section
 
 TITLE = 'the student, <b>full</b> & "quoted"'
 

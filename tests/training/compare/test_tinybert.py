@@ -14,7 +14,7 @@ from tests.training.conftest import tiny_settings
 from tests.training.example_rows import GRADES, ITEM, item_data
 from training.compare import tinybert
 from training.compare.pruning import pruned
-from training.compare.tinybert import _attention_scores, _reading, tiny_berts
+from training.compare.tinybert import _attention_scores, _tokens, tiny_berts
 from training.config import TextConfig
 from training.data import ItemData
 from training.pipeline.group_run import GroupRun
@@ -165,7 +165,7 @@ def test_contexts_texts_and_teacher_stay_in_step(most: int) -> None:
         for item, rows in enumerate((7, 30, 5))
     ]
 
-    drawn = [_reading(lessons, ["first", "second", "third"], seed, most) for seed in (0, 1, 0)]
+    drawn = [_tokens(lessons, ["first", "second", "third"], seed, most) for seed in (0, 1, 0)]
 
     for reading in drawn:
         assert len(reading.texts) == len(set(reading.texts)) == min(most, 42)
