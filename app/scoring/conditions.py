@@ -182,24 +182,24 @@ def neighbours(featurizer: Featurizer, words: Pieces) -> list[int]:
     return [last * vocabulary + first for last, first in pairwise(words) if begins[first]]
 
 
-def disorder(pairs: Pieces, seen: SeenPairs, usual: float) -> float:
+def disorder(pairs: Pieces, seen_pairs: SeenPairs, usual: float) -> float:
     """Return how much larger than usual the share of new pairs is: (share - usual) · √(number of pairs).
 
-    `pairs` are pairs of the response from `neighbours`, `seen` those of training responses, ascending or empty.
+    `pairs` are pairs of the response from `neighbours`, `seen_pairs` those of training responses, ascending or empty.
     """
-    if not pairs or not len(seen):
+    if not pairs or not len(seen_pairs):
         return 0.0
-    wanted = np.array(pairs)
-    places = seen.searchsorted(wanted)
-    places[places == len(seen)] = 0
-    new = np.count_nonzero(seen[places] != wanted)
+    codes = np.array(pairs)
+    places = seen_pairs.searchsorted(codes)
+    places[places == len(seen_pairs)] = 0
+    new = np.count_nonzero(seen_pairs[places] != codes)
     more_than_usual = new / len(pairs) - usual
     return float(more_than_usual * sqrt(len(pairs)))
 
 
-def packed(seen: SeenPairs) -> str:
+def packed(seen_pairs: SeenPairs) -> str:
     """Return ascending numbers as text: base64 of zlib of their differences, 4 bytes each."""
-    differences = np.diff(seen, prepend=0).astype("<u4")
+    differences = np.diff(seen_pairs, prepend=0).astype("<u4")
     compressed = zlib.compress(differences.tobytes(), 9)
     return base64.b64encode(compressed).decode()
 

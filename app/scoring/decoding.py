@@ -115,10 +115,10 @@ def _grade(mean: float, variance: float, item: Item, head: Head) -> Score:
         below = _NORMAL.cdf((grade - tolerance - mean) / deviation)
     if grade < 1 - tolerance:
         below_upper = _NORMAL.cdf((grade + tolerance - mean) / deviation)
-    given = _on_scale(mean, item)
+    grade_given = _on_scale(mean, item)
     return Score(
-        value=given,
-        expected=given,
+        value=grade_given,
+        expected=grade_given,
         probabilities=None,
         interval=(_on_scale(mean - half, item), _on_scale(mean + half, item)),
         confidence=confidence(below_upper - below, head.calibration),

@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 ID = re.compile(r"[\w.-]{1,128}", re.ASCII)
-MAX_FAULTS_SHOWN = 20  # faults named in a message; the others are counted
+MAX_FAULTS_SHOWN = 20  # faults named in a message; others are counted
 
 
 class CodedError(Exception):
@@ -72,9 +72,9 @@ class BadRows(ScoringError):
         lines = [str(error) for error in errors[:MAX_FAULTS_SHOWN]]
         if len(errors) > 1:
             lines.insert(0, f"{len(errors)} faults:")
-        others = len(errors) - MAX_FAULTS_SHOWN
-        if others > 0:
-            lines.append(f"… and {others} more")
+        not_shown = len(errors) - MAX_FAULTS_SHOWN
+        if not_shown > 0:
+            lines.append(f"… and {not_shown} more")
         super().__init__("\n".join(lines), count=len(errors))
 
 

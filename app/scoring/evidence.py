@@ -182,10 +182,10 @@ def recalls(human: Sequence[float], machine: Sequence[float], names: Mapping[int
     h, m = np.asarray(human), np.asarray(machine)
     recall_by_name = {}
     for value, name in names.items():
-        given = h == value
-        if given.any():
-            recalled = m[given] == value
-            recall_by_name[name] = Recall(n=int(given.sum()), recall=float(recalled.mean()))
+        has_score = h == value
+        if has_score.any():
+            recalled = m[has_score] == value
+            recall_by_name[name] = Recall(n=int(has_score.sum()), recall=float(recalled.mean()))
     return recall_by_name
 
 

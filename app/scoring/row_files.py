@@ -168,12 +168,12 @@ def _without_guards(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a file that scorelet wrote without guards; other fields as they are."""
     if ORIGIN_MARK not in fields:
         return fields
-    others = {name: value for name, value in fields.items() if name != ORIGIN_MARK}
+    unmarked = {name: value for name, value in fields.items() if name != ORIGIN_MARK}
     if fields[ORIGIN_MARK] == RAW:
-        return others
+        return unmarked
     if fields[ORIGIN_MARK] != GUARDED:  # A person added the row: its names have guards, its texts have none.
-        return {unguarded(name): value for name, value in others.items()}
-    return {unguarded(name): _without_guard(value) for name, value in others.items()}
+        return {unguarded(name): value for name, value in unmarked.items()}
+    return {unguarded(name): _without_guard(value) for name, value in unmarked.items()}
 
 
 def _without_guard(value: Any) -> Any:

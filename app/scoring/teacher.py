@@ -135,21 +135,21 @@ def _names(tensors: Iterable[Any]) -> list[str]:
     return [tensor.name for tensor in tensors]
 
 
-def mixture(each: NDArray[np.float32], continuous: bool) -> NDArray[np.float32]:
+def mixture(outputs: NDArray[np.float32], continuous: bool) -> NDArray[np.float32]:
     """Return the mixture of several networks' outputs: shape (batch, columns).
 
     For points and labels, it is the logarithm of the mean probability.  For grades, the mean is the mean of the means,
     and the variance is the mean of the variances plus the variance of the means.
 
     Args:
-        each: outputs of each network, shape (networks, batch, columns).
+        outputs: outputs of each network, shape (networks, batch, columns).
         continuous: whether the outputs are mean and variance of grades.
     """
     if continuous:
-        means, variances = each[..., 0], each[..., 1]
+        means, variances = outputs[..., 0], outputs[..., 1]
         variance = variances.mean(0) + means.var(0)
         return np.asarray(np.stack([means.mean(0), variance], axis=1), np.float32)
-    probabilities = np.stack([softmax(outputs) for outputs in each])
+    probabilities = np.stack([softmax(logits) for logits in outputs])
     mean = np.maximum(probabilities.mean(0), 1e-30)
     return np.asarray(np.log(mean), np.float32)
 

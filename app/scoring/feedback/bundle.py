@@ -106,8 +106,8 @@ class FeedbackFiles:
 
     def knows(self, item: Item) -> bool:
         """Return whether the model was trained on this item, with this question and this scale."""
-        known = self.items.get(item.item_id)
-        return known is not None and known.asks_the_same_as(item)
+        trained_on = self.items.get(item.item_id)
+        return trained_on is not None and trained_on.asks_the_same_as(item)
 
 
 def load_feedback(folder: Path) -> FeedbackFiles:

@@ -60,16 +60,16 @@ class FeedbackScreen:
         # NaN, the probability of a text that the reader cannot read, is not enough.
         return None if probability >= self._threshold else "contradicts_score"
 
-    def agreement(self, texts: Sequence[str], wanted: Sequence[set[str]]) -> list[float]:
-        """Return for each text the probability that it expresses one of the wanted verdicts.
+    def agreement(self, texts: Sequence[str], expected: Sequence[set[str]]) -> list[float]:
+        """Return for each text the probability that it expresses one of the expected verdicts.
 
         A text longer than the reader's input is read in parts; the part with the lowest probability counts.
         """
-        pairs = zip(texts, wanted, strict=True)
+        pairs = zip(texts, expected, strict=True)
         return [self._probability(text, verdicts) for text, verdicts in pairs]
 
-    def _probability(self, text: str, wanted: set[str]) -> float:
-        columns = [label in wanted for label in self._verdicts.labels or ()]
+    def _probability(self, text: str, expected: set[str]) -> float:
+        columns = [label in expected for label in self._verdicts.labels or ()]
         probabilities = distribution(self._reader.outputs(self._parts(text)), self._verdicts)
         agreeing = probabilities[:, columns].sum(axis=1)  # one for each part
         return float(agreeing.min())

@@ -81,9 +81,9 @@ def _holds_any(values: Sequence[Any]) -> bool:
     return any(value not in EMPTY for value in values)
 
 
-def _free(name: str, taken: Sequence[str]) -> str:
+def _free(name: str, used: Sequence[str]) -> str:
     """Return the name, with a number behind it if another column has the name."""
     free, number = name, 2
-    while free in taken:
+    while free in used:
         free, number = f"{name} ({number})", number + 1
     return free

@@ -73,9 +73,9 @@ def _delimiter(text: str) -> str:
     Raises UnclearDelimiter if two delimiters give different headers with equally many known names.
     """
     headers = {delimiter: _header(text, delimiter, spaced=True) for delimiter in DELIMITERS}
-    known = {delimiter: sum(map(is_known_column, names)) for delimiter, names in headers.items()}
-    most = max(known.values())
-    best = [delimiter for delimiter in DELIMITERS if known[delimiter] == most]
+    known_names = {delimiter: sum(map(is_known_column, names)) for delimiter, names in headers.items()}
+    most = max(known_names.values())
+    best = [delimiter for delimiter in DELIMITERS if known_names[delimiter] == most]
     if most == 0:
         return max(best, key=lambda delimiter: len(headers[delimiter]))
     first = headers[best[0]]
@@ -117,5 +117,5 @@ def _header_end(text: str, delimiter: str) -> int:
 def _spaced(text: str, delimiter: str) -> bool:
     """Return whether each delimiter is followed by a space that belongs to no field.  scorelet writes no such space."""
     names = _header(text, delimiter, spaced=False)
-    others = names[1:]
-    return ORIGIN_MARK not in names and any(name.startswith(" ") for name in others)
+    after_first = names[1:]
+    return ORIGIN_MARK not in names and any(name.startswith(" ") for name in after_first)

@@ -58,15 +58,15 @@ def read_json(path: Path, _: ReadOptions) -> Content:
 
 def _elements(text: str) -> Iterator[tuple[int, Any]]:
     """Yield line and value of every element of a JSON list, and of lists in that list."""
-    place, line, depth, seen = 0, 1, 0, 0
+    place, line, depth, counted = 0, 1, 0, 0
     while place < len(text):
         if text[place] == "[" and depth < DEPTH:
             depth += 1
         elif text[place] == "]":
             depth -= 1
         elif text[place] not in _BLANK and text[place] != ",":
-            line += text.count("\n", seen, place)
-            seen = place
+            line += text.count("\n", counted, place)
+            counted = place
             value, place = DECODER.raw_decode(text, place)
             yield line, value
             continue

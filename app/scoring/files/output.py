@@ -52,7 +52,7 @@ def refuse_to_lose(outputs: Iterable[Path | None], inputs: Sequence[Path], *, fo
     Raises CannotWrite if a folder does not exist, if an output is also an input or is named twice, and, unless forced,
     if scorelet did not write the present file.
     """
-    seen: list[Path] = []
+    checked: list[Path] = []
     for path in outputs:
         if path is None:
             continue
@@ -62,7 +62,7 @@ def refuse_to_lose(outputs: Iterable[Path | None], inputs: Sequence[Path], *, fo
             raise CannotWrite(f"{path} is a folder, not a file to write to", code="is_folder", path=path)
         if any(_same(path, other) for other in inputs):
             raise CannotWrite(f"{path} is an input of this command: choose another output", code="own_input", path=path)
-        if any(_same(path, other) for other in seen):
+        if any(_same(path, other) for other in checked):
             raise CannotWrite(f"{path} is given for two outputs: choose two files", code="output_twice", path=path)
         if path.is_file() and not force and not is_ours(path):
             raise CannotWrite(
@@ -70,7 +70,7 @@ def refuse_to_lose(outputs: Iterable[Path | None], inputs: Sequence[Path], *, fo
                 code="not_ours",
                 path=path,
             )
-        seen.append(path)
+        checked.append(path)
 
 
 def _same(path: Path, other: Path) -> bool:

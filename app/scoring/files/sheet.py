@@ -31,8 +31,8 @@ class Sheet:
 
         A workbook stores a text once, even if many cells show it.
         """
-        known = [(number, count) for number, count in self.texts.items() if number < len(sizes)]
-        return sum(count * sizes[number] for number, count in known)
+        counts = [(number, count) for number, count in self.texts.items() if number < len(sizes)]
+        return sum(count * sizes[number] for number, count in counts)
 
 
 def look_through(pieces: Iterable[bytes]) -> Sheet:

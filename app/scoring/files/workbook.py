@@ -124,8 +124,8 @@ def _scan(content: bytes, max_unpacked: int, max_cells: int) -> tuple[Sheet, boo
         if sheet.text_bytes(parts.text_sizes) > MORE_TEXT * max_unpacked:
             reason = "too many cells repeat a long text: keep only the sheet with the responses"
             raise BadWorkbook(reason, code="workbook_too_large")
-    others = [sheet for path, sheet in parts.sheets.items() if path != parts.first]
-    return parts.sheets.get(parts.first, Sheet()), any(sheet.rows for sheet in others)
+    other_sheets = [sheet for path, sheet in parts.sheets.items() if path != parts.first]
+    return parts.sheets.get(parts.first, Sheet()), any(sheet.rows for sheet in other_sheets)
 
 
 def _scan_parts(archive: zipfile.ZipFile, max_unpacked: int) -> _Parts:
@@ -134,9 +134,9 @@ def _scan_parts(archive: zipfile.ZipFile, max_unpacked: int) -> _Parts:
         raise _too_large(max_unpacked)
     names = {member.filename for member in members}
     workbook, relations = [archive.read(name) if name in names else b"" for name in WORKBOOK_PARTS]
-    parts, left = _Parts(first_sheet(workbook, relations)), max_unpacked
+    parts, bytes_left = _Parts(first_sheet(workbook, relations)), max_unpacked
     for member in members:
-        unpacked = _Unpacked(archive, member, left, max_unpacked)
+        unpacked = _Unpacked(archive, member, bytes_left, max_unpacked)
         if member.filename.startswith("xl/worksheets/"):
             parts.sheets[member.filename] = look_through(unpacked)
         elif member.filename == SHARED_TEXTS:
@@ -144,7 +144,7 @@ def _scan_parts(archive: zipfile.ZipFile, max_unpacked: int) -> _Parts:
         else:
             for _ in unpacked:
                 pass
-        left -= unpacked.size
+        bytes_left -= unpacked.size
         if unpacked.size != member.file_size:
             raise BadWorkbook("the workbook declares wrong sizes of its parts: save it again", code="untrue_size")
     return parts
