@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.api import docs, help_site, items, predictions, probes, problems, score
-from app.api.limits import BodyLimit, KnownHosts
 from app.api.metrics import router as metrics_router
-from app.api.rates import FailedTries, Rates
+from app.api.rate_limits import FailedLogins, RateLimiter
+from app.api.request_limits import BodyLimit, KnownHosts
 from app.api.request_log import RequestLog
 from app.api.state import State
 from app.api.unhandled_errors import UnhandledErrors
@@ -168,8 +168,8 @@ async def _start(
         "prediction_log": prediction_log,
         "keys": KeyCache(engine, timeout=time_limits.database),
         "metrics": metrics,
-        "rates": Rates(),
-        "failed_tries": FailedTries(),
+        "rate_limiter": RateLimiter(),
+        "failed_logins": FailedLogins(),
         "probing": CapacityLimiter(2),  # probes have threads of their own, so busy ones do not delay them
         "schema_head": head,
     }

@@ -53,7 +53,7 @@ async def _authenticate(request: Request, state: State) -> Caller:
             return _caller_with(await keys.find(secret.strip()))
         except Unauthorized:
             address = request.client.host if request.client else "unknown"
-            await asyncio.sleep(state["failed_tries"].failed(address))
+            await asyncio.sleep(state["failed_logins"].count(address))
             raise
     if await keys.any_exist():
         raise Unauthorized("a key is needed: send the header Authorization: Bearer <key>", code="key_needed")
@@ -81,7 +81,7 @@ def take(caller: Caller, state: State, responses: int) -> None:
     """Count responses against the key's rate.  Raises RateLimited."""
     if caller.key_id is None or caller.responses_a_minute is None:
         return
-    if wait := state["rates"].take(caller.key_id, caller.responses_a_minute, responses):
+    if wait := state["rate_limiter"].take(caller.key_id, caller.responses_a_minute, responses):
         raise RateLimited(caller.responses_a_minute, wait)
 
 

@@ -6,7 +6,7 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
-from app.api.rates import FailedTries, Rates
+from app.api.rate_limits import FailedLogins, RateLimiter
 from app.concurrency.time_limits import TimeLimits
 from app.scoring.registry import Registry
 from app.service.feedback.model_pool import ModelPool
@@ -31,8 +31,8 @@ class State(TypedDict):
     prediction_log: PredictionLog
     keys: KeyCache
     metrics: Metrics
-    rates: Rates
-    failed_tries: FailedTries
+    rate_limiter: RateLimiter
+    failed_logins: FailedLogins
     probing: CapacityLimiter
     schema_head: str | None
 

@@ -13,7 +13,7 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 3.0  # seconds
 MAX_ADDRESSES = 10_000
 
 
-class Rates:
+class RateLimiter:
     """Token buckets, one per key: each holds the responses of a minute and refills evenly.
 
     A batch may overdraw its bucket, and its key waits until the debt is paid off.  So the rate holds on average, and no
@@ -36,7 +36,7 @@ class Rates:
         return 0.0
 
 
-class FailedTries:
+class FailedLogins:
     """Failed logins per address, with a delay that grows.
 
     A key cannot be guessed, delay or not: the delay spares the database.
@@ -46,15 +46,15 @@ class FailedTries:
         self._clock = clock
         self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()  # address → count, and time of the last
 
-    def failed(self, address: str) -> float:
+    def count(self, address: str) -> float:
         """Count a failed login and return the seconds to wait before it is answered."""
         now = self._clock()
-        count, last = self._failed.pop(address, (0, now))
-        count = count + 1 if now - last < MINUTE else 1
-        self._failed[address] = (count, now)
+        failures, last = self._failed.pop(address, (0, now))
+        failures = failures + 1 if now - last < MINUTE else 1
+        self._failed[address] = (failures, now)
         if len(self._failed) > MAX_ADDRESSES:
             self._failed.popitem(last=False)
-        if count <= FREE_TRIES:
+        if failures <= FREE_TRIES:
             return 0.0
-        doublings = min(count - FREE_TRIES - 1, 10)  # more would only overflow
+        doublings = min(failures - FREE_TRIES - 1, 10)  # more would only overflow
         return min(LONGEST_DELAY, FIRST_DELAY * 2.0**doublings)

@@ -3,7 +3,7 @@ import time
 import pytest
 from starlette.testclient import TestClient
 
-from app.api.rates import FIRST_DELAY, FREE_TRIES, LONGEST_DELAY, MAX_ADDRESSES, MINUTE, FailedTries, Rates
+from app.api.rate_limits import FIRST_DELAY, FREE_TRIES, LONGEST_DELAY, MAX_ADDRESSES, MINUTE, FailedLogins, RateLimiter
 from tests.app.api.assertions import assert_problem, body
 from tests.app.conftest import Logged, MakeKey
 
@@ -18,7 +18,7 @@ class Clock:
 
 def test_bucket_holds_a_minute_and_refills_evenly() -> None:
     clock = Clock()
-    rates = Rates(clock)
+    rates = RateLimiter(clock)
 
     assert [rates.take("a", 3, 1) for _ in range(3)] == [0, 0, 0]
     assert rates.take("a", 3, 1) == pytest.approx(20)
@@ -32,7 +32,7 @@ def test_bucket_holds_a_minute_and_refills_evenly() -> None:
 
 def test_batch_is_paid_off_before_the_next_call() -> None:
     clock = Clock()
-    rates = Rates(clock)
+    rates = RateLimiter(clock)
 
     assert rates.take("a", 60, 1000) == 0
     assert rates.take("a", 60, 1) == pytest.approx(941)
@@ -42,20 +42,20 @@ def test_batch_is_paid_off_before_the_next_call() -> None:
 
 def test_failed_logins_are_delayed_longer_each_time_and_then_forgotten() -> None:
     clock = Clock()
-    logins = FailedTries(clock)
+    logins = FailedLogins(clock)
 
-    assert [logins.failed("a") for _ in range(FREE_TRIES)] == [0] * FREE_TRIES
-    assert [logins.failed("a") for _ in range(3)] == [FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY]
-    assert max(logins.failed("a") for _ in range(2000)) == LONGEST_DELAY
-    assert logins.failed("b") == 0
+    assert [logins.count("a") for _ in range(FREE_TRIES)] == [0] * FREE_TRIES
+    assert [logins.count("a") for _ in range(3)] == [FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY]
+    assert max(logins.count("a") for _ in range(2000)) == LONGEST_DELAY
+    assert logins.count("b") == 0
     clock.now += MINUTE
-    assert logins.failed("a") == 0
+    assert logins.count("a") == 0
 
 
 def test_number_of_remembered_addresses_is_bounded() -> None:
-    logins = FailedTries(Clock())
+    logins = FailedLogins(Clock())
     for number in range(MAX_ADDRESSES + 10):
-        logins.failed(str(number))
+        logins.count(str(number))
 
     assert len(logins._failed) == MAX_ADDRESSES
 
@@ -95,7 +95,7 @@ def test_wrong_keys_are_delayed_and_right_keys_are_not(client: TestClient, make_
 
     assert sum(tries[-3:]) >= 7 * FIRST_DELAY
     delayed: list[str] = []
-    failed_tries = client.app_state["failed_tries"]
-    failed_tries.failed = delayed.append
+    failed_logins = client.app_state["failed_logins"]
+    failed_logins.count = delayed.append
     assert client.get("/items", headers=right).status_code == 200
     assert delayed == []

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.limits import BodyLimit
+from app.api.request_limits import BodyLimit
 from tests.app.api.assertions import CANARY, assert_problem, body
 from tests.app.conftest import Logged, Serve
 
