@@ -1,6 +1,6 @@
-"""Advice is followed: the command that a message names is run in the state that the message is about.
+"""Follow the advice of messages: run the named command in the state that the message describes.
 
-No command may answer with advice that was followed already, and at the end the doctor must be content.
+No command may repeat advice that was followed, and at the end the doctor must find no problem.
 """
 
 import ast
@@ -31,8 +31,8 @@ from tests.tiny_teacher import item_of, write_tiny_teacher
 
 COMMAND = re.compile(r"`(scorelet [^`]+)`")
 OLD, NEW = "20260101T000000Z-00000001", "20260202T000000Z-00000002"
-# Every command that a message names, with the placeholders that stand in it, but for the message's own values: X.
-# Whoever adds advice adds a state below in which it is followed.
+# Every command in a message, with its placeholders, and X for values that the message inserts.
+# New advice needs a state below in which a test follows it.
 ADVICE = {
     "scorelet backup",  # in the help of `restore`
     "scorelet bundle activate X --by NAME --fall-back never",
@@ -72,7 +72,7 @@ def new_database(commands: Commands, folder: Path) -> None: ...
 
 
 def no_revision(commands: Commands, folder: Path) -> None:
-    """One that has tables and no revision, as a dump of some tables does."""
+    """Create tables without a revision, as a restored dump of some tables has."""
     commands("db", "upgrade")
     sql(folder, "DELETE FROM alembic_version")
 
@@ -82,7 +82,7 @@ def table_in_the_way(commands: Commands, folder: Path) -> None:  # noqa: ARG001
 
 
 def damaged_database(commands: Commands, folder: Path) -> None:
-    """A page of a table of ours is lost, as on a failing disk."""
+    """Cut off the last page of the database, as a failing disk may."""
     commands("db", "upgrade")
     copied = folder / "whole.db"
     sql(folder, f"VACUUM INTO '{copied}'")
@@ -146,10 +146,10 @@ def damaged_feedback_model(commands: Commands, folder: Path) -> None:
     (write_tiny_feedback(folder / "models", [heat], name="tips") / "base.gguf").write_bytes(b"x")
 
 
-# A state, the codes of the doctor's bad findings in it, and what an operator does where advice is in words.
+# A state, the codes of the doctor's bad findings, and the operator's action if the advice is in words.
 STATES: list[tuple[Callable[[Commands, Path], None], list[str], Callable[[Path], None] | None]] = [
     (new_database, ["database_empty"], None),
-    (no_revision, ["name_taken"], lambda folder: (folder / "log.db").unlink()),  # a backup is restored
+    (no_revision, ["name_taken"], lambda folder: (folder / "log.db").unlink()),  # as if restoring a backup
     (table_in_the_way, ["name_taken"], lambda folder: sql(folder, "ALTER TABLE predictions RENAME TO mine")),
     (damaged_database, ["database_damaged"], lambda folder: (folder / "log.db").unlink()),
     (no_database, ["database_damaged"], lambda folder: (folder / "log.db").unlink()),
@@ -173,25 +173,25 @@ def test_following_the_advice_fixes_every_problem(
     by_hand: Callable[[Path], None] | None,
 ) -> None:
     state(commands, tmp_path)
-    assert bad() == codes
+    assert bad_codes() == codes
     if by_hand:
         by_hand(tmp_path)
 
     followed: list[str] = []
     while advised := [
-        command for finding in examine(Settings()) if not finding.good for command in named(finding.advice)
+        command for finding in examine(Settings()) if not finding.good for command in commands_in(finding.advice)
     ]:
         follow(commands, advised, followed)
 
-    assert bad() == []
+    assert bad_codes() == []
 
 
 def test_commands_on_a_new_database_give_the_doctors_advice(commands: Commands) -> None:
-    [finding] = [own for own in examine(Settings()) if not own.good]
+    [problem] = [finding for finding in examine(Settings()) if not finding.good]
     for command in (("keys", "list"), ("learner", "erase", "0" * 64), ("bundle", "compare", "heat-1", OLD)):
         with pytest.raises(CodedError) as caught:
             commands(*command)
-        assert named(str(caught.value)) == named(finding.advice) == ["scorelet db upgrade"]
+        assert commands_in(str(caught.value)) == commands_in(problem.advice) == ["scorelet db upgrade"]
 
 
 def test_compare_without_a_shadow_advises_how_to_start_it(commands: Commands) -> None:
@@ -201,26 +201,26 @@ def test_compare_without_a_shadow_advises_how_to_start_it(commands: Commands) ->
     with pytest.raises(CodedError) as caught:
         commands("bundle", "compare", "heat-1")
 
-    follow(commands, named(str(caught.value)), followed)
+    follow(commands, commands_in(str(caught.value)), followed)
 
     assert "heat-1" in commands("bundle", "compare", "heat-1")
 
 
 def test_every_command_in_a_message_exists_and_is_tested_here() -> None:
-    found = {command for text_ in messages() for command in COMMAND.findall(text_)}
+    named_commands = {command for message in messages() for command in COMMAND.findall(message)}
 
-    assert found == ADVICE
-    for command in found:
+    assert named_commands == ADVICE
+    for command in named_commands:
         parser: Any = get_command(cli)
         words = command.split()[1:]
         while hasattr(parser, "commands"):
             parser = parser.commands[words.pop(0)]
-        options = {option for own in parser.params for option in (*own.opts, *own.secondary_opts)}
+        options = {option for parameter in parser.params for option in (*parameter.opts, *parameter.secondary_opts)}
         assert {word for word in words if word.startswith("--")} <= options
 
 
 def follow(commands: Commands, advised: list[str], followed: list[str]) -> None:
-    """Run the first advised command that was not run yet; what it answers may name none that was."""
+    """Run the first advised command that was not run yet, and assert that its answer names no command that was."""
     fresh = [command for command in advised if command not in followed]
     assert fresh, f"{followed} were followed, and are advised again"
     followed.append(fresh[0])
@@ -230,14 +230,14 @@ def follow(commands: Commands, advised: list[str], followed: list[str]) -> None:
         commands(*(values.get(word, word) for word in fresh[0].split()[1:]))
     except CodedError as error:
         answer = str(error)
-    assert set(named(answer)).isdisjoint(followed)
+    assert set(commands_in(answer)).isdisjoint(followed)
 
 
-def bad() -> list[str]:
+def bad_codes() -> list[str]:
     return [finding.code for finding in examine(Settings()) if not finding.good]
 
 
-def named(advice: str | None) -> list[str]:
+def commands_in(advice: str | None) -> list[str]:
     return COMMAND.findall(advice or "")
 
 
@@ -249,19 +249,19 @@ def sql(folder: Path, statement: str) -> None:
 
 
 def messages() -> Iterator[str]:
-    """Every text in the service's code but docstrings, with X for each value that is put into it."""
+    """Yield every string in the code of the service except docstrings, with X for each inserted value."""
     for path in Path(app.__file__ or "").parent.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        parts = {id(part) for own in ast.walk(tree) if isinstance(own, ast.JoinedStr) for part in own.values}
-        docs = {id(own.value) for own in ast.walk(tree) if isinstance(own, ast.Expr)}
-        for own in ast.walk(tree):
-            if isinstance(own, ast.JoinedStr):
-                yield "".join(said(part) for part in own.values)
-            elif isinstance(own, ast.Constant) and isinstance(own.value, str) and id(own) not in parts | docs:
-                yield own.value
+        parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(shown(part) for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts | docs:
+                yield node.value
 
 
-def said(part: ast.expr) -> str:
+def shown(part: ast.expr) -> str:
     if isinstance(part, ast.Constant):
         return str(part.value)
     value = part.value if isinstance(part, ast.FormattedValue) else part

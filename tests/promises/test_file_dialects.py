@@ -1,4 +1,4 @@
-"""A folder of small files, one a dialect of what schools send: each is read to the same rows by one command."""
+"""Read small files in the dialects that schools send: each gives the same rows."""
 
 import csv
 import io
@@ -43,9 +43,9 @@ def changed(rows: Sequence[Sequence[str]], **columns: Callable[[str], str]) -> l
 
 
 def text(rows: Sequence[Sequence[object]], head: Sequence[str] = HEAD, delimiter: str = ",", end: str = "\r\n") -> str:
-    written = io.StringIO()
-    csv.writer(written, delimiter=delimiter, lineterminator=end).writerows([head, *rows])
-    return written.getvalue()
+    buffer = io.StringIO()
+    csv.writer(buffer, delimiter=delimiter, lineterminator=end).writerows([head, *rows])
+    return buffer.getvalue()
 
 
 def comma(cell: str) -> str:
@@ -58,13 +58,13 @@ def spaced(rows: Sequence[Sequence[str]]) -> str:
 
 
 def objects(**more: object) -> list[dict[str, object]]:
-    """The rows as a program writes them: numbers as numbers, and nothing for what is missing."""
-    made = []
+    """Return the rows as a program writes them: numbers as numbers, and no field for a missing value."""
+    rows = []
     for row in ROWS:
         fields: dict[str, object] = dict(zip(HEAD, row, strict=True)) | more
         fields |= {name: float(str(fields[name])) for name in HEAD if name.startswith("score") and fields[name]}
-        made.append({name: value for name, value in fields.items() if value != "" or name == "response"})
-    return made
+        rows.append({name: value for name, value in fields.items() if value != "" or name == "response"})
+    return rows
 
 
 def workbook(path: Path) -> Path:
@@ -116,8 +116,8 @@ TEXTS = {
 }  # fmt: skip
 
 
-def written(name: str, path: Path) -> tuple[str, ...]:
-    """Write the dialect to a file; return the options that it needs."""
+def write_dialect(name: str, path: Path) -> tuple[str, ...]:
+    """Write a file in a dialect; return the options it needs."""
     if path.suffix == ".xlsx":
         workbook(path)
     elif path.suffix == ".parquet":
@@ -137,7 +137,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", [*TEXTS, "workbook.xlsx", "data-frame.parquet"])
 def test_every_dialect_gives_the_same_rows(folder: Path, name: str) -> None:
-    options = written(name, folder / f"train{Path(name).suffix}")
+    options = write_dialect(name, folder / f"train{Path(name).suffix}")
 
     done = call("check", "--data", folder, "--json", folder / "found.json", *options)
 
@@ -146,18 +146,18 @@ def test_every_dialect_gives_the_same_rows(folder: Path, name: str) -> None:
     assert (of_grades["train"], of_grades["learners"], of_grades["blank"]) == (2, 2, 0)
     assert of_grades["distribution"] == {"-1-0.75": 0, "0.75-2.5": 1, "2.5-4.25": 1, "4.25-6": 0}
     assert (of_labels["train"], of_labels["distribution"]) == (1, {"no": 0, "yes": 1})
-    told = dict(zip(options[::2], options[1::2], strict=True))
-    read = read_data(folder, ReadOptions(told.get("--delimiter"), told.get("--decimal")))  # type: ignore[arg-type]
+    given_options = dict(zip(options[::2], options[1::2], strict=True))
+    read = read_data(folder, ReadOptions(given_options.get("--delimiter"), given_options.get("--decimal")))  # type: ignore[arg-type]
     assert [(r.item_id, r.text, r.value, r.raters, r.learner_id, r.groups) for r in read.train] == EXPECTED
 
 
 @pytest.mark.parametrize("name", [*TEXTS, "workbook.xlsx", "data-frame.parquet"])
 def test_every_dialect_gives_the_same_scored_rows(folder: Path, name: str) -> None:
-    """Of two rows that differ in their line end too, so that no text is lost on the way."""
+    """Line ends inside a response are kept."""
     write_tiny_bundle(folder / "models", "12", item={"scale": "continuous", "min_score": -1, "max_score": 6})
     write_tiny_bundle(folder / "models", "heat-2", item={"scale": "ordinal", "labels": ["no", "yes"]})
     file = folder / name
-    options = [option for option in written(name, file) if "decimal" not in option and option != ","]
+    options = [option for option in write_dialect(name, file) if "decimal" not in option and option != ","]
 
     done = run("scorelet", "score", file, "--out", folder / "scored.csv", "--models", folder / "models", *options)
 
@@ -179,7 +179,7 @@ def test_every_dialect_gives_the_same_scored_rows(folder: Path, name: str) -> No
     ],
 )
 def test_detected_format_is_reported(folder: Path, name: str, notes: int) -> None:
-    options = written(name, folder / f"train{Path(name).suffix}")
+    options = write_dialect(name, folder / f"train{Path(name).suffix}")
 
     done = call("check", "--data", folder, *options)
 

@@ -1,7 +1,7 @@
 """Promise 5: a response's text never reaches logs or errors.
 
-A marker stands in every field and header of calls that fail in every way, and of good ones.  It must be found neither
-in what the process writes, nor in a reply that is an error, nor among the metrics.
+Calls that succeed and calls that fail in every way hold a marker in every field and header.  The marker must appear
+neither in the process's output, nor in an error reply, nor in the metrics.
 """
 
 import http.client
@@ -27,8 +27,8 @@ from tests.tiny import of_words, write_tiny_bundle
 from tests.waiting import HANGS
 
 MARKER = "zebra quagga okapi"
-SPELT = ("zebra", "quagga", "okapi")  # no word of it, in whatever way the rest is written
-MOST_WORDS = 40  # that the item `frail` can take
+MARKER_WORDS = ("zebra", "quagga", "okapi")  # none may appear, however the rest is escaped
+MAX_WORDS = 40  # of a response to the item `frail`
 JSON = {"Content-Type": "application/json"}
 MARKED = {
     "User-Agent": MARKER,
@@ -52,13 +52,13 @@ class Service:
     host: str
     port: int
     key: str
-    slow_key: str  # of one response a minute
+    slow_key: str  # limited to one response a minute
     metrics_key: str
     said: Path
     database: Path
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> Reply:
-        """With the key and marked headers, unless others are given (`_` for `-`)."""
+        """Send a request with the key and marked headers; `headers` override them (`_` for `-`)."""
         given = MARKED | JSON | {"Authorization": f"Bearer {self.key}"}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
         content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
@@ -100,13 +100,13 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def frail_onnx() -> bytes:
-    """Four logits by the number of words; it fails beyond MOST_WORDS of them."""
+    """Return a student that fails beyond MAX_WORDS words."""
     nodes = [
         helper.make_node("Cast", ["words"], ["count"], to=TensorProto.INT64),
         helper.make_node("Gather", ["table", "count"], ["found"], axis=0),
         helper.make_node("Reshape", ["found", "shape"], ["logits"]),
     ]
-    constants = {"table": np.zeros((MOST_WORDS, 4), np.float32), "shape": np.array([-1, 4], np.int64)}
+    constants = {"table": np.zeros((MAX_WORDS, 4), np.float32), "shape": np.array([-1, 4], np.int64)}
     return of_words(nodes, constants, [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 4])])
 
 
@@ -131,7 +131,7 @@ SCORES: list[tuple[int, object]] = [
     (413, body(response=MARKER * 2000)),
     (404, body(item_id=MARKER)),
     (404, body(item_id=f"heat-1/{MARKER}")),
-    (500, body(item_id="frail", response=" ".join([MARKER] * MOST_WORDS))),
+    (500, body(item_id="frail", response=" ".join([MARKER] * MAX_WORDS))),
 ]  # fmt: skip
 MARKS: list[tuple[int, object]] = [
     (422, {"reviewer": MARKER, "score": 99, "reason": MARKER}),
@@ -168,11 +168,11 @@ def test_marker_in_every_field_of_failing_calls_appears_nowhere(service: Service
         failed(405, call("PUT", path, body()))
     for path in ("/score", "/score/batch", review):
         failed(403, call("POST", path, body(), Authorization=f"Bearer {service.metrics_key}"))
-    for host in (SPELT[0], f"{MARKER}.example"):
+    for host in (MARKER_WORDS[0], f"{MARKER}.example"):
         failed(400, call("POST", "/score", body(), Host=host))
     assert call("POST", "/score", body(), Authorization=f"Bearer {service.slow_key}").status == 200
     failed(429, call("POST", "/score", body(), Authorization=f"Bearer {service.slow_key}"))
-    assert "431" in service.raw(f"GET /livez HTTP/1.1\r\n{SPELT[0]}: {MARKER * 3000}\r\n".encode())
+    assert "431" in service.raw(f"GET /livez HTTP/1.1\r\n{MARKER_WORDS[0]}: {MARKER * 3000}\r\n".encode())
     failed(409, call("POST", "/score", body(response=f"{MARKER}!"), Idempotency_Key="quiz-7"))
     failed(422, call("POST", "/score", body(), Idempotency_Key=MARKER))
     failed(422, call("POST", "/score", body(), Idempotency_Key=MARKER * 20))
@@ -180,7 +180,7 @@ def test_marker_in_every_field_of_failing_calls_appears_nowhere(service: Service
     failed(500, call("POST", "/score/batch", {"responses": [SCORES[-1][1]]}))
     batch = call("POST", "/score/batch", {"responses": [content for status, content in SCORES[:8] if status == 422]})
     assert batch.status == 200
-    errors.append(batch)  # of nothing but errors
+    errors.append(batch)  # its results are all errors
     spelt = quote(MARKER)
     for path in ("/items/{}", "/{}", "/static/{}", "/score/{}"):
         failed(404, call("GET", path.format(spelt)))
@@ -190,8 +190,10 @@ def test_marker_in_every_field_of_failing_calls_appears_nowhere(service: Service
         failed(422, call("GET", f"/predictions?{name}={spelt}"))
     failed(422, call("GET", f"/predictions?item_id=heat-1&{spelt}={spelt}"))
     service.raw(f"{MARKER} /{MARKER} HTTP/9\r\n{MARKER}\r\n\r\n{MARKER}".encode())
-    service.raw(f"POST /score HTTP/1.1\r\nHost: {SPELT[0]}\r\nContent-Length: {MARKER}\r\n\r\n{MARKER}".encode())
-    service.raw(f"POST /score HTTP/1.1\r\nHost: x\r\nUpgrade: {SPELT[0]}\r\nConnection: upgrade\r\n\r\n".encode())
+    service.raw(f"POST /score HTTP/1.1\r\nHost: {MARKER_WORDS[0]}\r\nContent-Length: {MARKER}\r\n\r\n{MARKER}".encode())
+    service.raw(
+        f"POST /score HTTP/1.1\r\nHost: x\r\nUpgrade: {MARKER_WORDS[0]}\r\nConnection: upgrade\r\n\r\n".encode()
+    )
     assert call("GET", "/metrics").status == 200
     metrics = call("GET", "/metrics")
 
@@ -204,10 +206,10 @@ def test_marker_in_every_field_of_failing_calls_appears_nowhere(service: Service
     failed(503, call("GET", f"/predictions?attempt_id={spelt}"))
 
     with sqlite3.connect(service.database) as database:
-        assert {text for (text,) in database.execute("SELECT response FROM gone")} == {MARKER}  # where it belongs
+        assert {text for (text,) in database.execute("SELECT response FROM gone")} == {MARKER}  # the log keeps it
     said = service.said.read_text()
     codes = {json.loads(line).get("code") for line in said.splitlines() if line.startswith("{")}
-    assert codes >= {"unforeseen", "database_failed"}  # they are heard
+    assert codes >= {"unforeseen", "database_failed"}  # so the errors were logged
     assert found_in(said) == []
     assert found_in(metrics.text) == []
     assert [reply for reply in errors if found_in(reply.text)] == []
@@ -215,14 +217,14 @@ def test_marker_in_every_field_of_failing_calls_appears_nowhere(service: Service
 
 
 def found_in(text: str) -> list[str]:
-    return [word for word in SPELT if word in text.lower()]
+    return [word for word in MARKER_WORDS if word in text.lower()]
 
 
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("a.csv", f"item_id,response\n{MARKER},heat-1\n"),  # columns astray
-        ("a.csv", f"heat-1,{MARKER}\nheat-1,{MARKER}\n"),  # no names of columns
+        ("a.csv", f"item_id,response\n{MARKER},heat-1\n"),  # columns exchanged
+        ("a.csv", f"heat-1,{MARKER}\nheat-1,{MARKER}\n"),  # without column names
         ("a.csv", f"item_id,response\nheat-1,{MARKER},{MARKER}\n"),
         ("a.csv", f'item_id,response\nheat-1,"{MARKER}\n'),
         ("a.csv", f'item_id,response\nheat-1,"{MARKER}"{MARKER}\n'),

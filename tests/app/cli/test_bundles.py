@@ -1,4 +1,4 @@
-"""Which version of an item is live, in which mode, and why, as the commands of `scorelet bundle` decide it."""
+"""Decisions of the commands of `scorelet bundle`: the live version of an item, its mode and the reason."""
 
 from pathlib import Path
 
@@ -31,20 +31,20 @@ def commands(
 
 
 def released(models: Path) -> tuple[str, str, bool]:
-    """Version, mode and override."""
+    """Return version, mode and override of the live version."""
     active = read_active(models / "heat-1")
     return active.version, active.mode, active.override
 
 
 def an_unready_version(models: Path) -> Path:
-    """The newest, which its gate refuses; the one before stays live."""
+    """Write a newest version that fails its gate, and keep the first version live."""
     folder = write_tiny_bundle(models, version=SECOND, mode="suggest", policy=Policy(min_responses=1000))
     activate(folder.parent, FIRST, by="Ana", reason="to test")
     return folder
 
 
 def rules_of(said: str) -> dict[str, list[str]]:
-    """Measured, limit and verdict of each rule in a table."""
+    """Return measured value, limit and verdict of each rule in a printed table."""
     rules = ("marked responses", "QWK below raters'", "QWK", "junk accepted", "threshold")
     lines = [line.strip() for line in said.splitlines()]
     return {rule: line.removeprefix(rule).split() for rule in rules for line in lines if line.startswith(f"{rule}  ")}
@@ -209,8 +209,8 @@ def test_decision_on_blank_responses_holds_for_later_versions_until_withdrawn(co
 
     def rule(*arguments: str) -> tuple[str, str] | None:
         commands("bundle", *arguments)
-        found = read_active(models / "heat-1").blank_is_worst
-        return (found.by, found.reason) if found else None
+        blank_rule = read_active(models / "heat-1").blank_is_worst
+        return (blank_rule.by, blank_rule.reason) if blank_rule else None
 
     by_ben = ("--by", "Ben", "--reason", "worse")
     by_ana = ("--by", "Ana", "--reason", BY_ANA.reason)

@@ -21,21 +21,21 @@ def settings(tmp_path: Path, **more: object) -> Settings:
     return Settings.model_validate({"models_dir": tmp_path / "models", "database_url": url} | more)
 
 
-def bad(own: Settings) -> list[str]:
-    return [finding.code for finding in examine(own) if not finding.good]
+def bad(settings: Settings) -> list[str]:
+    return [finding.code for finding in examine(settings) if not finding.good]
 
 
-def codes(own: Settings) -> set[str]:
-    return {finding.code for finding in examine(own)}
+def codes(settings: Settings) -> set[str]:
+    return {finding.code for finding in examine(settings)}
 
 
 def test_nearly_full_disk_is_reported(tmp_path: Path) -> None:
-    own = settings(tmp_path)
-    assert bad(own) == []
+    configured = settings(tmp_path)
+    assert bad(configured) == []
 
-    found = [finding.code for finding in examine(own, min_free=2**62) if not finding.good]
+    codes_of_bad = [finding.code for finding in examine(configured, min_free=2**62) if not finding.good]
 
-    assert found == ["disk_full"]
+    assert codes_of_bad == ["disk_full"]
 
 
 def test_risk_of_losing_scores_in_a_power_cut_is_reported(tmp_path: Path) -> None:
@@ -47,13 +47,13 @@ def test_locked_database_is_reported(tmp_path: Path) -> None:
     url = settings(tmp_path).database_url.get_secret_value()
     outside = connect(url)
 
-    own = settings(tmp_path, database_url=f"{url}?timeout=0.1")
+    configured = settings(tmp_path, database_url=f"{url}?timeout=0.1")
 
     with outside.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        found = bad(own)
+        codes_of_bad = bad(configured)
 
-    assert found == ["database_takes_no_writes"]
+    assert codes_of_bad == ["database_takes_no_writes"]
 
 
 def test_students_that_exceed_the_memory_limit_are_reported(tmp_path: Path) -> None:
@@ -66,32 +66,30 @@ def test_students_that_exceed_the_memory_limit_are_reported(tmp_path: Path) -> N
 def test_proxies_that_are_no_addresses_are_reported(tmp_path: Path) -> None:
     assert bad(settings(tmp_path, trusted_proxies="10.0.0.0/8, 192.168.1.2,::1")) == []
 
-    own = settings(tmp_path, trusted_proxies="the proxy,*,10.0.0.1")
+    configured = settings(tmp_path, trusted_proxies="the proxy,*,10.0.0.1")
 
-    assert bad(own) == ["bad_proxy", "bad_proxy"]
-    assert [finding.sentence.split("'")[1] for finding in examine(own) if finding.code == "bad_proxy"] == [
-        "the proxy",
-        "*",
-    ]
+    assert bad(configured) == ["bad_proxy", "bad_proxy"]
+    sentences = [finding.sentence for finding in examine(configured) if finding.code == "bad_proxy"]
+    assert [sentence.split("'")[1] for sentence in sentences] == ["the proxy", "*"]
 
 
 def test_database_file_that_others_can_read_is_reported(tmp_path: Path) -> None:
-    with TemporaryDirectory() as made:  # pytest's own folder is closed to other users
-        folder = Path(made)
+    with TemporaryDirectory() as temporary:  # pytest's own folder is closed to other users
+        folder = Path(temporary)
         folder.chmod(0o755)
-        own = settings(tmp_path, database_url=f"sqlite:///{folder / 'log.db'}")
-        engine = connect(own.database_url.get_secret_value())
+        configured = settings(tmp_path, database_url=f"sqlite:///{folder / 'log.db'}")
+        engine = connect(configured.database_url.get_secret_value())
         upgrade(engine)
-        engine.dispose()  # an open connection keeps files beside the database
-        assert bad(own) == []
+        engine.dispose()  # an open connection keeps `-wal` and `-shm`
+        assert bad(configured) == []
         (folder / "log.db").chmod(0o644)
 
-        [found] = [finding for finding in examine(own) if not finding.good]
+        [finding_of_files] = [finding for finding in examine(configured) if not finding.good]
 
         names = [str(folder / f"log.db{end}") for end in ("", "-wal", "-shm")]
-        assert found.code == "database_readable_by_others"
-        # SQLite may keep its two other files for as long as any connection is open.
-        assert found.advice in [f"chmod 600 {' '.join(names[:count])}" for count in (1, 2, 3)]
+        assert finding_of_files.code == "database_readable_by_others"
+        # SQLite may keep `-wal` and `-shm` while any connection is open.
+        assert finding_of_files.advice in [f"chmod 600 {' '.join(names[:count])}" for count in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(
@@ -117,10 +115,12 @@ def test_database_that_loses_or_rejects_writes_is_reported(
 
 
 def test_every_bad_finding_has_advice(tmp_path: Path) -> None:
-    own = settings(tmp_path, trusted_proxies="the proxy", host="192.0.2.1", allowed_hosts="scores.school.example")
+    configured = settings(
+        tmp_path, trusted_proxies="the proxy", host="192.0.2.1", allowed_hosts="scores.school.example"
+    )
     (tmp_path / "models" / "heat-1" / "ACTIVE").unlink()
 
-    found = [finding for finding in examine(own) if not finding.good]
+    bad_findings = [finding for finding in examine(configured) if not finding.good]
 
-    assert [finding.code for finding in found] == ["no_items_ready", "item_refused", "no_key_made", "bad_proxy"]
-    assert all(finding.advice for finding in found)
+    assert [finding.code for finding in bad_findings] == ["no_items_ready", "item_refused", "no_key_made", "bad_proxy"]
+    assert all(finding.advice for finding in bad_findings)

@@ -36,8 +36,8 @@ def code_of(done: Any, kind: type[CodedError]) -> str:
 def test_feedback_model_is_activated_and_withdrawn(models: Path) -> None:
     active = models / "_feedback" / "tiny" / ACTIVE
 
-    made = run(models, "activate", "tiny", *BY)
-    assert f"tiny/{VERSION}" in made.output
+    activated = run(models, "activate", "tiny", *BY)
+    assert f"tiny/{VERSION}" in activated.output
     assert json.loads(active.read_text()) | {"at": None} == {
         "version": VERSION, "mode": "auto", "by": "A. Teacher", "reason": "read its card", "at": None, "previous": None,
     }  # fmt: skip

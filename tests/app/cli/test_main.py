@@ -80,7 +80,7 @@ def test_bad_row_stops_scoring_before_output_is_written(commands: Commands, tmp_
     [
         (("score", "in.pdf", "--out", "out.csv"), BadRows, ""),
         (("score", "in.csv", "--out", "nowhere/out.csv"), CannotWrite, "no_folder"),
-        (("score", "in.csv", "--out", "out.XLSX"), CannotWrite, "no_csv"),  # it would be CSV, and open nowhere
+        (("score", "in.csv", "--out", "out.XLSX"), CannotWrite, "no_csv"),  # a CSV file of this name would not open
         (("bundle", "check", "heat-9"), UnknownItem, "unknown_item"),
         (("bundle", "check", "../heat-1"), UnknownItem, "unknown_item"),
         (("bundle", "gate", "heat-9"), UnknownItem, "unknown_item"),
@@ -111,17 +111,17 @@ def test_impossible_commands_raise_their_own_errors(
     [
         (("keys", "list"), 1),  # the work failed
         (("score", "absent.csv", "--out", "out.csv"), 1),
-        (("bundle", "activate", "heat-1", "--by", " "), 2),  # bad usage, as we see it
-        (("score", "in.csv"), 2),  # bad usage, as the parser of options sees it
+        (("bundle", "activate", "heat-1", "--by", " "), 2),  # bad usage by our check
+        (("score", "in.csv"), 2),  # bad usage by the option parser
         (("keys", "create", "Moodle", "--scope", "all"), 2),
         (("serve", "--port", "0"), 2),
         (("sing",), 2),
     ],
 )
 def test_exit_code_tells_failed_work_from_bad_usage(settings: Set, arguments: tuple[str, ...], code: int) -> None:
-    found, _, error = scorelet(settings, *arguments)
+    exit_code, _, error = scorelet(settings, *arguments)
 
-    assert found == code
+    assert exit_code == code
     assert error
 
 
@@ -167,7 +167,7 @@ def test_database_of_a_newer_version_is_left_unchanged(commands: Commands, setti
 
 def test_key_is_created_listed_rotated_and_revoked(settings: Set) -> None:
     assert scorelet(settings, "db", "upgrade")[0] == 0
-    assert scorelet(settings, "db", "upgrade")[0] == 0  # again: nothing to do
+    assert scorelet(settings, "db", "upgrade")[0] == 0  # a second time, which changes nothing
 
     code, secret, said = scorelet(
         settings, "keys", "create", "Moodle", "--scope", "score", "--scope", "review", "--days", 7
@@ -186,7 +186,7 @@ def test_key_is_created_listed_rotated_and_revoked(settings: Set) -> None:
     assert second != secret
     table = scorelet(settings, "keys", "list")[1]
     assert said.split()[1] in table
-    assert table.count(key_id) == 2  # itself, and what the new one replaces
+    assert table.count(key_id) == 2  # its row, and the `replaces` of the new key
     assert scorelet(settings, "keys", "revoke", key_id)[0] == 0
     assert scorelet(settings, "keys", "revoke", "nobody")[0] == 1
     assert scorelet(settings, "keys", "rotate", key_id)[0] == 1
@@ -200,7 +200,7 @@ def test_service_without_keys_does_not_start_on_the_network(commands: Commands) 
 
 
 def test_every_log_line_of_a_service_is_json(settings: Set, tmp_path: Path) -> None:
-    """The first one too, by which an open service warns of itself."""
+    """So is the first line, the warning of an open service."""
     scorelet(settings, "db", "upgrade")
     said = tmp_path / "said"
 

@@ -1,4 +1,4 @@
-"""`scorelet bundle activate --fall-back`, and what `doctor` and `items` say of teachers."""
+"""Teachers in `scorelet bundle activate --fall-back`, `doctor` and `items`."""
 
 import csv
 import re
@@ -32,13 +32,13 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(models: Path, tmp_path: Path) -> Set:
-    found: Set = {
+    environment: Set = {
         "SCORELET_MODELS_DIR": models,
         "SCORELET_DATABASE_URL": f"sqlite:///{tmp_path / 'log.db'}",
         "COLUMNS": 200,
     }
-    assert run("scorelet", "db", "upgrade", **found).returncode == 0
-    return found
+    assert run("scorelet", "db", "upgrade", **environment).returncode == 0
+    return environment
 
 
 def scorelet(settings: Set, *arguments: object) -> tuple[int, str, str]:
@@ -111,7 +111,7 @@ def test_fall_back_never_removes_the_teacher(settings: Set, models: Path) -> Non
 
 
 def refusal(settings: Set, models: Path, policy: str) -> tuple[str, Mapping[str, object]]:
-    """Return code and fields of the error; the live version stays."""
+    """Return code and fields of the error, and assert that the live version stays."""
     before = (models / "heat-1" / "ACTIVE").read_bytes()
     command = ["bundle", "activate", "heat-1", "--by", "Ana", "--fall-back", policy]
     error = CliRunner().invoke(cli, command, env={name: str(value) for name, value in settings.items()}).exception
@@ -177,7 +177,7 @@ def test_advice_of_doctor_restores_the_teacher(settings: Set, models: Path) -> N
 
 
 def test_row_on_which_the_teacher_fails_goes_to_review(settings: Set, models: Path, tmp_path: Path) -> None:
-    """As the service scores it: a person looks."""
+    """The service does the same."""
     item = item_of(models / "heat-1" / read_active(models / "heat-1").version)
     write_tiny_teacher(models, [item], name="failing", members=[plus_one_onnx(POINTS, fails_at="sinks")])
     fall_back(models, name="failing")

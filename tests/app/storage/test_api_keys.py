@@ -115,7 +115,7 @@ def test_second_rotation_keeps_the_original_lifetime(session: Session) -> None:
         api_keys.rotate(session, old.id, timedelta(days=7))
         session.flush()
 
-        rotated = api_keys.rotate(session, old.id, timedelta(days=7))  # the new secret was lost, say
+        rotated = api_keys.rotate(session, old.id, timedelta(days=7))  # after losing the new secret, for example
 
         assert rotated is not None
         again = rotated[0].expires_at

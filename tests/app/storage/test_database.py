@@ -59,7 +59,7 @@ def test_upgrading_twice_changes_nothing(engine: Engine) -> None:
 
 
 def test_failing_upgrade_changes_nothing(engine: Engine) -> None:
-    """The last of the first tables is there already, so the upgrade fails after having made the others."""
+    """The table created last exists already, so the upgrade fails after creating the others."""
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE predictions (mine INTEGER)"))
 
@@ -79,9 +79,9 @@ def test_error_of_a_statement_hides_its_parameters(engine: Engine) -> None:
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_sqlite_uses_wal_and_full_synchronisation(engine: Engine) -> None:
     with engine.connect() as connection:
-        found = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]
+        values = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]
 
-    assert found == ["wal", 2]  # 2 is FULL
+    assert values == ["wal", 2]  # 2 is FULL
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
@@ -99,7 +99,7 @@ def test_waiting_for_a_lock_times_out(engine: Engine) -> None:
 
 
 def test_connecting_to_a_silent_server_times_out() -> None:
-    """Two seconds are the least that libpq waits."""
+    """libpq waits at least two seconds."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         engine = connect(f"postgresql+psycopg://127.0.0.1:{silent.getsockname()[1]}/scorelet?connect_timeout=2")
 
@@ -108,14 +108,14 @@ def test_connecting_to_a_silent_server_times_out() -> None:
 
 
 def test_timeouts_in_the_url_override_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, object] = {}
-    monkeypatch.setattr(psycopg, "connect", lambda *_, **options: given.update(options) or 1 / 0)
+    options_of_psycopg: dict[str, object] = {}
+    monkeypatch.setattr(psycopg, "connect", lambda *_, **options: options_of_psycopg.update(options) or 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         connect("postgresql+psycopg://127.0.0.1/scorelet?connect_timeout=3").connect()
 
-    assert given["connect_timeout"] == "3"
-    assert given["tcp_user_timeout"] == LIBPQ_OPTIONS["tcp_user_timeout"]
+    assert options_of_psycopg["connect_timeout"] == "3"
+    assert options_of_psycopg["tcp_user_timeout"] == LIBPQ_OPTIONS["tcp_user_timeout"]
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

@@ -1,6 +1,6 @@
-"""A learner's words and pseudonym are planted wherever the service keeps any, then looked for in every table and file.
+"""Plant a learner's words and pseudonym wherever the service stores any, and search every table and file after erasing.
 
-The service runs beside, with its own connections to the database; in the first test in a process of its own.
+The service runs meanwhile, with its own connections to the database; in the first test it is another process.
 """
 
 import json
@@ -32,7 +32,7 @@ from tests.waiting import HANGS
 ANNA, BEN = "anna@school.example", "ben@school.example"
 CALLS = 6
 MARKERS = {ANNA: "zyzzyva", BEN: "quokkas"}
-# Columns that erasing leaves: none holds a word of a learner or tells whose row it is.
+# Columns that erasing keeps: none holds words of a learner or identifies the learner.
 KEPT = {
     "predictions": {
         "prediction_id", "created_at", "key_id", "item_id", "bundle_version", "scored_by", "score", "label",
@@ -49,7 +49,7 @@ KEPT = {
         "prediction_id", "version", "created_at", "score", "label", "expected_score", "confidence", "decision",
     },
 }  # fmt: skip
-OF_NO_LEARNER = {"api_keys", "seen_activations"}
+WITHOUT_LEARNERS = {"api_keys", "seen_activations"}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -59,7 +59,7 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def address(settings: dict[str, Any], tmp_path: Path) -> Iterator[str]:
-    """A service in a process of its own."""
+    """Yield the address of a service in another process."""
     with serving(said=tmp_path / "said.log", **settings) as (_, address):
         yield address
 
@@ -73,10 +73,10 @@ def headers(key: str | None) -> dict[str, str]:
 
 
 def poster(address: str) -> Post:
-    """Return a caller of a service in a process of its own."""
+    """Return a function that posts to a service in another process."""
 
     def post(path: str, body: object, key: str | None = None) -> Any:
-        request = urllib.request.Request(f"{address}{path}", json.dumps(body).encode(), headers(key))  # noqa: S310  # our own
+        request = urllib.request.Request(f"{address}{path}", json.dumps(body).encode(), headers(key))  # noqa: S310  # our service
         with urllib.request.urlopen(request, timeout=HANGS) as reply:  # noqa: S310
             return json.load(reply)
 
@@ -85,7 +85,7 @@ def poster(address: str) -> Post:
 
 @pytest.fixture
 def post(serve: Serve) -> Post:
-    """A caller of a service that runs beside."""
+    """Return a function that posts to a service in this process."""
     client = serve(learner_key=LEARNER_KEY)
 
     def post(path: str, body: object, key: str | None = None) -> Any:
@@ -96,23 +96,24 @@ def post(serve: Serve) -> Post:
 
 def response(learner: str, number: int) -> dict[str, Any]:
     marker = MARKERS[learner]
-    words = f"{marker} {number} warm air" + f" and {marker}" * (600 if number % 5 == 0 else 0)  # some fill pages
+    repeats = 600 if number % 5 == 0 else 0  # some responses fill pages
+    words = f"{marker} {number} warm air" + f" and {marker}" * repeats
     return {"item_id": "heat-1", "response": words, "learner_id": learner, "attempt_id": f"{marker}-{number}"}
 
 
 def plant(post: Post, sql: Sql) -> list[str]:
-    """Everything that the service keeps of both learners, row by row in turn; the ids of Anna's predictions."""
+    """Make the service store rows of every kind for both learners in turn; return the ids of Anna's predictions."""
     of_anna: list[str] = []
     for number in range(CALLS):
         for learner in (ANNA, BEN):
-            sent = post("/score", response(learner, number), f"{MARKERS[learner]}-call-{number}")
-            prediction_id = sent["prediction_id"]
+            prediction = post("/score", response(learner, number), f"{MARKERS[learner]}-call-{number}")
+            prediction_id = prediction["prediction_id"]
             mark = {"score": 1, "reviewer": "A. Teacher", "reason": f"{MARKERS[learner]} is right"}
             post(f"/predictions/{prediction_id}/review", mark)
-            told = json.dumps({"text": MARKERS[learner], "source": "model", "version": "m/1"}).replace(":", "\\:")
+            feedback = json.dumps({"text": MARKERS[learner], "source": "model", "version": "m/1"}).replace(":", "\\:")
             sql(
                 "INSERT INTO generated_feedback (prediction_id, created_at, feedback, model, tokens, seconds) VALUES "  # noqa: S608
-                f"('{prediction_id}', '2026-11-28 00:00:00', '{told}', 'm/1', 1, 1)"
+                f"('{prediction_id}', '2026-11-28 00:00:00', '{feedback}', 'm/1', 1, 1)"
             )
             if learner == ANNA:
                 of_anna.append(prediction_id)
@@ -122,7 +123,7 @@ def plant(post: Post, sql: Sql) -> list[str]:
 
 
 def leave_in_free_pages(file: Path, words: str) -> None:
-    """Delete a table as SQLite does by default: its pages are free, and hold the words until they are used again."""
+    """Drop a table without secure_delete: its free pages hold the words until SQLite reuses them."""
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("PRAGMA secure_delete=OFF")
         connection.execute("CREATE TABLE gone (words TEXT)")
@@ -135,17 +136,17 @@ def in_tables(sql: Sql, marker: str) -> int:
 
 
 def in_files(sql: Sql, dialect: str, tmp_path: Path, *markers: str) -> list[str]:
-    """Names of the database's files, but for PostgreSQL's log of changes, that hold one of the markers."""
+    """Return the names of database files that hold a marker, without PostgreSQL's write-ahead log."""
     if dialect == "sqlite":
         files = sorted(tmp_path.glob("scorelet.db*"))
         assert [path.name for path in files] == ["scorelet.db", "scorelet.db-shm", "scorelet.db-wal"]
     else:
         sql("CHECKPOINT")
-        [found] = sql("SHOW data_directory")
-        [own] = sql("SELECT oid FROM pg_database WHERE datname = current_database()")
-        folder = Path(found["data_directory"])
+        [setting] = sql("SHOW data_directory")
+        [database] = sql("SELECT oid FROM pg_database WHERE datname = current_database()")
+        folder = Path(setting["data_directory"])
         files = [path for path in folder.rglob("*") if path.is_file() and "pg_wal" not in path.parts]
-        files = [path for path in files if "base" not in path.parts or str(own["oid"]) in path.parts]
+        files = [path for path in files if "base" not in path.parts or str(database["oid"]) in path.parts]
     return [path.name for path in files if any(marker.encode() in path.read_bytes() for marker in markers)]
 
 
@@ -155,14 +156,14 @@ def test_erased_learner_is_in_no_table_or_file_while_the_service_runs(
     post = poster(address)
     of_anna, learner_hash = plant(post, sql), pseudonym(LEARNER_KEY, ANNA)
     if dialect == "postgresql":
-        sql("ANALYZE")  # samples values into a table of its own
+        sql("ANALYZE")  # stores sampled values in pg_statistic
         assert MARKERS[ANNA] in str(sql("SELECT stavalues1::text, stavalues2::text FROM pg_statistic"))
     else:
         leave_in_free_pages(tmp_path / "scorelet.db", MARKERS[ANNA])
     assert in_tables(sql, MARKERS[ANNA]) > 40
     assert in_files(sql, dialect, tmp_path, MARKERS[ANNA], learner_hash)
 
-    first, again = (run("scorelet", "learner", "erase", own, **settings) for own in (ANNA, learner_hash))
+    first, again = (run("scorelet", "learner", "erase", learner, **settings) for learner in (ANNA, learner_hash))
 
     assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
     receipt, second = json.loads(first.stdout), json.loads(again.stdout)
@@ -178,7 +179,7 @@ def test_erased_learner_is_in_no_table_or_file_while_the_service_runs(
     if dialect == "postgresql":
         assert MARKERS[ANNA] not in str(sql("SELECT stavalues1::text, stavalues2::text FROM pg_statistic"))
 
-    assert in_tables(sql, MARKERS[BEN]) > 40  # nobody else's
+    assert in_tables(sql, MARKERS[BEN]) > 40  # other learners' rows stay
     again_sent = post("/score", response(BEN, 4), f"{MARKERS[BEN]}-call-4")
     assert sql(f"SELECT count(*) AS n FROM predictions WHERE prediction_id = '{again_sent['prediction_id']}'")  # noqa: S608
     with urllib.request.urlopen(f"{address}/predictions/{of_anna[0]}") as reply:  # noqa: S310
@@ -188,15 +189,16 @@ def test_erased_learner_is_in_no_table_or_file_while_the_service_runs(
 
 
 def test_every_column_is_erased_or_listed_as_harmless() -> None:
-    """Whoever adds a column decides what becomes of it."""
+    """A new column needs a decision here."""
+    decided = {table: set(columns) for table, columns in KEPT.items()}
+    for table, columns in ERASED.items():
+        decided[table.__tablename__] |= set(columns)
+    whole = WITHOUT_LEARNERS | {table.__tablename__ for table in DELETED}
     undecided = {
         f"{table.name}.{column.name}"
         for table in Base.metadata.sorted_tables
         for column in table.columns
-        if table.name not in OF_NO_LEARNER | {own.__tablename__ for own in DELETED}
-        and column.name not in KEPT[table.name]
-        and column.name
-        not in {name for own, names in ERASED.items() if own.__tablename__ == table.name for name in names}
+        if table.name not in whole and column.name not in decided[table.name]
     }
 
     assert undecided == set()
@@ -204,12 +206,12 @@ def test_every_column_is_erased_or_listed_as_harmless() -> None:
 
 def test_feedback_that_finishes_after_the_erasure_is_not_stored(serve: Serve, engine: Engine, sql: Sql) -> None:
     client = serve(learner_key=LEARNER_KEY)
-    sent = client.post("/score", json=response(ANNA, 1)).json()
+    prediction = client.post("/score", json=response(ANNA, 1)).json()
     sql("UPDATE predictions SET feedback_withheld = 'pending'")
 
     erase(engine, pseudonym(LEARNER_KEY, ANNA))
     late = GeneratedFeedback(
-        prediction_id=sent["prediction_id"],
+        prediction_id=prediction["prediction_id"],
         created_at=datetime.now(UTC),
         feedback={"text": MARKERS[ANNA]},
         model="m/1",
@@ -220,7 +222,7 @@ def test_feedback_that_finishes_after_the_erasure_is_not_stored(serve: Serve, en
         add_feedback(engine, late)
 
     assert in_tables(sql, MARKERS[ANNA]) == 0
-    assert client.get(f"/predictions/{sent['prediction_id']}").json()["feedback_withheld"] == "erased"
+    assert client.get(f"/predictions/{prediction['prediction_id']}").json()["feedback_withheld"] == "erased"
 
 
 def test_expire_erases_rows_older_than_some_days(
@@ -268,7 +270,7 @@ def test_erasure_reports_rows_that_a_transaction_sees_and_succeeds_later(
 
     with outside.connect() as reader:
         reader.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-        reader.execute(text("SELECT 1"))  # holds no lock, and sees the rows as they are now
+        reader.execute(text("SELECT 1"))  # takes a snapshot of the rows, and no lock
         with refused(WorkFailed, "erasure_unfinished", why="dead_rows"):
             commands("learner", "erase", ANNA)
 
@@ -299,7 +301,7 @@ def test_export_holds_all_rows_of_a_learner_and_no_others(
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 def test_planner_keeps_no_sample_of_an_erased_learner(post: Post, commands: Commands, sql: Sql, tmp_path: Path) -> None:
-    """Of a table that is empty afterwards ANALYZE leaves the samples that it took before."""
+    """ANALYZE keeps the old samples of a table that has become empty."""
     for number in range(3):
         post("/score", response(ANNA, number), f"{MARKERS[ANNA]}-{number}")
     sql("ANALYZE")
@@ -325,12 +327,12 @@ def test_owner_of_the_tables_is_told_of_samples_only_a_superuser_can_remove(
         sql("DROP OWNED BY school CASCADE")
         sql("DROP ROLE school")
 
-    assert [own["where"] for own in remains if "pg_statistic" in own["where"]]
-    assert not [own for own in rewrite(engine, []) if "pg_statistic" in own["where"]]
+    assert [copy["where"] for copy in remains if "pg_statistic" in copy["where"]]
+    assert not [copy for copy in rewrite(engine, []) if "pg_statistic" in copy["where"]]
 
 
 def test_receipt_names_tables_of_the_user_that_may_hold_copies(commands: Commands, sql: Sql, dialect: str) -> None:
-    sql("CREATE VIEW seen AS SELECT response FROM predictions")  # has no rows of its own
+    sql("CREATE VIEW seen AS SELECT response FROM predictions")  # a view stores no rows
     sql("CREATE TABLE copied AS SELECT response FROM predictions")
     names = ["copied"]
     if dialect == "postgresql":
@@ -339,7 +341,7 @@ def test_receipt_names_tables_of_the_user_that_may_hold_copies(commands: Command
 
     remains = json.loads(commands("learner", "erase", ANNA))["remains"]
 
-    assert [own["where"].rpartition(": ")[2] for own in remains if "your own tables" in own["where"]] == [
+    assert [copy["where"].rpartition(": ")[2] for copy in remains if "your own tables" in copy["where"]] == [
         ", ".join(names)
     ]
 

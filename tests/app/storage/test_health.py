@@ -23,9 +23,9 @@ def engine(empty_database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.fixture(params=["LATIN1", "SQL_ASCII"])  # of the second psycopg gives bytes where text is expected
+@pytest.fixture(params=["LATIN1", "SQL_ASCII"])  # with SQL_ASCII, psycopg returns bytes for text
 def narrow(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[tuple[Engine, str]]:
-    """A database that cannot hold every character, and its encoding."""
+    """Yield an engine on a database that cannot store every character, and its encoding."""
     postgres.create("narrow", f"template0 ENCODING '{request.param}' LC_COLLATE 'C' LC_CTYPE 'C'")
     engine = connect(postgres.url("narrow"))
     yield engine, request.param
@@ -33,7 +33,7 @@ def narrow(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[tuple
     postgres.drop("narrow")
 
 
-def of(problem: DatabaseProblem | None) -> tuple[str, dict[str, object]]:
+def code_and_fields(problem: DatabaseProblem | None) -> tuple[str, dict[str, object]]:
     return (problem.code, dict(problem.fields)) if problem else NO_PROBLEM
 
 
@@ -47,7 +47,10 @@ def test_empty_database_needs_an_upgrade(engine: Engine) -> None:
 def test_older_database_is_reported_with_its_revision(engine: Engine) -> None:
     upgrade(engine)
 
-    assert of(schema_problem(engine, "9999")) == ("database_older", {"found": head_revision(), "head": "9999"})
+    assert code_and_fields(schema_problem(engine, "9999")) == (
+        "database_older",
+        {"found": head_revision(), "head": "9999"},
+    )
 
 
 def test_newer_database_is_not_advised_to_upgrade(engine: Engine) -> None:
@@ -57,7 +60,7 @@ def test_newer_database_is_not_advised_to_upgrade(engine: Engine) -> None:
 
     problem = schema_problem(engine, head_revision())
 
-    assert of(problem) == ("database_newer", {"found": "9999", "head": head_revision()})
+    assert code_and_fields(problem) == ("database_newer", {"found": "9999", "head": head_revision()})
     assert "db upgrade" not in str(problem)
 
 
@@ -65,39 +68,39 @@ def test_database_with_a_narrow_encoding_is_refused(narrow: tuple[Engine, str]) 
     engine, encoding = narrow
     expected = ("database_encoding", {"encoding": encoding})
 
-    assert of(schema_problem(engine, head_revision())) == expected
-    assert of(rehearse(engine)) == expected
+    assert code_and_fields(schema_problem(engine, head_revision())) == expected
+    assert code_and_fields(rehearse(engine)) == expected
     with reports_problem(*expected):
         upgrade_schema(engine)
-    upgrade(engine)  # as an earlier version would have done
-    assert of(schema_problem(engine, head_revision())) == expected
+    upgrade(engine)  # as an earlier version did
+    assert code_and_fields(schema_problem(engine, head_revision())) == expected
 
 
 def test_sqlite_file_without_a_folder_is_unreachable(tmp_path: Path) -> None:
     nowhere = connect(f"sqlite:///{tmp_path / 'nowhere' / 'x.db'}")
 
-    assert of(schema_problem(nowhere, None)) == ("database_unreachable", {"why": "no_folder"})
+    assert code_and_fields(schema_problem(nowhere, None)) == ("database_unreachable", {"why": "no_folder"})
 
 
 def test_file_that_is_no_database_is_reported_as_damaged(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"no database" * 100)
 
-    found = schema_problem(connect(f"sqlite:///{tmp_path / 'x.db'}"), None)
+    problem = schema_problem(connect(f"sqlite:///{tmp_path / 'x.db'}"), None)
 
-    assert of(found) == ("database_damaged", {"why": "SQLITE_NOTADB"})
+    assert code_and_fields(problem) == ("database_damaged", {"why": "SQLITE_NOTADB"})
 
 
 def test_reason_for_an_unwritable_sqlite_file_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = connect(f"sqlite:///{tmp_path / 'x.db'}")
     upgrade(engine)
-    assert of(write_problem(engine)) == NO_PROBLEM
+    assert code_and_fields(write_problem(engine)) == NO_PROBLEM
 
     with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA query_only = ON")  # stays with the pool's only connection
-    assert of(write_problem(engine)) == ("database_takes_no_writes", {"why": "OperationalError"})
+        connection.exec_driver_sql("PRAGMA query_only = ON")  # applies to the pool's only connection
+    assert code_and_fields(write_problem(engine)) == ("database_takes_no_writes", {"why": "OperationalError"})
 
-    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path / "x.db")  # root may do everything
-    assert of(write_problem(engine)) == ("database_takes_no_writes", {"why": "file_not_writable"})
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path / "x.db")  # root may write anywhere
+    assert code_and_fields(write_problem(engine)) == ("database_takes_no_writes", {"why": "file_not_writable"})
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
@@ -107,7 +110,7 @@ def test_read_only_database_is_reported(engine: Engine) -> None:
         connection.execute(text(f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only = on"))
     engine.dispose()
 
-    assert of(schema_problem(engine, head_revision())) == ("database_read_only", {})
+    assert code_and_fields(schema_problem(engine, head_revision())) == ("database_read_only", {})
 
 
 @pytest.mark.parametrize("table", ["api_keys", "predictions", "shadow_versions"])
@@ -116,7 +119,7 @@ def test_unreadable_table_is_reported(engine: Engine, table: str) -> None:
     with engine.begin() as connection:
         connection.execute(text(f"ALTER TABLE {table} RENAME TO gone"))
 
-    code, _ = of(schema_problem(engine, head_revision()))
+    code, _ = code_and_fields(schema_problem(engine, head_revision()))
 
     assert code == "tables_unreadable"
 
@@ -133,8 +136,8 @@ def test_missing_right_to_write_is_reported(engine: Engine, postgres: Postgres) 
             connection.execute(text(statement))
     reader = connect(postgres.url(str(engine.url.database)).replace("postgres:", "reader:"))
     try:
-        assert of(schema_problem(reader, head_revision())) == NO_PROBLEM
-        assert of(write_problem(reader)) == (
+        assert code_and_fields(schema_problem(reader, head_revision())) == NO_PROBLEM
+        assert code_and_fields(write_problem(reader)) == (
             "database_takes_no_writes",
             {"why": "ProgrammingError", "sqlstate": "42501"},
         )
@@ -146,8 +149,8 @@ def test_missing_right_to_write_is_reported(engine: Engine, postgres: Postgres) 
 
 
 def test_file_that_every_user_can_read_is_found() -> None:
-    with TemporaryDirectory() as made:  # pytest's own folder is closed to other users
-        folder = Path(made)
+    with TemporaryDirectory() as temporary:  # pytest's own folder is closed to other users
+        folder = Path(temporary)
         folder.chmod(0o755)
         engine = connect(f"sqlite:///{folder / 'x.db'}")
         upgrade(engine)

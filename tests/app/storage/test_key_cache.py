@@ -17,14 +17,14 @@ def queries(engine: Engine) -> list[str]:
     return seen
 
 
-def made(engine: Engine, *scopes: Scope) -> tuple[str, str]:
+def create_key(engine: Engine, *scopes: Scope) -> tuple[str, str]:
     with Session(engine) as session, session.begin():
         key, secret = api_keys.create(session, "a school", scopes or [Scope.SCORE], None)
         return key.id, secret
 
 
 class Clock:
-    """Stands still unless a test moves it."""
+    """Clock that only the test moves."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -34,7 +34,7 @@ class Clock:
 
 
 def test_known_key_is_queried_once_in_a_moment(engine: Engine, queries: list[str]) -> None:
-    key_id, secret = made(engine, Scope.SCORE, Scope.REVIEW)
+    key_id, secret = create_key(engine, Scope.SCORE, Scope.REVIEW)
     cache = KeyCache(engine, now=Clock())
     queries.clear()
 
@@ -44,12 +44,12 @@ def test_known_key_is_queried_once_in_a_moment(engine: Engine, queries: list[str
     first, *rest = anyio.run(ask)
 
     assert len(queries) == 1
-    assert all(other is first for other in rest)
+    assert all(key is first for key in rest)
     assert (first.caller, first.scopes) == (key_id, {Scope.SCORE, Scope.REVIEW})  # type: ignore[attr-defined]
 
 
 def test_revocation_is_noticed_after_a_moment(engine: Engine) -> None:
-    key_id, secret = made(engine)
+    key_id, secret = create_key(engine)
     clock = Clock()
     cache = KeyCache(engine, now=clock)
     anyio.run(cache.find, secret)
@@ -57,15 +57,15 @@ def test_revocation_is_noticed_after_a_moment(engine: Engine) -> None:
         api_keys.revoke(session, key_id)
 
     clock.seconds += 0.9 * MAX_AGE
-    kept = anyio.run(cache.find, secret)
+    cached = anyio.run(cache.find, secret)
     clock.seconds += 0.2 * MAX_AGE
-    found = anyio.run(cache.find, secret)
+    refreshed = anyio.run(cache.find, secret)
 
-    assert kept is not None
-    assert kept.revoked_at is None
-    assert found is not None
-    assert found.revoked_at is not None
-    assert found.revoked_at <= datetime.now(UTC)
+    assert cached is not None
+    assert cached.revoked_at is None
+    assert refreshed is not None
+    assert refreshed.revoked_at is not None
+    assert refreshed.revoked_at <= datetime.now(UTC)
 
 
 def test_unknown_key_is_queried_each_time_and_not_cached(engine: Engine, queries: list[str]) -> None:
@@ -83,7 +83,7 @@ def test_unknown_key_is_queried_each_time_and_not_cached(engine: Engine, queries
 def test_number_of_cached_keys_is_bounded(engine: Engine) -> None:
     cache = KeyCache(engine, max_keys=2)
     for _ in range(5):
-        anyio.run(cache.find, made(engine)[1])
+        anyio.run(cache.find, create_key(engine)[1])
 
     assert len(cache._entries) <= 2 < MAX_KEYS
 
@@ -91,7 +91,7 @@ def test_number_of_cached_keys_is_bounded(engine: Engine) -> None:
 def test_existence_of_keys_is_not_queried_again_once_true(engine: Engine, queries: list[str]) -> None:
     cache = KeyCache(engine)
     assert not anyio.run(cache.any_exist)
-    made(engine)
+    create_key(engine)
     assert anyio.run(cache.any_exist)
     queries.clear()
 
@@ -100,7 +100,7 @@ def test_existence_of_keys_is_not_queried_again_once_true(engine: Engine, querie
 
 
 def test_concurrent_callers_after_a_pause_get_no_stale_key(engine: Engine) -> None:
-    key_id, secret = made(engine)
+    key_id, secret = create_key(engine)
     clock = Clock()
     cache = KeyCache(engine, now=clock)
     anyio.run(cache.find, secret)
@@ -109,22 +109,22 @@ def test_concurrent_callers_after_a_pause_get_no_stale_key(engine: Engine) -> No
     clock.seconds += 2 * MAX_AGE
 
     async def at_once() -> list[bool]:
-        found: list[bool] = []
+        revoked: list[bool] = []
 
         async def ask() -> None:
             key = await cache.find(secret)
-            found.append(key is not None and key.revoked_at is not None)
+            revoked.append(key is not None and key.revoked_at is not None)
 
         async with anyio.create_task_group() as tasks:
             for _ in range(20):
                 tasks.start_soon(ask)
-        return found
+        return revoked
 
     assert anyio.run(at_once) == [True] * 20
 
 
 def test_one_caller_refreshes_while_the_others_use_the_cache(engine: Engine, queries: list[str]) -> None:
-    _, secret = made(engine)
+    _, secret = create_key(engine)
     clock = Clock()
     cache = KeyCache(engine, now=clock)
     anyio.run(cache.find, secret)

@@ -44,7 +44,7 @@ def row(prediction_id: str | None = None) -> LogRow:
 
 
 def claim(caller: str = "open", body_sha256: str = "0" * 64) -> Claim:
-    return Claim(caller, "quiz-7/attempt-2", body_sha256, lambda rows: [{"score": own["score"]} for own in rows])
+    return Claim(caller, "quiz-7/attempt-2", body_sha256, lambda rows: [{"score": row["score"]} for row in rows])
 
 
 def test_rows_are_committed_when_the_call_returns(log: PredictionLog, logged: Logged, sql: Sql) -> None:
@@ -57,20 +57,20 @@ def test_rows_are_committed_when_the_call_returns(log: PredictionLog, logged: Lo
 
 
 def statements(engine: Engine, log: PredictionLog, rows: list[LogRow]) -> list[str]:
-    """All that is asked of the database to write the rows."""
-    made: list[str] = []
+    """Return the first words of the statements that write the rows."""
+    executed_statements: list[str] = []
 
     def note(*executed: Any) -> None:
-        made.append(executed[2])
+        executed_statements.append(executed[2])
 
     event.listen(engine, "before_cursor_execute", note)
     anyio.run(log.record, rows)
     event.remove(engine, "before_cursor_execute", note)
-    return [statement.split()[0] for statement in made]
+    return [statement.split()[0] for statement in executed_statements]
 
 
 def test_only_calls_with_attempts_query_marks(engine: Engine, log: PredictionLog) -> None:
-    statements(engine, log, [row()])  # the first opens a connection
+    statements(engine, log, [row()])  # opens a connection
 
     assert statements(engine, log, [row(), row()]) == ["INSERT"]
     named = [row() | {"attempt_id": f"quiz-{n}", "item_id": f"heat-{n % 9}"} for n in range(400)]
@@ -79,24 +79,24 @@ def test_only_calls_with_attempts_query_marks(engine: Engine, log: PredictionLog
 
 def test_attempts_are_found_by_their_index(engine: Engine, log: PredictionLog) -> None:
     anyio.run(log.record, [row() | {"attempt_id": f"quiz-{n}"} for n in range(400)])
-    asked: list[tuple[str, Any]] = []
+    queries: list[tuple[str, Any]] = []
 
     def note(*executed: Any) -> None:
-        asked.append((executed[2], executed[3]))
+        queries.append((executed[2], executed[3]))
 
     event.listen(engine, "before_cursor_execute", note)
     anyio.run(log.record, [row() | {"attempt_id": "quiz-7"}])
     event.remove(engine, "before_cursor_execute", note)
 
-    [(statement, parameters)] = [own for own in asked if own[0].startswith("SELECT")]
+    [(statement, parameters)] = [query for query in queries if query[0].startswith("SELECT")]
     with engine.connect() as connection:
-        plan = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+        explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
         if engine.dialect.name != "sqlite":
-            connection.exec_driver_sql("SET enable_seqscan = off")  # of a few rows it reads all
+            connection.exec_driver_sql("SET enable_seqscan = off")  # else it scans a small table
             connection.exec_driver_sql("ANALYZE predictions")
-        found = str(connection.exec_driver_sql(f"{plan} {statement}", parameters).all())
-    assert "ix_predictions_attempt_id_item_id_key_id" in found
-    assert "SCAN human_marks" not in found
+        plan = str(connection.exec_driver_sql(f"{explain} {statement}", parameters).all())
+    assert "ix_predictions_attempt_id_item_id_key_id" in plan
+    assert "SCAN human_marks" not in plan
 
 
 def test_recording_no_rows_is_no_error(log: PredictionLog, logged: Logged) -> None:
@@ -106,17 +106,17 @@ def test_recording_no_rows_is_no_error(log: PredictionLog, logged: Logged) -> No
 
 
 def test_rows_are_committed_together_or_not_at_all(log: PredictionLog, logged: Logged, sql: Sql) -> None:
-    twice = uuid7()
-    anyio.run(log.record, [row(twice)])
+    repeated_id = uuid7()
+    anyio.run(log.record, [row(repeated_id)])
 
     with pytest.raises(SQLAlchemyError):
-        anyio.run(log.record, [row(), row(), row(twice)], claim())
+        anyio.run(log.record, [row(), row(), row(repeated_id)], claim())
 
-    assert [each.prediction_id for each in logged()] == [twice]
+    assert [each.prediction_id for each in logged()] == [repeated_id]
     assert sql("SELECT * FROM idempotency_claims") == []
 
 
-@pytest.mark.parametrize("second", [claim(), claim(body_sha256="1" * 64)])  # the key alone is what is taken
+@pytest.mark.parametrize("second", [claim(), claim(body_sha256="1" * 64)])  # the body does not matter
 def test_call_with_a_used_claim_writes_nothing(log: PredictionLog, logged: Logged, second: Claim) -> None:
     first = row()
     anyio.run(log.record, [first], claim())
@@ -168,102 +168,102 @@ def test_concurrent_calls_share_transactions(engine: Engine, log: PredictionLog,
     commits: list[object] = []
     event.listen(engine, "commit", commits.append)
 
-    async def many() -> None:
+    async def run_all() -> None:
         async with anyio.create_task_group() as group:
             for _ in range(60):
                 group.start_soon(log.record, [row()])
 
-    anyio.run(many)
+    anyio.run(run_all)
 
     assert len(logged()) == 60
     assert len(commits) < 30
 
 
 def test_bad_call_does_not_fail_others_in_its_transaction(log: PredictionLog, logged: Logged) -> None:
-    twice = uuid7()
-    anyio.run(log.record, [row(twice)])
+    repeated_id = uuid7()
+    anyio.run(log.record, [row(repeated_id)])
     failed: list[str] = []
 
-    async def one(prediction_id: str) -> None:
+    async def record_row(prediction_id: str) -> None:
         try:
             await log.record([row(prediction_id)])
         except SQLAlchemyError:
             failed.append(prediction_id)
 
-    async def many() -> None:
+    async def run_all() -> None:
         async with anyio.create_task_group() as group:
             for number in range(40):
-                group.start_soon(one, twice if number % 10 == 5 else uuid7())
+                group.start_soon(record_row, repeated_id if number % 10 == 5 else uuid7())
 
-    anyio.run(many)
+    anyio.run(run_all)
 
-    assert failed == [twice] * 4
+    assert failed == [repeated_id] * 4
     assert len(logged()) == 37
 
 
 def test_one_of_equal_claims_in_a_transaction_is_accepted(log: PredictionLog, logged: Logged) -> None:
     refused: list[int] = []
 
-    async def one(number: int) -> None:
+    async def record_row(number: int) -> None:
         try:
             await log.record([row()], claim())
         except AlreadyClaimed:
             refused.append(number)
 
-    async def many() -> None:
+    async def run_all() -> None:
         async with anyio.create_task_group() as group:
             for number in range(20):
-                group.start_soon(one, number)
+                group.start_soon(record_row, number)
 
-    anyio.run(many)
+    anyio.run(run_all)
 
     assert len(refused) == 19
     assert len(logged()) == 1
 
 
 def test_claims_of_a_transaction_are_inserted_in_order(engine: Engine, log: PredictionLog) -> None:
-    """By caller and key: of two writers that make the same ones, each would else wait for the other."""
-    came = [("b", "quiz-2"), ("b", "quiz-1"), ("a", "quiz-2"), ("a", "quiz-1")]
-    made: list[tuple[str, str]] = []
-    at_work, all_came = Event(), Event()
+    """By caller and key: otherwise two writers of the same claims could deadlock."""
+    arrived = [("b", "quiz-2"), ("b", "quiz-1"), ("a", "quiz-2"), ("a", "quiz-1")]
+    inserted: list[tuple[str, str]] = []
+    at_work, all_arrived = Event(), Event()
 
     def hold(_: object) -> None:
         at_work.set()
-        all_came.wait(HANGS)
+        all_arrived.wait(HANGS)
 
     def note(*executed: Any) -> None:
         _, _, statement, _, context, _ = executed
         if "INTO idempotency_claims" in statement:
             [values] = context.compiled_parameters
-            made.append((values["caller"], values["idempotency_key"]))
+            inserted.append((values["caller"], values["idempotency_key"]))
 
     event.listen(engine, "begin", hold)
     event.listen(engine, "before_cursor_execute", note)
 
-    async def many() -> None:
+    async def run_all() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(log.record, [row()])
             await anyio.to_thread.run_sync(at_work.wait, HANGS)
-            for caller, key in came:
+            for caller, key in arrived:
                 group.start_soon(log.record, [row()], Claim(caller, key, "0" * 64, lambda _: []))
-            while log.waiting < len(came):
+            while log.waiting < len(arrived):
                 await anyio.sleep(0.001)
-            all_came.set()
+            all_arrived.set()
 
-    anyio.run(many)
+    anyio.run(run_all)
 
-    assert made == sorted(came)
+    assert inserted == sorted(arrived)
 
 
 def test_cancelled_call_does_not_affect_others(log: PredictionLog, logged: Logged) -> None:
-    async def many() -> None:
+    async def run_all() -> None:
         async with anyio.create_task_group() as group:
             for _ in range(20):
                 group.start_soon(log.record, [row()])
             with anyio.move_on_after(0):
                 await log.record([row()])
 
-    anyio.run(many)
+    anyio.run(run_all)
 
     assert 20 <= len(logged()) <= 21
 
@@ -287,33 +287,33 @@ def test_closing_commits_waiting_calls_and_later_calls_start_again(log: Predicti
 def test_database_error_fails_all_waiting_calls_at_once(
     engine: Engine, log: PredictionLog, logged: Logged, kind: type[SQLAlchemyError]
 ) -> None:
-    met: list[SQLAlchemyError] = []
-    told: list[SQLAlchemyError] = []
-    asked: list[LogRow] = []
+    raised: list[SQLAlchemyError] = []
+    failures: list[SQLAlchemyError] = []
+    rows: list[LogRow] = []
 
     def fail(_: object) -> None:
-        until(lambda: len(asked) == 40)  # the others come meanwhile
-        met.append(kind("INSERT", {}, Exception()) if issubclass(kind, DBAPIError) else kind())
-        raise met[-1]
+        until(lambda: len(rows) == 40)  # until all calls wait
+        raised.append(kind("INSERT", {}, Exception()) if issubclass(kind, DBAPIError) else kind())
+        raise raised[-1]
 
     event.listen(engine, "begin", fail)
 
-    async def one() -> None:
-        asked.append(row())
+    async def record_row() -> None:
+        rows.append(row())
         with suppress(*DATABASE_ERRORS):
-            await log.record(asked[-1:])
+            await log.record(rows[-1:])
             return
-        told.append(met[-1])
+        failures.append(raised[-1])
 
-    async def many() -> None:
+    async def run_all() -> None:
         async with anyio.create_task_group() as group:
             for _ in range(40):
-                group.start_soon(one)
+                group.start_soon(record_row)
 
-    anyio.run(many)
+    anyio.run(run_all)
 
-    assert len(told) == 40
-    assert len(met) < 10
+    assert len(failures) == 40
+    assert len(raised) < 10
     assert logged() == []
 
 
@@ -323,27 +323,27 @@ def test_calls_to_a_silent_database_time_out_and_waiting_calls_are_dropped(
     log = PredictionLog(engine, limits=replace(DEFAULT_LIMITS, end=HANGS))
     writing = Event()
     event.listen(engine, "before_cursor_execute", lambda *_: writing.set())
-    began, waits = row(), row()
+    started, waiting = row(), row()
     silent: list[str] = []
 
-    async def one(own: LogRow) -> None:
+    async def record_row(logged_row: LogRow) -> None:
         try:
-            await log.record([own])
+            await log.record([logged_row])
         except DatabaseSilent:
-            silent.append(own["prediction_id"])
+            silent.append(logged_row["prediction_id"])
 
     async def both() -> None:
         clock = Clock()
         with locked("predictions"):
             async with anyio.create_task_group() as group:
-                group.start_soon(one, began)
+                group.start_soon(record_row, started)
                 await anyio.to_thread.run_sync(writing.wait, HANGS)
-                group.start_soon(one, waits)
+                group.start_soon(record_row, waiting)
                 await anyio.to_thread.run_sync(until, lambda: log.waiting == 1)
                 await clock.put_forward(DEFAULT_LIMITS.database)
         await log.aclose()
 
     anyio.run(both)
 
-    assert silent == [began["prediction_id"], waits["prediction_id"]]
-    assert [own.prediction_id for own in logged()] == [began["prediction_id"]]
+    assert silent == [started["prediction_id"], waiting["prediction_id"]]
+    assert [logged_row.prediction_id for logged_row in logged()] == [started["prediction_id"]]

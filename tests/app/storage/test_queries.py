@@ -16,7 +16,7 @@ IDS = [f"0197a3c2-5e1b-7c44-9a57-{number:012}" for number in range(6)]
 
 @pytest.fixture
 def session(engine: Engine) -> Iterator[Session]:
-    """Six predictions, of two items by turns, every third for review."""
+    """Yield a session with six predictions: two items in turn, every third for review."""
     with Session(engine) as session:
         session.add_all(
             LoggedPrediction(
@@ -40,7 +40,7 @@ def activation(item_id: str, at: datetime, mode: str = "auto", sha256: str = "0"
 
 
 @pytest.mark.parametrize(
-    ("before", "item_id", "decision", "limit", "found"),
+    ("before", "item_id", "decision", "limit", "expected"),
     [
         (None, None, None, 10, [5, 4, 3, 2, 1, 0]),
         (None, None, None, 2, [5, 4]),
@@ -53,29 +53,29 @@ def activation(item_id: str, at: datetime, mode: str = "auto", sha256: str = "0"
     ],
 )
 def test_page_is_newest_first_and_filtered(
-    session: Session, before: str | None, item_id: str | None, decision: str | None, limit: int, found: list[int]
+    session: Session, before: str | None, item_id: str | None, decision: str | None, limit: int, expected: list[int]
 ) -> None:
     rows = page(session, before=before, limit=limit, item_id=item_id, decisions=decision and [decision])
 
-    assert [row.prediction_id for row in rows] == [IDS[number] for number in found]
+    assert [row.prediction_id for row in rows] == [IDS[number] for number in expected]
 
 
 def test_prediction_is_found_by_its_id(session: Session) -> None:
-    found = find(session, IDS[2])
+    prediction = find(session, IDS[2])
 
-    assert found is not None
-    assert found.item_id == "heat-1"
+    assert prediction is not None
+    assert prediction.item_id == "heat-1"
     assert find(session, IDS[2][:-1]) is None
 
 
 def test_claim_is_found_by_caller_and_key(session: Session) -> None:
-    kept = IdempotencyClaim(
+    claim = IdempotencyClaim(
         caller="open", idempotency_key="quiz-7", body_sha256="0" * 64, results=[{"score": 2}], created_at=NOW
     )
-    session.add(kept)
+    session.add(claim)
     session.commit()
 
-    assert find_claim(session, "open", "quiz-7") is kept
+    assert find_claim(session, "open", "quiz-7") is claim
     assert find_claim(session, "another", "quiz-7") is None
     assert find_claim(session, "open", "quiz-8") is None
 

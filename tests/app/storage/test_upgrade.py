@@ -1,4 +1,4 @@
-"""Upgrades that meet what a user made in the same database, shown by a second migration that no release has."""
+"""Upgrade a database that holds the user's own objects, with a migration that exists only here."""
 
 import shutil
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def test_blocking_view_is_named_and_kept(engine: Engine, script: Path) -> None:
     assert (rehearsed.code, rehearsed.fields) == ("object_in_the_way", named)
     assert ask(engine, "SELECT * FROM my_report") == [("heat-1", 1)]
     assert revision(engine) == head_revision()
-    run(engine, "DROP VIEW my_report")  # the way out
+    run(engine, "DROP VIEW my_report")  # as advised
     upgrade_schema(engine, script)
     run(engine, VIEW)
     assert ask(engine, "SELECT * FROM my_report") == [("heat-1", 1)]
@@ -108,7 +108,7 @@ def test_table_with_a_needed_name_is_named_and_kept(engine: Engine, script: Path
         upgrade_schema(engine, script)
 
     assert ask(engine, "SELECT mine FROM badges") == [(7,)]
-    run(engine, "ALTER TABLE badges RENAME TO my_badges")  # the way out
+    run(engine, "ALTER TABLE badges RENAME TO my_badges")  # as advised
     upgrade_schema(engine, script)
     assert ask(engine, "SELECT mine FROM my_badges") == [(7,)]
 
@@ -144,9 +144,9 @@ def test_table_named_like_ours_in_a_new_database_is_named_and_kept(empty_databas
     engine.dispose()
 
 
-@pytest.mark.parametrize(("found", "code"), [("9999", "database_newer"), ("0000", "revision_unknown")])
-def test_unknown_revision_is_reported(engine: Engine, found: str, code: str) -> None:
-    run(engine, f"UPDATE alembic_version SET version_num = '{found}'")  # noqa: S608  # of ours
+@pytest.mark.parametrize(("unknown", "code"), [("9999", "database_newer"), ("0000", "revision_unknown")])
+def test_unknown_revision_is_reported(engine: Engine, unknown: str, code: str) -> None:
+    run(engine, f"UPDATE alembic_version SET version_num = '{unknown}'")  # noqa: S608
 
     with reports_problem(code):
         upgrade_schema(engine)
