@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from app.scoring.bundle_files import FrozenModel
 from app.scoring.errors import ScoringError
 
 Scores = NDArray[np.float64]
@@ -18,10 +19,8 @@ MIN_PAIRS = 30  # With fewer double-scored responses, the agreement of raters co
 ROUNDING = 1e-9  # Scores that differ by a tolerance may differ by slightly more in floating point.
 
 
-class Agreement(BaseModel):
+class Agreement(FrozenModel):
     """Agreement of machine scores with human scores.  A figure is None where it is undefined."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     n: int = Field(ge=1, description="Number of responses.")
     exact: float = Field(description="Share of equal scores. Grades are equal if within a tenth of the scale.")

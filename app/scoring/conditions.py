@@ -18,8 +18,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from app.scoring.bundle_files import FrozenModel
 from app.scoring.errors import BadBundle
 from app.scoring.featurizer import Featurizer, Ids
 from app.scoring.item import Item
@@ -38,22 +39,14 @@ REPEATED_RUN = 4  # consecutive pieces that count as repeated when they occur ag
 LEAST_READ = 20  # letters: a shorter response may be a number, a symbol or a slip, and still be right
 
 
-class Limits(BaseModel):
+class Limits(FrozenModel):
     """Limits of conditions and flags.  The defaults hold back blank responses only."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    refusals: tuple[str, ...] = Field(
-        default=(), description="Normalised responses that refuse to answer, such as `idk`."
-    )
-    log_frequency: tuple[float, ...] = Field(
-        default=(), description="For each piece, the logarithm of the share of responses that have the piece."
-    )
+    refusals: tuple[str, ...] = Field(default=(), description="Normalised refusals to answer, such as `idk`.")
+    log_frequency: tuple[float, ...] = Field(default=(), description="Log of the share of responses with each piece.")
     usual: float = Field(default=0.0, allow_inf_nan=False, description="Usual mean surprise of a response's pieces.")
     surprise: float = Field(default=1e9, description="Limit above which a response is off topic.")
-    pieces_per_character: float = Field(
-        default=1e9, description="Limit above which a surprising response is unreadable."
-    )
+    pieces_per_character: float = Field(default=1e9, description="Limit for surprising, unreadable responses.")
     neighbours: str = Field(default="", description="Pairs of neighbouring pieces in training responses, packed.")
     usual_new: float = Field(default=0.0, ge=0, le=1, description="Usual share of neighbours not seen in training.")
     disorder: float = Field(default=1e9, description="Limit above which the order of the words is not that of a text.")

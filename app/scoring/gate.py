@@ -7,19 +7,18 @@ can compute it again.  ACTIVE keeps the result: a changed text of a rule or note
 
 from collections.abc import Iterator, Mapping
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from app.scoring.agreement import MIN_PAIRS, Agreement
+from app.scoring.bundle_files import FrozenModel
 from app.scoring.evidence import Evidence
 from app.scoring.item import Item
 
 DIGITS = 4  # Figures are rounded, because a gate read from a file is compared with a computed gate.
 
 
-class Policy(BaseModel):
+class Policy(FrozenModel):
     """The limits of the gate for one item."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_responses: int = Field(default=100, ge=1, description="Least number of marked responses in dev.")
     min_agreement: float = Field(
@@ -48,10 +47,8 @@ class Policy(BaseModel):
     )
 
 
-class Check(BaseModel):
+class Check(FrozenModel):
     """The result of one rule: `measured` must not be below, or not above, `limit`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rule: str = Field(description="Name of the rule.")
     measured: float | None = Field(description="Measured value; None if not measured.")
@@ -61,10 +58,8 @@ class Check(BaseModel):
     n: int | None = Field(default=None, description="Number of responses or junk texts measured.")
 
 
-class Gate(BaseModel):
+class Gate(FrozenModel):
     """The results of all rules.  The gate passes if every rule passes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     passed: bool = Field(description="True if every rule passes.")
     checks: tuple[Check, ...] = Field(description="The result of each rule.")

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.scoring.bundle import METADATA, Bundle, read_bundle
-from app.scoring.bundle_files import write_atomically
+from app.scoring.bundle_files import FrozenModel, write_atomically
 from app.scoring.errors import BadBundle, UnknownItem, first_fault
 from app.scoring.gate import Gate
 from app.scoring.item import Item, Name
@@ -18,13 +18,11 @@ Mode = Literal["auto", "suggest"]
 _ITEM_ID: TypeAdapter[str] = TypeAdapter(Name)
 
 
-class Release(BaseModel):
+class Release(FrozenModel):
     """The live version of a model, with the name of the person behind the release.
 
     Mode `auto` lets a confident score stand; `suggest` sends every score to a reviewer.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Name
     mode: Mode
@@ -40,13 +38,11 @@ class Release(BaseModel):
         return self
 
 
-class Fallback(BaseModel):
+class Fallback(FrozenModel):
     """A teacher beside the student.
 
     Policy `unsure` asks the teacher if the student's score may not stand; `shadow` asks it always and only logs.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     policy: Literal["unsure", "shadow"] = Field(description="When the teacher scores.")
     teacher: Name = Field(description="Name of the teacher.")
@@ -54,20 +50,16 @@ class Fallback(BaseModel):
     metadata_sha256: str = Field(description="SHA-256 of teacher.json at the release.")
 
 
-class Shadow(BaseModel):
+class Shadow(FrozenModel):
     """Another version of the bundle that scores every response beside the live version.  Its scores are only logged."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Name
     metadata_sha256: str = Field(description="SHA-256 of its bundle.json at that time.")
     by: str = Field(min_length=1, description="Person who started the shadow.")
 
 
-class BlankIsWorst(BaseModel):
+class BlankIsWorst(FrozenModel):
     """A person's decision that blank responses and refusals get the worst score without review."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     by: str = Field(pattern=r"\S", description="The person who decided.")
     at: AwareDatetime = Field(description="Time of the decision.")
@@ -255,5 +247,4 @@ def _previous(folder: Path, version: str, kind: type[Release]) -> str | None:
 
 
 def _write(folder: Path, release: Release) -> None:
-    content = release.model_dump_json(indent=2)
-    write_atomically(folder / ACTIVE, f"{content}\n")
+    write_atomically(folder / ACTIVE, release.model_dump_json(indent=2) + "\n")

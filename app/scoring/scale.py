@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.scoring.bundle_files import FrozenModel
 from app.scoring.errors import BadMark
 from app.scoring.text import checked_text
 
@@ -36,15 +37,13 @@ def _bounded(number: int | float) -> int | float:
 Bound = Annotated[int | float, AfterValidator(_bounded)]
 
 
-class Scale(BaseModel):
+class Scale(FrozenModel):
     """The possible scores of an item.
 
     `points` has whole scores min_score..max_score.  `ordinal` has labels from worst to best, `nominal` has labels
     without order.  `continuous` has grades min_score..max_score.  Models compute with *values*: the index of a score or
     label, counted from 0, or the grade itself.  On a scale of points, score = value + min_score.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     scale: ScaleKind = Field(description="Kind of scale.")
     min_score: Bound | None = Field(

@@ -1,16 +1,15 @@
 """Build the prompts of a language model.  Training and service both call this module, so they cannot disagree."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from tokenizers import Tokenizer
 from tokenizers.models import BPE, Unigram
 
+from app.scoring.bundle_files import FrozenModel
 from app.scoring.item import Item
 
 
-class PromptSettings(BaseModel):
+class PromptSettings(FrozenModel):
     """Settings of prompts.  A prompt is `before`, question, reference, response, score and `after`, in this order."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     before: str = Field(description="Text of the chat template before a user's message.")
     after: str = Field(description="Text of the chat template between a user's message and the answer.")
