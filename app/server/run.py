@@ -73,7 +73,7 @@ def worker() -> FastAPI:
     # A response has a handful of new words: passing these to threads would cost more than tokenising them.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     app = create_app()
-    # Requests leave little garbage, and the program's own objects stay: by default collecting took a fifth of the time.
+    # Requests leave little garbage, and the program's objects stay.  By default, collection took a fifth of the time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     return app

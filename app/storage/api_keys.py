@@ -53,7 +53,7 @@ def find(session: Session, hashed: str) -> ApiKey | None:
 
 
 def any_exist(session: Session) -> bool:
-    """Return whether a key was ever created, revoked keys included: from then on every call needs one."""
+    """Return whether a key was ever created, revoked keys included: then every call needs a key."""
     return session.scalar(select(ApiKey.id).limit(1)) is not None
 
 

@@ -38,7 +38,7 @@ def connect(
     """Return an engine whose statements wait at most `lock_timeout` seconds for a lock.  Raise BadUrl.
 
     SQLite runs in WAL mode; with synchronous=FULL a returned commit survives a power cut.  A PostgreSQL server that
-    stops answering is given up after a while, too.
+    stops answering causes an error after a while.
 
     SQLAlchemy hides parameters from its log and errors, because responses are parameters.
     """

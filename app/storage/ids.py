@@ -10,7 +10,7 @@ _last = 0  # milliseconds
 
 
 def uuid7(after: str | None = None) -> str:
-    """Return a UUIDv7 (RFC 9562, 5.7): 48 bits of Unix milliseconds, then random bits.  Python has one from 3.14.
+    """Return a UUIDv7 (RFC 9562, 5.7): 48 bits of Unix milliseconds, then random bits.  Python 3.14 has `uuid.uuid7`.
 
     Each sorts after `after` and never before an earlier one of this process, even if the clock is set back.  The bits
     are predictable: an id is no secret.

@@ -161,7 +161,9 @@ def shadowed_responses(session: Session, item_id: str, live: str, shadow: str) -
         .order_by(LoggedPrediction.prediction_id)
     )
     marks = select(HumanMark).join(LoggedPrediction).where(LoggedPrediction.item_id == item_id).order_by(HumanMark.id)
-    newest = {mark.prediction_id: (mark.score, mark.label) for mark in session.scalars(marks)}
+    newest: dict[str, ScoreOrLabel] = {}
+    for mark in session.scalars(marks):  # the last of a prediction stays
+        newest[mark.prediction_id] = (mark.score, mark.label)
     responses = []
     for prediction, shadow_row in session.execute(query):
         human = newest.get(prediction.prediction_id, (None, None))

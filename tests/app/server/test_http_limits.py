@@ -44,7 +44,7 @@ def reply_to(client: Client, *, leaves_open: bool = False) -> bytes:
         bodies = Bodies()
         config = uvicorn.Config(bodies, port=0, http=LimitedProtocol, ws="none", lifespan="off", log_config=None)
         server = uvicorn.Server(config)
-        serving = asyncio.create_task(server._serve())
+        serving = asyncio.create_task(server.serve())
         while not server.started:
             await asyncio.sleep(0.01)
         [port] = [socket.getsockname()[1] for listener in server.servers for socket in listener.sockets]
