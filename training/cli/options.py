@@ -97,7 +97,7 @@ def resolve_teacher(settings: TrainingConfig, chosen: Sequence[ItemData]) -> Non
             code="api_not_configured",
         )
     else:
-        from training.teacher.api import codes
+        from training.teacher.api_question import codes
 
         for data in chosen:
             codes(data.item)

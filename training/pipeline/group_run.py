@@ -10,7 +10,8 @@ from training.data import ItemData
 from training.data.item_groups import Group
 from training.data.splits import Parts
 from training.student.training_set import Texts, TrainingSet, make_training_set
-from training.teacher.api import ApiTeacher, question
+from training.teacher.api import ApiTeacher
+from training.teacher.api_question import question
 from training.teacher.ensemble import Teacher
 
 

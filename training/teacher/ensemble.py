@@ -23,52 +23,59 @@ from training.teacher.base_models import fingerprint
 from training.teacher.encoder import ScoringEncoder, check_length, keep_less, load_base
 from training.teacher.fine_tuning import HISTORY, WEIGHTS, FineTuning, fine_tune, outputs_of
 
-# Settings that a member's weights do not depend on, or that are told by others.
+# Settings that a member's weights do not depend on, or that follow from others.
 NOT_LEARNT_BY = ("members", "own_from", "shared_min_steps", "precision", "checkpointing", "api")
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
+    """A fine-tuned network of a teacher."""
+
     network: ScoringEncoder
     history: tuple[float, ...]  # the validation figure after each epoch; the best epoch's weights are kept
-    seconds: float | None  # that its training took
+    seconds: float | None  # of its training
 
 
 class Teacher(Protocol):
-    """Whatever gives every text a distribution over an item's scores, or mean and variance of a grade."""
+    """A model that gives every text a distribution over an item's scores, or mean and variance of a grade."""
 
     @property
     def key(self) -> str:
-        """A hash of all that made it."""
+        """Return a hash of everything that its outputs depend on."""
 
     @property
-    def columns(self) -> int: ...
+    def columns(self) -> int:
+        """Return the number of output columns."""
 
     @property
     def keeps_answers(self) -> bool:
-        """Whether the teacher itself keeps every answer that can be used, so that nobody else may keep any."""
+        """Return whether the teacher caches its answers itself, so that no other cache may hold them."""
 
     def outputs(self, texts: Sequence[str], context: str = "") -> Outputs:
-        """(texts, columns), in the order given; `context` is read before each text."""
+        """Return (texts, columns) in the order given.  `context` is read before each text."""
 
 
 @dataclass(frozen=True, slots=True)
 class FineTuned:
-    key: str  # the hash of all that made it
+    """A teacher of encoders that were fine-tuned here."""
+
+    key: str
     members: tuple[Member, ...]
     tokenizer: PreTrainedTokenizerBase
     max_tokens: int
 
     @property
     def columns(self) -> int:
+        """Return the number of output columns."""
         return self.members[0].network.head.out_features
 
     @property
     def keeps_answers(self) -> bool:
+        """Return False: outputs are cached in chunks of texts."""
         return False
 
     def outputs(self, texts: Sequence[str], context: str = "") -> Outputs:
-        """(texts, columns), in the order given: the mixture of the members' distributions."""
+        """Return (texts, columns) in the order given: the mixture of the members' distributions."""
         networks = [member.network for member in self.members]
         return outputs_of(networks, self.tokenizer, [context] * len(texts), texts, self.max_tokens)
 
@@ -82,10 +89,10 @@ def fine_tuned(
     cache: Path,
     name: str,
 ) -> FineTuned:
-    """A teacher of members that differ in their seed alone.
+    """Return a teacher of members that differ in their seed alone.
 
-    `item` stands for all whose responses are read: they share a scale.  Checkpointed under `cache`: a killed run goes
-    on from the last epoch, a finished member is only read.
+    `item` stands for all items whose responses are read: they share a scale.  Training is checkpointed under `cache`: a
+    killed run goes on from the last epoch, and a finished member is only read.  Raise NoWeights.
     """
     rows = [[(row.context, row.text, row.target) for row in part] for part in (fit, validation)]
     settings = learnt_by(config)
@@ -96,16 +103,19 @@ def fine_tuned(
         folder = cache / "teachers" / keys[-1]
         tokenizer, network = _network(item, config, member_seed)
         if not (folder / HISTORY).is_file():
-            numbered = f"{name}: teacher {number + 1}/{config.members}"
-            fine_tune(FineTuning(network, tokenizer, item, fit, validation, config, member_seed, folder, numbered))
-        found = network.load_state_dict(load_file(folder / WEIGHTS), strict=False)  # what is frozen is not kept
-        if found.unexpected_keys or network.learnt.keys() & set(found.missing_keys):
-            raise NoWeights(
-                f"{folder} holds another network's weights: delete it", code="foreign_weights", folder=folder
-            )
-        history = tuple(json.loads((folder / HISTORY).read_text()))
-        members.append(Member(network, history, seconds_of([folder / WEIGHTS])))
+            title = f"{name}: teacher {number + 1}/{config.members}"
+            fine_tune(FineTuning(network, tokenizer, item, fit, validation, config, member_seed, folder, title))
+        members.append(_read_member(network, folder))
     return FineTuned(key_of(keys), tuple(members), tokenizer, config.max_tokens)
+
+
+def _read_member(network: ScoringEncoder, folder: Path) -> Member:
+    """Return the member with its trained weights.  Frozen weights are the base's, and not in the file."""
+    loaded = network.load_state_dict(load_file(folder / WEIGHTS), strict=False)
+    if loaded.unexpected_keys or network.learnt.keys() & set(loaded.missing_keys):
+        raise NoWeights(f"{folder} holds another network's weights: delete it", code="foreign_weights", folder=folder)
+    history = json.loads((folder / HISTORY).read_text())
+    return Member(network, tuple(history), seconds_of([folder / WEIGHTS]))
 
 
 def learnt_by(config: TeacherConfig) -> dict[str, object]:
@@ -124,7 +134,7 @@ def _network(item: Item, config: TeacherConfig, seed: int) -> tuple[PreTrainedTo
 
 
 def as_teacher(encoder: nn.Module, item: Item, config: TeacherConfig) -> ScoringEncoder:
-    """What will be trained: adapters, if any, and an output layer put to a base.  Raises BadConfig."""
+    """Return the network that will be trained: a base with adapters, if any, and an output layer.  Raise BadConfig."""
     check_length(encoder.config, config.max_tokens)
     if config.checkpointing:
         keep_less(encoder)

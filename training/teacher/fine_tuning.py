@@ -29,7 +29,7 @@ from training.config import TeacherConfig
 from training.data.targets import Example
 from training.teacher.encoder import ScoringEncoder, tokenise
 
-LABEL_BATCH = 32  # texts scored in one pass
+PASS_SIZE = 32  # texts in one forward pass
 WEIGHTS, CHECKPOINT, HISTORY = "teacher.safetensors", "checkpoint.pt", "history.json"
 
 
@@ -118,7 +118,7 @@ class _Training:
         return dict(zip(self.learnt, cast("nn.ParameterList", self.mean.module), strict=True))
 
     def resume(self) -> None:
-        """Go on from the checkpoint of a killed call, if there is one."""
+        """Load the checkpoint of a killed call, if there is one, so that training goes on from it."""
         file = self.task.folder / CHECKPOINT
         if not file.is_file():
             return
@@ -196,7 +196,7 @@ def outputs_of(
     """Return (texts, columns), in the order given: of several networks the mixture of their distributions."""
     outputs = np.zeros((len(texts), networks[0].head.out_features), dtype=np.float32)
     lengths = [len(context) + len(text) for context, text in zip(contexts, texts, strict=True)]
-    for numbers in sorted_batches(lengths, LABEL_BATCH):
+    for numbers in sorted_batches(lengths, PASS_SIZE):
         batch_contexts, batch_texts = [contexts[number] for number in numbers], [texts[number] for number in numbers]
         tokens = tokenise(tokenizer, batch_contexts, batch_texts, max_tokens)
         with torch.inference_mode():
@@ -206,7 +206,10 @@ def outputs_of(
 
 
 def _stalled(history: list[float], patience: int) -> bool:
-    return len(history) > patience and max(history[-patience:]) <= max(history[:-patience])
+    if len(history) <= patience:
+        return False
+    earlier, last = history[:-patience], history[-patience:]
+    return max(last) <= max(earlier)
 
 
 def _validate(task: FineTuning) -> float:

@@ -1,4 +1,4 @@
-"""Models in GGUF files, the one-file form of llama.cpp, as folders that transformers loads."""
+"""Models in GGUF files, the one-file form of llama.cpp, unpacked into folders that transformers loads."""
 
 import copy
 import hashlib
@@ -12,15 +12,16 @@ from training.common.cache import default_folder
 
 
 def unpacked(file: Path) -> Path:
-    """A folder with the file's tokenizer and its model in float32; made once, in the user's cache."""
+    """Return a folder with the file's tokenizer and its model in float32, made once in the user's cache."""
     with file.open("rb") as content:
-        folder = default_folder() / "bases" / hashlib.file_digest(content, "sha256").hexdigest()[:20]
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    folder = default_folder() / "bases" / sha256[:20]
     if folder.is_dir():
         return folder
     source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     packed = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     config = copy.deepcopy(packed.config)
-    del config.quantization_config  # with which it would refuse to be saved
+    del config.quantization_config  # transformers saves no quantised model
     with torch.device("meta"):  # without random weights, which take longer to draw than the file's to read
         model = type(packed)(config)
     model.load_state_dict(packed.state_dict(), assign=True)

@@ -1,4 +1,4 @@
-"""A fine-tuned encoder as an ONNX graph, run by onnxruntime on one thread."""
+"""Fine-tuned encoders as ONNX graphs, which onnxruntime runs on one thread."""
 
 import logging
 import warnings
@@ -15,11 +15,11 @@ from training.common.batches import sorted_batches
 from training.teacher.encoder import ScoringEncoder, tokenise
 
 OPSET = 18
-BATCH = 32  # texts in one run
+RUN_SIZE = 32  # texts in one run
 
 
 class _Positional(nn.Module):
-    """The same network with its inputs one by one, as the exporter wants them."""
+    """The network with positional inputs, as the exporter wants them."""
 
     def __init__(self, network: ScoringEncoder, names: Sequence[str]) -> None:
         super().__init__()
@@ -31,14 +31,17 @@ class _Positional(nn.Module):
 
 
 def to_onnx(network: ScoringEncoder, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> bytes:
-    """The tokenizer's tensors: int64 (batch, tokens) → outputs: float (batch, columns), batch and tokens free."""
+    """Return the ONNX graph of a network.
+
+    The tokenizer's tensors: int64 (batch, tokens) → outputs: float (batch, columns).  Batch and tokens are free.
+    """
     plain = network.merged()
     example = tokenise(tokenizer, ["", ""], ["two texts", "of different length"], max_tokens)
     names = tuple(example)
     free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=max_tokens)}
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it names packages that we do not need
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it recommends packages
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch about itself
+        warnings.simplefilter("ignore")  # torch warns of its own code
         program = torch.onnx.export(
             _Positional(plain, names).eval(),
             tuple(example.values()),
@@ -54,7 +57,7 @@ def to_onnx(network: ScoringEncoder, tokenizer: PreTrainedTokenizerBase, max_tok
 
 
 class OnnxEncoder:
-    """Scores text by an exported encoder."""
+    """An exported encoder that scores text."""
 
     def __init__(self, content: bytes, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> None:
         self.bytes = len(content)
@@ -63,15 +66,15 @@ class OnnxEncoder:
         self._names = {tensor.name for tensor in self._session.get_inputs()}
 
     def outputs(self, contexts: Sequence[str], texts: Sequence[str]) -> Outputs:
-        """(texts, columns), in the order given; no more than BATCH texts are in memory together."""
+        """Return (texts, columns) in the order given; at most RUN_SIZE texts are in memory together."""
         lengths = [len(context) + len(text) for context, text in zip(contexts, texts, strict=True)]
-        batches = sorted_batches(lengths, BATCH)
-        each = [self._run([contexts[n] for n in numbers], [texts[n] for n in numbers]) for numbers in batches]
-        return np.concatenate(each)[np.argsort(np.concatenate(batches))]
+        batches = sorted_batches(lengths, RUN_SIZE)
+        outputs = [self._run([contexts[n] for n in numbers], [texts[n] for n in numbers]) for numbers in batches]
+        order = np.argsort(np.concatenate(batches))
+        return np.concatenate(outputs)[order]
 
     def _run(self, contexts: Sequence[str], texts: Sequence[str]) -> Outputs:
         tokens = tokenise(self._tokenizer, contexts, texts, self._max_tokens)
-        [outputs] = self._session.run(
-            ["outputs"], {name: tensor.numpy() for name, tensor in tokens.items() if name in self._names}
-        )
+        inputs = {name: tensor.numpy() for name, tensor in tokens.items() if name in self._names}
+        [outputs] = self._session.run(["outputs"], inputs)
         return np.asarray(outputs, np.float32)

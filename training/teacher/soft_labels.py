@@ -1,8 +1,7 @@
-"""The teacher's outputs for any text, kept on disk by the hash of teacher, context and text.
+"""Soft labels: the teacher's outputs for texts, cached by the hash of teacher, context and texts.
 
-Outputs, not probabilities: the temperature is chosen later.  Kept in chunks named by their texts in order, so that a
-teacher's row can never meet another text.  A teacher behind an API keeps its answers itself: some of a chunk may be
-unusable, and the chunk would keep them for ever.
+Outputs are cached, and not probabilities, for the temperature is chosen later.  The file of a chunk is named by its
+texts in order, so that no output can belong to another text.  A teacher behind an API caches its answers itself.
 """
 
 from collections.abc import Sequence
@@ -16,13 +15,13 @@ from training.common.cache import keep, key_of_texts
 from training.common.progress import track
 from training.teacher.ensemble import Teacher
 
-CHUNK = 1024
+CHUNK = 1024  # texts whose outputs one file holds
 
 
 def teacher_outputs(
     teacher: Teacher, context: str, texts: Sequence[str], description: str, cache: Path, size: int = CHUNK
 ) -> Outputs:
-    """Return (texts, columns), row i for text i."""
+    """Return (texts, columns): row i is for text i.  Chunks of `size` texts are labelled, or read from the cache."""
     files = output_files(teacher, context, texts, cache, size)
     if not files:
         return np.zeros((0, teacher.columns), np.float32)
@@ -39,6 +38,8 @@ def teacher_outputs(
 def output_files(
     teacher: Teacher, context: str, texts: Sequence[str], cache: Path, size: int = CHUNK
 ) -> list[tuple[Path, Sequence[str]]]:
-    """Return each chunk of texts with the file that keeps its outputs, in order."""
+    """Return each chunk of texts with the file that caches its outputs, in order."""
+    folder = cache / "outputs" / teacher.key
     chunks = [texts[start : start + size] for start in range(0, len(texts), size)]
-    return [(cache / "outputs" / teacher.key / f"{key_of_texts([context, *chunk])}.npy", chunk) for chunk in chunks]
+    keys = [key_of_texts([context, *chunk]) for chunk in chunks]
+    return [(folder / f"{key}.npy", chunk) for key, chunk in zip(keys, chunks, strict=True)]

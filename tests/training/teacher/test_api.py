@@ -28,7 +28,9 @@ from training.config import ApiConfig, TrainingConfig
 from training.errors import BadConfig, TeacherFailed
 from training.pipeline.run import train
 from training.teacher import api
-from training.teacher.api import CERTAIN, KEY, ApiAnswer, ApiTeacher, _Pace, codes, question
+from training.teacher.api import TEACHER_KEY, ApiTeacher, _Pace
+from training.teacher.api_answers import CERTAIN, ApiAnswer
+from training.teacher.api_question import codes, question
 from training.teacher.soft_labels import teacher_outputs
 
 TEXTS = [row.text for row in marked(6, seed=5)]
@@ -158,7 +160,7 @@ def between(server: str) -> Iterator[Between]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(KEY, raising=False)
+    monkeypatch.delenv(TEACHER_KEY, raising=False)
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
 
 
@@ -292,7 +294,7 @@ def test_a_model_that_gives_no_scores_is_no_teacher(between: Between, tmp_path: 
 def test_the_key_comes_from_the_environment_alone(
     between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(KEY, "a-secret")
+    monkeypatch.setenv(TEACHER_KEY, "a-secret")
     monkeypatch.setenv("OPENAI_ORG_ID", "somebody")  # the library's own, which is not for other servers
     monkeypatch.setenv("OPENAI_PROJECT_ID", "something")
 
@@ -309,7 +311,7 @@ def test_what_cannot_be_a_key_or_an_address_is_refused(
 ) -> None:
     with pytest.raises(ValidationError):
         ApiConfig(url="http://localhost:port/v1", model="m")
-    monkeypatch.setenv(KEY, "ключ")
+    monkeypatch.setenv(TEACHER_KEY, "ключ")
 
     with refused(BadConfig, "bad_teacher_key"):
         a_teacher(between, tmp_path)

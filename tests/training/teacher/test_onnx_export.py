@@ -15,7 +15,7 @@ from training.common.quantise import dynamic_int8
 from training.teacher import onnx_export
 from training.teacher.encoder import ScoringEncoder, load_base, tokenise
 from training.teacher.fine_tuning import outputs_of
-from training.teacher.onnx_export import BATCH, OnnxEncoder, to_onnx
+from training.teacher.onnx_export import RUN_SIZE, OnnxEncoder, to_onnx
 
 MAX_TOKENS = 64
 TEXTS = [row.text for row in marked(40)]
@@ -94,11 +94,11 @@ def test_however_many_texts_come_few_are_in_memory_together(
         return tokenise(tokenizer, contexts, texts, length)
 
     monkeypatch.setattr(onnx_export, "tokenise", noted)
-    texts = [" ".join(TEXTS[: 1 + number % 5]) for number in range(3 * BATCH + 1)]  # of several lengths, mixed
+    texts = [" ".join(TEXTS[: 1 + number % 5]) for number in range(3 * RUN_SIZE + 1)]  # of several lengths, mixed
 
     given = exported.in_onnx([""] * len(texts), texts)
 
-    assert sorted(seen) == [1, BATCH, BATCH, BATCH]
+    assert sorted(seen) == [1, RUN_SIZE, RUN_SIZE, RUN_SIZE]
     assert np.abs(given - exported.in_torch([""] * len(texts), texts)).max() < 1e-5
 
 
