@@ -45,7 +45,7 @@ class Feedback(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    text: str
+    text: str = Field(description="The text for the learner.")
     source: Literal["bank", "model"] = Field(
         description="`bank`: a teacher's text for this score; `model`: a language model's text for this response."
     )
@@ -60,10 +60,10 @@ class FirstScore(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    score: Number | None
-    label: str | None
-    expected_score: float | None
-    confidence: float
+    score: Number | None = Field(description="The student's score; null for nominal items.")
+    label: str | None = Field(description="The student's label; null for items without labels.")
+    expected_score: float | None = Field(description="Mean of the scores, weighted by the student's probabilities.")
+    confidence: float = Field(description="Calibrated probability that a rater would give the student's score.")
 
 
 class Prediction(BaseModel):
@@ -71,26 +71,38 @@ class Prediction(BaseModel):
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
-    prediction_id: str
-    item_id: str
-    bundle_version: str
-    scored_by: ScoredBy
+    prediction_id: str = Field(description="UUIDv7 of the logged prediction.")
+    item_id: str = Field(description="The item that the response answers.")
+    bundle_version: str = Field(description="Version of the bundle that scored.")
+    scored_by: ScoredBy = Field(
+        description="`student`, `teacher` if the student was unsure, or `rule` if no model scored."
+    )
     teacher: str | None = Field(default=None, description="The teacher that scored, where the student was unsure.")
     first_score: FirstScore | None = Field(default=None, description="The student's score, where a teacher scored.")
-    score: Number | None
-    label: str | None
-    expected_score: float | None
-    max_score: Number | None
-    gradebook_score: float | None
-    probabilities: list[float] | None
+    score: Number | None = Field(
+        description="Points, the rank of an ordinal label from 0, or a grade. Null for nominal items and if unscored."
+    )
+    label: str | None = Field(description="Label of ordinal and nominal items.")
+    expected_score: float | None = Field(description="Mean of the scores, weighted by their probabilities.")
+    max_score: Number | None = Field(description="Largest score of the scale; null for nominal items.")
+    gradebook_score: float | None = Field(
+        description="The score on 0..`gradebook_max`, unrounded: 0 is the worst score."
+    )
+    probabilities: list[float] | None = Field(
+        description="Probability of each score from the smallest, or of each label; null for grades."
+    )
     interval: tuple[float, float] | None = Field(
         description="For grades: the interval that likely holds a human grade."
     )
     prediction_set: list[Number] | list[str] | None = Field(
         default=None, description="The scores or labels that likely include a human one; null for grades."
     )
-    confidence: float | None
-    decision: Decision
+    confidence: float | None = Field(
+        description="Calibrated probability that a rater would give this score, or a grade within a tenth of the scale."
+    )
+    decision: Decision = Field(
+        description="`auto`: the score may stand. `review`: a person should check. `not_scorable`: see `condition`."
+    )
     condition: Condition | None = Field(description="Why no model scored the response.")
     flags: list[Flag | Literal["marked_before"]] = Field(
         description="Why a person should check the score. `marked_before`: a person has marked this attempt, and that "
@@ -112,9 +124,9 @@ class Prediction(BaseModel):
 class Invalid(BaseModel):
     """One fault of a request.  The value itself is never repeated."""
 
-    where: str
+    where: str = Field(description="Place of the fault, such as `body.response`.")
     code: str = Field(description="A stable name for the reason.")
-    reason: str
+    reason: str = Field(description="The fault in a sentence for people.")
 
 
 NOT_AS_DOCUMENTED = "the request is not as documented"
@@ -178,10 +190,10 @@ class Final(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    by: Literal["human", "machine"]
+    by: Literal["human", "machine"] = Field(description="`human` for a mark, `machine` for a score that stands alone.")
     score: Number | None = Field(description="On the scale of the prediction that `prediction_id` names.")
-    label: str | None
-    gradebook_score: float | None
+    label: str | None = Field(description="Label of ordinal and nominal items.")
+    gradebook_score: float | None = Field(description="The score on this prediction's gradebook.")
     prediction_id: str = Field(
         description="The prediction that the mark was given on: this one, or another of the same attempt."
     )
