@@ -1,1 +1,1 @@
-"""The demo data: our own items and made-up learners' responses, free of anyone's rights and repeatable by seed."""
+"""The demo data: our own items with responses of simulated learners, free of rights and reproducible by seed."""

@@ -1,6 +1,7 @@
-"""Made-up learners answer the demo items.  A response is composed of statements and marked by them alone.
+"""Simulated learners answer the demo items.
 
-So neither wording nor spelling nor a learner's group can move a score, and every mark can be traced to the rubric.
+A response is composed of statements and scored by them alone.  So wording, spelling and a learner's group never change
+a score, and the rubric explains every score.
 """
 
 import json
@@ -15,12 +16,12 @@ from training.demo.grammar import Grammar, Statement, expand, load_grammars, mar
 
 SEED = 20
 WORDS = range(3, 61)  # length of a response in words; only refusals and bare keywords are shorter
-RATERS_DIFFER = 0.06  # share of responses where the second rater is one point off
-SPLITS = {"train": 600, "dev": 150, "unlabelled": 250}  # learners; each answers every item once
-GROUPS = {"first": 0.025, "additional": 0.04}  # group_language -> share of words misspelt by an average learner
+RATERS_DIFFER = 0.06  # share of responses with a second rater one point off
+SPLITS = {"train": 600, "dev": 150, "unlabelled": 250}  # learners, each with a response to every item
+GROUPS = {"first": 0.025, "additional": 0.04}  # group_language: share of words that an average learner misspells
 REGISTERS = ("tidy", "tidy", "lower", "bare", "bare", "run-on")
 RUN_ON = (" and ", " and then ", " ", " and ")
-LONG_JOIN = 10  # characters; nobody says "another reason is that" twice
+LONG_JOIN = 10  # characters; a longer join, as "another reason is that", occurs once in a response
 FILLERS = ("like ", "um ", "basically ", "maybe ", "i think ", "so ")
 MISSPELLINGS: dict[str, list[str]] = {
     "because": ["becuase", "becos", "becase", "cuz", "bcause"],
@@ -44,10 +45,10 @@ DemoRow = dict[str, str | int]
 class Learner:
     learner_id: str
     group: str
-    ability: float  # 0..1: how likely an idea is stated, and a misconception is not
+    ability: float  # 0 to 1; raises the probability of ideas and lowers that of misconceptions
     misspelt: float  # share of words
     register: str
-    chatty: float  # chance of each opening, closer, filler or digression
+    chatty: float  # probability of an opening, closer, filler or digression
 
 
 @dataclass(frozen=True)
@@ -65,39 +66,50 @@ class Demo:
 
 
 def generate(seed: int = SEED) -> Demo:
+    """Return the demo data of a seed."""
     learners = _learners(stream(seed, "learners"))
     rows: dict[str, list[DemoRow]] = {split: [] for split in SPLITS}
     grammars = load_grammars()
     for grammar in grammars:
-        # A stream an item: a phrasing added to one item leaves the others' responses as they were.
+        # Each item has its random numbers, so that a new phrasing leaves the responses to all other items unchanged.
         rng = stream(seed, grammar.item["item_id"])
-        said: dict[str, str] = {}  # normalised response -> the one split it may stand in
+        split_of: dict[str, str] = {}  # normalised response: the only split that may hold it
         for split in SPLITS:
             for learner in learners[split]:
-                given = answer(grammar, learner, rng)
-                while said.setdefault(normalised(given.text), split) != split:
-                    given = answer(grammar, learner, rng)
-                rows[split].append(_row(grammar, learner, given, split != "unlabelled", rng))
+                response = _new_answer(grammar, learner, split, split_of, rng)
+                rows[split].append(_row(grammar, learner, response, split != "unlabelled", rng))
     return Demo([grammar.item for grammar in grammars], **rows)
+
+
+def _new_answer(grammar: Grammar, learner: Learner, split: str, split_of: dict[str, str], rng: Random) -> DemoAnswer:
+    """Return a response that no other split has."""
+    while True:
+        response = answer(grammar, learner, rng)
+        if split_of.setdefault(normalised(response.text), split) == split:
+            return response
 
 
 def files(demo: Demo) -> dict[str, bytes]:
     """Return the content of every file by its name."""
-    made = {}
+    contents = {}
     for name in ("items", "train", "dev", "unlabelled"):
         rows: list[Mapping[str, Any]] = getattr(demo, name)
-        made[f"{name}.jsonl"] = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    return made
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+        contents[f"{name}.jsonl"] = "".join(lines).encode()
+    return contents
 
 
 def write(demo: Demo, folder: Path) -> list[Path]:
+    """Write all files to a folder and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files(demo).items():
+    contents = files(demo)
+    for name, content in contents.items():
         (folder / name).write_bytes(content)
-    return [folder / name for name in files(demo)]
+    return [folder / name for name in contents]
 
 
 def answer(grammar: Grammar, learner: Learner, rng: Random) -> DemoAnswer:
+    """Return a learner's response to an item, within the lengths of WORDS unless it is a refusal or bare keywords."""
     while True:
         stated = _plan(grammar, learner, rng)
         bare = stated[0] in (grammar.refusals, grammar.keywords)
@@ -108,8 +120,9 @@ def answer(grammar: Grammar, learner: Learner, rng: Random) -> DemoAnswer:
 
 
 def normalised(text: str) -> str:
-    """The words alone, so that a full stop does not make a response of train a new one in dev."""
-    return " ".join(re.findall(r"\w+", text.casefold()))
+    """Return the words alone, so that responses of two splits never differ in punctuation only."""
+    words = re.findall(r"\w+", text.casefold())
+    return " ".join(words)
 
 
 def stream(seed: int, name: str) -> Random:
@@ -133,13 +146,14 @@ def _learner(number: int, rng: Random) -> Learner:
     return Learner(f"demo-learner-{number:04}", group, rng.random(), misspelt, rng.choice(REGISTERS), chatty)
 
 
-def _row(grammar: Grammar, learner: Learner, given: DemoAnswer, marked: bool, rng: Random) -> DemoRow:
+def _row(grammar: Grammar, learner: Learner, response: DemoAnswer, marked: bool, rng: Random) -> DemoRow:
     item_id = grammar.item["item_id"]
-    row: DemoRow = {"id": f"{item_id}-{learner.learner_id[-4:]}", "item_id": item_id, "response": given.text}
+    row: DemoRow = {"id": f"{item_id}-{learner.learner_id[-4:]}", "item_id": item_id, "response": response.text}
     if marked:
-        score = mark(grammar, given.stated)
+        score = mark(grammar, response.stated)
         if isinstance(score, int):
-            row |= {"score": score, "score_1": score, "score_2": _second_rater(score, grammar.item["max_score"], rng)}
+            second = _second_rater(score, grammar.item["max_score"], rng)
+            row |= {"score": score, "score_1": score, "score_2": second}
         else:
             row |= {"label": score}
     return row | {"learner_id": learner.learner_id, "group_language": learner.group}
@@ -174,9 +188,9 @@ def _plan_ideas(grammar: Grammar, ability: float, rng: Random) -> list[Statement
             stated.append(idea)
         if rng.random() < (0.03 if known else 0.18):
             stated.append(rng.choice(rivals))
-    others = [wrong for wrong in grammar.misconceptions if not wrong.cancels]
+    harmless = [wrong for wrong in grammar.misconceptions if not wrong.cancels]
     if rng.random() < 0.25 - 0.15 * ability:
-        stated.append(rng.choice(others))
+        stated.append(rng.choice(harmless))
     return stated
 
 
@@ -194,7 +208,7 @@ def _say(grammar: Grammar, stated: Sequence[Statement], learner: Learner, rng: R
     joins = RUN_ON if learner.register == "run-on" else grammar.connectives
     text = _phrase(stated[0].phrasings, grammar, habits, rng)
     if rng.random() < 0.25 + learner.chatty and stated[0] is not grammar.digressions:
-        # A few contradict their own reason: the rubrics judge the reason.
+        # A few openings contradict the reason given; the rubrics score the reason.
         group = stated[0].opening if rng.random() < 0.92 else rng.choice(list(grammar.openings))
         text = _phrase(grammar.openings[group], grammar, habits, rng) + " " + text
     for statement in stated[1:]:
@@ -220,15 +234,18 @@ def _misspell(text: str, grammar: Grammar, learner: Learner, rng: Random) -> str
             return rng.choice(known)
         at = rng.randrange(1, len(word) - 1)
         before, letter, after = word[:at], word[at], word[at + 1 :]
-        return rng.choice((before + after, before + after[0] + letter + after[1:], before + letter + letter + after))
+        dropped, doubled = before + after, before + letter + letter + after
+        swapped = before + after[0] + letter + after[1:]
+        return rng.choice((dropped, swapped, doubled))
 
-    # Words of four letters and more: a letter lost from "not" or "6" could change what was said.
+    # Only words of four letters or more, because a letter lost from "not" could reverse the meaning.
     return re.sub(r"[A-Za-z]{4,}", spell, text)
 
 
 def _dress(text: str, learner: Learner) -> str:
     if learner.register == "tidy":
-        text = re.sub(r"(^|[.?] )([a-z])", lambda start: start[1] + start[2].upper(), re.sub(r"\bi\b", "I", text))
+        text = re.sub(r"\bi\b", "I", text)
+        text = re.sub(r"(^|[.?] )([a-z])", lambda start: start[1] + start[2].upper(), text)
         return text if text.endswith(("?", ".")) else text + "."
     text = text.lower() if learner.register != "run-on" else text
     text = re.sub(r"[.,;'](?!\d)", "", text) if learner.register != "lower" else text

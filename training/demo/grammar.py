@@ -1,4 +1,4 @@
-"""A demo item and all that may be said about it: statements in many wordings, and the mark its rubric gives them."""
+"""The grammar of a demo item: statements in many wordings, and the score that the rubric gives for them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,23 +9,27 @@ from typing import Any
 
 import yaml
 
-ITEMS = Path(__file__).parent / "items"
+ITEMS_FOLDER = Path(__file__).parent / "items"
 SKEW = 2.2  # 1 would draw every option alike
 _SLOT = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True)
 class Statement:
+    """A statement that a response may make, in many wordings."""
+
     name: str
     phrasings: tuple[str, ...]
-    cancels: tuple[str, ...] = ()  # ideas whose point is lost
+    cancels: tuple[str, ...] = ()  # ideas that earn no point beside this statement
     cap: int | None = None  # the most points a response with this statement can get
-    label: str | None = None  # nominal items: what the statement shows
+    label: str | None = None  # of a nominal item
     opening: str = "any"
 
 
 @dataclass(frozen=True)
 class Grammar:
+    """An item with all statements that responses are made of."""
+
     item: Mapping[str, Any]  # as items.jsonl has it
     ideas: tuple[Statement, ...]
     misconceptions: tuple[Statement, ...]
@@ -40,15 +44,17 @@ class Grammar:
     misspellings: Mapping[str, Sequence[str]]
 
 
-def load_grammars(folder: Path = ITEMS) -> list[Grammar]:
-    return [_grammar(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in sorted(folder.glob("*.yaml"))]
+def load_grammars(folder: Path = ITEMS_FOLDER) -> list[Grammar]:
+    """Return the grammar of every YAML file in a folder."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))]
+    return [_grammar(yaml.safe_load(text)) for text in texts]
 
 
 def mark(grammar: Grammar, stated: Sequence[Statement]) -> int | str:
-    """What the rubric gives for these statements.
+    """Return the score or label that the rubric gives for these statements.
 
-    Points and ordinal: ideas stated and not cancelled, up to the lowest cap.  Nominal: a misconception's label, else an
-    idea's, else the item's last label.
+    Points and ordinal items count the ideas stated and not cancelled, up to the lowest cap.  Nominal items give the
+    label of a misconception, or else of an idea, or else the item's last label.
     """
     item = grammar.item
     if item["scale"] == "nominal":
@@ -57,12 +63,16 @@ def mark(grammar: Grammar, stated: Sequence[Statement]) -> int | str:
         return shown[0] if shown else str(item["labels"][-1])
     lost = {name for statement in stated for name in statement.cancels}
     credited = [idea for idea in grammar.ideas if idea in stated and idea.name not in lost]
-    points = min([len(credited), *(statement.cap for statement in stated if statement.cap is not None)])
+    caps = [statement.cap for statement in stated if statement.cap is not None]
+    points = min([len(credited), *caps])
     return points if item["scale"] == "points" else str(item["labels"][points])
 
 
 def expand(phrasing: str, grammar: Grammar, habits: dict[str, str], rng: Random) -> str:
-    """One wording of a phrasing.  `habits` keeps what a slot gave, because few learners vary their words on purpose."""
+    """Return a wording of a phrasing.
+
+    `habits` holds the words drawn for each slot, because few learners vary their words on purpose.
+    """
 
     def draw(slot: re.Match[str]) -> str:
         name = slot[1]
@@ -72,14 +82,15 @@ def expand(phrasing: str, grammar: Grammar, habits: dict[str, str], rng: Random)
             habits[name] = pick(grammar.slots[name].split("|"), rng)
         return habits[name]
 
-    while _SLOT.search(phrasing):  # innermost first
+    while _SLOT.search(phrasing):  # the innermost slots first
         phrasing = _SLOT.sub(draw, phrasing)
     return " ".join(phrasing.split())
 
 
 def pick(options: Sequence[str], rng: Random) -> str:
-    """The first options are drawn most: of all the wordings a class finds, a few make up most of what is said."""
-    return options[int(len(options) * rng.random() ** SKEW)]
+    """Draw an option, the first ones most often: few wordings make up most responses of a class."""
+    place = len(options) * rng.random() ** SKEW
+    return options[int(place)]
 
 
 def _grammar(source: Mapping[str, Any]) -> Grammar:

@@ -1,1 +1,1 @@
-"""A language model that learns to write feedback, and what its texts are worth."""
+"""Training of a language model that writes feedback, and figures of its texts."""

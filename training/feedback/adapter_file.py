@@ -1,4 +1,4 @@
-"""An adapter as llama.cpp reads it: a GGUF file with the low-rank matrices under the base's own tensor names."""
+"""Adapters in the format of llama.cpp: a GGUF file with low-rank matrices under the tensor names of the base."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ SIDES = {".lora_A.default.weight": "lora_a", ".lora_B.default.weight": "lora_b"}
 
 
 def write_adapter(path: Path, base: Path, weights: Mapping[str, Tensor]) -> None:
-    """weights: by peft's names.  Raises NoWeights where the base has no tensor that an adapter belongs to."""
+    """Write an adapter; `weights` have peft's names.  Raises NoWeights if the base lacks a tensor of the adapter."""
     reader = gguf.GGUFReader(base)
     architecture = str(reader.fields["general.architecture"].contents())
     heads = {
@@ -24,7 +24,7 @@ def write_adapter(path: Path, base: Path, weights: Mapping[str, Tensor]) -> None
         "attn_k": _number(reader, f"{architecture}.attention.head_count_kv"),
     }
     names = _names(architecture, _number(reader, f"{architecture}.block_count"))
-    there = {tensor.name for tensor in reader.tensors}
+    base_tensors = {tensor.name for tensor in reader.tensors}
     rank = next(len(tensor) for name, tensor in weights.items() if name.endswith(".lora_A.default.weight"))
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_string("general.type", "adapter")
@@ -32,19 +32,19 @@ def write_adapter(path: Path, base: Path, weights: Mapping[str, Tensor]) -> None
     writer.add_float32("adapter.lora.alpha", float(ALPHA * rank))
     for name, tensor in weights.items():
         module, side = _split(name)
-        own = names.get_name(module, try_suffixes=())
-        if own is None or f"{own}.weight" not in there:
+        target = names.get_name(module, try_suffixes=())
+        if target is None or f"{target}.weight" not in base_tensors:
             raise NoWeights(
-                f"{base.name} has no tensor that the adapter of {module} belongs to",
+                f"{base.name} has no tensor for the adapter of {module}: choose another base, or tuning none",
                 code="no_tensor_for_adapter",
                 base=base.name,
                 module=module,
             )
         values = tensor.float().numpy()
-        kind = own.rpartition(".")[2]
+        kind = target.rpartition(".")[2]
         if architecture == "llama" and side == "lora_b" and kind in heads:
             values = _interleaved(values, heads[kind])
-        writer.add_tensor(f"{own}.weight.{side}", np.ascontiguousarray(values, dtype=np.float32))
+        writer.add_tensor(f"{target}.weight.{side}", np.ascontiguousarray(values, dtype=np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -55,7 +55,7 @@ def _names(architecture: str, blocks: int) -> gguf.TensorNameMap:
     known = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
     if architecture not in known:
         raise NoWeights(
-            f"no adapter can be written for the architecture {architecture!r}: name another base, or tuning none",
+            f"llama.cpp has no adapters for the architecture {architecture!r}: choose another base, or tuning none",
             code="unknown_architecture",
             architecture=architecture,
         )
@@ -74,6 +74,10 @@ def _number(reader: Any, field: str) -> int:
 
 
 def _interleaved(values: Any, heads: int) -> Any:
-    """llama.cpp turns neighbouring dimensions of a head together, transformers its two halves: rows in its order."""
-    rows = values.shape[0]
-    return values.reshape(heads, 2, rows // heads // 2, -1).swapaxes(1, 2).reshape(values.shape)
+    """Return rows in the order of llama.cpp.
+
+    Rotary embedding pairs neighbouring dimensions of a head in llama.cpp, and the two halves of a head in transformers.
+    """
+    half = values.shape[0] // heads // 2
+    halves = values.reshape(heads, 2, half, -1)
+    return halves.swapaxes(1, 2).reshape(values.shape)

@@ -1,4 +1,4 @@
-"""Feedback that no language model wrote, and that one must beat: the commonest, and that of the nearest response."""
+"""Baselines of feedback, without a language model: the commonest, and the nearest response's."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,24 +10,33 @@ from training.feedback.data import MarkedFeedback
 
 
 def commonest(known: Sequence[MarkedFeedback], rows: Sequence[MarkedFeedback]) -> list[str]:
-    """For each row what raters said most often under its item and score, or the item's score that is nearest to it."""
-    return [Counter(told.feedback for told in _nearest_score(known, row)).most_common(1)[0][0] for row in rows]
+    """Return for each row the commonest feedback of its item and score, or of the item's nearest score."""
+    return [_commonest(_nearest_score(known, row)) for row in rows]
+
+
+def _commonest(rows: Sequence[MarkedFeedback]) -> str:
+    [(feedback, _)] = Counter(row.feedback for row in rows).most_common(1)
+    return feedback
 
 
 def nearest(known: Sequence[MarkedFeedback], rows: Sequence[MarkedFeedback]) -> list[str]:
-    """For each row what was said of the response most like it (cosine of TF-IDF) that has its score, or the nearest."""
-    found = []
-    for row in rows:
-        candidates = _nearest_score(known, row)
-        texts = [told.marked.text for told in candidates]
-        weights = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
-        likeness = weights.fit_transform(texts) @ weights.transform([row.marked.text]).T
-        found.append(candidates[int(np.argmax(likeness.toarray()))].feedback)
-    return found
+    """Return for each row the feedback on the most similar response with its score, or with the nearest score.
+
+    Similarity is the cosine of TF-IDF features of characters.
+    """
+    return [_most_similar(_nearest_score(known, row), row).feedback for row in rows]
+
+
+def _most_similar(candidates: Sequence[MarkedFeedback], row: MarkedFeedback) -> MarkedFeedback:
+    features = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+    known = features.fit_transform([candidate.marked.text for candidate in candidates])
+    similarity = known @ features.transform([row.marked.text]).T
+    return candidates[int(np.argmax(similarity.toarray()))]
 
 
 def _nearest_score(known: Sequence[MarkedFeedback], row: MarkedFeedback) -> list[MarkedFeedback]:
-    """Of the row's item where it is known, else of all."""
-    of_item = [told for told in known if told.item.item_id == row.item.item_id] or list(known)
-    least = min(abs(told.marked.value - row.marked.value) for told in of_item)
-    return [told for told in of_item if abs(told.marked.value - row.marked.value) == least]
+    """Return the rows with the score nearest to the row's: of its item, or of all items if its item is unknown."""
+    of_item = [other for other in known if other.item.item_id == row.item.item_id] or list(known)
+    distances = [abs(other.marked.value - row.marked.value) for other in of_item]
+    least = min(distances)
+    return [other for other, distance in zip(of_item, distances, strict=True) if distance == least]

@@ -1,4 +1,4 @@
-"""Marked responses with what a rater wrote to the learner."""
+"""Marked responses with a rater's feedback to the learner."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from training.data.responses import MarkedResponse, row_id
 from training.errors import TooFewRows, UnknownItems
 from training.feedback.words import count_words
 
-FEW_WORDS = 6  # fewer say no more than a verdict
+MIN_WORDS = 6  # shorter feedback is a bare verdict
 
 
 @dataclass(frozen=True, slots=True)
 class MarkedFeedback:
-    """What one learner wrote, got, and was told."""
+    """A response with its score and its feedback."""
 
     item: Item
     marked: MarkedResponse
@@ -30,21 +30,26 @@ class MarkedFeedback:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackData:
+    """All rows with feedback."""
+
     train: tuple[MarkedFeedback, ...]
     dev: tuple[MarkedFeedback, ...]
-    notes: tuple[str, ...] = ()  # what the reading found out, for a person
+    notes: tuple[str, ...] = ()  # on detected formats and the like, for a person
 
     @property
     def items(self) -> tuple[Item, ...]:
-        """Those there is feedback on, in the order of their first row."""
-        return tuple({row.item.item_id: row.item for row in self.train}.values())
+        """The items with feedback, in the order of their first row."""
+        items = {row.item.item_id: row.item for row in self.train}
+        return tuple(items.values())
 
     @property
     def train_sha256(self) -> str:
+        """A hash of the training rows."""
         return _sha256(self.train)
 
     @property
     def sha256(self) -> str:
+        """A hash of all rows."""
         return key_of(self.train_sha256, _sha256(self.dev))
 
 
@@ -53,28 +58,28 @@ def _sha256(rows: Sequence[MarkedFeedback]) -> str:
 
 
 def read_feedback(folder: Path, item_ids: Sequence[str], reading: ReadOptions = DEFAULT_OPTIONS) -> FeedbackData:
-    """Rows with a score and feedback, of the items named or of all.  Blank responses get no feedback from a model.
+    """Return the rows with a score and feedback, of the named items or of all items.
 
-    Raises BadRows, UnknownItems, and TooFewRows where there is none to learn from.
+    Rows with a blank response are left out: a model gives blank responses no feedback.  Raises BadRows, UnknownItems,
+    and TooFewRows if no training row has feedback.
     """
     read = read_data(folder, reading)
-    train, dev = (
-        _told(folder, part, rows, read.items, reading) for part, rows in (("train", read.train), ("dev", read.dev))
-    )
+    train = _with_feedback(folder, "train", read.train, read.items, reading)
+    dev = _with_feedback(folder, "dev", read.dev, read.items, reading)
     if unknown := sorted(set(item_ids) - set(read.items)):
-        raise UnknownItems(f"no such item in {folder}: {', '.join(unknown)}", folder=folder, items=unknown)
+        raise UnknownItems(f"{folder} has no item {', '.join(unknown)}", folder=folder, items=unknown)
     wanted = set(item_ids or read.items)
     known = tuple(row for row in train if row.item.item_id in wanted)
     if not known:
         raise TooFewRows(
-            f"no rows with feedback to learn from in {folder}: fill the column `feedback` of train",
+            f"train in {folder} has no feedback on these items: fill its column `feedback`",
             code="no_feedback",
             folder=folder,
         )
     return FeedbackData(known, tuple(row for row in dev if row.item.item_id in wanted), read.notes)
 
 
-def _told(
+def _with_feedback(
     folder: Path, part: str, marked: Sequence[MarkedResponse], items: dict[str, Item], reading: ReadOptions
 ) -> list[MarkedFeedback]:
     file = find_file(folder, part)
@@ -89,15 +94,16 @@ def _told(
             errors.append(row.error_of(error))
     if errors:
         raise BadRows(errors)
-    return [
-        MarkedFeedback(items[m.item_id], m, texts[m.id]) for m in marked if texts.get(m.id) and not is_blank(m.text)
-    ]
+    rows = [row for row in marked if texts.get(row.id) and not is_blank(row.text)]
+    return [MarkedFeedback(items[row.item_id], row, texts[row.id]) for row in rows]
 
 
 def says_more(rows: Sequence[MarkedFeedback], known: Sequence[MarkedFeedback]) -> list[bool]:
-    """For each row whether its feedback is more than a bare verdict.
+    """Return for each row whether its feedback is more than a bare verdict.
 
-    What raters wrote under several responses to an item, word for word, says nothing of any one of them.
+    Feedback that raters gave word for word on several responses to an item is about none of them.
     """
-    written = Counter((row.item.item_id, row.feedback) for row in {id(row): row for row in (*known, *rows)}.values())
-    return [written[row.item.item_id, row.feedback] == 1 and count_words(row.feedback) >= FEW_WORDS for row in rows]
+    distinct = {id(row): row for row in (*known, *rows)}
+    counts = Counter((row.item.item_id, row.feedback) for row in distinct.values())
+    unique = [counts[row.item.item_id, row.feedback] == 1 for row in rows]
+    return [is_unique and count_words(row.feedback) >= MIN_WORDS for row, is_unique in zip(rows, unique, strict=True)]

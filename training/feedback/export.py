@@ -1,4 +1,4 @@
-"""From what was learnt to a feedback bundle on disk, in one move."""
+"""Feedback bundles written to disk: complete and checked, or not at all."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ from training.feedback.verdicts import Reader
 def write_parts(
     folder: Path, base: Path, tokenizer: bytes, adapter: Mapping[str, Tensor] | None, reader: Reader
 ) -> None:
-    """All but feedback.json and the card."""
+    """Write all files of a bundle but feedback.json and the card."""
     link_or_copy(base, folder / BASE)
     (folder / TOKENIZER).write_bytes(tokenizer)
     if adapter is not None:
@@ -41,7 +41,7 @@ def write_parts(
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """A second name of one file where the file system has that: versions with one base take its bytes once."""
+    """Write a link to a file, so that versions share the bytes of their base, or a copy if links are impossible."""
     try:
         os.link(source.resolve(), target)
     except OSError:
@@ -49,7 +49,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def finish(staged: Path, models: Path, bundle: FeedbackBundle, card: str) -> FeedbackFiles:
-    """Writes feedback.json and the card, loads all as the service will, and gives the folder its name."""
+    """Write feedback.json and the card, load the bundle as the service would, and give its folder its name."""
     (staged / CARD).write_text(card, encoding="utf-8")
     files = [file for file in sorted(staged.iterdir()) if file.name != FEEDBACK_JSON]
     bundle = bundle.model_copy(update={"sha256": {file.name: file_sha256(file) for file in files}})
@@ -57,16 +57,16 @@ def finish(staged: Path, models: Path, bundle: FeedbackBundle, card: str) -> Fee
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home, prefix=".staged-") as temporary:
         folder = Path(temporary) / bundle.name / bundle.version
-        folder.mkdir(parents=True)  # readable by all, as the service may run as another user; `staged` is not
+        folder.mkdir(parents=True)  # readable by another user's service, unlike `staged`
         for file in files:
             link_or_copy(file, folder / file.name)
         (folder / FEEDBACK_JSON).write_text(bundle.model_dump_json(indent=1) + "\n", encoding="utf-8")
         load_feedback(folder)
         folder.rename(home / bundle.version)
-    return FeedbackFiles(home / bundle.version, bundle)  # checked above: a base may have gigabytes
+    return FeedbackFiles(home / bundle.version, bundle)  # loaded above; a base may have gigabytes
 
 
 def version_now(content: str) -> tuple[str, datetime]:
-    """Return a version and its time.  Two of one content are told apart by the exact time."""
+    """Return a version and its time.  The exact time tells versions of equal content apart."""
     made = datetime.now(UTC)
     return version(content.encode(), made), made

@@ -1,4 +1,4 @@
-"""How near texts come to what raters wrote."""
+"""Similarity of texts to raters' feedback."""
 
 import importlib.metadata
 from collections.abc import Sequence
@@ -19,13 +19,15 @@ from training.feedback.words import BleuTokenizer, bleu_tokenizer
 from training.teacher.encoder import load_base, tokenise
 
 ENCODER, TOKENS, BATCH = "minilm", 128, 32
-ROUGES = {"rouge1": 1, "rouge2": 2, "rougeL": 1}  # by name, with the words that a text needs to have such a figure
+ROUGES = {"rouge1": 1, "rouge2": 2, "rougeL": 1}  # by name, with the words that a text needs for the figure
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """Corpus BLEU (Papineni et al. 2002; Post 2018) and chrF (Popović 2015), 0 to 100; ROUGE-1, -2, -L as mean F (Lin
-    2004) and the mean cosine of sentence embeddings, 0 to 1.  None where a figure is undefined.
+    """Figures of similarity; an undefined figure is None.
+
+    Corpus BLEU (Papineni et al. 2002; Post 2018) and chrF (Popović 2015) are from 0 to 100.  ROUGE-1, -2 and -L as mean
+    F (Lin 2004), and the mean cosine of sentence embeddings, are from 0 to 1.
     """
 
     bleu: float | None
@@ -43,20 +45,23 @@ class Likeness:
 
 
 class Stems:
-    """The words of any script; those of a-z and digits stemmed as rouge-score stems them."""
+    """Words of any script; words of ASCII letters and digits are stemmed as rouge-score stems them."""
 
     def __init__(self) -> None:
         self._ascii = DefaultTokenizer(use_stemmer=True)
 
     def tokenize(self, text: str) -> list[str]:
-        """Return what ROUGE compares.  The name is rouge-score's."""
-        return [part for word in words(text) for part in (self._ascii.tokenize(word) if word.isascii() else [word])]
+        """Return the stems that ROUGE compares.  The name of the method is rouge-score's."""
+        stems: list[str] = []
+        for word in words(text):
+            stems += self._ascii.tokenize(word) if word.isascii() else [word]
+        return stems
 
 
 def likeness(texts: Sequence[str], references: Sequence[str], tokenizer: BleuTokenizer | None = None) -> Likeness:
-    """Compare texts[i] with references[i].
+    """Return the figures of texts, each compared with its reference.
 
-    `tokenizer`: that of the corpus which the references are a part of; else one that suits the references.
+    `tokenizer`: the tokenizer of a corpus that holds the references; by default one that suits the references.
     """
     bleu, bleu_settings = _bleu(texts, references, tokenizer or bleu_tokenizer(references))
     chrf, chrf_settings = _chrf(texts, references)
@@ -76,34 +81,34 @@ def likeness(texts: Sequence[str], references: Sequence[str], tokenizer: BleuTok
 
 
 def _bleu(texts: Sequence[str], references: Sequence[str], tokenizer: BleuTokenizer) -> tuple[float | None, str]:
-    """Return corpus BLEU with its signature; None where no reference has a word.
+    """Return corpus BLEU with its signature; None if no reference has a word.
 
-    With effective order, n-grams that are longer than every text count for nothing.  sacrebleu's default gives such a
-    corpus 0; any other corpus has the same figure by both.
+    With effective order, n-grams longer than every text do not count.  The default of sacrebleu gives 0 to such a
+    corpus, and the same figure to any other.
     """
     metric = BLEU(tokenize=tokenizer, effective_order=True)
-    found = metric.corpus_score(list(texts), [list(references)])
-    return float(found.score) if found.ref_len else None, str(metric.get_signature())
+    result = metric.corpus_score(list(texts), [list(references)])
+    return float(result.score) if result.ref_len else None, str(metric.get_signature())
 
 
 def _chrf(texts: Sequence[str], references: Sequence[str]) -> tuple[float | None, str]:
     metric = CHRF()
-    found = metric.corpus_score(list(texts), [list(references)])
-    return float(found.score) if any(map(str.strip, references)) else None, str(metric.get_signature())
+    result = metric.corpus_score(list(texts), [list(references)])
+    return float(result.score) if any(map(str.strip, references)) else None, str(metric.get_signature())
 
 
 def _rouge(texts: Sequence[str], references: Sequence[str]) -> dict[str, float | None]:
-    """Return the mean F over the pairs of which either text has the words that a figure counts; None without any."""
+    """Return the mean F of each figure over the pairs with enough words in either text; None without such pairs."""
     stems = Stems()
     scorer = RougeScorer(list(ROUGES), tokenizer=stems)
-    found: dict[str, list[float]] = {name: [] for name in ROUGES}
+    measures: dict[str, list[float]] = {name: [] for name in ROUGES}
     for text, reference in zip(texts, references, strict=True):
         scores = scorer.score(reference, text)
-        longest = max(len(stems.tokenize(own)) for own in (text, reference))
+        longest = max(len(stems.tokenize(text)), len(stems.tokenize(reference)))
         for name, needed in ROUGES.items():
             if longest >= needed:
-                found[name].append(scores[name].fmeasure)
-    return {name: float(np.mean(values)) if values else None for name, values in found.items()}
+                measures[name].append(scores[name].fmeasure)
+    return {name: float(np.mean(values)) if values else None for name, values in measures.items()}
 
 
 @cache
@@ -112,19 +117,22 @@ def _encoder() -> tuple[PreTrainedTokenizerBase, nn.Module]:
 
 
 def embeddings(texts: Sequence[str]) -> NDArray[np.float32]:
-    """(texts, width) of length 1: the mean of MiniLM's last hidden states, which it was made for.
+    """Return (texts, width): sentence embeddings of length 1, the mean of MiniLM's last hidden states.
 
-    Raters say many things more than once: a text that is repeated is computed once.
+    Equal texts are computed once, because raters repeat themselves.
     """
     tokenizer, encoder = _encoder()
-    place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-    distinct = list(place)
+    distinct = list(dict.fromkeys(texts))
+    places = {text: number for number, text in enumerate(distinct)}
     parts = []
     for start in range(0, len(distinct), BATCH):
         tokens = tokenise(tokenizer, [], distinct[start : start + BATCH], TOKENS)
         with torch.inference_mode():
             hidden = encoder.eval()(**tokens).last_hidden_state
         mask = tokens["attention_mask"].unsqueeze(-1)
-        parts.append(((hidden * mask).sum(1) / mask.sum(1)).numpy())
-    whole = np.concatenate(parts)[[place[text] for text in texts]]
-    return np.asarray(whole / np.linalg.norm(whole, axis=1, keepdims=True), np.float32)
+        means = (hidden * mask).sum(1) / mask.sum(1)
+        parts.append(means.numpy())
+    rows = [places[text] for text in texts]
+    vectors = np.concatenate(parts)[rows]
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / lengths, np.float32)

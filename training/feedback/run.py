@@ -1,4 +1,7 @@
-"""One feedback model in order: data → verdict reader → adapter → texts for dev by the files that serve → bundle."""
+"""The training of a feedback model: data → verdict reader → adapter → texts for dev → bundle.
+
+The files that will serve write the texts for dev.
+"""
 
 import importlib.metadata
 import json
@@ -28,7 +31,7 @@ from training.feedback.baselines import commonest, nearest
 from training.feedback.config import FeedbackConfig
 from training.feedback.data import FeedbackData, MarkedFeedback, says_more
 from training.feedback.export import finish, version_now, write_parts
-from training.feedback.figures import FeedbackFigures, card_of, figures_of
+from training.feedback.figures import FeedbackFigures, feedback_card, feedback_figures
 from training.feedback.tuning import tuned
 from training.feedback.verdicts import Reader, verdict_reader
 from training.teacher.base_models import fingerprint, resolve
@@ -40,20 +43,20 @@ SOFTWARE = ("scorelet", "torch", "transformers", "peft", "gguf", "xllamacpp")
 
 @dataclass(frozen=True, slots=True)
 class MadeFeedback:
+    """A feedback bundle with its figures on dev: of the model first, then of the baselines; none without dev rows."""
+
     files: FeedbackFiles
-    figures: list[
-        FeedbackFigures
-    ]  # of what was made first, of those it is held against after it; empty without dev rows
+    figures: list[FeedbackFigures]
 
 
 def make_feedback(data: FeedbackData, models: Path, name: str, config: FeedbackConfig, cache: Path) -> MadeFeedback:
-    """`models/_feedback/<name>/<version>` from rows with feedback.  Killed, it goes on when called again."""
+    """Train a feedback model and write it to `models/_feedback/<name>/<version>`.  A killed run resumes."""
     base = _gguf(config.base)
     source = unpacked(base)
     tokenizer = (source / "tokenizer.json").read_bytes()
     prompter = PromptBuilder(tokenizer, _prompt_settings(source, config))
     reader = verdict_reader(data.train, config.reader, cache)
-    console.print(f"verdicts are read rightly from {reader.accuracy:.1%} of raters' feedback not learnt from")
+    console.print(f"the verdict reader is right on {reader.accuracy:.1%} of held-out feedback by raters")
     settings = config.model_dump(exclude={"reader"}), fingerprint(config.base), prompter.settings.model_dump()
     key = key_of(data.train_sha256, settings)
     adapter = None
@@ -63,7 +66,7 @@ def make_feedback(data: FeedbackData, models: Path, name: str, config: FeedbackC
         staged = Path(temporary)
         write_parts(staged, base, tokenizer, adapter, reader)
         texts = cache / "feedback" / key_of("texts", key, data.sha256)
-        figures = _measured(staged, data, prompter, reader, texts) if data.dev else []
+        figures = _measure(staged, data, prompter, reader, texts) if data.dev else []
         version, made = version_now(key_of(key, reader.files.student.hex()))
         bundle = FeedbackBundle(
             name=name,
@@ -81,15 +84,15 @@ def make_feedback(data: FeedbackData, models: Path, name: str, config: FeedbackC
             ),
             sha256={},
         )
-        return MadeFeedback(finish(staged, models, bundle, card_of(bundle, data, reader, figures)), figures)
+        return MadeFeedback(finish(staged, models, bundle, feedback_card(bundle, data, reader, figures)), figures)
 
 
 def _gguf(base: str) -> Path:
-    """Raises NoWeights for what is no GGUF file: the service runs the very file that was learnt beside."""
+    """Return the base model's GGUF file, which the service will run.  Raises NoWeights for another format."""
     source = resolve(base)
     if not source.endswith(".gguf"):
         raise NoWeights(
-            f"base model {base!r}: feedback needs smollm2 or a .gguf file, which the service can run",
+            f"the service cannot run the base model {base!r}: name smollm2 or a .gguf file",
             code="base_not_gguf",
             base=base,
         )
@@ -115,10 +118,10 @@ def _prompt_settings(source: Path, config: FeedbackConfig) -> PromptSettings:
     )
 
 
-def _measured(
+def _measure(
     staged: Path, data: FeedbackData, prompter: PromptBuilder, reader: Reader, kept: Path
 ) -> list[FeedbackFigures]:
-    """Of the model's texts as they come, of what a learner would see, and of the two baselines."""
+    """Return figures of the model's texts, of the texts that learners would see, of the baselines, and of raters."""
     known, more = data.train, says_more(data.dev, data.train)
     texts = _texts(staged, data.dev, prompter, kept)
     screen = FeedbackScreen(reader.network(), reader.settings.item, reader.settings.threshold)
@@ -127,30 +130,34 @@ def _measured(
         screen.objection(text, row.marked.text, row.item, row.marked.value)
         for text, row in zip(texts, data.dev, strict=True)
     ]
-    shown = [own if why is None else instead for own, why, instead in zip(texts, objections, bank, strict=True)]
-    named = {
+    shown = [
+        text if objection is None else instead for text, objection, instead in zip(texts, objections, bank, strict=True)
+    ]
+    sources = {
         "generated": texts,
         "shown (the commonest where the screen objects)": shown,
         "commonest of item and score": bank,
         "nearest response's": nearest(known, data.dev),
         "raters' own": [row.feedback for row in data.dev],
     }
-    counted: dict[str, int] = Counter(why for why in objections if why is not None)
+    reasons: dict[str, int] = Counter(objection for objection in objections if objection is not None)
+    objections_to = {"generated": reasons}
     return [
-        figures_of(title, data.dev, texts, more, reader, counted if title == "generated" else {})
-        for title, texts in named.items()
+        feedback_figures(title, data.dev, source, more, reader, objections_to.get(title, {}))
+        for title, source in sources.items()
     ]
 
 
 def _texts(staged: Path, rows: Sequence[MarkedFeedback], prompter: PromptBuilder, kept: Path) -> list[str]:
-    """What the model writes for each row; kept as it comes."""
-    found: dict[str, str] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-    missing = [row for row in rows if row.marked.id not in found]
+    """Return the model's text for each row; each text is cached once it is written."""
+    texts: dict[str, str] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    missing = [row for row in rows if row.marked.id not in texts]
     if missing:
         adapter = staged / ADAPTER
         model = LanguageModel(staged / BASE, adapter if adapter.is_file() else None, prompter.settings)
         kept.parent.mkdir(parents=True, exist_ok=True)
         for row in track(missing, "feedback for dev", len(missing)):
-            found[row.marked.id] = model.write(prompter.ids(row.item, row.marked.text, row.marked.value)).text
-            write_atomically(kept, json.dumps(found, ensure_ascii=False))
-    return [found[row.marked.id] for row in rows]
+            prompt = prompter.ids(row.item, row.marked.text, row.marked.value)
+            texts[row.marked.id] = model.write(prompt).text
+            write_atomically(kept, json.dumps(texts, ensure_ascii=False))
+    return [texts[row.marked.id] for row in rows]
