@@ -98,8 +98,12 @@ async def running(settings: Settings, time_limits: TimeLimits, metrics: Metrics)
     database_url = settings.database_url.get_secret_value()
     engine = connect(database_url, settings.sqlite_synchronous, time_limits.lock)
     try:
+        state = _build(engine, settings, time_limits, metrics)
+        log_refused(state["registry"], state["model_pool"])
+        check_database(engine, settings.host, state["schema_head"], state["prediction_log"])
         async with AsyncExitStack() as stack:
-            yield await _start(stack, engine, settings, time_limits, metrics)
+            await _start(stack, state)
+            yield state
     except SQLAlchemyError as error:  # uvicorn would print its message, which names host and user
         raise CannotStart(
             f"the database failed: {type_and_place(error)}", code="database_failed", error=type(error).__name__
@@ -108,37 +112,20 @@ async def running(settings: Settings, time_limits: TimeLimits, metrics: Metrics)
         engine.dispose()
 
 
-async def _start(
-    stack: AsyncExitStack, engine: Engine, settings: Settings, time_limits: TimeLimits, metrics: Metrics
-) -> State:
+async def _start(stack: AsyncExitStack, state: State) -> None:
     """Start the parts in the reverse order of the shutdown."""
-    end = time_limits.end
-    head = head_revision()
-    registry = Registry.from_folder(settings.models_dir, settings.students_mib * 2**20)
-    model_pool = ModelPool.from_folder(
-        settings.models_dir,
-        deliver_to(engine),
-        queue=settings.feedback_queue,
-        timeout=settings.feedback_timeout,
-        threads=settings.feedback_threads,
-    )
-    teacher_pool = TeacherPool(
-        workers=settings.fallback_workers, queue=settings.fallback_queue, timeout=settings.fallback_timeout
-    )
-    prediction_log = PredictionLog(engine, metrics.committed, time_limits)
-    shadow_versions = ShadowVersions(engine, end=end)
-    shadow_teachers = ShadowTeachers(teacher_pool, engine, end=end)
-    student_runner = StudentRunner(registry, reloads=settings.reload_seconds > 0, end=end)
-    log_refused(registry, model_pool)
-    check_database(engine, settings.host, head, prediction_log)
+    settings, end = state["settings"], state["time_limits"].end
+    registry, metrics = state["registry"], state["metrics"]
+    prediction_log, student_runner = state["prediction_log"], state["student_runner"]
+    model_pool, teacher_pool = state["model_pool"], state["teacher_pool"]
 
     stack.push_async_callback(prediction_log.aclose)
     await stack.enter_async_context(model_pool.writing(end))
-    stack.push_async_callback(shadow_versions.aclose)
+    stack.push_async_callback(state["shadow_versions"].aclose)
     stack.callback(teacher_pool.close)
-    stack.push_async_callback(shadow_teachers.aclose)
+    stack.push_async_callback(state["shadow_teachers"].aclose)
     stack.push_async_callback(student_runner.aclose)
-    note_live = partial(note_live_versions, engine, registry, model_pool)
+    note_live = partial(note_live_versions, state["engine"], registry, model_pool)
     watching = watching_bundles(
         registry, settings.models_dir, settings.reload_seconds, note_live, metrics.reloaded, end
     )
@@ -146,12 +133,19 @@ async def _start(
     queues = {"judging": lambda: student_runner.waiting, "log": lambda: prediction_log.waiting}
     await stack.enter_async_context(metrics.watching(registry, teacher_pool, model_pool, queues))
 
+
+def _build(engine: Engine, settings: Settings, time_limits: TimeLimits, metrics: Metrics) -> State:
+    """Load the bundles and build the parts, none of them started."""
+    registry = Registry.from_folder(settings.models_dir, settings.students_mib * 2**20)
+    teacher_pool, end = _teacher_pool(settings), time_limits.end
+    shadow_teachers = ShadowTeachers(teacher_pool, engine, end=end)
+    shadow_versions = ShadowVersions(engine, end=end)
     scorer = ScoringService(
-        student_runner=student_runner,
+        student_runner=StudentRunner(registry, reloads=settings.reload_seconds > 0, end=end),
         teacher_pool=teacher_pool,
-        model_pool=model_pool,
+        model_pool=_model_pool(settings, engine),
         shadows=[shadow_teachers, shadow_versions],
-        prediction_log=prediction_log,
+        prediction_log=PredictionLog(engine, metrics.committed, time_limits),
         engine=engine,
         settings=settings,
         metrics=metrics,
@@ -163,13 +157,32 @@ async def _start(
         "engine": engine,
         "registry": registry,
         "scorer": scorer,
+        "student_runner": scorer.student_runner,
         "teacher_pool": teacher_pool,
-        "model_pool": model_pool,
-        "prediction_log": prediction_log,
+        "model_pool": scorer.model_pool,
+        "shadow_teachers": shadow_teachers,
+        "shadow_versions": shadow_versions,
+        "prediction_log": scorer.prediction_log,
         "keys": KeyCache(engine, timeout=time_limits.database),
         "metrics": metrics,
         "rate_limiter": RateLimiter(),
         "failed_logins": FailedLogins(),
         "probing": CapacityLimiter(2),  # probes have threads of their own, so busy ones do not delay them
-        "schema_head": head,
+        "schema_head": head_revision(),
     }
+
+
+def _teacher_pool(settings: Settings) -> TeacherPool:
+    return TeacherPool(
+        workers=settings.fallback_workers, queue=settings.fallback_queue, timeout=settings.fallback_timeout
+    )
+
+
+def _model_pool(settings: Settings, engine: Engine) -> ModelPool:
+    return ModelPool.from_folder(
+        settings.models_dir,
+        deliver_to(engine),
+        queue=settings.feedback_queue,
+        timeout=settings.feedback_timeout,
+        threads=settings.feedback_threads,
+    )

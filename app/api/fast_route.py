@@ -1,8 +1,8 @@
-"""Routes that read header and body by themselves.
+"""Read header and body in the route itself.
 
-FastAPI's own resolution of dependencies costs more than a student's whole judgement (benchmarks/throughput.py), so the
-routes that score do without.  What they read is checked by the same models, refused in the same words, and stands in
-the OpenAPI document through `documented_body` and `components`.
+FastAPI's resolution of dependencies costs more than a student's whole judgement (benchmarks/throughput.py), so the
+routes that score do without.  The same models check their requests, the same errors refuse them, and
+`documented_body` and `components` put them into the OpenAPI document.
 """
 
 import json
@@ -20,7 +20,7 @@ from app.api.problems import ApiError, BadRequest
 
 Model = TypeVar("Model", bound=BaseModel)
 JSON_TYPE = re.compile(r"\s*application/(?:[\w.-]+\+)?json\s*(?:;.*)?", re.ASCII | re.IGNORECASE)
-REFERENCE = "#/components/schemas/{model}"
+SCHEMA_REFERENCE = "#/components/schemas/{model}"
 
 
 class UnsupportedMediaType(ApiError):
@@ -28,59 +28,74 @@ class UnsupportedMediaType(ApiError):
 
 
 class FastRoute(APIRoute):
-    """Its endpoint takes the request and gives the response; nothing is done about it before or after."""
+    """A route whose endpoint takes the request and returns the response, with nothing done before or after."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the endpoint itself."""
         return self.endpoint
 
 
-async def json_only(request: Request) -> None:
-    """Raises UnsupportedMediaType.
+def require_json(request: Request) -> None:
+    """Refuse a body that is not sent as JSON.  Raises UnsupportedMediaType.
 
-    A page of another site may send a form or plain text from a reader's browser, but not JSON.
+    A page of another site may make a reader's browser send a form or plain text, but not JSON.
     """
     if not JSON_TYPE.fullmatch(request.headers.get("content-type", "")):
         raise UnsupportedMediaType("the body must come as application/json")
 
 
 async def read_body(request: Request, model: type[Model]) -> Model:
-    """Raises UnsupportedMediaType, BadRequest for what is no JSON, and RequestValidationError."""
-    await json_only(request)
+    """Return the checked body.
+
+    Raises UnsupportedMediaType, BadRequest for a body that cannot be read, and RequestValidationError for one that
+    does not fit the model.
+    """
+    require_json(request)
+    body = await request.body()
     try:
-        content = json.loads(await request.body())  # not pydantic's parser: half a character would sink a whole batch
+        content = json.loads(body)  # pydantic's parser would fail a whole batch for one lone surrogate
     except json.JSONDecodeError as error:
-        where = {"type": "json_invalid", "loc": (error.pos,), "msg": f"JSON decode error: {error.msg}", "input": None}
-        raise refused("body", [where]) from None
-    except (ValueError, RecursionError):  # of bytes that are no UTF-8, of numbers with thousands of digits
+        fault = {"type": "json_invalid", "loc": (error.pos,), "msg": f"JSON decode error: {error.msg}", "input": None}
+        raise validation_error("body", [fault]) from None
+    except (ValueError, RecursionError):  # bytes that are no UTF-8, or numbers with thousands of digits
         raise BadRequest(
             "the body is not UTF-8, nested too deep, or has a number too long", code="unreadable_body"
         ) from None
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise refused("body", error.errors(include_input=False, include_url=False)) from None
+        raise validation_error("body", faults_of(error)) from None
 
 
-def refused(where: str, found: Sequence[Any]) -> RequestValidationError:
-    """As FastAPI refuses what it reads itself: `where` is `body`, or `header` and its name."""
-    return RequestValidationError([{**own, "loc": (*where.split("."), *own["loc"])} for own in found])
+def faults_of(error: ValidationError) -> Sequence[Any]:
+    """Return pydantic's errors without the input."""
+    return error.errors(include_input=False, include_url=False)
+
+
+def validation_error(place: str, faults: Sequence[Any]) -> RequestValidationError:
+    """Return the error that FastAPI raises for faults.  `place` is `body`, or `header.` and the header's name."""
+    prefix = place.split(".")
+    located = []
+    for fault in faults:
+        place_of_fault = (*prefix, *fault["loc"])
+        located.append({**fault, "loc": place_of_fault})
+    return RequestValidationError(located)
 
 
 def documented_body(model: type[BaseModel], *headers: dict[str, Any]) -> dict[str, Any]:
-    """For a route's `openapi_extra`: its body, the headers it reads, and that it wants a key."""
-    return body_of(model) | {
-        "parameters": [{"in": "header", "required": False} | header for header in headers],
-        "security": [{"HTTPBearer": []}],
-    }
+    """Return a route's `openapi_extra`: its body, the headers it reads, and the need for a key."""
+    parameters = [{"in": "header", "required": False} | header for header in headers]
+    return {**body_of(model), "parameters": parameters, "security": [{"HTTPBearer": []}]}
 
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
-    """For the `openapi_extra` of a route that reads nothing else by itself."""
-    schema = {"$ref": REFERENCE.format(model=model.__name__)}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    """Return the `openapi_extra` of a route that reads only its body by itself."""
+    schema = {"$ref": SCHEMA_REFERENCE.format(model=model.__name__)}
+    content = {"application/json": {"schema": schema}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def components(*models: type[BaseModel]) -> dict[str, Any]:
-    """Their JSON schemas, and those of what they are made of, by name."""
-    _, schema = models_json_schema([(model, "validation") for model in models], ref_template=REFERENCE)
+    """Return the JSON schemas of models, and of the models inside them, by name."""
+    _, schema = models_json_schema([(model, "validation") for model in models], ref_template=SCHEMA_REFERENCE)
     return dict(schema["$defs"])

@@ -1,4 +1,4 @@
-"""GET /metrics: what the service counts, for Prometheus."""
+"""GET /metrics: the service's counters and gauges, for Prometheus."""
 
 from typing import Any
 

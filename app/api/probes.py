@@ -33,7 +33,9 @@ async def readyz(state: StateDep, response: Response) -> Readiness:
     """Report whether responses can be scored and logged, and which items are refused and why."""
     is_open = False
     try:
-        problem, is_open = await in_thread(_look, state, seconds=state["time_limits"].probe, limiter=state["probing"])
+        problem, is_open = await in_thread(
+            _check_database, state, seconds=state["time_limits"].probe, limiter=state["probing"]
+        )
     except DatabaseSilent:
         problem = DatabaseProblem("database_silent", "the database does not answer", "see whether its machine does")
     registry, model_pool = state["registry"].snapshot, state["model_pool"]
@@ -59,17 +61,17 @@ def _sentences(errors: Mapping[str, CodedError]) -> dict[str, str]:
     return {name: str(error) for name, error in errors.items()}
 
 
-def _look(state: State) -> tuple[DatabaseProblem | None, bool]:
-    """Return what keeps the database from being used, and whether the service is open."""
+def _check_database(state: State) -> tuple[DatabaseProblem | None, bool]:
+    """Return the problem that keeps the database from being used, if any, and whether the service is open."""
     engine = state["engine"]
     problem = schema_problem(engine, state["schema_head"])
-    if problem is None and state["prediction_log"].failing:  # nothing but a write tells of a full disk
+    if problem is None and state["prediction_log"].failing:  # only a write reveals a full disk
         problem = write_problem(engine)
     if problem is not None or not is_loopback(state["settings"].host):
         return problem, False
     try:
         with Session(engine) as session:
             return None, not api_keys.any_exist(session)
-    except database_errors(engine) as error:  # since the look above
+    except database_errors(engine) as error:  # since the check above
         name = type(error).__name__
         return DatabaseProblem("database_failed", f"the database failed ({name})", "run `scorelet doctor`"), False

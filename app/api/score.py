@@ -11,11 +11,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from app.api.auth import caller_of, take
-from app.api.fast_route import FastRoute, documented_body, read_body, refused
+from app.api.fast_route import FastRoute, documented_body, faults_of, read_body, validation_error
 from app.api.problems import BadRequest, documented, invalid, problem_of, reply
 from app.api.schemas import BatchReply, BatchRequest, ScoreReply, ScoreRequest
 from app.api.state import State, state_of
-from app.service.prediction import Once, Refusal, Submission, invalid_request
+from app.service.prediction import Once, Refusal, Result, Submission, invalid_request
 from app.storage.api_keys import Scope
 
 router = APIRouter(tags=["score"], route_class=FastRoute)
@@ -34,7 +34,8 @@ PREFER_HEADER = {
     "header the reply does not wait: poll `GET /predictions/{prediction_id}` for the feedback.",
     "schema": {"type": "string"},
 }
-MAX_WAIT = 30
+MAX_WAIT = 30  # seconds
+WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d+)"?\s*(?:$|[,;])', re.ASCII | re.IGNORECASE)
 ERRORS = documented(400, 401, 403, 409, 413, 415, 422, 429, 503)
 
 
@@ -55,7 +56,7 @@ async def score(request: Request) -> Response:
     caller = await caller_of(request, state, Scope.SCORE)
     body = await read_body(request, ScoreRequest)
     take(caller, state, 1)
-    once = _once(request, state, lambda left_out: body.model_dump_json(exclude=left_out))
+    once = _once(request, state, lambda excluded: body.model_dump_json(exclude=excluded))
     wait = _wait(request.headers.get("prefer"))
     [result] = await state["scorer"].score([body.submission()], caller.key_id, once, wait)
     if isinstance(result, Refusal):
@@ -82,49 +83,54 @@ async def score_batch(request: Request) -> Response:
     caller = await caller_of(request, state, Scope.SCORE)
     body = await read_body(request, BatchRequest)
     take(caller, state, len(body.responses))
-    once = _once(request, state, lambda left_out: _canonical(body.responses, left_out))
-    submissions = [_submission(own) for own in body.responses]
+    once = _once(request, state, lambda excluded: _canonical(body.responses, excluded))
+    submissions = [_submission(row) for row in body.responses]
     results = await state["scorer"].score(submissions, caller.key_id, once)
-    given = ",".join(
-        problem_of(result).model_dump_json(exclude_none=True)
-        if isinstance(result, Refusal)
-        else result.model_dump_json()
-        for result in results
-    )
-    return Response(f'{{"results":[{given}]}}', media_type="application/json")
+    rows = ",".join(map(_as_json, results))
+    return Response(f'{{"results":[{rows}]}}', media_type="application/json")
 
 
-def _submission(body: object) -> Submission | Refusal:
-    """The checked request, or what is wrong with this one."""
+def _as_json(result: Result) -> str:
+    if isinstance(result, Refusal):
+        return problem_of(result).model_dump_json(exclude_none=True)
+    return result.model_dump_json()
+
+
+def _submission(row: object) -> Submission | Refusal:
+    """Return a row of a batch as a submission, or its refusal if it is invalid."""
     try:
-        return ScoreRequest.model_validate(body).submission()
+        return ScoreRequest.model_validate(row).submission()
     except ValidationError as error:
-        found = refused("body", error.errors(include_input=False, include_url=False))
-        return invalid_request(invalid(found.errors()))
+        faults = validation_error("body", faults_of(error)).errors()
+        return invalid_request(invalid(faults))
 
 
-def _canonical(responses: list[object], left_out: set[str]) -> str:
-    """The same for equal ones."""
-    kept = [
-        {name: own for name, own in body.items() if name not in left_out} if isinstance(body, dict) else body
-        for body in responses
-    ]
+def _canonical(responses: list[object], excluded: set[str]) -> str:
+    """Return canonical JSON without the excluded fields, so that equal batches hash alike."""
+    rows = [_without(row, excluded) for row in responses]
     try:
-        return json.dumps(kept, sort_keys=True)
+        return json.dumps(rows, sort_keys=True)
     except RecursionError:
         raise BadRequest("the body is nested too deep", code="nested_too_deep") from None
 
 
+def _without(row: object, excluded: set[str]) -> object:
+    if not isinstance(row, dict):
+        return row
+    return {name: value for name, value in row.items() if name not in excluded}
+
+
 def _wait(prefer: str | None) -> int:
-    """Whole seconds; 0 for whatever else was preferred."""
-    found = re.search(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d+)\"?\s*(?:$|[,;])", prefer or "", re.ASCII | re.IGNORECASE)
-    return min(MAX_WAIT, int(found[1][:9])) if found else 0
+    """Return the seconds that a Prefer header asks to wait; 0 if it asks for nothing we know."""
+    preference = WAIT.search(prefer or "")
+    return min(MAX_WAIT, int(preference[1][:9])) if preference else 0
 
 
-def _once(request: Request, state: State, body: Callable[[set[str]], str]) -> Once | None:
-    """What is to be done once only, if the caller wants that; `body`, less what it is told, is the same for equal ones.
+def _once(request: Request, state: State, canonical: Callable[[set[str]], str]) -> Once | None:
+    """Return the Idempotency-Key with a hash of the body, or None without the header.
 
-    Nobody can tell from the hash who a learner was by trying names: it is keyed, or learners are left out of it.
+    `canonical` returns the body without some fields, equal for equal bodies.  The hash is keyed, or leaves learners
+    out.  Otherwise a reader of the database could find a learner by hashing names.
     """
     key = request.headers.get("idempotency-key")
     if key is None:
@@ -132,8 +138,10 @@ def _once(request: Request, state: State, body: Callable[[set[str]], str]) -> On
     try:
         IDEMPOTENCY_KEY.validate_python(key)
     except ValidationError as error:
-        raise refused("header.Idempotency-Key", error.errors(include_input=False, include_url=False)) from None
-    secret = state["settings"].learner_key
-    keyed = secret.get_secret_value() if secret else ""
-    content = body(set() if secret else {"learner_id"})
-    return Once(key, hmac.new(keyed.encode(), content.encode(), hashlib.sha256).hexdigest())
+        raise validation_error("header.Idempotency-Key", faults_of(error)) from None
+    learner_key = state["settings"].learner_key
+    secret = learner_key.get_secret_value() if learner_key else ""
+    excluded: set[str] = set() if learner_key else {"learner_id"}
+    content = canonical(excluded)
+    digest = hmac.new(secret.encode(), content.encode(), hashlib.sha256)
+    return Once(key, digest.hexdigest())

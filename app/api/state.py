@@ -12,6 +12,9 @@ from app.scoring.registry import Registry
 from app.service.feedback.model_pool import ModelPool
 from app.service.metrics import Metrics
 from app.service.scorer import ScoringService
+from app.service.shadow_teachers import ShadowTeachers
+from app.service.shadow_versions import ShadowVersions
+from app.service.student_runner import StudentRunner
 from app.service.teacher_pool import TeacherPool
 from app.settings import Settings
 from app.storage.key_cache import KeyCache
@@ -26,8 +29,11 @@ class State(TypedDict):
     engine: Engine
     registry: Registry
     scorer: ScoringService
+    student_runner: StudentRunner
     teacher_pool: TeacherPool
     model_pool: ModelPool
+    shadow_teachers: ShadowTeachers
+    shadow_versions: ShadowVersions
     prediction_log: PredictionLog
     keys: KeyCache
     metrics: Metrics

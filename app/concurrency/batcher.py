@@ -15,6 +15,7 @@ from app.concurrency.time_limits import DEFAULT_LIMITS
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
+_Settled = tuple[asyncio.Future[Result], Result | Exception]  # the future of a call, and its result
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Batcher(Generic[Request, Result]):
         return self._worker.calls.qsize() if self._worker else 0
 
     async def aclose(self) -> None:
-        """Finish the calls made so far, for at most `end` seconds: work that hangs does not delay the shutdown."""
+        """Run the calls made so far, for at most `end` seconds: work that hangs does not delay the shutdown."""
         with self._lock:
             if self._worker is None:
                 return
@@ -99,8 +100,7 @@ class Batcher(Generic[Request, Result]):
 
     def _answer(self, calls: Sequence[_Call[Request, Result]]) -> None:
         results = self._results([call.request for call in calls])
-        settled: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Result], Result | Exception]]]
-        settled = defaultdict(list)
+        settled: dict[asyncio.AbstractEventLoop, list[_Settled[Result]]] = defaultdict(list)
         for call, result in zip(calls, results, strict=True):
             settled[call.loop].append((call.answer, result))
         for loop, answers in settled.items():  # a service has one loop, which wakes up once for the whole batch
@@ -119,7 +119,7 @@ class Batcher(Generic[Request, Result]):
             return results
 
 
-def _settle(answers: Sequence[tuple[asyncio.Future[Result], Result | Exception]]) -> None:
+def _settle(answers: Sequence[_Settled[Result]]) -> None:
     for future, result in answers:
         if future.done():  # the call was cancelled meanwhile
             continue

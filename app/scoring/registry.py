@@ -52,7 +52,7 @@ class RegistrySnapshot:
 
 
 class Registry:
-    """The current snapshot of all items.  Whoever needs two of its facts takes `snapshot` once."""
+    """The current snapshot of all items.  A reader of several of its parts takes `snapshot` once."""
 
     def __init__(self, snapshot: RegistrySnapshot, student_cache: StudentCache | None = None) -> None:
         self.snapshot = snapshot

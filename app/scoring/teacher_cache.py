@@ -34,7 +34,7 @@ class TeacherCache:
             return None
 
     def forget_refused(self) -> None:
-        """Forget refusals, so that refused teachers are loaded again."""
+        """Remove refusals, so that refused teachers are loaded again."""
         self.refused.clear()
         self._loaded = {key: loaded for key, loaded in self._loaded.items() if not isinstance(loaded, BadBundle)}
 

@@ -1,4 +1,4 @@
-"""Record in the database which versions are live, who released them, and why."""
+"""Record in the database the live versions, with the person and the reason of each release."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""The use case: a person gives a response its score.  What the machine gave is kept beside it."""
+"""The use case: a person marks a response.  The machine's score is kept beside the mark."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from app.storage.tables import HumanMark, LoggedPrediction
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A score, or a label, as a person gives it."""
+    """A score or a label that a person gives."""
 
     score: float | None
     label: str | None
@@ -23,7 +23,7 @@ class Mark:
 
 
 def add_mark(session: Session, row: LoggedPrediction, mark: Mark, key_id: str | None) -> HumanMark:
-    """Add a mark on the scale that the response was scored on, whatever became of the item since.  Raise BadMark."""
+    """Add a mark on the scale that the response was scored on, even if the item has changed since.  Raises BadMark."""
     if row.scale is None:
         raise BadMark(
             f"prediction {row.prediction_id} was logged without its scale: score the response again, and mark that",
@@ -32,8 +32,10 @@ def add_mark(session: Session, row: LoggedPrediction, mark: Mark, key_id: str | 
         )
     scale = Scale(**row.scale)
     value = scale.value(mark.score, mark.label)
-    made = HumanMark(
-        id=uuid7(after=newest_mark(session, row)),  # the newest counts, whatever the clock of this machine says
+    human_mark = HumanMark(
+        id=uuid7(
+            after=newest_mark(session, row)
+        ),  # the newest mark stands, so a clock set back must not make an older id
         prediction_id=row.prediction_id,
         marked_at=datetime.now(UTC),
         key_id=key_id,
@@ -43,5 +45,5 @@ def add_mark(session: Session, row: LoggedPrediction, mark: Mark, key_id: str | 
         label=scale.label(value),
         gradebook_score=scale.gradebook_score(value, row.gradebook_max),
     )
-    session.add(made)
-    return made
+    session.add(human_mark)
+    return human_mark

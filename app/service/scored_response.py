@@ -59,24 +59,23 @@ def predict(judged: JudgedResponse) -> Prediction:
     live, judgement = judged.live, judged.judgement
     bundle, item = live.bundle, live.bundle.item
     by_teacher = live.second is not None and judgement.first is not None
-    return Prediction.model_validate(
-        {
-            "prediction_id": uuid7(),
-            "item_id": item.item_id,
-            "bundle_version": bundle.version,
-            "scored_by": judgement.scored_by,
-            "teacher": live.second.title if live.second and by_teacher else None,
-            "first_score": _first_score(item, judgement.first),
-            "max_score": item.top_score,
-            "decision": judgement.decision,
-            "condition": judgement.condition,
-            "flags": judgement.flags,
-            "feedback": None,
-            "feedback_withheld": None,
-        }
-        | _value_fields(item, judgement.value, judged.submission.gradebook_max)
-        | _model_fields(item, judgement.score)
-    )
+    fields = {
+        "prediction_id": uuid7(),
+        "item_id": item.item_id,
+        "bundle_version": bundle.version,
+        "scored_by": judgement.scored_by,
+        "teacher": live.second.title if live.second and by_teacher else None,
+        "first_score": _first_score(item, judgement.first),
+        "max_score": item.top_score,
+        "decision": judgement.decision,
+        "condition": judgement.condition,
+        "flags": judgement.flags,
+        "feedback": None,
+        "feedback_withheld": None,
+    }
+    fields |= _value_fields(item, judgement.value, judged.submission.gradebook_max)
+    fields |= _model_fields(item, judgement.score)
+    return Prediction.model_validate(fields)
 
 
 def _value_fields(item: Item, value: float | None, gradebook_max: float | None) -> dict[str, Any]:

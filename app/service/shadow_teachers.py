@@ -1,4 +1,4 @@
-"""Teachers in the shadow: they score what students scored, and their scores are only logged."""
+"""Teachers in the shadow: they score the responses that students scored, and their scores are only logged."""
 
 import asyncio
 from collections.abc import Sequence

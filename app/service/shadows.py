@@ -41,7 +41,7 @@ class ShadowBacklog:
         task.add_done_callback(self._tasks.discard)
 
     async def finish(self, seconds: float) -> None:
-        """Finish the waiting responses, and cancel those that have not finished in time."""
+        """Wait until the responses are scored, and cancel those that are not in time."""
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)
             for task in late:

@@ -70,7 +70,7 @@ class StudentRunner:
         return self._singles.waiting
 
     async def aclose(self) -> None:
-        """Finish the submissions under way."""
+        """Close the batcher after the submissions under way."""
         await self._singles.aclose()
 
     async def _load_evicted(self, item_ids: set[str]) -> None:

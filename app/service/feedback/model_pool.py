@@ -14,6 +14,8 @@ from app.scoring.feedback.bundle import FeedbackFiles, feedback_folder, feedback
 from app.scoring.release import ACTIVE, Release, read_release
 from app.service.feedback.writer import Deliver, Writer
 
+LiveFeedback = tuple[FeedbackFiles, Release]
+
 
 class ModelPool:
     """A writer for each live feedback model."""
@@ -57,12 +59,12 @@ class ModelPool:
                 await asyncio.wait(tasks, timeout=end)
 
 
-def live_feedback(models: Path) -> tuple[list[tuple[FeedbackFiles, Release]], dict[str, CodedError]]:
+def live_feedback(models: Path) -> tuple[list[LiveFeedback], dict[str, CodedError]]:
     """Return the feedback models whose ACTIVE names a sound version, and why others are refused.
 
     A folder without ACTIVE is no fault, because generated feedback is opt-in.
     """
-    live = []
+    live: list[LiveFeedback] = []
     refused: dict[str, CodedError] = {}
     for name in feedback_names(models):
         try:

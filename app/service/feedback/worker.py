@@ -33,7 +33,8 @@ def main(base: str, adapter: str, settings: str, threads: str) -> None:
         adapter_file = Path(adapter) if adapter else None
         model = LanguageModel(Path(base), adapter_file, prompt_settings, int(threads))
     except Exception as error:  # the service logs it, because nobody reads this process's log
-        reply(error=str(error).partition("\n")[0] or type(error).__name__)
+        first_line, _, _ = str(error).partition("\n")
+        reply(error=first_line or type(error).__name__)
         return
     reply()
     for line in sys.stdin:
@@ -48,9 +49,10 @@ def main(base: str, adapter: str, settings: str, threads: str) -> None:
 
 def _replies_to_stdout() -> Reply:
     """Return a function that writes replies, and send all other output to nowhere: a library may print."""
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    stdout = sys.stdout.fileno()
+    replies = os.fdopen(os.dup(stdout), "w", encoding="utf-8")
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stdout)
 
     def reply(**fields: object) -> None:
         replies.write(json.dumps(fields) + "\n")

@@ -103,7 +103,7 @@ class Writer:
         return f"{self.files.bundle.name}/{self.files.bundle.version}"
 
     def submit(self, task: Task) -> "asyncio.Future[Outcome]":
-        """Queue a task in the reserved place.  The future is done after the outcome was delivered."""
+        """Put a task into the reserved place.  The future is done after the outcome was delivered."""
         job = _Job(task)
         self._jobs.put_nowait(job)
         return job.delivered
@@ -202,13 +202,11 @@ class Writer:
 
     async def _start_process(self) -> asyncio.subprocess.Process:
         """Start the worker.  Raises Unusable with the reason that it gives."""
-        files = self.files
+        files, adapter = self.files, self.files.adapter or ""
+        arguments = [str(files.base), str(adapter), files.bundle.prompt.model_dump_json(), str(self._threads)]
         self._process = await asyncio.create_subprocess_exec(
             *self.program,
-            str(files.base),
-            str(files.adapter or ""),
-            files.bundle.prompt.model_dump_json(),
-            str(self._threads),
+            *arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,  # llama.cpp's own log
@@ -228,7 +226,12 @@ class Writer:
         if process.stdin is not None:
             process.stdin.close()
         if process.stdout is not None:
-            with contextlib.suppress(Exception):  # a full pipe would keep `wait` waiting, so it is emptied
-                while await process.stdout.read(PIPE_CHUNK):
-                    pass
+            await _drain(process.stdout)
         await process.wait()
+
+
+async def _drain(output: asyncio.StreamReader) -> None:
+    """Read a pipe to its end: a full pipe would keep the process from being waited for."""
+    with contextlib.suppress(Exception):
+        while await output.read(PIPE_CHUNK):
+            pass
