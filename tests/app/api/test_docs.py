@@ -141,6 +141,17 @@ def test_every_route_has_examples_that_fit_their_schemas(document: dict[str, Any
     assert without == []
 
 
+def test_every_field_has_a_description(document: dict[str, Any]) -> None:
+    undescribed = [
+        f"{name}.{field}"
+        for name, component in document["components"]["schemas"].items()
+        for field, schema in component.get("properties", {}).items()
+        if not schema.get("description")
+    ]
+
+    assert undescribed == []
+
+
 @pytest.mark.parametrize("path", ["/score", "/score/batch"])
 def test_documented_request_is_accepted(client: TestClient, document: dict[str, Any], path: str) -> None:
     content = document["paths"][path]["post"]["requestBody"]["content"]
