@@ -48,7 +48,10 @@ def as_marked(connection: Connection, calls: Sequence[Sequence[LogRow]]) -> list
 
     Calls without attempts run no query.
     """
-    marked = _marked(connection, _attempts_of(chain.from_iterable(calls)))
+    attempts = _attempts_of(chain.from_iterable(calls))
+    if not attempts:
+        return [list(rows) for rows in calls]
+    marked = _marked(connection, attempts)
 
     def reviewed_if_marked(row: LogRow) -> LogRow:
         return _for_review(row) if attempt_of(row) in marked else row
