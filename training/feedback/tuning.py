@@ -1,4 +1,4 @@
-"""A causal language model learns by LoRA or QLoRA what raters wrote; transformers' own trainer does the work."""
+"""Fine-tuning of a causal language model on raters' feedback, by LoRA or QLoRA and the Trainer of transformers."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -23,6 +23,7 @@ from transformers import (
 from app.scoring.feedback.prompt import PromptBuilder
 from training.common.cache import key_of, note_seconds, replace_file
 from training.common.progress import bar, console, hide_loading
+from training.common.training_loop import count_batches
 from training.feedback.config import FeedbackConfig
 from training.feedback.data import MarkedFeedback
 from training.teacher.adapters import load_in_4_bits, with_adapters
@@ -32,16 +33,10 @@ SAVED_EVERY = 20  # steps
 
 
 class Examples(Dataset[dict[str, list[int]]]):
-    """Prompt and feedback as ids; only the feedback is learnt."""
+    """Prompts and feedback as ids.  Only the feedback is learnt."""
 
     def __init__(self, rows: Sequence[MarkedFeedback], prompter: PromptBuilder) -> None:
-        self._pairs = [
-            (
-                prompter.ids(row.item, row.marked.text, row.marked.value),
-                prompter.feedback_ids(row.feedback),
-            )
-            for row in rows
-        ]
+        self._pairs = [_ids(row, prompter) for row in rows]
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -52,21 +47,35 @@ class Examples(Dataset[dict[str, list[int]]]):
 
 
 def collate(rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Any]:
-    """(batch, tokens), padded at the start: what is learnt stands at the end, and logits are made for it alone."""
-    longest = max(len(row["input_ids"]) for row in rows)
-    kept = 1 + max(len(row["labels"]) - row["labels"].count(NO_LABEL) for row in rows)
+    """Return a batch of (batch, tokens), padded at the start.
 
-    def padded(values: Sequence[Sequence[int]], filler: int) -> Tensor:
-        return torch.tensor([[*[filler] * (longest - len(own)), *own] for own in values])
-
-    mask = padded([[1] * len(row["input_ids"]) for row in rows], 0)
+    The feedback stands at the end of each row, and logits are computed for the feedback alone.
+    """
+    ids, labels = [row["input_ids"] for row in rows], [row["labels"] for row in rows]
+    longest = max(map(len, ids))
+    feedback_lengths = [len(row) - row.count(NO_LABEL) for row in labels]
+    kept = 1 + max(feedback_lengths)
+    mask = _padded([[1] * len(row) for row in ids], longest, 0)
+    positions = mask.cumsum(1) - 1  # for bases with learnt positions
     return {
-        "input_ids": padded([row["input_ids"] for row in rows], 0),
+        "input_ids": _padded(ids, longest, 0),
         "attention_mask": mask,
-        "position_ids": (mask.cumsum(1) - 1).clamp(min=0),  # for bases that learnt where each place is
-        "labels": padded([row["labels"] for row in rows], NO_LABEL)[:, -kept:],
+        "position_ids": positions.clamp(min=0),
+        "labels": _padded(labels, longest, NO_LABEL)[:, -kept:],
         "logits_to_keep": kept,
     }
+
+
+def _padded(rows: Sequence[Sequence[int]], length: int, filler: int) -> Tensor:
+    """Return (rows, length): each row after as many fillers as it is too short."""
+    padding = [[filler] * (length - len(row)) for row in rows]
+    return torch.tensor([[*before, *row] for before, row in zip(padding, rows, strict=True)])
+
+
+def _ids(row: MarkedFeedback, prompter: PromptBuilder) -> tuple[list[int], list[int]]:
+    """Return the ids of the prompt and of the feedback."""
+    prompt = prompter.ids(row.item, row.marked.text, row.marked.value)
+    return prompt, prompter.feedback_ids(row.feedback)
 
 
 def tuned(
@@ -78,7 +87,10 @@ def tuned(
     cache: Path,
     saved_every: int = SAVED_EVERY,
 ) -> dict[str, Tensor]:
-    """Return the adapter's weights by peft's names.  A killed call goes on from the last saved step."""
+    """Return the adapter's weights by peft's names.
+
+    The weights are cached.  A killed call goes on from the last saved step.
+    """
     file = cache / "feedback" / key_of("adapter", key) / "adapter.safetensors"
     if not file.is_file():
         trainer = _trainer(source, Examples(fit, prompter), config, file.parent / "steps", saved_every)
@@ -87,15 +99,16 @@ def tuned(
             console.print(f"goes on from {Path(last).name}")
         with bar() as progress:
             trainer.add_callback(_Shown(progress))
-            found = trainer.train(resume_from_checkpoint=last)
-        learnt = {name: p.detach().cpu().contiguous() for name, p in _adapters(trainer.model).items()}
-        note_seconds(file, float(found.metrics["train_runtime"]))
+            result = trainer.train(resume_from_checkpoint=last)
+        adapters = _adapters(trainer.model)
+        learnt = {name: weights.detach().cpu().contiguous() for name, weights in adapters.items()}
+        note_seconds(file, float(result.metrics["train_runtime"]))
         replace_file(file, partial(save_file, learnt))
     return load_file(file)
 
 
 class _Shown(TrainerCallback):
-    """As every other training is shown."""
+    """Progress and losses, shown like those of every other training."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -105,14 +118,19 @@ class _Shown(TrainerCallback):
         self._progress.update(self._task, total=state.max_steps, completed=state.global_step)
 
     def on_log(self, _: object, state: TrainerState, *__: object, logs: Any, **___: object) -> None:  # type: ignore[override]
-        if "loss" in logs:  # the last one has means of the whole
+        if "loss" in logs:  # the last log has means of the whole training
             self._progress.console.print(f"step {state.global_step}: loss {float(logs['loss']):.3f}")
 
 
 def _last(folder: Path) -> str | None:
-    """The newest whole checkpoint: its state is written last."""
-    whole = {int(state.parent.name.rpartition("-")[2]): state.parent for state in folder.glob("*/trainer_state.json")}
-    return str(whole[max(whole)]) if whole else None
+    """Return the newest whole checkpoint, if any: its state is the last file that is written."""
+    checkpoints = [state.parent for state in folder.glob("*/trainer_state.json")]
+    newest = max(checkpoints, key=_step, default=None)
+    return None if newest is None else str(newest)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def _adapters(model: Any) -> dict[str, nn.Parameter]:
@@ -122,17 +140,27 @@ def _adapters(model: Any) -> dict[str, nn.Parameter]:
 def _trainer(source: str, examples: Examples, config: FeedbackConfig, folder: Path, saved_every: int) -> Trainer:
     logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
     hide_loading()
-    compute = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
-    model: Any
-    if config.tuning == "qlora":
-        model = load_in_4_bits(source, compute, AutoModelForCausalLM)
-    else:
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    model = _base(source, config)
     torch.manual_seed(config.seed)
     if config.checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    steps = config.max_steps or config.epochs * -(-len(examples) // config.batch_size)
-    settings = TrainingArguments(
+    settings = _arguments(len(examples), config, folder, saved_every)
+    adapted = with_adapters(model, config.adapter_rank, config.dropout)
+    trainer = Trainer(adapted, settings, data_collator=collate, train_dataset=examples)
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _base(source: str, config: FeedbackConfig) -> Any:
+    if config.tuning != "qlora":
+        return AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    compute = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+    return load_in_4_bits(source, compute, AutoModelForCausalLM)
+
+
+def _arguments(examples: int, config: FeedbackConfig, folder: Path, saved_every: int) -> TrainingArguments:
+    steps = config.max_steps or config.epochs * count_batches(examples, config.batch_size)
+    return TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=config.batch_size,
         num_train_epochs=config.epochs,
@@ -150,7 +178,3 @@ def _trainer(source: str, examples: Examples, config: FeedbackConfig, folder: Pa
         remove_unused_columns=False,
         disable_tqdm=True,
     )
-    adapted = with_adapters(model, config.adapter_rank, config.dropout)
-    trainer = Trainer(adapted, settings, data_collator=collate, train_dataset=examples)
-    trainer.remove_callback(PrinterCallback)
-    return trainer
