@@ -40,8 +40,8 @@ def page() -> str:
 def section(model: type[BaseModel]) -> Iterator[str]:
     """Yield the lines of one model's table."""
     title = {Bundle: "bundle.json", Active: "ACTIVE"}.get(model, model.__name__)
-    yield f"\n## {title}\n\n| field | type | default | meaning |\n|---|---|---|---|"
+    yield f"\n## {title}\n\n| field | meaning | type | default |\n|---|---|---|---|"
     for name, field in model.model_fields.items():
         shown = default(field, "null")
         default_shown = "see its table" if isinstance(field.default, BaseModel) else shown
-        yield f"| `{name}` | {type_of(field.annotation)} | {default_shown} | {described(field)} |"
+        yield f"| `{name}` | {described(field)} | {type_of(field.annotation)} | {default_shown} |"

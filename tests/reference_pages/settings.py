@@ -11,7 +11,7 @@ compose file, a service of the system from its `EnvironmentFile`.
 An empty variable keeps the default. A misspelt name is reported by every command. Commands that run in another folder
 need whole paths in `SCORELET_MODELS_DIR` and `SCORELET_DATABASE_URL` (`sqlite:////srv/scorelet/scorelet.db`).
 
-| setting | default | meaning | limits |
+| setting | meaning | default | limits |
 |---|---|---|---|
 """
 TAIL = """
@@ -26,7 +26,7 @@ Some bounds are not settings: 32 KiB for a request's head, one minute for a requ
 def page() -> str:
     """Return the whole page."""
     rows = [
-        f"| `{PREFIX}{name.upper()}` | {default(field)} | {described(field)} | {limits(field)} |"
+        f"| `{PREFIX}{name.upper()}` | {described(field)} | {default(field)} | {limits(field)} |"
         for name, field in Settings.model_fields.items()
     ]
     return HEAD + "\n".join(rows) + "\n" + TAIL

@@ -54,9 +54,9 @@ def page() -> str:
 
 def section(title: str, place: str, model: type[BaseModel]) -> Iterator[str]:
     """Yield the lines of one table of settings."""
-    yield f"\n## {title}\n\nPlace in the file: {place}.\n\n| setting | default | meaning | limits |\n|---|---|---|---|"
+    yield f"\n## {title}\n\nPlace in the file: {place}.\n\n| setting | meaning | default | limits |\n|---|---|---|---|"
     for name, field in model.model_fields.items():
         if isinstance(field.default, BaseModel):
             continue
         shown = "in `training/config.py`" if len(str(field.default)) > 90 else default(field)
-        yield f"| `{name}` | {shown} | {described(field)} | {limits(field)} |"
+        yield f"| `{name}` | {described(field)} | {shown} | {limits(field)} |"
