@@ -62,14 +62,16 @@ def _probabilities(logits: list[float], temperature: float) -> tuple[float, ...]
 def _choice(row: tuple[float, ...], item: Item, head: Head) -> Score:
     mean = sum([number * probability for number, probability in enumerate(row)])
     choice = row.index(max(row)) if head.cuts is None else bisect_right(head.cuts, mean)
-    calibrated = head.prediction_set
+    values = None
+    if head.prediction_set is not None:
+        values = _prediction_set(row, choice, item, head.prediction_set)
     return Score(
         value=choice,
         expected=item.score(mean),
         probabilities=row,
         interval=None,
         confidence=confidence(row[choice], head.calibration),
-        prediction_set=None if calibrated is None else _prediction_set(row, choice, item, calibrated),
+        prediction_set=values,
     )
 
 

@@ -260,8 +260,9 @@ class Scale(FrozenModel):
 
         Raises BadMark for a mark that is not on the scale.
         """
-        value = self.value(None if self.labels is not None else score, label)
-        return self.gradebook_score(value, gradebook_max)
+        if self.labels is not None:
+            score = None  # The label decides; the score is only its rank.
+        return self.gradebook_score(self.value(score, label), gradebook_max)
 
 
 def _error(code: str, message: str, scale: Scale, **fields: Any) -> PydanticCustomError:

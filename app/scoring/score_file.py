@@ -89,14 +89,13 @@ def write_table(
     # Columns that are only copied may hold characters that UTF-8 cannot encode.  They are escaped, not lost.
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(names if raw else map(guarded, names))
+        writer.writerow(_cells(names, raw=raw))
         for row, judgement in zip(rows, judgements, strict=True):
             bundle = registry.get(row.item_id()).bundle
             cells = {"id": row.fields.get("id"), "item_id": bundle.item.item_id, "bundle_version": bundle.version}
             cells |= dict(_scored(bundle.item, judgement)) | mark
             cells |= {renamed[name]: value for name, value in row.fields.items() if name in renamed}
-            values = [cells.get(name, "") for name in names]
-            writer.writerow(values if raw else [_guarded(value) for value in values])
+            writer.writerow(_cells([cells.get(name, "") for name in names], raw=raw))
 
 
 def _input_columns(rows: Sequence[Row]) -> dict[str, str]:
@@ -111,8 +110,11 @@ def _input_columns(rows: Sequence[Row]) -> dict[str, str]:
     return renamed
 
 
-def _guarded(value: object) -> object:
-    return guarded(value) if isinstance(value, str) else value
+def _cells(values: Sequence[object], *, raw: bool) -> list[object]:
+    """Return the cells of a line, with guards on texts unless `raw`."""
+    if raw:
+        return list(values)
+    return [guarded(value) if isinstance(value, str) else value for value in values]
 
 
 def _scored(item: Item, judgement: Judgement) -> Iterator[tuple[str, Any]]:

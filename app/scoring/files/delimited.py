@@ -29,8 +29,9 @@ def read_delimited(path: Path, reading: ReadOptions) -> Content:
     """Return the content of a .csv or .tsv file."""
     csv.field_size_limit(50 * MAX_CHARACTERS)  # A longer text cannot be a response.
     content = path.read_bytes()
+    encoding = "utf-16" if content.startswith(UTF_16) else "utf-8-sig"
     try:
-        text = content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         before = content[: error.start]
         line = before.count(b"\n") + 1
