@@ -24,11 +24,11 @@ from training.errors import BadConfig
         ({"teacher": {"members": "many"}}, False),
     ],
 )
-def test_what_a_bundle_keeps_is_compared_by_meaning(change: dict[str, Any], same: bool) -> None:
+def test_settings_of_a_bundle_are_compared_by_meaning(change: dict[str, Any], same: bool) -> None:
     assert TrainingConfig().is_kept_as(TrainingConfig().model_dump() | change) is same
 
 
-def test_an_items_release_policy_is_a_setting() -> None:
+def test_release_policy_is_a_setting() -> None:
     config = TrainingConfig.model_validate({"release": {"min_agreement": 0.6}})
 
     assert config.release == Policy(min_agreement=0.6)
@@ -46,12 +46,12 @@ def test_an_items_release_policy_is_a_setting() -> None:
         {"phrases": {"opposites": [["more", ""]]}},
     ],
 )
-def test_settings_that_mean_nothing_are_refused(wrong: dict[str, Any]) -> None:
+def test_meaningless_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TrainingConfig.model_validate(wrong)
 
 
-def test_a_bundles_phrases_are_read_from_the_settings_that_it_keeps() -> None:
+def test_phrases_are_read_from_a_bundles_settings() -> None:
     german = Phrases(adverbs=("kaum",))
 
     assert Phrases.kept_in(TrainingConfig(phrases=german).model_dump(mode="json")) == german
@@ -70,7 +70,7 @@ def test_a_bundles_phrases_are_read_from_the_settings_that_it_keeps() -> None:
         (b"\xff\xfe", "not_toml", None),
     ],
 )
-def test_a_settings_file_that_cannot_be_read_is_named_with_every_wrong_setting(
+def test_settings_file_error_names_every_wrong_setting(
     tmp_path: Path, content: str | bytes, code: str, settings: dict[str, str] | None
 ) -> None:
     file = tmp_path / "settings.toml"

@@ -24,7 +24,7 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_misspelt_setting_is_named_before_any_work(data: Path) -> None:
+def test_misspelt_environment_variable_is_refused(data: Path) -> None:
     done = run("scorelet-train", "check", "--data", data, SCORELET_CASHE="work")
 
     assert (done.returncode, done.stdout) == (2, "")
@@ -34,7 +34,7 @@ def test_a_misspelt_setting_is_named_before_any_work(data: Path) -> None:
 WITHOUT_TORCH = ("torch", "transformers", "onnx", "scipy", "sklearn", "matplotlib")
 
 
-def test_check_summarises_and_needs_no_torch(data: Path, tmp_path: Path) -> None:
+def test_check_works_without_torch(data: Path, tmp_path: Path) -> None:
     arguments = ["check", "--data", data, "--json", tmp_path / "s.json"]
 
     done = run("scorelet-train", *arguments, without=WITHOUT_TORCH)
@@ -61,7 +61,7 @@ def test_check_warns_of_scores_that_are_sums_of_two_raters(data: Path, tmp_path:
     check_golden("check_warnings.txt", done.stderr)
 
 
-def test_evaluate_measures_what_is_served_and_needs_no_torch(tmp_path: Path) -> None:
+def test_evaluate_works_without_torch(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path / "models")
     responses = tmp_path / "dev.jsonl"
     marked = [("warm air", 2), ("warm", 1), ("warm air goes up", 3), ("cold", 2), ("", 0)]
@@ -135,7 +135,7 @@ def test_check_summarises_grades(tmp_path: Path) -> None:
         (("feedback", "--data", "{data}", "--models", "m", "--name", "n"), 1, "{data}"),  # no rows with feedback
     ],
 )
-def test_what_cannot_be_done_is_said_without_torch_and_the_exit_code_tells_why(
+def test_impossible_calls_have_exit_codes_without_torch(
     data: Path, arguments: tuple[str, ...], code: int, shown: str
 ) -> None:
     (data / "bad.toml").write_text('colour = "red"\n')
@@ -150,7 +150,7 @@ def test_what_cannot_be_done_is_said_without_torch_and_the_exit_code_tells_why(
     assert done.returncode == code
 
 
-def test_a_base_that_is_nowhere_is_named(data: Path, tmp_path: Path) -> None:
+def test_unknown_base_model_is_refused(data: Path, tmp_path: Path) -> None:
     done = call("run", "--data", data, "--models", tmp_path / "models", "--base", "/no/model")
 
     assert done.code == 1
@@ -158,7 +158,7 @@ def test_a_base_that_is_nowhere_is_named(data: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "models").exists()
 
 
-def test_a_bad_row_stops_a_run_before_it_costs_hours(data: Path, tmp_path: Path) -> None:
+def test_bad_row_stops_a_run_before_training(data: Path, tmp_path: Path) -> None:
     with (data / "train.jsonl").open("a") as file:
         file.write('{"item_id": "heat-1", "response": "air", "score": 9}\n')
 
@@ -171,7 +171,7 @@ def test_a_bad_row_stops_a_run_before_it_costs_hours(data: Path, tmp_path: Path)
     assert not (tmp_path / "models").exists()
 
 
-def test_a_file_in_place_of_the_folder_of_bundles_is_said_before_the_work(data: Path, tmp_path: Path) -> None:
+def test_file_in_place_of_the_bundles_folder_is_refused(data: Path, tmp_path: Path) -> None:
     done = call("run", "--data", data, "--models", data / "train.jsonl", "--cache", tmp_path / "c")
 
     assert (done.code, done.stdout) == (2, "")
@@ -179,7 +179,7 @@ def test_a_file_in_place_of_the_folder_of_bundles_is_said_before_the_work(data: 
     assert not (tmp_path / "c").exists()
 
 
-def test_items_without_a_row_do_not_stop_a_run_and_are_said(data: Path) -> None:
+def test_items_without_rows_are_noted_and_left_out(data: Path) -> None:
     with (data / "items.jsonl").open("a") as file:
         file.write(ITEM.replace("heat-1", "heat-2"))
 
@@ -192,7 +192,7 @@ def test_items_without_a_row_do_not_stop_a_run_and_are_said(data: Path) -> None:
     assert [own.item.item_id for own in named] == ["heat-2"]  # what is asked for by name is not left out
 
 
-def test_every_item_stays_where_none_has_a_row(data: Path) -> None:
+def test_items_stay_if_none_has_a_row(data: Path) -> None:
     (data / "train.jsonl").write_text("")
 
     assert [own.item.item_id for own in chosen_items(data, None, ReadOptions())] == ["heat-1"]

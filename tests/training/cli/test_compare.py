@@ -86,7 +86,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Co
     return Compared(folder, arguments, call(*arguments, *reports))
 
 
-def test_it_ends_in_a_table_of_all_contestants(compared: Compared) -> None:
+def test_command_prints_a_table_of_all_contestants(compared: Compared) -> None:
     assert compared.done.code == 0, compared.done.stderr
     for title in ("the commonest score", "TF-IDF", "student, full recipe", "TinyBERT-class", "teacher", "human rater"):
         assert title in compared.done.stdout
@@ -118,7 +118,7 @@ def test_every_contestant_took_part_and_was_timed(compared: Compared) -> None:
     assert rows["human"]["figure"] == 0  # the raters here gave 1 and 2 throughout
 
 
-def test_the_other_reports_say_the_same(compared: Compared) -> None:
+def test_all_reports_hold_the_same_figures(compared: Compared) -> None:
     [section] = json.loads((compared.folder / "report.json").read_text())
 
     for name in ("report.html", "report.md"):
@@ -128,7 +128,7 @@ def test_the_other_reports_say_the_same(compared: Compared) -> None:
             assert f"{row['figure']:.3f}" in content
 
 
-def test_neither_results_nor_reports_hold_a_response(compared: Compared) -> None:
+def test_results_and_reports_hold_no_responses(compared: Compared) -> None:
     files = [*(compared.folder / "results").iterdir(), *(compared.folder / name for name in REPORTS)]
 
     content = "\n".join(file.read_text() for file in files)
@@ -138,7 +138,7 @@ def test_neither_results_nor_reports_hold_a_response(compared: Compared) -> None
     assert not any(text in content for text in texts_of(DATA))
 
 
-def test_the_same_call_again_makes_nothing(compared: Compared) -> None:
+def test_repeated_call_trains_nothing(compared: Compared) -> None:
     files = [path for name in ("results", "cache") for path in (compared.folder / name).rglob("*")]
     before = {path: path.stat().st_mtime_ns for path in files}
 
@@ -148,7 +148,7 @@ def test_the_same_call_again_makes_nothing(compared: Compared) -> None:
     assert {path: path.stat().st_mtime_ns for path in files} == before
 
 
-def test_times_may_be_taken_by_a_later_call(compared: Compared, tmp_path: Path) -> None:
+def test_later_call_may_add_times(compared: Compared, tmp_path: Path) -> None:
     """Without the two whose exports take seconds; the first call timed these."""
     results = compared.folder / "results"
     arguments = [tmp_path / "untimed" if value == results else value for value in compared.arguments]
@@ -165,7 +165,7 @@ def test_times_may_be_taken_by_a_later_call(compared: Compared, tmp_path: Path) 
     assert {name: row["figure"] for name, row in before.items()} == {name: row["figure"] for name, row in after.items()}
 
 
-def test_contestants_may_stay_away_and_seeds_be_fewer(compared: Compared, tmp_path: Path) -> None:
+def test_contestants_and_seeds_may_be_left_out(compared: Compared, tmp_path: Path) -> None:
     arguments = [tmp_path / "fewer" if value == compared.folder / "results" else value for value in compared.arguments]
     report = tmp_path / "report.json"
 
@@ -190,7 +190,7 @@ def test_contestants_may_stay_away_and_seeds_be_fewer(compared: Compared, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["tiny-bert", "student"])
-def test_who_cannot_stay_away_is_named(compared: Compared, name: str) -> None:
+def test_contestant_that_cannot_be_left_out_is_refused(compared: Compared, name: str) -> None:
     done = call(*compared.arguments, "--without", name)
 
     assert done.code == 2
@@ -199,7 +199,7 @@ def test_who_cannot_stay_away_is_named(compared: Compared, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["report.result.json", "heat-1.result.json"])
-def test_a_strange_file_among_the_results_is_named(compared: Compared, tmp_path: Path, name: str) -> None:
+def test_foreign_file_among_results_is_refused(compared: Compared, tmp_path: Path, name: str) -> None:
     results = shutil.copytree(compared.folder / "results", tmp_path / "results")
     (results / name).write_text("[]")
     arguments = [results if value == compared.folder / "results" else value for value in compared.arguments]
@@ -222,9 +222,7 @@ def test_a_strange_file_among_the_results_is_named(compared: Compared, tmp_path:
         (("--config", "{data}/bad.toml"), "bad_settings", "colour"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(
-    tmp_path: Path, arguments: tuple[str, ...], code: str, shown: str
-) -> None:
+def test_impossible_calls_are_refused(tmp_path: Path, arguments: tuple[str, ...], code: str, shown: str) -> None:
     data = write_data(tmp_path / "data", DATA)
     other = ITEM.model_copy(update={"item_id": "heat-2"}).model_dump(exclude_none=True)
     if "heat-2" in arguments:  # else it would be said, too, that no row is to it
@@ -244,7 +242,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert not (tmp_path / "r").exists()
 
 
-def test_what_is_not_installed_is_said(tmp_path: Path) -> None:
+def test_missing_package_is_reported(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data", DATA)
 
     arguments = ("compare", "--data", data, "--results", tmp_path / "r", "--base", data)

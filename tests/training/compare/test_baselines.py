@@ -50,7 +50,7 @@ def wordy(item: Item, number: int = 90) -> ItemData:
     ],
     ids=["2 labels", "4 scores", "grades"],
 )
-def test_the_small_linear_model_is_within_the_budget_and_makes_use_of_it(item: Item, least: int) -> None:
+def test_small_linear_model_uses_its_budget(item: Item, least: int) -> None:
     run = an_untaught_run(wordy(item))
 
     [unlimited], [small] = linear(run, 0), linear_within_budget(run, 0)
@@ -67,7 +67,7 @@ def test_the_small_linear_model_is_within_the_budget_and_makes_use_of_it(item: I
         (GRADES, [1, 4.5], 14 + 1 + 14),
     ],
 )
-def test_all_learned_weights_are_counted(item: Item, values: list[float], expected: int) -> None:
+def test_all_trained_weights_are_counted(item: Item, values: list[float], expected: int) -> None:
     """Each word of two letters has 7 features: itself, and with the spaces around it ' a', 'ab', 'b ', ' ab', …"""
     texts = ["ab", "cd", "ef"][: len(values)]
 
@@ -75,7 +75,7 @@ def test_all_learned_weights_are_counted(item: Item, values: list[float], expect
 
 
 @EVERY_KIND
-def test_linear_models_learn(item: Item) -> None:
+def test_linear_models_learn_the_scores(item: Item) -> None:
     data = item_data(item=item)
     run = an_untaught_run(data)
     competitors = linear_within_budget(run, 0)
@@ -90,7 +90,7 @@ def test_linear_models_learn(item: Item) -> None:
 
 
 @pytest.mark.parametrize("make", [linear, linear_within_budget, constant])
-def test_outputs_are_logarithms_of_probabilities(make: type) -> None:
+def test_outputs_are_log_probabilities(make: type) -> None:
     """One score of the scale was never given."""
     data = item_data(60)
     data = replace(data, train=tuple(row for row in data.train if row.value != 2))
@@ -106,7 +106,7 @@ def test_outputs_are_logarithms_of_probabilities(make: type) -> None:
 
 
 @EVERY_KIND
-def test_one_score_throughout_is_given_to_all(item: Item) -> None:
+def test_constant_training_scores_give_constant_outputs(item: Item) -> None:
     value = 3.5 if item.is_continuous else 2
     data = item_data(30, item=item)
     run = an_untaught_run(replace(data, train=tuple(replace(row, value=value) for row in data.train)))
@@ -129,7 +129,7 @@ def test_two_rows_are_enough(item: Item) -> None:
 
 
 @EVERY_KIND
-def test_one_row_is_enough_where_other_items_have_more(item: Item) -> None:
+def test_single_row_is_enough_beside_other_items(item: Item) -> None:
     few = data_of(item.model_copy(update={"item_id": "few"}), ["warm air"], [3])
     run = an_untaught_run(item_data(8, item=item), few)
 
@@ -147,7 +147,7 @@ def test_one_row_is_enough_where_other_items_have_more(item: Item) -> None:
     ],
     ids=["digits", "chinese"],
 )
-def test_responses_without_a_common_word_are_read_by_their_characters(texts: list[str]) -> None:
+def test_responses_without_common_words_are_read_by_characters(texts: list[str]) -> None:
     run = an_untaught_run(data_of(ITEM, texts, [number % 3 for number in range(len(texts))]))
 
     [competitor] = linear(run, 0)
@@ -155,7 +155,7 @@ def test_responses_without_a_common_word_are_read_by_their_characters(texts: lis
     assert np.isfinite(competitor.outputs(texts[:5])).all()
 
 
-def test_out_of_fold_outputs_are_of_models_that_did_not_read_the_row() -> None:
+def test_out_of_fold_outputs_exclude_the_row() -> None:
     """Each response has a word of its own, which alone decides its label: who has read it knows, no one else can."""
     generator = random.Random(1)  # noqa: S311  # no secret
     texts = [f"{chr(97 + n % 26) * 4}{chr(97 + n // 26) * 4}" for n in range(40)]
@@ -171,7 +171,7 @@ def test_out_of_fold_outputs_are_of_models_that_did_not_read_the_row() -> None:
     assert (competitor.out_of_fold.validation.argmax(axis=1) == wanted).mean() < 0.75
 
 
-def test_out_of_fold_outputs_stand_beside_their_rows() -> None:
+def test_out_of_fold_outputs_are_in_the_order_of_rows() -> None:
     run = an_untaught_run(data_of(ITEM, *_texts_and_values(60)))
 
     [competitor] = linear(run, 0)
@@ -188,7 +188,7 @@ def _texts_and_values(number: int) -> tuple[list[str], list[float]]:
     return [row.text for row in marked(number)], [row.value for row in marked(number)]
 
 
-def test_dev_rows_and_unlabelled_text_decide_nothing() -> None:
+def test_dev_rows_and_unlabelled_text_have_no_influence() -> None:
     """Not even the head: linear models have out-of-fold outputs to choose it by."""
     data = item_data(60)
     contests = [an_untaught_run(data), an_untaught_run(replace(data, dev=(), unlabelled=()))]
@@ -200,7 +200,7 @@ def test_dev_rows_and_unlabelled_text_decide_nothing() -> None:
     assert (made[0][0].outputs(texts) == made[1][0].outputs(texts)).all()
 
 
-def test_the_constant_is_the_commonest_score_or_the_mean_grade() -> None:
+def test_constant_is_the_commonest_score_or_the_mean_grade() -> None:
     points = an_untaught_run(data_of(ITEM, ["a", "b", "c", "d"], [3, 1, 3, 0]))
     grades = an_untaught_run(data_of(GRADES, ["a", "b", "c"], [1, 2, 6]))
 
@@ -211,7 +211,7 @@ def test_the_constant_is_the_commonest_score_or_the_mean_grade() -> None:
     assert of_grades.outputs(["x"])[0, 0] == pytest.approx((3 - 1) / 5)  # as a share of the scale from 1 to 6
 
 
-def test_several_items_have_a_model_each() -> None:
+def test_each_item_has_a_model() -> None:
     other = ITEM.model_copy(update={"item_id": "heat-2"})
     run = an_untaught_run(item_data(40), item_data(40, item=other, seed=5))
 
@@ -221,7 +221,7 @@ def test_several_items_have_a_model_each() -> None:
     assert np.abs(first.outputs(["the air gets warm"]) - second.outputs(["the air gets warm"])).max() > 1e-3
 
 
-def test_what_is_timed_computes_the_same() -> None:
+def test_timed_runtime_computes_the_same_outputs() -> None:
     run = an_untaught_run(item_data(40))
     [competitor] = linear_within_budget(run, 0)
 

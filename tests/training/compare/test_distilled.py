@@ -47,7 +47,7 @@ def fit_texts(run: GroupRun) -> tuple[str, ...]:
     return tuple(row.text for row in run.items[0].parts.fit)
 
 
-def test_without_a_teacher_none_is_asked(
+def test_human_labels_need_no_teacher(
     run: GroupRun, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FineTuned, "outputs", lambda *_: pytest.fail("asked"))
@@ -61,7 +61,7 @@ def test_without_a_teacher_none_is_asked(
 
 
 @pytest.mark.parametrize("make", [published_loss, human_labels])
-def test_without_extra_text_the_marked_responses_are_all_that_is_seen(run: GroupRun, made: Made, make: type) -> None:
+def test_without_extra_text_only_marked_responses_are_seen(run: GroupRun, made: Made, make: type) -> None:
     """By the student and by its tokenizer."""
     make(run, 0)
 
@@ -73,7 +73,7 @@ def test_without_extra_text_the_marked_responses_are_all_that_is_seen(run: Group
         assert tokenizer == tokenizer_of_marked
 
 
-def test_the_published_loss_has_the_teachers_outputs_beside_the_human_scores(run: GroupRun, made: Made) -> None:
+def test_published_loss_uses_teacher_outputs_and_human_scores(run: GroupRun, made: Made) -> None:
     published_loss(run, 0)
 
     lesson, _, config = made[-1]
@@ -83,7 +83,7 @@ def test_the_published_loss_has_the_teachers_outputs_beside_the_human_scores(run
     assert config.distillation.soft_weight == run.config.distillation.soft_weight > 0
 
 
-def test_the_full_recipe_is_what_a_run_makes(run: GroupRun, made: Made) -> None:
+def test_full_recipe_equals_a_training_run(run: GroupRun, made: Made) -> None:
     full_recipe(run, 0)
 
     [(lesson, tokenizer, config)] = made
@@ -94,7 +94,7 @@ def test_the_full_recipe_is_what_a_run_makes(run: GroupRun, made: Made) -> None:
 
 
 @EVERY_RECIPE
-def test_seeds_differ_and_the_same_seed_does_not(run: GroupRun, make: type) -> None:
+def test_students_depend_on_the_seed_alone(run: GroupRun, make: type) -> None:
     texts = dev_texts(run)
 
     first, second, again = (make(run, seed)[0].outputs(texts) for seed in (0, 1, 0))
@@ -105,7 +105,7 @@ def test_seeds_differ_and_the_same_seed_does_not(run: GroupRun, make: type) -> N
 
 @pytest.mark.parametrize("seed", [0, 2])
 @pytest.mark.parametrize(("figures", "times"), [([0.1, 0.3, 0.2], 2), ([0.3, 0.3, 0.1], 1), ([0.0, 0.1, 0.2], 4)])
-def test_epochs_are_those_that_validation_prefers(
+def test_epochs_are_chosen_on_validation(
     run: GroupRun,
     made: Made,
     monkeypatch: pytest.MonkeyPatch,
@@ -129,9 +129,7 @@ def test_epochs_are_those_that_validation_prefers(
     assert (chosen.epochs, chosen.seed) == (times * run.config.distillation.epochs, seed)
 
 
-def test_students_of_different_epochs_differ_however_few_the_texts_are(
-    run: GroupRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_epochs_change_students_even_with_few_texts(run: GroupRun, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else there is nothing to choose between."""
     tried: list[Outputs] = []
 
@@ -148,7 +146,7 @@ def test_students_of_different_epochs_differ_however_few_the_texts_are(
 
 
 @EVERY_RECIPE
-def test_dev_rows_decide_nothing(run: GroupRun, made: Made, make: type) -> None:
+def test_dev_rows_have_no_influence(run: GroupRun, made: Made, make: type) -> None:
     other = a_group_run(run.config, run.cache, other_dev(item_data(60, 20, 8)))
     assert other.items[0].parts.dev != run.items[0].parts.dev
 
@@ -164,7 +162,7 @@ def test_students_are_within_the_budget(run: GroupRun, make: type) -> None:
     assert 0 < make(run, 0)[0].parameters <= PARAMETER_BUDGET
 
 
-def test_its_time_is_that_of_its_training_and_of_the_labelling(run: GroupRun, tmp_path: Path) -> None:
+def test_seconds_include_training_and_labelling(run: GroupRun, tmp_path: Path) -> None:
     fresh = replace(run, cache=tmp_path)
     full_recipe(fresh, 0)
     [student] = (tmp_path / "students").glob("*.seconds")
@@ -179,7 +177,7 @@ def test_its_time_is_that_of_its_training_and_of_the_labelling(run: GroupRun, tm
     assert full_recipe(fresh, 0)[0].seconds is None
 
 
-def test_what_is_timed_is_the_student_and_its_int8_weights(run: GroupRun) -> None:
+def test_student_is_timed_in_float32_and_int8(run: GroupRun) -> None:
     [competitor], texts = full_recipe(run, 0), dev_texts(run)
 
     whole, small = competitor.runtimes()

@@ -27,7 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> GroupRu
     return a_group_run(config, tmp_path_factory.mktemp("cache"), *(item_data(20, 6, 2, item) for item in ITEMS))
 
 
-def test_a_teacher_reads_each_item_in_its_context(run: GroupRun) -> None:
+def test_teacher_reads_the_context_of_each_item(run: GroupRun) -> None:
     first, second = teachers(run, 0)
     teacher = run.teacher
 
@@ -38,7 +38,7 @@ def test_a_teacher_reads_each_item_in_its_context(run: GroupRun) -> None:
         assert np.abs(competitor.outputs(texts) - teacher.outputs(texts, context)).max() < 1e-5
 
 
-def test_its_members_count_and_its_time_is_shared_out(run: GroupRun) -> None:
+def test_teacher_counts_all_members_and_shares_its_time(run: GroupRun) -> None:
     teacher = run.teacher
     assert isinstance(teacher, FineTuned)
     one = sum(parameter.numel() for parameter in teacher.members[0].network.parameters())
@@ -51,7 +51,7 @@ def test_its_members_count_and_its_time_is_shared_out(run: GroupRun) -> None:
             assert competitor.seconds == seconds
 
 
-def test_what_is_timed_is_the_mixture_of_its_members(run: GroupRun) -> None:
+def test_mixture_of_members_is_timed(run: GroupRun) -> None:
     competitor, item = teachers(run, 0)[1], run.items[1].parts.item
     texts = dev_texts(run, 1)
 
@@ -67,5 +67,5 @@ def difference(one: Outputs, other: Outputs, item: Item) -> float:
     return float(np.abs(distribution(one, item) - distribution(other, item)).max())
 
 
-def test_without_a_teacher_there_is_none() -> None:
+def test_no_teacher_makes_no_competitor() -> None:
     assert teachers(an_untaught_run(item_data(12, 4)), 0) == []

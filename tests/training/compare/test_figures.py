@@ -18,7 +18,7 @@ from training.compare.figures import sections
 from training.compare.section import HUMAN, STUDENT
 
 
-def test_ordered_scales_have_the_mean_over_items_of_qwk() -> None:
+def test_ordered_scales_have_mean_qwk_over_items() -> None:
     section = only(two_items())
 
     row = row_of(section)
@@ -29,7 +29,7 @@ def test_ordered_scales_have_the_mean_over_items_of_qwk() -> None:
     assert row.macro_f1 == pytest.approx((2 / 3 + 1 + 2 / 3 + 1) / 4)  # over all rows: 2 of 3 for 0 and for 2
 
 
-def test_labels_have_the_macro_f1_of_all_rows_together() -> None:
+def test_labels_have_macro_f1_over_all_rows() -> None:
     section = only(
         [
             result("belief-1", [0, 0, 1], "nominal", student=found([0, 0, 0])),
@@ -45,7 +45,7 @@ def test_labels_have_the_macro_f1_of_all_rows_together() -> None:
     assert row.items == pytest.approx({"belief-1": (4 / 5 + 0) / 2, "belief-2": (2 / 3 + 0) / 2})
 
 
-def test_a_label_is_the_same_class_wherever_it_stands_among_its_items_labels() -> None:
+def test_labels_are_classes_by_name() -> None:
     def section(*labels: list[str]) -> float:
         values = ([0, 0, 1, 1], [0, 1, 1, 1]), ([1, 1, 0, 2], [1, 0, 0, 2])
         names = [f"belief-{number}" for number in range(2)]
@@ -65,7 +65,7 @@ def test_a_label_is_the_same_class_wherever_it_stands_among_its_items_labels() -
     assert section(["a", "b"], ["b", "a", "d"]) != pytest.approx(by_name)
 
 
-def test_an_item_that_its_rater_gave_one_score_counts_for_nobody() -> None:
+def test_item_with_constant_human_scores_is_left_out() -> None:
     """Else who gave one score wrongly there would have 0 for it, who gave none wrongly nothing."""
     constant, varied = [2] * 6, AGREED
     section = only(
@@ -79,7 +79,7 @@ def test_an_item_that_its_rater_gave_one_score_counts_for_nobody() -> None:
     assert [row_of(section, name).items["heat-1"] for name in ("student", "teacher")] == [None, None]
 
 
-def test_grades_have_the_rmse_of_all_rows_together() -> None:
+def test_grades_have_rmse_over_all_rows() -> None:
     section = only(
         [
             result("shade-1", [1, 2, 3], "continuous", span=5, student=found([1, 2, 6])),
@@ -94,7 +94,7 @@ def test_grades_have_the_rmse_of_all_rows_together() -> None:
     assert (row.accuracy, row.macro_f1) == (None, None)
 
 
-def test_grades_on_different_scales_become_shares_of_them() -> None:
+def test_grades_on_different_scales_become_shares() -> None:
     section = only(
         [
             result("shade-1", [1, 5], "continuous", span=5, student=found([2, 5])),
@@ -114,7 +114,7 @@ def test_points_are_never_shares() -> None:
     assert row_of(only(items)).figure == pytest.approx(0.5)
 
 
-def test_items_of_different_kinds_make_sections_of_their_own() -> None:
+def test_each_kind_of_scale_has_a_section() -> None:
     results = [
         result("shade-1", [1, 2], "continuous", span=5, student=found([1, 2])),
         result("belief-1", [0, 1], "nominal", student=found([0, 1])),
@@ -128,7 +128,7 @@ def test_items_of_different_kinds_make_sections_of_their_own() -> None:
     assert [list(row_of(section).items) for section in made] == [["heat-1", "rank-1"], ["belief-1"], ["shade-1"]]
 
 
-def test_seeds_are_averaged_as_figures_not_as_scores() -> None:
+def test_seeds_are_averaged_as_figures() -> None:
     opposite = [
         3,
         2,
@@ -144,14 +144,14 @@ def test_seeds_are_averaged_as_figures_not_as_scores() -> None:
     assert row.accuracy == pytest.approx(2 / 3)
 
 
-def test_only_seeds_that_every_item_has_are_counted() -> None:
+def test_only_seeds_of_every_item_count() -> None:
     items = two_items()
     items[0].found[STUDENT] = found(AGREED[1], NO_RELATION[1])
 
     assert len(row_of(only(items)).seeds) == 1
 
 
-def test_who_is_missing_on_one_item_is_left_out() -> None:
+def test_contestant_without_every_item_is_left_out() -> None:
     items = two_items()
     items[0].found["teacher"] = found(AGREED[1])
 
@@ -164,7 +164,7 @@ def test_who_is_missing_on_one_item_is_left_out() -> None:
     assert [row.name for row in only(items).contestants] == [STUDENT, "teacher"]
 
 
-def test_contestants_stand_in_the_order_of_the_titles() -> None:
+def test_contestants_are_in_the_order_of_titles() -> None:
     items = [result("heat-1", AGREED[0], teacher=found(AGREED[1]), unknown=found(AGREED[1]), student=found(AGREED[1]))]
 
     assert [row.title for row in only(items).contestants] == ["the student", "its teacher"]
@@ -178,7 +178,7 @@ def test_contestants_stand_in_the_order_of_the_titles() -> None:
         ({"split": "1", "student": "2"}, {"split": "1"}, 2),  # another student than that of the other item
     ],
 )
-def test_settings_differ_where_a_part_of_them_does(
+def test_different_settings_are_counted_by_part(
     student: dict[str, str], teacher: dict[str, str], settings: int
 ) -> None:
     first, second = two_items()
@@ -189,14 +189,14 @@ def test_settings_differ_where_a_part_of_them_does(
     assert only([first, second]).settings == settings
 
 
-def test_items_without_dev_rows_are_in_no_section() -> None:
+def test_items_without_dev_rows_have_no_section() -> None:
     empty = result("heat-9", [], student=found([]))
 
     assert sections([empty], TITLES) == []
     assert only([*two_items(), empty]).items == 2
 
 
-def test_raters_are_compared_where_every_row_has_two() -> None:
+def test_raters_are_compared_if_every_row_has_two() -> None:
     items = double_scored(8)
     without = [items[0], items[1].model_copy(update={"raters": None})]
     assert HUMAN not in [row.name for row in only(without).contestants]
@@ -208,12 +208,12 @@ def test_raters_are_compared_where_every_row_has_two() -> None:
     assert (row.parameters, row.minutes, row.costs, row.student_less_this) == (None, None, {}, None)
 
 
-def test_raters_are_not_compared_on_fewer_rows_than_a_gate_asks_for() -> None:
+def test_raters_need_the_least_number_of_pairs() -> None:
     """Two items of 28 rows each: 56 together, but a mean over items rests on each of them."""
     assert HUMAN not in [row.name for row in only(double_scored(7)).contestants]
 
 
-def test_raters_of_grades_are_compared_on_the_rows_of_all_items_together() -> None:
+def test_raters_of_grades_are_compared_over_all_rows() -> None:
     items = [own.model_copy(update={"scale": "continuous"}) for own in double_scored(5)]
 
     row = row_of(only(items), HUMAN)
@@ -223,7 +223,7 @@ def test_raters_of_grades_are_compared_on_the_rows_of_all_items_together() -> No
     assert HUMAN not in [own.name for own in only(items[:1]).contestants]
 
 
-def test_costs_are_means_over_the_items_that_were_timed() -> None:
+def test_costs_are_means_over_timed_items() -> None:
     items = two_items()
     items[0].found[STUDENT] = found(AGREED[1], parameters=100, seconds=60, timed=NO_RELATION[1])
     items[1].found[STUDENT] = found(NO_RELATION[1], parameters=300, seconds=180)
@@ -236,7 +236,7 @@ def test_costs_are_means_over_the_items_that_were_timed() -> None:
     assert cost.figure == pytest.approx(quadratic_weighted_kappa(AGREED[0], NO_RELATION[1]))
 
 
-def test_costs_are_of_the_items_on_which_all_were_timed() -> None:
+def test_costs_need_times_of_all_contestants() -> None:
     """The second item's responses are long, and only one was timed on it."""
     items = two_items()
     for item in items:
@@ -249,14 +249,14 @@ def test_costs_are_of_the_items_on_which_all_were_timed() -> None:
     assert [row.costs for row in only(items).contestants] == [{}, {}]
 
 
-def test_minutes_are_unknown_where_one_items_are() -> None:
+def test_minutes_need_the_time_of_every_item() -> None:
     items = two_items()
     items[1].found[STUDENT].seconds = None
 
     assert row_of(only(items)).minutes is None
 
 
-def test_timed_grades_are_shares_of_the_scale_where_all_are() -> None:
+def test_timed_grades_are_shares_like_all_grades() -> None:
     """Only the first item was timed; the other's scale is another."""
     section = only(
         [

@@ -11,7 +11,7 @@ from tests.training.compare.findings import found, noisy, only, result, row_of, 
 
 
 @pytest.mark.parametrize(("rows", "items"), [(40, 1), (12, 3)])
-def test_the_interval_holds_the_figure(rows: int, items: int) -> None:
+def test_interval_holds_the_figure(rows: int, items: int) -> None:
     results = []
     for seed in range(items):
         human, machine = noisy(rows, seed)
@@ -24,7 +24,7 @@ def test_the_interval_holds_the_figure(rows: int, items: int) -> None:
     assert high - low > 0.05
 
 
-def test_its_width_is_that_of_95_in_a_hundred() -> None:
+def test_interval_has_the_binomial_width() -> None:
     """1.96 · sd(e²) / (2 · RMSE · √n), nearly, of errors that are 0 and 2 by turns."""
     section = only([result("shade-1", [1.0] * 400, "continuous", student=found([1.0, 3.0] * 200))])
 
@@ -42,7 +42,7 @@ def test_its_width_is_that_of_95_in_a_hundred() -> None:
         ("nominal", lambda wrong: (45 - wrong) / (90 - wrong)),  # macro-F1 of a label that is never right and another
     ],
 )
-def test_so_many_rows_as_fall_to_an_item_are_drawn_of_it(scale: ScaleKind, figure: Callable[[int], float]) -> None:
+def test_rows_are_drawn_from_all_items_together(scale: ScaleKind, figure: Callable[[int], float]) -> None:
     """Of 45 rows those of the smaller item are wrong, and only those.  A resample has 5 of them in the mean, and in
     95 of a hundred resamples 1 to 9: these are the quantiles of the binomial distribution.
     """
@@ -60,7 +60,7 @@ def test_so_many_rows_as_fall_to_an_item_are_drawn_of_it(scale: ScaleKind, figur
     assert high - low == pytest.approx(abs(figure(9) - figure(1)), rel=0.15)
 
 
-def test_more_rows_make_a_narrower_interval() -> None:
+def test_more_rows_narrow_the_interval() -> None:
     widths = []
     for rows in (30, 1000):
         human, machine = noisy(rows)
@@ -70,7 +70,7 @@ def test_more_rows_make_a_narrower_interval() -> None:
     assert widths[1] < widths[0] / 3
 
 
-def test_many_items_of_a_few_rows_leave_the_figure_inside_its_interval() -> None:
+def test_interval_of_many_small_items_holds_the_figure() -> None:
     """QWK of six resampled rows is lower in the mean than that of the six; with many items nothing hides it."""
     results = []
     for seed in range(100):
@@ -82,7 +82,7 @@ def test_many_items_of_a_few_rows_leave_the_figure_inside_its_interval() -> None
     assert row.interval[0] <= row.figure <= row.interval[1]
 
 
-def test_a_contestant_less_itself_is_nothing() -> None:
+def test_difference_from_itself_is_zero() -> None:
     human, machine = noisy(30)
     section = only([result("heat-1", human, student=found(machine), teacher=found(machine))])
 
@@ -93,7 +93,7 @@ def test_a_contestant_less_itself_is_nothing() -> None:
     assert row_of(section).interval == twin.interval
 
 
-def test_differences_are_paired_and_have_a_sign() -> None:
+def test_differences_are_paired_and_signed() -> None:
     """Both err on the same rows, and the teacher on one more: it is behind in whatever rows are drawn, or level."""
     human, machine = noisy(60)
     right = list(zip(human, machine, strict=True)).index((0, 0))
@@ -108,14 +108,14 @@ def test_differences_are_paired_and_have_a_sign() -> None:
     assert 0 <= low <= expected <= high < row.interval[1] - row.interval[0]
 
 
-def test_an_item_whose_scores_never_differ_counts_for_nothing() -> None:
+def test_item_with_constant_scores_is_left_out_of_intervals() -> None:
     section = only([*two_items(), result("heat-3", [1, 1], student=found([1, 1]))])
 
     assert row_of(section).figure == pytest.approx(0.5)
     assert row_of(section).items["heat-3"] is None
 
 
-def test_a_constant_machine_has_an_interval_too() -> None:
+def test_constant_machine_has_an_interval() -> None:
     """Some resamples hold one human score alone, and then its QWK is undefined."""
     section = only([result("heat-1", [1, 1, 1, 2, 1, 1], student=found([1] * 6))])
 
@@ -123,6 +123,6 @@ def test_a_constant_machine_has_an_interval_too() -> None:
     assert np.isfinite(row_of(section).interval).all()
 
 
-def test_no_figure_at_all_is_no_failure() -> None:
+def test_undefined_figures_are_no_failure() -> None:
     """Every human score and every machine score of the only item is the same."""
     assert only([result("heat-1", [1, 1, 1], student=found([1, 1, 1]))]).rows == 3

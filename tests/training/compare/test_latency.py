@@ -40,7 +40,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def test_a_response_alone_and_in_a_batch(clock: Clock) -> None:
+def test_single_responses_and_batches_are_timed(clock: Clock) -> None:
     scores = {
         "quick": lambda texts: clock.score("quick", texts, 0.001 + 0.002 * len(texts)),
         "slow": lambda texts: clock.score("slow", texts, 0.5),
@@ -52,7 +52,7 @@ def test_a_response_alone_and_in_a_batch(clock: Clock) -> None:
     assert found["slow"] == pytest.approx((500, 500 / 32))
 
 
-def test_warming_up_and_a_slow_moment_do_not_count(clock: Clock) -> None:
+def test_warm_up_and_slow_moments_do_not_count(clock: Clock) -> None:
     effort = Effort(rounds=2, run=3)
 
     def score(texts: Sequence[str]) -> Outputs:
@@ -64,7 +64,7 @@ def test_warming_up_and_a_slow_moment_do_not_count(clock: Clock) -> None:
     assert milliseconds({"any": score}, ["a"], effort)["any"][0] == pytest.approx(1)
 
 
-def test_all_are_timed_in_turn_on_the_same_texts_each_on_some_in_a_row(clock: Clock) -> None:
+def test_competitors_take_turns_on_the_same_texts(clock: Clock) -> None:
     texts = [str(number) for number in range(7)]
     scores = {
         "first": lambda own: clock.score("first", own, 0.1),
@@ -83,7 +83,7 @@ def test_all_are_timed_in_turn_on_the_same_texts_each_on_some_in_a_row(clock: Cl
     assert [len(run[-1]) for run in given[2 * FULL.rounds :]] == [FULL.batch] * 2 * FULL.batches
 
 
-def test_a_response_alone_is_timed_when_others_were_scored_before(clock: Clock) -> None:
+def test_single_responses_are_timed_after_a_warm_service(clock: Clock) -> None:
     texts = [str(number) for number in range(500)]
 
     milliseconds({"any": lambda own: clock.score("any", own, 0.1)}, texts)
@@ -94,7 +94,7 @@ def test_a_response_alone_is_timed_when_others_were_scored_before(clock: Clock) 
 
 
 @pytest.mark.parametrize("given", [None, "true"])
-def test_it_runs_on_one_thread_and_gives_the_others_back(
+def test_timing_uses_one_thread_and_restores_the_rest(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, given: str | None
 ) -> None:
     threads, tokenizers = [2], set()
@@ -116,7 +116,7 @@ def test_it_runs_on_one_thread_and_gives_the_others_back(
     assert os.environ.get(latency.PARALLEL_TOKENIZERS) == given
 
 
-def test_the_wall_clock_is_read(tmp_path: Path) -> None:
+def test_timing_reads_the_wall_clock(tmp_path: Path) -> None:
     def score(_: Sequence[str]) -> Outputs:
         (tmp_path / "something").write_text("to do")
         return NOTHING

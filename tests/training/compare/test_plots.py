@@ -20,7 +20,7 @@ def words(svg: str) -> list[str]:
 
 
 @pytest.mark.parametrize("plot", [against_size, against_time])
-def test_every_contestant_with_a_cost_has_a_place(plot: Callable[[Section], str]) -> None:
+def test_every_contestant_with_a_cost_is_plotted(plot: Callable[[Section], str]) -> None:
     constant = a_row("constant", "the commonest score", 0.0, parameters=4)
 
     svg = plot(a_section(STUDENT, TEACHER, constant, RATERS))
@@ -37,21 +37,21 @@ def test_titles_are_escaped() -> None:
     assert "<script" not in svg
 
 
-def test_the_same_section_makes_the_same_plot() -> None:
+def test_plots_are_reproducible() -> None:
     first, second = (against_time(a_section(STUDENT, TEACHER, RATERS)) for _ in range(2))
 
     assert first == second
     assert not re.search(r"20\d\d-\d\d-\d\d", first)
 
 
-def test_a_figure_at_the_edge_of_its_interval_or_beyond_is_drawn() -> None:
+def test_figure_outside_its_interval_is_drawn() -> None:
     """Rounding alone may put it there, and bootstrap intervals of small items lie lower than their figures."""
     beyond = STUDENT.model_copy(update={"figure": 0.7, "interval": (0.6, 0.7 - 1e-12)})
 
     assert "the student" in words(against_size(a_section(beyond)))
 
 
-def test_without_times_there_is_no_plot_of_them_but_one_of_sizes() -> None:
+def test_no_times_leave_only_the_plot_of_sizes() -> None:
     untimed = a_section(a_row("student", "the student"), a_row("constant", "the commonest score", 0.0), RATERS)
 
     assert against_time(untimed) == ""

@@ -31,7 +31,7 @@ def read(encoder: Any) -> Tensor:
     return states
 
 
-def test_it_has_the_shape_of_tinybert(cut: tuple[Any, Tensor]) -> None:
+def test_pruned_encoder_has_the_shape_of_tinybert(cut: tuple[Any, Tensor]) -> None:
     small, _ = cut
     config = small.config
 
@@ -46,7 +46,7 @@ def test_it_has_the_shape_of_tinybert(cut: tuple[Any, Tensor]) -> None:
     assert read(small).isfinite().all()
 
 
-def test_its_weights_are_the_originals(encoder: Any, cut: tuple[Any, Tensor]) -> None:
+def test_pruned_weights_are_the_originals(encoder: Any, cut: tuple[Any, Tensor]) -> None:
     small, hidden = cut
 
     assert len(set(hidden.tolist())) == 312
@@ -84,14 +84,14 @@ def test_the_most_important_units_are_kept(encoder: Any) -> None:
     assert all((layer.intermediate.dense.bias == 1).all() for layer in small.encoder.layer)
 
 
-def test_with_every_unit_kept_it_is_the_original(encoder: Any) -> None:
+def test_keeping_every_unit_gives_the_original(encoder: Any) -> None:
     same, hidden = pruned(encoder, range(6), 384, 1536)
 
     assert hidden.tolist() == list(range(384))
     assert (read(same) - read(encoder)).abs().max() < 1e-5
 
 
-def test_narrower_heads_attend_alike_where_their_units_say_alike(encoder: Any) -> None:
+def test_narrower_heads_keep_their_attention(encoder: Any) -> None:
     """Where every unit of a head is the same, 26 of 32 tell as much: the scale of queries and keys makes up for 6."""
     encoder = AutoModel.from_pretrained(encoder.config._name_or_path)
     with torch.no_grad():
@@ -117,7 +117,7 @@ def attention(own: Any, states: Tensor) -> Tensor:
     return scores
 
 
-def test_the_original_is_left_as_it_was(encoder: Any) -> None:
+def test_original_encoder_stays_unchanged(encoder: Any) -> None:
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
 
     small, _ = pruned(encoder, LAYERS)
@@ -129,7 +129,7 @@ def test_the_original_is_left_as_it_was(encoder: Any) -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
 
 
-def test_what_is_smaller_is_not_cut(encoder: Any, tiny_encoder: Path) -> None:
+def test_smaller_encoder_is_not_prunable(encoder: Any, tiny_encoder: Path) -> None:
     assert is_prunable(encoder, 4)
     assert not is_prunable(AutoModel.from_pretrained(tiny_encoder), 4)
 
@@ -142,14 +142,14 @@ def test_what_is_smaller_is_not_cut(encoder: Any, tiny_encoder: Path) -> None:
     ],
     ids=["mpnet", "deberta"],
 )
-def test_what_is_not_built_like_bert_is_not_cut(other: Any) -> None:
+def test_other_architecture_is_not_prunable(other: Any) -> None:
     """They have embeddings, layers and twelve heads, but other names for the parts of a layer."""
     encoder: nn.Module = other()
 
     assert not is_prunable(encoder, 4)
 
 
-def test_an_encoder_of_three_layers_is_cut_or_refused() -> None:
+def test_number_of_layers_decides_on_pruning() -> None:
     """As in paraphrase-MiniLM-L3: four layers out of three means that one comes twice."""
     encoder = BertModel(BertConfig(**SHAPE, num_hidden_layers=3, intermediate_size=1536))
 

@@ -52,7 +52,7 @@ def page() -> str:
     return html(found())
 
 
-def test_the_page_loads_nothing(page: str) -> None:
+def test_page_loads_nothing(page: str) -> None:
     names = {tag for tag, _ in Page(page).tags}
     references = [
         value
@@ -73,7 +73,7 @@ def test_page_holds_no_addresses_except_xml_namespaces(page: str) -> None:
     assert re.findall(r"https?://[^\s\"<]*", without_namespaces) == []
 
 
-def test_every_contestant_is_on_the_page_and_its_title_is_text(page: str) -> None:
+def test_every_contestant_is_on_the_page_with_an_escaped_title(page: str) -> None:
     cells = Page(page).cells
 
     assert "<b>" not in page
@@ -81,14 +81,14 @@ def test_every_contestant_is_on_the_page_and_its_title_is_text(page: str) -> Non
     assert cells.count(TITLE) >= 2
 
 
-def test_the_student_stands_out(page: str) -> None:
+def test_student_is_highlighted(page: str) -> None:
     marked = re.findall(r'<tr class="ours"><td>([^<]*)</td>', page)
 
     assert marked
     assert len(set(marked)) == 1
 
 
-def test_the_page_has_a_head_and_plots_for_each_section(page: str) -> None:
+def test_each_section_has_a_heading_and_plots(page: str) -> None:
     assert page.count("<svg") == page.count("</svg>") == 4
     heads = re.findall(r"<h2>(.*?)</h2>", page, re.DOTALL)
     assert len(heads) == len(found())
@@ -97,7 +97,7 @@ def test_the_page_has_a_head_and_plots_for_each_section(page: str) -> None:
         assert re.findall(r"\b\d+ \w+", head)[-2:] == ["2 items", "80 responses"]
 
 
-def test_what_is_said_of_a_contestant_is_in_its_rows() -> None:
+def test_rows_hold_the_figures_of_their_contestant() -> None:
     cells = [
         line.strip("| ").split(" | ") for line in markdown(found()).splitlines() if line.startswith("| its teacher")
     ]
@@ -107,7 +107,7 @@ def test_what_is_said_of_a_contestant_is_in_its_rows() -> None:
     assert {"11,000,000", "4,000", "8", "4", "1,234", "-0.011", "2", "1", "2.5"} <= said
 
 
-def test_markdown_tables_have_as_many_cells_in_every_line() -> None:
+def test_markdown_tables_are_rectangular() -> None:
     tables: list[list[str]] = [[]]
     for line in markdown(found()).splitlines():
         if line.startswith("|"):
@@ -123,13 +123,13 @@ def test_markdown_tables_have_as_many_cells_in_every_line() -> None:
         assert len(table) > 2
 
 
-def test_an_undefined_figure_of_an_item_is_left_blank() -> None:
+def test_undefined_figure_of_an_item_is_blank() -> None:
     [line] = [line for line in markdown(found()[:1]).splitlines() if line.startswith("| heat-2")]
 
     assert set(line.removeprefix("| heat-2")) == {" ", "|"}
 
 
-def test_json_is_the_figures_themselves(tmp_path: Path) -> None:
+def test_json_holds_the_figures(tmp_path: Path) -> None:
     write_report(tmp_path / "report.json", found())
 
     read = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
@@ -141,14 +141,14 @@ def test_json_is_the_figures_themselves(tmp_path: Path) -> None:
     ("name", "begins"),
     [("a.html", "<!doctype html>"), ("a.md", f"<!-- {ORIGIN_MARK} -->\n\n## QWK"), ("a.json", "[\n")],
 )
-def test_the_name_decides_the_format(tmp_path: Path, name: str, begins: str) -> None:
+def test_suffix_decides_the_format(tmp_path: Path, name: str, begins: str) -> None:
     write_report(tmp_path / name, found())
 
     assert (tmp_path / name).read_text(encoding="utf-8").startswith(begins)
 
 
 @pytest.mark.parametrize("name", ["report.pdf", "report", "report.html.gz"])
-def test_another_format_is_refused(tmp_path: Path, name: str) -> None:
+def test_unknown_format_is_refused(tmp_path: Path, name: str) -> None:
     with refused(BadFormat, name=name):
         write_report(tmp_path / name, found())
 
@@ -156,7 +156,7 @@ def test_another_format_is_refused(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.html", "a.md", "a.json"])
-def test_nothing_found_is_an_empty_report(tmp_path: Path, name: str) -> None:
+def test_no_results_make_an_empty_report(tmp_path: Path, name: str) -> None:
     write_report(tmp_path / name, [])
 
     assert (tmp_path / name).is_file()

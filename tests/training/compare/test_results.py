@@ -19,7 +19,7 @@ def begun(data: ItemData, data_sha256: str = "0" * 64) -> ItemResult:
     return ItemResult.begun(split(data, TrainingConfig()), "a group", data_sha256)
 
 
-def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+def test_written_results_read_back_unchanged(tmp_path: Path) -> None:
     whole = result("heat-1", [0, 1, 3], raters=[(0, 0), (1, 2), (3, 3)], student=found([0, 1, 2], [1, 1, 3], timed=[0]))
     whole.found["student"].seeds[2] = Seed(values=[0.1234], predictions=[[0.25, 0.75]])
     grades = result("shade-6", [1.25, 6], "continuous", span=5, constant=found([3.1, 3.1], seconds=None))
@@ -32,7 +32,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("row_id", ["a},", 'a},"b', "a,", "found", 'say "air"', "línea\n", "\\"])
-def test_any_id_of_a_row_comes_back(tmp_path: Path, row_id: str) -> None:
+def test_any_row_id_survives(tmp_path: Path, row_id: str) -> None:
     data = item_data(20, 2)
     whole = begun(replace(data, dev=(replace(data.dev[0], id=row_id), data.dev[1])))
     whole.found["student"] = found([1, 2])
@@ -42,7 +42,7 @@ def test_any_id_of_a_row_comes_back(tmp_path: Path, row_id: str) -> None:
     assert read_results(tmp_path) == [whole]
 
 
-def test_what_a_file_begins_with_is_the_items_own(tmp_path: Path) -> None:
+def test_results_begin_with_the_item(tmp_path: Path) -> None:
     data = item_data(20, 4, item=GRADES)
     first = begun(data)
 
@@ -53,13 +53,13 @@ def test_what_a_file_begins_with_is_the_items_own(tmp_path: Path) -> None:
     assert read_result(tmp_path, first) is first
 
 
-def test_raters_are_those_of_every_row_or_of_none() -> None:
+def test_raters_are_kept_if_every_row_has_two() -> None:
     data = item_data(20, 4)
 
     assert begun(replace(data, dev=(replace(data.dev[0], raters=None), *data.dev[1:]))).raters is None
 
 
-def test_blank_rows_are_not_compared_on() -> None:
+def test_blank_rows_are_left_out() -> None:
     data = item_data(20, 4)
 
     assert begun(replace(data, dev=(replace(data.dev[0], text=" \n"), *data.dev[1:]))).ids == [
@@ -67,7 +67,7 @@ def test_blank_rows_are_not_compared_on() -> None:
     ]
 
 
-def test_no_file_holds_a_response(tmp_path: Path) -> None:
+def test_no_file_holds_responses(tmp_path: Path) -> None:
     data = item_data(20, 10)
 
     write_result(tmp_path, begun(data))
@@ -77,7 +77,7 @@ def test_no_file_holds_a_response(tmp_path: Path) -> None:
     assert ITEM.prompt not in content
 
 
-def test_what_was_found_on_the_same_rows_is_kept(tmp_path: Path) -> None:
+def test_results_on_the_same_rows_are_kept(tmp_path: Path) -> None:
     kept = begun(item_data(20, 4))
     kept.found["student"] = found([0, 1, 2, 3])
     write_result(tmp_path, kept)
@@ -85,7 +85,7 @@ def test_what_was_found_on_the_same_rows_is_kept(tmp_path: Path) -> None:
     assert read_result(tmp_path, begun(item_data(20, 4))) == kept
 
 
-def test_what_was_found_on_other_rows_is_not_taken_for_this(tmp_path: Path) -> None:
+def test_results_on_other_rows_are_not_reused(tmp_path: Path) -> None:
     data = item_data(20, 4)
     kept = begun(data)
     kept.found["student"] = found([0, 1, 2, 3])
@@ -112,7 +112,7 @@ def test_what_was_found_on_other_rows_is_not_taken_for_this(tmp_path: Path) -> N
     ],
     ids=["train", "raters", "span"],
 )
-def test_what_the_file_says_of_the_item_is_as_the_data_now_has_it(
+def test_item_fields_follow_the_present_data(
     tmp_path: Path, name: str, changed: Callable[[ItemData], ItemData]
 ) -> None:
     kept = begun(item_data(20, 4))
@@ -125,21 +125,21 @@ def test_what_the_file_says_of_the_item_is_as_the_data_now_has_it(
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"item_id": "heat-1"}', "no json"])
-def test_a_file_that_is_no_result_is_named(tmp_path: Path, content: str) -> None:
+def test_file_that_is_no_result_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "strange.result.json").write_text(content)
 
     with refused(BadResults, "bad_results", file=tmp_path / "strange.result.json"):
         read_results(tmp_path)
 
 
-def test_a_damaged_file_of_an_item_is_named(tmp_path: Path) -> None:
+def test_damaged_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "heat-1.result.json").write_text('{"item_id"')
 
     with refused(BadResults, "bad_results", file=tmp_path / "heat-1.result.json"):
         read_result(tmp_path, begun(item_data(20, 4)))
 
 
-def test_what_was_found_of_other_data_is_left(tmp_path: Path) -> None:
+def test_results_of_other_data_are_not_reused(tmp_path: Path) -> None:
     data = item_data(20, 4)
     first = begun(data)
     first.found["student"] = found([1, 2, 3, 0])

@@ -15,7 +15,7 @@ from training.compare.run import CONTESTANTS, TITLES
 from training.config import TrainingConfig
 
 
-def test_every_contestant_has_its_seeds_and_times(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+def test_every_contestant_has_seeds_and_times(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     result = run(tmp_path, config, fakes, A)["a"]
 
     assert {name: sorted(found.seeds) for name, found in result.found.items()} == {
@@ -33,7 +33,7 @@ def test_every_contestant_has_its_seeds_and_times(tmp_path: Path, config: Traini
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES], ids=["points", "grades"])
-def test_items_with_one_teacher_are_compared_together_and_the_first_are_timed(
+def test_items_that_share_a_teacher_are_compared_together(
     tmp_path: Path, config: TrainingConfig, fakes: Fakes, item: Item
 ) -> None:
     """The last of the three has no dev rows."""
@@ -52,7 +52,7 @@ def test_items_with_one_teacher_are_compared_together_and_the_first_are_timed(
     assert fakes.making() == []
 
 
-def test_an_item_without_dev_rows_is_no_obstacle(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+def test_item_without_dev_rows_stops_nothing(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     results = run(tmp_path, config, fakes, replace(A, dev=()), B)
 
     assert results["a"].ids == []
@@ -75,13 +75,13 @@ def test_heads_are_chosen_without_dev_rows(tmp_path: Path, config: TrainingConfi
     assert len(second) == 26
 
 
-def test_no_file_holds_a_response(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+def test_no_file_holds_responses(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     run(tmp_path, config, fakes, A)
 
     content = b"".join(bytes_of(tmp_path).values()).decode()
     assert not any(text in content for text in texts_of(A))
 
 
-def test_every_contestant_has_a_name_and_a_title_of_its_own() -> None:
+def test_names_and_titles_of_contestants_are_unique() -> None:
     assert len(TITLES) == len(set(TITLES.values())) == len(CONTESTANTS)
     assert {"student", "teacher", "tiny_bert"} < set(TITLES)

@@ -17,7 +17,7 @@ from training.config import Phrases, TrainingConfig
 from training.data import ItemData
 
 
-def test_the_same_call_again_makes_nothing(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+def test_repeated_call_trains_nothing(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     run(tmp_path, config, fakes, A, B)
     fakes.making()
     before = bytes_of(tmp_path)
@@ -28,7 +28,7 @@ def test_the_same_call_again_makes_nothing(tmp_path: Path, config: TrainingConfi
     assert bytes_of(tmp_path) == before
 
 
-def test_who_cannot_take_part_is_not_asked_again(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+def test_absent_contestant_is_not_tried_again(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     """As a TinyBERT of a teacher that is small itself."""
     fakes.all.insert(1, fakes.of("absent", absent=True))
     result = run(tmp_path, config, fakes, A)["a"]
@@ -42,7 +42,7 @@ def test_who_cannot_take_part_is_not_asked_again(tmp_path: Path, config: Trainin
     assert [row.name for row in section.contestants] == ["once", "seeded", "last"]
 
 
-def test_settings_of_attacks_change_nothing(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+def test_settings_of_attacks_keep_results(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     run(tmp_path, config, fakes, A)
     fakes.making()
 
@@ -51,9 +51,7 @@ def test_settings_of_attacks_change_nothing(tmp_path: Path, config: TrainingConf
     assert fakes.making() == []
 
 
-def test_who_does_not_read_a_setting_is_not_made_anew_by_it(
-    tmp_path: Path, config: TrainingConfig, fakes: Fakes
-) -> None:
+def test_unrelated_setting_keeps_results(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     fakes.all = [replace(fakes.of("linear"), reads=("split",), timed=False), replace(fakes.of("student"), timed=False)]
     run(tmp_path, config, fakes, A)
     fakes.making()
@@ -64,7 +62,7 @@ def test_who_does_not_read_a_setting_is_not_made_anew_by_it(
     assert fakes.making() == [("student", 0, "a")]
 
 
-def test_what_is_not_timed_is_not_missed(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+def test_untimed_contestant_needs_no_times(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     fakes.all = [Contestant("constant", "the commonest score", False, constant, (), timed=False), fakes.of("once")]
     result = run(tmp_path, config, fakes, A)["a"]
     fakes.making()
@@ -75,9 +73,7 @@ def test_what_is_not_timed_is_not_missed(tmp_path: Path, config: TrainingConfig,
     assert (result.found["constant"].timings, list(result.found["once"].timings)) == ({}, ["float32"])
 
 
-def test_another_item_is_added_and_the_first_is_left_as_it_is(
-    tmp_path: Path, config: TrainingConfig, fakes: Fakes
-) -> None:
+def test_new_item_keeps_existing_results(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     run(tmp_path, config, fakes, A)
     fakes.making()
     before = bytes_of(tmp_path)
@@ -91,7 +87,7 @@ def test_another_item_is_added_and_the_first_is_left_as_it_is(
     assert results["b"].found.keys() == results["a"].found.keys()
 
 
-def test_another_contestant_is_added(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+def test_new_contestant_is_added(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     first = run(tmp_path, config, fakes, A)["a"]
     fakes.making()
     fakes.all.append(fakes.of("new"))
@@ -103,7 +99,7 @@ def test_another_contestant_is_added(tmp_path: Path, config: TrainingConfig, fak
     assert {name: second.found[name].seeds for name in first.found} == {n: f.seeds for n, f in first.found.items()}
 
 
-def test_more_seeds_leave_times_as_they_are(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+def test_more_seeds_keep_times(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     seeded, all_seeded = fakes.of("seeded"), fakes.of("seeded", seeded=True)
     fakes.all = [seeded]
     one = run(tmp_path, config, fakes, A)["a"].found["seeded"]
@@ -116,7 +112,7 @@ def test_more_seeds_leave_times_as_they_are(tmp_path: Path, config: TrainingConf
     assert three.timings == one.timings
 
 
-def test_other_settings_make_all_anew(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+def test_changed_settings_replace_results(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     first = run(tmp_path, config, fakes, A)["a"]
     whole = fakes.making()
 
@@ -127,7 +123,7 @@ def test_other_settings_make_all_anew(tmp_path: Path, config: TrainingConfig, fa
 
 
 @pytest.mark.parametrize("other", [replace(A, train=A.train[:16]), replace(A, unlabelled=()), other_dev(A)])
-def test_other_data_make_all_anew(tmp_path: Path, config: TrainingConfig, fakes: Fakes, other: ItemData) -> None:
+def test_changed_data_replace_results(tmp_path: Path, config: TrainingConfig, fakes: Fakes, other: ItemData) -> None:
     run(tmp_path, config, fakes, A)
     whole = fakes.making()
 
@@ -139,9 +135,7 @@ def test_other_data_make_all_anew(tmp_path: Path, config: TrainingConfig, fakes:
 
 
 @pytest.mark.parametrize("dies", [("seeded", 0), ("seeded", 2), ("last", 0)])
-def test_killed_it_goes_on_where_it_was(
-    tmp_path: Path, config: TrainingConfig, fakes: Fakes, dies: tuple[str, int]
-) -> None:
+def test_killed_comparison_resumes(tmp_path: Path, config: TrainingConfig, fakes: Fakes, dies: tuple[str, int]) -> None:
     whole = run(tmp_path / "whole", config, fakes, A)["a"]
     everything = [("once", 0), *(("seeded", seed) for seed in range(SEEDS)), ("last", 0)]
     fakes.making()
@@ -161,7 +155,7 @@ def test_killed_it_goes_on_where_it_was(
     assert all(found.timings for found in result.found.values())
 
 
-def test_a_later_call_adds_contestants_and_seeds(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
+def test_later_call_adds_contestants_and_seeds(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
     folders = (tmp_path / "results", tmp_path / "cache")
     compare([A], config, *folders, fakes.all[:2], 1, QUICK)
     assert [(name, seed) for name, seed, _ in fakes.making()][:2] == [("once", 0), ("seeded", 0)]
@@ -177,7 +171,7 @@ def test_a_later_call_adds_contestants_and_seeds(tmp_path: Path, config: Trainin
     }
 
 
-def test_killed_while_timing_only_the_times_are_missing(
+def test_comparison_killed_while_timing_lacks_only_times(
     tmp_path: Path, config: TrainingConfig, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> None:

@@ -144,7 +144,7 @@ def a_config(encoder: Path, **teacher: object) -> TrainingConfig:
     return config.model_copy(update={"teacher": config.teacher.model_copy(update={"api": api, **teacher})})
 
 
-def test_it_is_decided_of_every_setting_whom_it_makes_anew() -> None:
+def test_every_setting_belongs_to_a_part_or_to_none() -> None:
     assert set(leaves(TrainingConfig)) == set(ANEW)
 
 
@@ -153,7 +153,7 @@ def test_it_is_decided_of_every_setting_whom_it_makes_anew() -> None:
     [("full", False, ANEW), ("full", True, SHARED), ("lora", False, ADAPTERS), ("api", False, API)],
     ids=["own", "shared", "adapters", "api"],
 )
-def test_a_setting_makes_those_anew_that_read_it(
+def test_setting_replaces_results_that_depend_on_it(
     tiny_encoder: Path, kind: str, several: bool, expected: dict[str, set[str]]
 ) -> None:
     config = a_config(tiny_encoder, kind=kind)
@@ -168,7 +168,7 @@ def test_a_setting_makes_those_anew_that_read_it(
     assert found == expected
 
 
-def test_without_a_teacher_no_setting_of_one_makes_anybody_anew(tiny_encoder: Path) -> None:
+def test_teacher_settings_without_a_teacher_keep_results(tiny_encoder: Path) -> None:
     config = a_config(tiny_encoder)
     config = config.model_copy(update={"distillation": config.distillation.model_copy(update={"soft_weight": 0.0})})
     before = hashes(EVERY_PART, config, several=False)
@@ -178,12 +178,12 @@ def test_without_a_teacher_no_setting_of_one_makes_anybody_anew(tiny_encoder: Pa
     )
 
 
-def test_every_part_is_read_by_somebody() -> None:
+def test_every_part_has_a_contestant() -> None:
     assert {part for own in CONTESTANTS for part in own.reads} == set(EVERY_PART) == set(READ)
 
 
 @pytest.mark.parametrize("contestant", CONTESTANTS, ids=[own.name for own in CONTESTANTS])
-def test_settings_that_a_contestant_does_not_read_change_nothing_of_it(
+def test_contestants_ignore_settings_outside_their_parts(
     request: pytest.FixtureRequest, tmp_path: Path, contestant: Contestant
 ) -> None:
     """All of them at once."""

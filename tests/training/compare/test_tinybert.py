@@ -46,7 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, wide_encoder: Path) -> GroupRu
 
 
 @torch.no_grad()
-def test_attention_scores_are_what_the_library_puts_into_its_softmax(run: GroupRun, wide_encoder: Path) -> None:
+def test_attention_scores_equal_those_of_transformers(run: GroupRun, wide_encoder: Path) -> None:
     assert isinstance(run.teacher, FineTuned)
     eager = AutoModel.from_pretrained(wide_encoder, attn_implementation="eager").eval()
     small, _ = pruned(eager, [1, 2, 4, 5])
@@ -77,7 +77,7 @@ def distance(run: GroupRun, outputs: Any) -> float:
     return float((wanted * (np.log(wanted) - np.log(given))).sum(axis=1).mean())
 
 
-def test_learning_brings_it_nearer_to_the_teacher(run: GroupRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_approaches_the_teacher(run: GroupRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tinybert, "PREDICTIONS_EPOCHS", 4)
     monkeypatch.setattr(tinybert, "BATCH", 4)
     starts: list[float] = []
@@ -97,7 +97,7 @@ def test_learning_brings_it_nearer_to_the_teacher(run: GroupRun, monkeypatch: py
     assert competitor.seconds is not None
 
 
-def test_what_was_learnt_is_kept(run: GroupRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trained_network_is_cached(run: GroupRun, monkeypatch: pytest.MonkeyPatch) -> None:
     first = tiny_berts(run, 0)[0].outputs(dev_texts(run))
 
     monkeypatch.setattr(tinybert, "_learn", lambda *_: pytest.fail("learnt again"))
@@ -105,9 +105,7 @@ def test_what_was_learnt_is_kept(run: GroupRun, monkeypatch: pytest.MonkeyPatch)
     assert (tiny_berts(run, 0)[0].outputs(dev_texts(run)) == first).all()
 
 
-def test_killed_after_the_first_stage_it_goes_on_from_it(
-    run: GroupRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_resumes_after_the_first_stage(run: GroupRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tiny_berts(run, 0)[0].outputs(dev_texts(run))
     fresh = replace(run, cache=tmp_path)
 
@@ -125,7 +123,7 @@ def test_killed_after_the_first_stage_it_goes_on_from_it(
     assert np.abs(competitor.outputs(dev_texts(run)) - whole).max() < 1e-5
 
 
-def test_other_texts_or_another_teacher_make_another(run: GroupRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_texts_or_teacher_train_another_network(run: GroupRun, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_berts(run, 0)
     monkeypatch.setattr(tinybert, "_learn", lambda *_: pytest.fail("learnt"))
     assert isinstance(run.teacher, FineTuned)
@@ -155,7 +153,7 @@ def test_items_that_share_a_teacher_share_a_network_and_its_time(wide_encoder: P
 
 
 @pytest.mark.parametrize("most", [10, 1000])
-def test_contexts_texts_and_teacher_stay_in_step(most: int) -> None:
+def test_contexts_texts_and_outputs_are_in_the_same_order(most: int) -> None:
     lessons = [
         TrainingSet(
             texts=tuple(f"{item} {row}" for row in range(rows)),
@@ -176,9 +174,9 @@ def test_contexts_texts_and_teacher_stay_in_step(most: int) -> None:
     assert (drawn[0].texts == drawn[1].texts) == (most > 42)
 
 
-def test_a_teacher_that_is_small_itself_has_none(tiny_encoder: Path, tmp_path: Path) -> None:
+def test_small_teacher_makes_no_competitor(tiny_encoder: Path, tmp_path: Path) -> None:
     assert tiny_berts(a_group_run(tiny_encoder, tmp_path, item_data(12, 4, 2)), 0) == []
 
 
-def test_without_a_teacher_there_is_none() -> None:
+def test_no_teacher_makes_no_competitor() -> None:
     assert tiny_berts(an_untaught_run(item_data(12, 4, item=ITEM)), 0) == []

@@ -42,7 +42,7 @@ def json_item(tmp_path: Path, labels: str) -> Item:
         ("[\"0\", 'no']", ("0", "no")),
     ],
 )
-def test_labels_of_yaml_are_the_texts_they_show(tmp_path: Path, labels: str, shown: tuple[str, ...]) -> None:
+def test_labels_of_yaml_are_texts(tmp_path: Path, labels: str, shown: tuple[str, ...]) -> None:
     assert yaml_item(tmp_path, labels).labels == shown
 
 
@@ -54,12 +54,12 @@ def test_labels_of_yaml_are_the_texts_they_show(tmp_path: Path, labels: str, sho
         ('["0", 1]', ("0", "1")),
     ],
 )
-def test_labels_of_json_are_the_texts_they_show(tmp_path: Path, labels: str, shown: tuple[str, ...]) -> None:
+def test_labels_of_json_are_texts(tmp_path: Path, labels: str, shown: tuple[str, ...]) -> None:
     assert json_item(tmp_path, labels).labels == shown
 
 
 @pytest.mark.parametrize("labels", ["[~, yes]", "[null, 1]", "[[a], b]"])
-def test_a_label_that_shows_no_text_is_named(tmp_path: Path, labels: str) -> None:
+def test_label_that_is_no_text_is_refused(tmp_path: Path, labels: str) -> None:
     with refused(BadRows) as caught:
         yaml_item(tmp_path, labels)
 
@@ -68,13 +68,13 @@ def test_a_label_that_shows_no_text_is_named(tmp_path: Path, labels: str) -> Non
 
 
 @pytest.mark.parametrize(("item_id", "grade", "read"), [("12", "8", 8), ("007", "8th", "8th"), ("2026", '"8"', "8")])
-def test_numbers_of_yaml_are_text_where_text_is_meant(tmp_path: Path, item_id: str, grade: str, read: object) -> None:
+def test_numbers_in_text_fields_of_yaml_are_texts(tmp_path: Path, item_id: str, grade: str, read: object) -> None:
     item = yaml_item(tmp_path, "[a, b]", item_id, grade)
 
     assert (item.item_id, item.grade) == (item_id, read)
 
 
-def test_the_feedback_bank_of_yaml_is_by_what_its_keys_show(tmp_path: Path) -> None:
+def test_feedback_bank_of_yaml_has_texts_as_keys(tmp_path: Path) -> None:
     (tmp_path / "items.yaml").write_text(
         "- {item_id: a, prompt: x, scale: nominal, labels: [no, yes], feedback: {no: Sorry., yes: 1}}\n"
         "- {item_id: b, prompt: x, scale: points, max_score: 2, feedback: {0: Sorry., 2: Yes!}}\n"
@@ -108,7 +108,7 @@ def folder_of(tmp_path: Path, items: list[dict[str, Any]], rows: list[dict[str, 
         (["NA", "Cl"], "NA", 0),  # sodium
     ],
 )
-def test_a_label_is_found_by_what_it_shows(tmp_path: Path, labels: list[str], given: object, index: int) -> None:
+def test_label_matches_by_its_text(tmp_path: Path, labels: list[str], given: object, index: int) -> None:
     row = {"item_id": "heat-2", "response": "warm", "label": given}
 
     [read] = read_data(folder_of(tmp_path, [NOMINAL | {"labels": labels}], [row])).train
@@ -120,7 +120,7 @@ def test_a_label_is_found_by_what_it_shows(tmp_path: Path, labels: list[str], gi
     ("labels", "given"),
     [(["Yes", "yes"], "YES"), (["1", "1.0"], "1.00"), (["yes", "no"], ["yes"]), (["yes", "no"], "ye s")],
 )
-def test_a_label_that_may_be_two_or_none_is_refused(tmp_path: Path, labels: list[str], given: object) -> None:
+def test_ambiguous_or_unknown_label_is_refused(tmp_path: Path, labels: list[str], given: object) -> None:
     row = {"item_id": "heat-2", "response": "warm", "label": given}
 
     with refused(BadRows) as caught:
@@ -139,7 +139,7 @@ def test_a_label_that_may_be_two_or_none_is_refused(tmp_path: Path, labels: list
         ("titel", "title"),
     ],
 )
-def test_a_misspelt_field_is_named_with_the_one_that_is_meant(tmp_path: Path, field: str, near: str) -> None:
+def test_misspelt_field_is_reported_with_the_likely_field(tmp_path: Path, field: str, near: str) -> None:
     item = {name: value for name, value in NOMINAL.items() if name != near} | {field: "x"}
 
     with refused(BadRows) as caught:
@@ -149,7 +149,7 @@ def test_a_misspelt_field_is_named_with_the_one_that_is_meant(tmp_path: Path, fi
     assert (first.line, first.fields) == (1, {"field": field, "near": near})
 
 
-def test_a_field_of_a_researcher_is_said_and_ignored(tmp_path: Path) -> None:
+def test_unknown_field_is_noted_and_ignored(tmp_path: Path) -> None:
     data = read_data(folder_of(tmp_path, [NOMINAL | {"key_elements": ["x"], "topic": "air"}], []))
 
     assert list(data.items) == ["heat-2"]

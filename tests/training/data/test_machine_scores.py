@@ -53,7 +53,7 @@ def a_folder(tmp_path: Path, scored: Path, part: str) -> Path:
     return folder
 
 
-def test_the_machine_is_not_compared_with_itself(models: Path, scored: Path) -> None:
+def test_machine_scores_are_not_compared_with_themselves(models: Path, scored: Path) -> None:
     with refused(BadRows) as caught:
         evaluate(models, scored, None)
 
@@ -61,7 +61,7 @@ def test_the_machine_is_not_compared_with_itself(models: Path, scored: Path) -> 
     assert "input_score" in str(caught.value)
 
 
-def test_people_s_scores_are_read_when_told(tmp_path: Path, models: Path, scored: Path) -> None:
+def test_human_scores_are_read_from_a_named_column(tmp_path: Path, models: Path, scored: Path) -> None:
     of_heat, of_belief = evaluate(models, scored, None, reading=ReadOptions(score_column="input_score"))
     by_hand = evaluate(models, tmp_path / "in.jsonl", None)
 
@@ -71,16 +71,14 @@ def test_people_s_scores_are_read_when_told(tmp_path: Path, models: Path, scored
 
 
 @pytest.mark.parametrize("column", ["score", "label"])
-def test_the_machine_s_column_cannot_be_told(models: Path, scored: Path, column: str) -> None:
+def test_machine_column_cannot_be_named(models: Path, scored: Path, column: str) -> None:
     with refused(BadRows):
         evaluate(models, scored, None, reading=ReadOptions(score_column=column))
 
 
 @pytest.mark.parametrize("part", ["train", "dev"])
 @pytest.mark.parametrize("command", ["check", "run", "compare", "feedback"])
-def test_no_command_learns_or_reports_on_the_machine_s_scores(
-    tmp_path: Path, scored: Path, command: str, part: str
-) -> None:
+def test_no_command_uses_machine_scores(tmp_path: Path, scored: Path, command: str, part: str) -> None:
     folder, made = a_folder(tmp_path, scored, part), tmp_path / "made"
     options = {
         "check": (),
@@ -97,7 +95,7 @@ def test_no_command_learns_or_reports_on_the_machine_s_scores(
     assert not made.exists()
 
 
-def test_a_data_set_may_name_the_column_of_people_s_scores(tmp_path: Path, scored: Path) -> None:
+def test_data_set_may_name_the_column_of_human_scores(tmp_path: Path, scored: Path) -> None:
     folder = a_folder(tmp_path, scored, "train")
 
     read = read_data(folder, ReadOptions(score_column="input_score"))
@@ -106,7 +104,7 @@ def test_a_data_set_may_name_the_column_of_people_s_scores(tmp_path: Path, score
     assert call("check", "--data", folder, "--score-column", "input_score").code == 0
 
 
-def test_another_column_may_have_the_scores_of_any_file(tmp_path: Path, models: Path) -> None:
+def test_score_column_may_be_named_for_any_file(tmp_path: Path, models: Path) -> None:
     file = tmp_path / "gradebook.csv"
     file.write_text("item_id;response;score;Grade/3,00\nheat-1;warm air;x;2,0\nheat-1;warm;y;1\n")
 
@@ -117,7 +115,7 @@ def test_another_column_may_have_the_scores_of_any_file(tmp_path: Path, models: 
 
 
 @pytest.mark.usefixtures("scored")
-def test_figures_that_scorelet_wrote_are_no_responses(tmp_path: Path, models: Path) -> None:
+def test_written_figures_are_no_responses(tmp_path: Path, models: Path) -> None:
     figures = tmp_path / "figures.json"
     call("evaluate", "--models", models, "--responses", tmp_path / "in.jsonl", "--json", figures)
 
@@ -153,7 +151,7 @@ def done(command: tuple[object, ...]) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("name", ["score", "report", "json", "predictions", "check", "compare", "feedback"])
-def test_another_s_file_is_not_written_over(tmp_path: Path, models: Path, scored: Path, name: str) -> None:
+def test_foreign_file_is_not_overwritten(tmp_path: Path, models: Path, scored: Path, name: str) -> None:
     a_folder(tmp_path, scored, "unlabelled")
     theirs = tmp_path / f"theirs.{ENDS.get(name, 'json')}"
     theirs.write_text("a year's work\n")
@@ -165,9 +163,7 @@ def test_another_s_file_is_not_written_over(tmp_path: Path, models: Path, scored
 
 
 @pytest.mark.parametrize("name", ["score", "report", "json", "predictions", "check"])
-def test_what_scorelet_wrote_and_what_is_forced_is_written_over(
-    tmp_path: Path, models: Path, scored: Path, name: str
-) -> None:
+def test_own_files_and_forced_files_are_overwritten(tmp_path: Path, models: Path, scored: Path, name: str) -> None:
     a_folder(tmp_path, scored, "unlabelled")
     out = tmp_path / f"out.{ENDS.get(name, 'json')}"
     command = commands(tmp_path, models, out)[name]
@@ -181,7 +177,7 @@ def test_what_scorelet_wrote_and_what_is_forced_is_written_over(
 
 
 @pytest.mark.parametrize("name", ["score", "json", "predictions", "check", "compare", "feedback"])
-def test_no_command_writes_over_its_input(tmp_path: Path, models: Path, scored: Path, name: str) -> None:
+def test_no_command_overwrites_its_input(tmp_path: Path, models: Path, scored: Path, name: str) -> None:
     folder = a_folder(tmp_path, scored, "unlabelled")
     source = folder / "train.jsonl" if name in ("check", "compare", "feedback") else tmp_path / "in.jsonl"
     link = tmp_path / f"link.{ENDS.get(name, 'json')}"
@@ -195,7 +191,7 @@ def test_no_command_writes_over_its_input(tmp_path: Path, models: Path, scored: 
 
 
 @pytest.mark.usefixtures("scored")
-def test_an_evaluation_may_lose_none_of_its_outputs_to_another(tmp_path: Path, models: Path) -> None:
+def test_outputs_of_an_evaluation_never_share_a_file(tmp_path: Path, models: Path) -> None:
     out = tmp_path / "out.json"
 
     code, _ = done((*commands(tmp_path, models, out)["json"], "--predictions", out))
@@ -204,7 +200,7 @@ def test_an_evaluation_may_lose_none_of_its_outputs_to_another(tmp_path: Path, m
 
 
 @pytest.mark.usefixtures("scored")
-def test_scored_rows_are_not_written_under_the_name_of_another_format(tmp_path: Path, models: Path) -> None:
+def test_scored_rows_need_a_csv_name(tmp_path: Path, models: Path) -> None:
     out = tmp_path / "out.parquet"
 
     code, error = done(commands(tmp_path, models, out)["predictions"])
@@ -213,7 +209,7 @@ def test_scored_rows_are_not_written_under_the_name_of_another_format(tmp_path: 
     assert ".csv" in error
 
 
-def test_demo_data_are_not_written_over_others(tmp_path: Path) -> None:
+def test_demo_data_do_not_overwrite_other_files(tmp_path: Path) -> None:
     def demo(*options: object) -> int:
         return run("python", "-m", "training.demo", "--out", tmp_path / "demo", *options).returncode
 

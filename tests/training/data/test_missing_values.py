@@ -27,7 +27,7 @@ def a_folder(tmp_path: Path, train: list[dict[str, Any]], dev: list[dict[str, An
 
 
 @pytest.mark.parametrize("value", [*sorted(MISSING), None, float("nan"), "  ", " NA "])
-def test_a_missing_value_is_none_and_counted(tmp_path: Path, value: Any) -> None:
+def test_missing_values_are_none_and_counted(tmp_path: Path, value: Any) -> None:
     gone = {"id": value, "learner_id": value, "score_1": 1, "score_2": value, "group_sex": value}
     known = {"id": "b", "learner_id": "x", "score_1": 1, "score_2": 2, "group_sex": "f"}
 
@@ -45,7 +45,7 @@ def test_a_missing_value_is_none_and_counted(tmp_path: Path, value: Any) -> None
     ("given", "raters", "missing"),
     [("None", (0, 0), {}), ("none", (0, 0), {}), ("NA", None, {"score_2": 1}), ("heat", (0, 1), {})],
 )
-def test_a_label_may_be_called_none(
+def test_label_may_be_called_none(
     tmp_path: Path, given: str, raters: tuple[int, int] | None, missing: dict[str, int]
 ) -> None:
     """No misconception: another word for a missing value is still missing."""
@@ -59,7 +59,7 @@ def test_a_label_may_be_called_none(
     assert summarise(data)[0].missing == missing
 
 
-def test_a_group_may_be_called_na(tmp_path: Path) -> None:
+def test_group_may_be_called_na(tmp_path: Path) -> None:
     """Namibia."""
     rows = [ROW | {"group_country": country} for country in ("NA", "DE", "", None, float("nan"))]
     folder = a_folder(tmp_path, rows)
@@ -75,7 +75,7 @@ def test_a_group_may_be_called_na(tmp_path: Path) -> None:
     ("one", "other"),
     [(12, 12.0), ("12", 12), ("12.0", "12"), (" Ana@x", "ana@X "), ("ANA", "ana"), ("a  b", "a b"), ("é", "é")],
 )
-def test_two_spellings_of_a_learner_are_one(tmp_path: Path, one: Any, other: Any) -> None:
+def test_spellings_of_a_learner_id_are_the_same_learner(tmp_path: Path, one: Any, other: Any) -> None:
     train = [ROW | {"response": f"warm {number}", "learner_id": one} for number in range(4)]
     dev = [ROW | {"response": "cold", "learner_id": other}]
 
@@ -85,14 +85,14 @@ def test_two_spellings_of_a_learner_are_one(tmp_path: Path, one: Any, other: Any
 
 
 @pytest.mark.parametrize(("one", "other"), [("0012", "12"), ("12.5", "12"), ("a.b", "ab"), ("none", "NONE2")])
-def test_other_ids_are_other_learners(tmp_path: Path, one: str, other: str) -> None:
+def test_different_ids_are_different_learners(tmp_path: Path, one: str, other: str) -> None:
     data = read_data(a_folder(tmp_path, [ROW | {"learner_id": one}], [ROW | {"response": "x", "learner_id": other}]))
 
     assert summarise(data)[0].leaks == 0
 
 
 @pytest.mark.parametrize("missing", ["nan", float("nan"), "NA", None])
-def test_rows_of_unknown_learners_are_not_one_learner_s(tmp_path: Path, missing: Any) -> None:
+def test_rows_without_learners_do_not_share_a_learner(tmp_path: Path, missing: Any) -> None:
     """Sixty good rows, of which a validation part can be carved: a learner `nan` would hold them together."""
     rows = [ROW | {"response": f"warm {n}", "score": n % 3, "learner_id": missing} for n in range(60)]
 
@@ -101,7 +101,7 @@ def test_rows_of_unknown_learners_are_not_one_learner_s(tmp_path: Path, missing:
     assert len(parts.validation) == 12
 
 
-def test_check_says_what_is_missing(tmp_path: Path) -> None:
+def test_check_reports_missing_values(tmp_path: Path) -> None:
     rows = [ROW | {"learner_id": "NA", "group_sex": "nan"}, ROW | {"learner_id": 12, "group_sex": "f"}]
     folder = a_folder(tmp_path, rows)
 

@@ -54,7 +54,7 @@ def test_points_and_labels_become_values(tmp_path: Path) -> None:
     ("score", "value"),
     [(2.5, 2.5), (6, 6), (-1, -1), (0, 0), ("2.25", 2.25), ("-0.5", -0.5), (1e-3, 0.001)],
 )
-def test_a_grade_is_any_number_on_the_scale(tmp_path: Path, score: float | str, value: float) -> None:
+def test_grade_is_any_number_on_the_scale(tmp_path: Path, score: float | str, value: float) -> None:
     row = {"item_id": "shade-6", "response": "warm", "score": score, "score_1": 1.5, "score_2": "3.75"}
 
     [read] = read_data(a_folder(tmp_path, items=[GRADES], train=[row])).train
@@ -80,7 +80,7 @@ def test_grades_are_read_from_csv(tmp_path: Path) -> None:
         ("item_id,answer\nheat-1,warm\n", ["response", "score"]),
     ],
 )
-def test_a_column_that_the_items_need_is_missed_once(tmp_path: Path, train: str, missing: list[str]) -> None:
+def test_missing_column_is_reported_once(tmp_path: Path, train: str, missing: list[str]) -> None:
     with refused(BadRows) as caught:
         read_data(a_folder(tmp_path, train_csv=train, unlabelled_csv="item,response\nheat-1,warm\n"))
 
@@ -88,14 +88,14 @@ def test_a_column_that_the_items_need_is_missed_once(tmp_path: Path, train: str,
     assert caught.value.errors[0].fields["columns"] == missing
 
 
-def test_every_file_without_rows_is_said(tmp_path: Path) -> None:
+def test_every_file_without_rows_is_reported(tmp_path: Path) -> None:
     with refused(BadRows) as caught:
         read_data(a_folder(tmp_path, train_csv="item_id,answer\n", unlabelled_csv="item_id,response\n"))
 
     assert rows_refused(caught.value.errors) == [("train.csv", 1, "no_rows"), ("unlabelled.csv", 1, "no_rows")]
 
 
-def test_a_folder_without_items_is_said(tmp_path: Path) -> None:
+def test_folder_without_items_is_refused(tmp_path: Path) -> None:
     with refused(BadRows) as caught:
         read_data(a_folder(tmp_path, items=[], train=[]))
 
@@ -121,7 +121,7 @@ def test_a_folder_without_items_is_said(tmp_path: Path) -> None:
         ({"score": 2.5, "score_1": 2.5, "score_2": 7}, "bad_score", "score_2"),
     ],
 )
-def test_a_bad_grade_is_named(tmp_path: Path, fields: dict[str, Any], code: str, column: str) -> None:
+def test_bad_grade_is_refused(tmp_path: Path, fields: dict[str, Any], code: str, column: str) -> None:
     good = {"item_id": "shade-6", "response": "warm", "score": 2.5}
     bad = {"item_id": "shade-6", "response": "warm"} | fields
 
@@ -167,7 +167,7 @@ def test_csv_and_yaml_are_read_like_jsonl(tmp_path: Path) -> None:
         ({"item_id": "heat-2", "response": "x", "label": None}, "bad_label"),
     ],
 )
-def test_a_bad_row_is_named_by_file_line_and_code(tmp_path: Path, row: dict[str, Any], code: str) -> None:
+def test_bad_row_is_reported_with_file_line_and_code(tmp_path: Path, row: dict[str, Any], code: str) -> None:
     good = {"item_id": "heat-1", "response": "warm", "score": 1}
 
     with refused(BadRows) as caught:
@@ -176,7 +176,7 @@ def test_a_bad_row_is_named_by_file_line_and_code(tmp_path: Path, row: dict[str,
     assert rows_refused(caught.value.errors) == [("train.jsonl", 2, code)]
 
 
-def test_bad_rows_of_all_files_are_named_together(tmp_path: Path) -> None:
+def test_bad_rows_of_all_files_are_reported_together(tmp_path: Path) -> None:
     bad = {"item_id": "heat-1", "response": "warm", "score": 9}
 
     with refused(BadRows) as caught:
@@ -190,7 +190,7 @@ def test_bad_rows_of_all_files_are_named_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("other", "of_another_item"), [({}, False), ({"item_id": "heat-2", "label": "no"}, True)])
-def test_an_id_may_stand_once(tmp_path: Path, other: dict[str, Any], of_another_item: bool) -> None:
+def test_repeated_id_is_refused(tmp_path: Path, other: dict[str, Any], of_another_item: bool) -> None:
     """An id over several items is a learner's, most likely."""
     row = {"id": "a", "item_id": "heat-1", "response": "warm", "score": 1}
 
@@ -217,7 +217,7 @@ def test_an_id_may_stand_once(tmp_path: Path, other: dict[str, Any], of_another_
         ({"item_id": ["heat-1"], "prompt": "Why?", "scale": "points", "max_score": 2}, "bad_item_id"),
     ],
 )
-def test_a_bad_item_is_named(tmp_path: Path, item: dict[str, Any], code: str | None) -> None:
+def test_bad_item_is_refused(tmp_path: Path, item: dict[str, Any], code: str | None) -> None:
     with refused(BadRows) as caught:
         read_data(a_folder(tmp_path, items=[*ITEMS, item], train=[]))
 
@@ -229,7 +229,7 @@ def test_a_bad_item_is_named(tmp_path: Path, item: dict[str, Any], code: str | N
 
 
 @pytest.mark.parametrize("content", ["just text", "- [1]", "a: [", "\tx"])
-def test_yaml_that_is_no_list_of_items_is_named(tmp_path: Path, content: str) -> None:
+def test_yaml_without_a_list_of_items_is_refused(tmp_path: Path, content: str) -> None:
     folder = a_folder(tmp_path, items_yaml=content, train=[])
     (folder / "items.jsonl").unlink()
 
@@ -238,17 +238,17 @@ def test_yaml_that_is_no_list_of_items_is_named(tmp_path: Path, content: str) ->
     assert {file for file, _, _ in rows_refused(caught.value.errors)} == {"items.yaml"}
 
 
-def test_a_folder_without_data_says_what_is_missing(tmp_path: Path) -> None:
+def test_folder_without_data_is_refused(tmp_path: Path) -> None:
     with refused(BadFolder, "files_missing", folder=tmp_path):
         read_data(tmp_path)
 
 
-def test_two_files_for_one_part_are_a_question_not_a_guess(tmp_path: Path) -> None:
+def test_two_files_for_a_part_are_refused(tmp_path: Path) -> None:
     with refused(BadFolder, "file_twice", names=["train.csv", "train.jsonl"]):
         read_data(a_folder(tmp_path, train=[], train_csv="item_id,response,score\n"))
 
 
-def test_the_hash_follows_every_row(tmp_path: Path) -> None:
+def test_hash_depends_on_every_row(tmp_path: Path) -> None:
     row = {"item_id": "heat-1", "response": "warm", "score": 1}
     before = read_data(a_folder(tmp_path, train=[row])).of("heat-1").sha256
 
@@ -256,7 +256,7 @@ def test_the_hash_follows_every_row(tmp_path: Path) -> None:
     assert read_data(a_folder(tmp_path, train=[row | {"score": 2}])).of("heat-1").sha256 != before
 
 
-def test_the_hash_follows_every_field_of_the_item_that_is_not_its_default(tmp_path: Path) -> None:
+def test_hash_depends_on_every_field_that_differs_from_its_default(tmp_path: Path) -> None:
     row = {"item_id": "heat-1", "response": "warm", "score": 1}
     items: list[dict[str, Any]] = [{**ITEMS[0], "refusals": []}, {**ITEMS[0], "refusals": ["no comment"]}]
     before = read_data(a_folder(tmp_path, train=[row])).of("heat-1").sha256
@@ -269,7 +269,7 @@ def test_the_hash_follows_every_field_of_the_item_that_is_not_its_default(tmp_pa
     assert given != before
 
 
-def test_a_misplaced_column_does_not_bring_a_learners_words_into_an_error(tmp_path: Path) -> None:
+def test_errors_never_show_a_learners_words(tmp_path: Path) -> None:
     words = "my dog died so i did not study"
     rows = [
         {"item_id": "heat-1", "response": "x", "score": words},
@@ -285,7 +285,7 @@ def test_a_misplaced_column_does_not_bring_a_learners_words_into_an_error(tmp_pa
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_training_reads_a_response_without_its_mark_up(tmp_path: Path, form: str) -> None:
+def test_training_reads_responses_without_mark_up(tmp_path: Path, form: str) -> None:
     texts = ["warm air. It rises", 'air < 3 & "cold"']
 
     def read(sent: list[str], folder: Path) -> ItemData:
@@ -301,7 +301,7 @@ def test_training_reads_a_response_without_its_mark_up(tmp_path: Path, form: str
     assert marked_up.sha256 == plain.sha256  # a run on the one is a run on the other
 
 
-def test_training_reads_mark_up_as_text_where_the_item_says_so(tmp_path: Path) -> None:
+def test_training_reads_mark_up_as_text_if_the_item_says_so(tmp_path: Path) -> None:
     items = [ITEMS[0] | {"format": "text"}]
     row = {"item_id": "heat-1", "response": "<p>warm</p>", "score": 1}
 
@@ -312,7 +312,7 @@ def test_training_reads_mark_up_as_text_where_the_item_says_so(tmp_path: Path) -
         read_data(a_folder(tmp_path, items=[ITEMS[0] | {"format": "markdown"}], train=[row]))
 
 
-def test_the_bound_is_of_the_plain_text(tmp_path: Path) -> None:
+def test_length_limit_applies_to_the_plain_text(tmp_path: Path) -> None:
     texts = ["<p>" * MAX_CHARACTERS + "warm", "&amp;" * MAX_CHARACTERS, "<p>" + "x" * (MAX_CHARACTERS + 1)]
     rows = [{"item_id": "heat-1", "response": text, "score": 1} for text in texts]
 

@@ -44,7 +44,7 @@ def statements(grammar: Grammar, *names: str) -> list[Statement]:
     return [known[name] for name in names]
 
 
-def test_the_same_seed_writes_the_same_bytes_under_any_hash_seed(tmp_path: Path) -> None:
+def test_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
     for hash_seed in ("1", "2"):
         command = [sys.executable, "-m", "training.demo", "--seed", "7", "--out", str(tmp_path / hash_seed)]
         subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": hash_seed})
@@ -55,7 +55,7 @@ def test_the_same_seed_writes_the_same_bytes_under_any_hash_seed(tmp_path: Path)
         assert b"\r" not in first
 
 
-def test_another_seed_writes_other_responses_to_the_same_items(demo: Demo) -> None:
+def test_seed_changes_responses_but_not_items(demo: Demo) -> None:
     other = generate(seed=2)
 
     assert other.items == demo.items
@@ -64,7 +64,7 @@ def test_another_seed_writes_other_responses_to_the_same_items(demo: Demo) -> No
     assert other.unlabelled != demo.unlabelled
 
 
-def test_what_is_written_reads_back_with_every_character(tmp_path: Path) -> None:
+def test_written_rows_read_back_unchanged(tmp_path: Path) -> None:
     row: DemoRow = {"id": "demo-1", "response": "warm air … über 20 °C\nand wind"}
 
     paths = write(Demo([{"item_id": "demo"}], [row], [], []), tmp_path)
@@ -74,7 +74,7 @@ def test_what_is_written_reads_back_with_every_character(tmp_path: Path) -> None
     assert "über" in paths[1].read_text(encoding="utf-8")
 
 
-def test_items_are_whole_and_say_that_they_are_synthetic(demo: Demo) -> None:
+def test_items_are_complete_and_marked_as_synthetic(demo: Demo) -> None:
     assert [item["item_id"] for item in demo.items] == [TOWEL, SNAILS, FERRY]
     assert [item["scale"] for item in demo.items] == ["points", "nominal", "ordinal"]
     for item in demo.items:
@@ -86,7 +86,7 @@ def test_items_are_whole_and_say_that_they_are_synthetic(demo: Demo) -> None:
 
 
 @pytest.mark.parametrize("item_id", GRAMMARS)
-def test_every_idea_has_many_wordings_and_every_slot_a_filling(item_id: str) -> None:
+def test_ideas_have_many_wordings_and_slots_are_filled(item_id: str) -> None:
     grammar = GRAMMARS[item_id]
     everything = (*grammar.ideas, *grammar.misconceptions, grammar.vague, grammar.digressions, grammar.refusals)
 
@@ -97,7 +97,7 @@ def test_every_idea_has_many_wordings_and_every_slot_a_filling(item_id: str) -> 
 
 
 @pytest.mark.parametrize("item_id", GRAMMARS)
-def test_there_is_enough_of_every_score(demo: Demo, item_id: str) -> None:
+def test_every_score_is_frequent_enough(demo: Demo, item_id: str) -> None:
     item = GRAMMARS[item_id].item
     allowed = range(item["max_score"] + 1) if item["scale"] == "points" else item["labels"]
 
@@ -115,7 +115,7 @@ def test_ids_are_unique(demo: Demo) -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_neither_a_learner_nor_a_response_stands_in_two_splits(demo: Demo) -> None:
+def test_splits_share_no_learners_or_responses(demo: Demo) -> None:
     splits = (demo.train, demo.dev, demo.unlabelled)
     learners = [{row["learner_id"] for row in rows} for rows in splits]
     said = [{(row["item_id"], normalised(str(row["response"]))) for row in rows} for rows in splits]
@@ -124,14 +124,14 @@ def test_neither_a_learner_nor_a_response_stands_in_two_splits(demo: Demo) -> No
         assert sum(map(len, sets)) == len(set().union(*sets))
 
 
-def test_every_learner_answers_every_item_once_and_keeps_one_group(demo: Demo) -> None:
+def test_every_learner_answers_every_item_once(demo: Demo) -> None:
     for rows in (demo.train, demo.dev, demo.unlabelled):
         assert set(Counter(row["learner_id"] for row in rows).values()) == {len(GRAMMARS)}
         assert len({(row["learner_id"], row["group_language"]) for row in rows}) * len(GRAMMARS) == len(rows)
         assert {row["group_language"] for row in rows} == set(GROUPS)
 
 
-def test_two_raters_stand_behind_points_and_differ_by_one_now_and_then(demo: Demo) -> None:
+def test_two_raters_of_points_sometimes_differ_by_one(demo: Demo) -> None:
     rows = rows_of(demo.train, TOWEL)
     apart = [abs(int(row["score_1"]) - int(row["score_2"])) for row in rows]
 
@@ -141,7 +141,7 @@ def test_two_raters_stand_behind_points_and_differ_by_one_now_and_then(demo: Dem
     assert sum(apart) / len(rows) == pytest.approx(RATERS_DIFFER, abs=0.03)
 
 
-def test_labels_have_no_raters_columns_and_the_unlabelled_no_marks(demo: Demo) -> None:
+def test_labels_have_no_raters_and_unlabelled_rows_no_scores(demo: Demo) -> None:
     common = {"id", "item_id", "response", "learner_id", "group_language"}
 
     for row in demo.train + demo.dev:
@@ -174,14 +174,14 @@ def test_labels_have_no_raters_columns_and_the_unlabelled_no_marks(demo: Demo) -
         (SNAILS, ["keywords"], "unclear"),
     ],
 )
-def test_marks_follow_the_rubric(item_id: str, stated: list[str], expected: int | str) -> None:
+def test_scores_follow_the_rubric(item_id: str, stated: list[str], expected: int | str) -> None:
     grammar = GRAMMARS[item_id]
 
     assert mark(grammar, statements(grammar, *stated)) == expected
 
 
 @pytest.mark.parametrize("item_id", GRAMMARS)
-def test_learners_who_know_say_more_ideas(item_id: str) -> None:
+def test_able_learners_state_more_ideas(item_id: str) -> None:
     grammar, shares = GRAMMARS[item_id], []
     for ability in (0.0, 1.0):
         learner, rng = Learner("demo-learner-0000", "first", ability, 0.05, "tidy", 0.2), stream(3, item_id)
@@ -191,7 +191,7 @@ def test_learners_who_know_say_more_ideas(item_id: str) -> None:
     assert shares[1] > 2 * shares[0]
 
 
-def test_responses_keep_to_the_length_of_short_answers(demo: Demo) -> None:
+def test_responses_have_the_length_of_short_answers(demo: Demo) -> None:
     lengths = [len(str(row["response"]).split()) for row in demo.train + demo.dev + demo.unlabelled]
 
     assert max(lengths) < WORDS.stop
@@ -199,7 +199,7 @@ def test_responses_keep_to_the_length_of_short_answers(demo: Demo) -> None:
     assert min(lengths) == 1
 
 
-def test_the_group_changes_the_spelling_and_not_the_mark(demo: Demo) -> None:
+def test_group_changes_spelling_but_not_scores(demo: Demo) -> None:
     means = {}
     for group in GROUPS:
         scores = [int(row["score"]) for row in rows_of(demo.train, TOWEL) if row["group_language"] == group]

@@ -47,7 +47,7 @@ def told_by_llama_cpp(base: Path, adapter: Path | None) -> dict[int, float]:
     return {own["id"]: own["logprob"] for own in first["top_logprobs"]}
 
 
-def test_llama_cpp_computes_with_the_file_what_torch_did_with_the_adapter(base: Path, tmp_path: Path) -> None:
+def test_llama_cpp_and_torch_agree_on_the_adapter(base: Path, tmp_path: Path) -> None:
     adapted = with_adapters(AutoModelForCausalLM.from_pretrained(unpacked(base)), 4, 0.0).eval()
     learnt = weights(adapted)
     adapted.load_state_dict(learnt, strict=False)
@@ -62,21 +62,21 @@ def test_llama_cpp_computes_with_the_file_what_torch_did_with_the_adapter(base: 
     assert found.keys() != told_by_llama_cpp(base, None).keys()  # the adapter matters
 
 
-def test_an_adapter_of_another_base_is_refused(base: Path, tmp_path: Path) -> None:
+def test_adapter_of_another_base_is_refused(base: Path, tmp_path: Path) -> None:
     strange = {"base_model.model.model.layers.7.self_attn.q_proj.lora_A.default.weight": torch.zeros(4, 32)}
 
     with refused(NoWeights, "no_tensor_for_adapter", base="base.gguf", module="model.layers.7.self_attn.q_proj"):
         write_adapter(tmp_path / "adapter.gguf", base, strange)
 
 
-def test_weights_of_no_adapter_are_refused(base: Path, tmp_path: Path) -> None:
+def test_weights_that_are_no_adapter_are_refused(base: Path, tmp_path: Path) -> None:
     strange = {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight": torch.zeros(4, 32)}
 
     with refused(NoWeights, "not_an_adapter", name="lm_head.weight"):
         write_adapter(tmp_path / "adapter.gguf", base, strange | {"lm_head.weight": torch.zeros(4, 32)})
 
 
-def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
+def test_unknown_architecture_is_refused(tmp_path: Path) -> None:
     base = write_tiny_gguf(tmp_path / "base.gguf", architecture="brontosaurus")
     weight = {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight": torch.zeros(4, 32)}
 

@@ -18,7 +18,7 @@ KNOWN = [
 ]
 
 
-def test_the_commonest_is_of_item_and_score() -> None:
+def test_commonest_feedback_is_of_item_and_score() -> None:
     assert commonest(KNOWN, [row(9, "x", 2), row(9, "x", 0), row(9, "x", 1)]) == [
         "Correct.",
         "No, not the moon.",
@@ -26,11 +26,11 @@ def test_the_commonest_is_of_item_and_score() -> None:
     ]
 
 
-def test_the_nearest_response_of_that_score_lends_its_feedback() -> None:
+def test_nearest_response_with_the_score_gives_the_feedback() -> None:
     asked = [row(9, "sun on the ground", 2), row(9, "the sun heats the ground", 0)]
 
     assert nearest(KNOWN, asked) == ["Correct, the sun does it.", "No, not the moon."]
 
 
-def test_an_item_that_nobody_commented_on_borrows_from_all() -> None:
+def test_item_without_feedback_uses_all_items() -> None:
     assert commonest(KNOWN, [told(2, OTHER)]) == ["Correct."]

@@ -12,7 +12,7 @@ from training.errors import TooFewRows, UnknownItems
 from training.feedback.data import read_feedback, says_more
 
 
-def test_rows_with_feedback_are_read_and_none_is_in_two_parts(tmp_path: Path) -> None:
+def test_rows_with_feedback_are_read(tmp_path: Path) -> None:
     data = read_feedback(write_data(tmp_path), ())
 
     assert (len(data.train), len(data.dev)) == (180, 24)
@@ -23,19 +23,19 @@ def test_rows_with_feedback_are_read_and_none_is_in_two_parts(tmp_path: Path) ->
     assert data.items == (ITEM, OTHER)
 
 
-def test_only_the_items_named_are_read(tmp_path: Path) -> None:
+def test_only_named_items_are_read(tmp_path: Path) -> None:
     data = read_feedback(write_data(tmp_path), ["cold-2"])
 
     assert data.items == (OTHER,)
     assert {row.item.item_id for row in data.dev} == {"cold-2"}
 
 
-def test_an_item_that_is_none_is_named(tmp_path: Path) -> None:
+def test_unknown_item_is_refused(tmp_path: Path) -> None:
     with refused(UnknownItems, "unknown_items", folder=tmp_path, items=["cold-3"]):
         read_feedback(write_data(tmp_path), ["cold-2", "cold-3"])
 
 
-def test_the_hash_is_of_all_that_decides(tmp_path: Path) -> None:
+def test_hash_depends_on_items_rows_and_feedback(tmp_path: Path) -> None:
     folder = write_data(tmp_path)
     first = read_feedback(folder, ()).sha256
     assert read_feedback(folder, ()).sha256 == first
@@ -46,7 +46,7 @@ def test_the_hash_is_of_all_that_decides(tmp_path: Path) -> None:
     assert read_feedback(folder, ()).sha256 != first
 
 
-def test_rows_without_feedback_or_words_are_not_learnt_from(tmp_path: Path) -> None:
+def test_rows_without_feedback_or_words_are_left_out(tmp_path: Path) -> None:
     folder = write_data(tmp_path, rows=30)
     rows = [as_row(told(number)) for number in range(30)]
     rows[0]["feedback"], rows[1]["feedback"], rows[2]["response"] = "", None, "  "
@@ -59,7 +59,7 @@ def test_rows_without_feedback_or_words_are_not_learnt_from(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("feedback", [5, ["Good."], "a\0b"])
-def test_feedback_that_is_no_text_is_named_by_file_and_line(tmp_path: Path, feedback: Any) -> None:
+def test_feedback_that_is_no_text_is_reported_with_file_and_line(tmp_path: Path, feedback: Any) -> None:
     folder = write_data(tmp_path)
     rows = [as_row(told(number)) | ({"feedback": feedback} if number == 4 else {}) for number in range(30)]
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -70,7 +70,7 @@ def test_feedback_that_is_no_text_is_named_by_file_and_line(tmp_path: Path, feed
     assert [(file, line) for file, line, _ in rows_refused(caught.value.errors)] == [("train.jsonl", 5)]
 
 
-def test_without_feedback_there_is_nothing_to_learn(tmp_path: Path) -> None:
+def test_data_without_feedback_are_refused(tmp_path: Path) -> None:
     folder = write_data(tmp_path)
     rows = [{k: v for k, v in as_row(told(number)).items() if k != "feedback"} for number in range(30)]
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -79,7 +79,7 @@ def test_without_feedback_there_is_nothing_to_learn(tmp_path: Path) -> None:
         read_feedback(folder, ())
 
 
-def test_what_is_said_of_several_responses_says_nothing_of_one() -> None:
+def test_repeated_feedback_is_a_bare_verdict() -> None:
     long = "The response names the cause but not the effect."
     known = [replace(told(1), feedback=long), replace(told(2), feedback="You forgot what makes air rise at all.")]
     asked = [
@@ -93,7 +93,7 @@ def test_what_is_said_of_several_responses_says_nothing_of_one() -> None:
     assert says_more(known, known) == [True, True]
 
 
-def test_feedback_without_spaces_between_words_can_say_more_than_a_verdict() -> None:
+def test_feedback_without_spaces_may_be_more_than_a_verdict() -> None:
     rows = [replace(told(1), feedback="回答正确。"), replace(told(2), feedback="你没有说明空气为什么会上升。")]
 
     assert says_more(rows, ()) == [False, True]

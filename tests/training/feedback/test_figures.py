@@ -2,7 +2,7 @@ from training.feedback.figures import COLUMNS, FeedbackFigures, table
 from training.feedback.measures import Likeness
 
 
-def test_a_table_says_undefined_where_a_figure_is() -> None:
+def test_undefined_figures_are_shown_as_undefined() -> None:
     found = Likeness(
         bleu=None, chrf=41.25, rouge_1=0.5, rouge_2=None, rouge_l=0.25, similarity=0.75, signature="BLEU of none"
     )

@@ -8,7 +8,7 @@ from training.feedback.measures import likeness
 HUMAN = ["The answer is right in every part of it.", "You do not say why the air rises at all."]
 
 
-def test_the_raters_own_words_are_as_like_as_can_be() -> None:
+def test_raters_texts_have_the_highest_figures() -> None:
     found = likeness(HUMAN, HUMAN)
 
     assert found.bleu == pytest.approx(100)
@@ -32,7 +32,7 @@ def test_the_raters_own_words_are_as_like_as_can_be() -> None:
         ("对了", "zh"),
     ],
 )
-def test_a_text_is_as_like_itself_as_can_be_in_every_script(text: str, tokenizer: str) -> None:
+def test_equal_texts_have_the_highest_figures_in_every_script(text: str, tokenizer: str) -> None:
     found = likeness([text], [text])
 
     assert [found.bleu, found.chrf] == pytest.approx([100, 100])
@@ -48,7 +48,7 @@ def test_a_text_is_as_like_itself_as_can_be_in_every_script(text: str, tokenizer
         ("正しい答えです。", "正しい答えではない。"),
     ],
 )
-def test_texts_that_share_words_are_partly_alike_in_every_script(text: str, reference: str) -> None:
+def test_shared_words_raise_figures_in_every_script(text: str, reference: str) -> None:
     found = likeness([text], [reference])
 
     assert found.bleu is not None
@@ -59,7 +59,7 @@ def test_texts_that_share_words_are_partly_alike_in_every_script(text: str, refe
     assert 0 < found.rouge_l < 0.9
 
 
-def test_english_figures_are_those_of_the_libraries_by_their_defaults() -> None:
+def test_english_figures_equal_the_defaults_of_the_libraries() -> None:
     """Published comparisons use them."""
     references = [*HUMAN, "Correct.", "You don't name the 2nd cause: warm air is lighter (and so it rises)."]
     texts = [*HUMAN[::-1], "Correct, well done.", "You name one cause: warm air rises, as it is lighter."]
@@ -79,7 +79,7 @@ def test_english_figures_are_those_of_the_libraries_by_their_defaults() -> None:
     )
 
 
-def test_a_figure_that_has_nothing_to_count_is_undefined_and_not_zero() -> None:
+def test_figure_without_anything_to_count_is_undefined() -> None:
     one_word = likeness(["Correct."], ["Correct."])
     assert (one_word.rouge_1, one_word.rouge_2, one_word.rouge_l) == (1, None, 1)
 
@@ -92,28 +92,28 @@ def test_a_figure_that_has_nothing_to_count_is_undefined_and_not_zero() -> None:
     assert nothing.as_dict()["bleu"] is None
 
 
-def test_pairs_without_pairs_of_words_do_not_lower_the_mean_of_rouge_2() -> None:
+def test_texts_of_single_words_do_not_lower_rouge_2() -> None:
     assert likeness(["Correct.", HUMAN[0]], ["Correct.", HUMAN[0]]).rouge_2 == 1
 
 
-def test_an_empty_text_is_like_nothing() -> None:
+def test_empty_text_has_the_lowest_figures() -> None:
     found = likeness(["", ""], HUMAN)
 
     assert (found.bleu, found.chrf, found.rouge_1, found.rouge_2, found.rouge_l) == (0, 0, 0, 0, 0)
 
 
-def test_a_part_of_a_corpus_is_measured_by_the_tokenizer_of_the_whole() -> None:
+def test_part_of_a_corpus_uses_the_tokenizer_of_the_whole() -> None:
     assert "tok:zh|" in likeness(HUMAN, HUMAN, "zh").signature
 
 
-def test_each_text_is_held_against_its_own_reference() -> None:
+def test_each_text_is_compared_with_its_reference() -> None:
     found = likeness(HUMAN[::-1], HUMAN)
 
     assert found.rouge_l is not None
     assert found.rouge_l < 0.4
 
 
-def test_rouge_is_the_mean_f_of_stemmed_words_in_order() -> None:
+def test_rouge_is_mean_f_of_stems() -> None:
     found = likeness(["air rising warm"], ["warm air rises"])
 
     assert found.rouge_1 == 1
@@ -123,7 +123,7 @@ def test_rouge_is_the_mean_f_of_stemmed_words_in_order() -> None:
     assert found.bleu < 100
 
 
-def test_meaning_counts_where_words_differ() -> None:
+def test_similarity_reflects_meaning() -> None:
     near = likeness(["That is correct."], ["The answer is right."]).similarity
     far = likeness(["Penguins live in the south."], ["The answer is right."]).similarity
 

@@ -59,7 +59,7 @@ def made(home: Path, config: FeedbackConfig) -> MadeFeedback:
     return make(home, home / "models", config)
 
 
-def test_a_bundle_is_made_that_loads_and_writes(home: Path, made: MadeFeedback) -> None:
+def test_trained_bundle_loads_and_writes(home: Path, made: MadeFeedback) -> None:
     [folder] = (home / "models" / "_feedback" / "school").iterdir()
     files = load_feedback(folder)
     assert folder.stat().st_mode & 0o555 == 0o555  # the service may run as another user
@@ -76,7 +76,7 @@ def test_a_bundle_is_made_that_loads_and_writes(home: Path, made: MadeFeedback) 
     assert not (folder.parent / "ACTIVE").exists()  # a person decides that
 
 
-def test_the_figures_are_of_the_files_and_of_what_they_are_held_against(made: MadeFeedback) -> None:
+def test_figures_are_of_the_model_and_its_baselines(made: MadeFeedback) -> None:
     own, shown, common, near, raters = made.figures
     assert raters.all.rouge_l == 1
     assert min(common.agreement, near.agreement) > own.agreement
@@ -91,7 +91,7 @@ def test_the_figures_are_of_the_files_and_of_what_they_are_held_against(made: Ma
     assert all(f"{why.replace('_', ' ')} {count}" in card for why, count in own.objections.items())
 
 
-def test_a_second_call_trains_and_writes_nothing_anew(
+def test_second_call_uses_the_cache(
     home: Path, made: MadeFeedback, tmp_path: Path, config: FeedbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("training.feedback.tuning._trainer", "training.feedback.run.LanguageModel"):
@@ -107,13 +107,13 @@ def test_versions_share_the_bytes_of_their_base(home: Path, made: MadeFeedback) 
     assert made.files.base.stat().st_ino == (home / "base.gguf").stat().st_ino
 
 
-def test_a_base_as_it_is_has_no_adapter(home: Path, tmp_path: Path, config: FeedbackConfig) -> None:
+def test_unchanged_base_has_no_adapter(home: Path, tmp_path: Path, config: FeedbackConfig) -> None:
     files = make(home, tmp_path, config.model_copy(update={"tuning": "none"})).files
 
     assert files.adapter is None
 
 
-def test_a_base_without_a_chat_template_is_asked_plainly(home: Path, tmp_path: Path, config: FeedbackConfig) -> None:
+def test_base_without_chat_template_gets_a_plain_prompt(home: Path, tmp_path: Path, config: FeedbackConfig) -> None:
     plain = write_tiny_gguf(tmp_path / "plain.gguf", template=None)
 
     files = make(home, tmp_path, config.model_copy(update={"base": str(plain), "tuning": "none"})).files
@@ -122,7 +122,7 @@ def test_a_base_without_a_chat_template_is_asked_plainly(home: Path, tmp_path: P
     assert files.bundle.prompt.after == "\n"
 
 
-def test_what_the_service_cannot_run_is_refused(home: Path, tmp_path: Path, config: FeedbackConfig) -> None:
+def test_base_that_the_service_cannot_run_is_refused(home: Path, tmp_path: Path, config: FeedbackConfig) -> None:
     with refused(NoWeights, "base_not_gguf", base="minilm"):
         make(home, tmp_path, config.model_copy(update={"base": "minilm"}))
 
@@ -133,7 +133,7 @@ def command(tmp_path: Path, *more: object) -> Any:
     return CliRunner().invoke(cli, list(map(str, given)))
 
 
-def test_the_command_prints_and_writes_the_figures(home: Path, tmp_path: Path, config: FeedbackConfig) -> None:
+def test_command_prints_and_writes_the_figures(home: Path, tmp_path: Path, config: FeedbackConfig) -> None:
     settings = tmp_path / "settings.toml"
     reader = json.loads(config.reader.model_dump_json(exclude_none=True))
     lines = [f"base = {json.dumps(config.base)}", 'tuning = "none"', *(f"{k} = {v}" for k, v in LIMITS.items())]
@@ -156,7 +156,7 @@ def test_the_command_prints_and_writes_the_figures(home: Path, tmp_path: Path, c
     assert "tok:13a" in found["generated"]["signature"]
 
 
-def test_a_name_that_is_no_folder_is_bad_usage(tmp_path: Path) -> None:
+def test_name_unfit_for_a_folder_is_bad_usage(tmp_path: Path) -> None:
     done = command(tmp_path, "--name", "../school")
 
     assert isinstance(done.exception, UsageFailure)

@@ -10,14 +10,14 @@ from training.errors import TooFewRows
 from training.feedback.verdicts import verdict_reader
 
 
-def test_a_few_standard_comments_are_too_few_texts_however_many_rows_they_stand_in(tmp_path: Path) -> None:
+def test_few_standard_comments_are_too_few_texts(tmp_path: Path) -> None:
     said = [replace(told(number), feedback=SAID[number % 3] + " Go on." * (number % 2)) for number in range(400)]
 
     with refused(TooFewRows, "too_few_feedback_texts", rows=400, texts=6):
         verdict_reader(said, TrainingConfig(), tmp_path)
 
 
-def test_feedback_under_one_verdict_teaches_nothing(tmp_path: Path) -> None:
+def test_feedback_with_a_single_verdict_is_refused(tmp_path: Path) -> None:
     rows = [told(number) for number in range(0, 30, 3)]
 
     with refused(TooFewRows, "one_verdict", rows=10):

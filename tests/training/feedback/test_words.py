@@ -24,12 +24,12 @@ CHINESE, JAPANESE, THAI = "回答正确。", "正しい答えです。", "คำ
         (["42 %", ""], "13a"),
     ],
 )
-def test_the_tokenizer_suits_the_letters_of_the_corpus(corpus: list[str], tokenizer: str) -> None:
+def test_tokenizer_suits_the_script_of_the_corpus(corpus: list[str], tokenizer: str) -> None:
     assert bleu_tokenizer(corpus) == tokenizer
 
 
 @pytest.mark.parametrize(
     ("text", "count"), [(ENGLISH, 4), (RUSSIAN, 2), (CHINESE, 2), ("水是H2O。", 2), ("yes - no", 2), ("", 0)]
 )
-def test_two_letters_of_a_script_without_spaces_count_as_a_word(text: str, count: float) -> None:
+def test_two_letters_without_spaces_count_as_a_word(text: str, count: float) -> None:
     assert count_words(text) == count
