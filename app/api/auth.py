@@ -77,7 +77,7 @@ def _caller_with(key: KnownKey | None) -> Caller:
     return Caller(key.caller, key.scopes, key.responses_a_minute)
 
 
-def take(caller: Caller, state: State, responses: int) -> None:
+def count_responses(caller: Caller, state: State, responses: int) -> None:
     """Count responses against the key's rate.  Raises RateLimited."""
     if caller.key_id is None or caller.responses_a_minute is None:
         return

@@ -165,7 +165,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> JSONResponse:
         name = HTTP_ERRORS.get(error.status_code, "BadRequest")
-        return reply(problem(name, error.status_code, str(error.detail)), dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        return reply(problem(name, error.status_code, str(error.detail)), headers)
 
     @app.exception_handler(SQLAlchemyError)
     async def database_error(_: Request, error: SQLAlchemyError) -> JSONResponse:

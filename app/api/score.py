@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from app.api.auth import caller_of, take
+from app.api.auth import caller_of, count_responses
 from app.api.fast_route import FastRoute, documented_body, faults_of, read_body, validation_error
 from app.api.problems import BadRequest, documented, invalid, problem_of, reply
 from app.api.schemas import BatchReply, BatchRequest, ScoreReply, ScoreRequest
@@ -55,7 +55,7 @@ async def score(request: Request) -> Response:
     state = state_of(request)
     caller = await caller_of(request, state, Scope.SCORE)
     body = await read_body(request, ScoreRequest)
-    take(caller, state, 1)
+    count_responses(caller, state, 1)
     once = _once(request, state, lambda excluded: body.model_dump_json(exclude=excluded))
     wait = _wait(request.headers.get("prefer"))
     [result] = await state["scorer"].score([body.submission()], caller.key_id, once, wait)
@@ -82,7 +82,7 @@ async def score_batch(request: Request) -> Response:
     state = state_of(request)
     caller = await caller_of(request, state, Scope.SCORE)
     body = await read_body(request, BatchRequest)
-    take(caller, state, len(body.responses))
+    count_responses(caller, state, len(body.responses))
     once = _once(request, state, lambda excluded: _canonical(body.responses, excluded))
     submissions = [_submission(row) for row in body.responses]
     results = await state["scorer"].score(submissions, caller.key_id, once)
