@@ -77,4 +77,4 @@ audit: .venv/service
 	touch $@
 
 clean:
-	rm -rf .venv build
+	rm -rf .venv build app/api/help_pages
