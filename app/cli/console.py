@@ -146,7 +146,8 @@ def print_gate(gate: Gate) -> None:
 
 def print_table(table: Table, width: int = 120) -> None:
     """Print at the width of the terminal, or at `width` to a file.  Names in brackets are not read as markup."""
-    Console(width=None if sys.stdout.isatty() else width, markup=False).print(table)
+    columns = None if sys.stdout.isatty() else width
+    Console(width=columns, markup=False).print(table)
 
 
 def figure_cell(figure: float | None) -> str:

@@ -187,11 +187,13 @@ def main() -> None:
     except (BadUsage, CannotWrite) as error:
         _exit(2, str(error))
     except SQLAlchemyError as error:
-        problem = damage(error)
         failure = f"the database failed ({type(error).__name__}): run `scorelet doctor`"
-        _exit(1, str(problem) if problem else failure)
+        if problem := damage(error):
+            failure = str(problem)
+        _exit(1, failure)
     except OSError as error:
-        _exit(1, f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        _exit(1, reason)
     except (WorkFailed, ScoringError) as error:
         _exit(1, str(error))
 

@@ -92,7 +92,10 @@ class PredictionLog:
                 results = [
                     AlreadyClaimed() if id(call) in refused else rows for call, rows in zip(calls, written, strict=True)
                 ]
-                accepted = [row for rows in results if not isinstance(rows, AlreadyClaimed) for row in rows]
+                accepted: list[LogRow] = []
+                for rows in results:
+                    if not isinstance(rows, AlreadyClaimed):
+                        accepted += rows
                 if accepted:
                     connection.execute(INSERT, accepted)
         except CALL_ERRORS:

@@ -54,7 +54,8 @@ def page(
         query = query.where(LoggedPrediction.decision.in_(decisions))
     if marked is not None:
         has_mark = exists().where(HumanMark.prediction_id == LoggedPrediction.prediction_id)
-        query = query.where(has_mark if marked else ~has_mark)
+        condition = has_mark if marked else ~has_mark
+        query = query.where(condition)
     return session.scalars(query).all()
 
 
@@ -130,7 +131,10 @@ def find_claim(session: Session, caller: str, idempotency_key: str) -> Idempoten
 def note_activations(engine: Engine, seen: Sequence[SeenActivation]) -> None:
     """Log ACTIVE files.  A file that is already logged, here or by another replica, adds no row."""
     names = ("item_id", "version", "mode", "by", "reason", "at", "shadow", "shadow_by", "sha256")
-    rows = [{name: getattr(row, name) for name in names} | {"seen_at": datetime.now(UTC)} for row in seen]
+    rows: list[dict[str, object]] = []
+    for activation in seen:
+        values = {name: getattr(activation, name) for name in names}
+        rows.append(values | {"seen_at": datetime.now(UTC)})
     if rows:
         with Session(engine) as session, session.begin():
             session.execute(insert_if_new(engine, SeenActivation), rows)

@@ -39,7 +39,10 @@ EXPECTED = [
 
 
 def changed(rows: Sequence[Sequence[str]], **columns: Callable[[str], str]) -> list[list[str]]:
-    return [[columns.get(name, str)(cell) for name, cell in zip(HEAD, row, strict=True)] for row in rows]
+    def change(row: Sequence[str]) -> list[str]:
+        return [columns.get(name, str)(cell) for name, cell in zip(HEAD, row, strict=True)]
+
+    return list(map(change, rows))
 
 
 def text(rows: Sequence[Sequence[object]], head: Sequence[str] = HEAD, delimiter: str = ",", end: str = "\r\n") -> str:
@@ -53,8 +56,11 @@ def comma(cell: str) -> str:
 
 
 def spaced(rows: Sequence[Sequence[str]]) -> str:
-    cells = [[f'"{cell}"'.replace('he said "no"', 'he said ""no""') for cell in row] for row in [HEAD, *rows]]
-    return "".join(f"{', '.join(row)}\n" for row in cells)
+    lines = []
+    for row in [HEAD, *rows]:
+        cells = [f'"{cell}"'.replace('he said "no"', 'he said ""no""') for cell in row]
+        lines.append(", ".join(cells) + "\n")
+    return "".join(lines)
 
 
 def objects(**more: object) -> list[dict[str, object]]:
@@ -68,24 +74,21 @@ def objects(**more: object) -> list[dict[str, object]]:
 
 
 def workbook(path: Path) -> Path:
-    rows = [[float(cell) if _is_number(cell) else cell for cell in row] for row in ROWS]
+    rows = [list(map(_number_or_text, row)) for row in ROWS]
     return write_workbook(path, [HEAD, *rows], first_row=2)
 
 
 def data_frame(path: Path) -> Path:
-    cells = [[None if cell == "" else cell for cell in column] for column in zip(*ROWS, strict=True)]
-    columns = dict(zip(HEAD, cells, strict=True))
-    numbers = ("score", "score_1", "score_2")
-    typed = {
-        name: [None if cell is None else float(cell) for cell in cells] if name in numbers else cells
-        for name, cells in columns.items()
-    }
-    parquet.write_table(pa.table(typed), path)
+    columns: dict[str, list[float | str | None]] = {}
+    for name, cells in zip(HEAD, zip(*ROWS, strict=True), strict=True):
+        kind = float if name in ("score", "score_1", "score_2") else str
+        columns[name] = [kind(cell) if cell else None for cell in cells]
+    parquet.write_table(pa.table(columns), path)
     return path
 
 
-def _is_number(cell: str) -> bool:
-    return cell.replace(".", "").isdigit()
+def _number_or_text(cell: str) -> float | str:
+    return float(cell) if cell.replace(".", "").isdigit() else cell
 
 
 COMMAS = changed(ROWS, score=comma, score_1=comma, score_2=comma)

@@ -144,76 +144,114 @@ MARKS: list[tuple[int, object]] = [
 ]
 
 
-def test_marker_in_every_field_of_failing_calls_appears_nowhere(service: Service) -> None:
-    call, errors = service.call, list[Reply]()
+class Failures:
+    """Calls that must fail, and their replies."""
 
-    def failed(status: int, reply: Reply) -> None:
+    def __init__(self, service: Service) -> None:
+        self.call = service.call
+        self.replies: list[Reply] = []
+
+    def expect(self, status: int, method: str, path: str, content: object = None, **headers: str) -> None:
+        reply = self.call(method, path, content, **headers)
         assert reply.status == status, reply.text
-        errors.append(reply)
+        self.replies.append(reply)
 
-    scored = call("POST", "/score", body(), Idempotency_Key="quiz-7")
-    assert scored.status == 200
-    review = f"/predictions/{json.loads(scored.text)['prediction_id']}/review"
-    assert call("POST", review, {"reviewer": MARKER, "score": 1, "reason": MARKER}).status == 201
-    for status, content in SCORES:
-        failed(status, call("POST", "/score", content))
-        failed(status, call("POST", "/score", content, Idempotency_Key=f"once-{len(errors)}"))
-    for status, content in MARKS:
-        failed(status, call("POST", review, content))
-    for path in ("/score", "/score/batch", review):
-        failed(415, call("POST", path, body(), Content_Type=MARKER))
-        failed(415, call("POST", path, MARKER.encode(), Content_Type=f"text/plain; charset={MARKER}"))
-        failed(401, call("POST", path, body(), Authorization=f"Bearer {MARKER}"))
-        failed(401, call("POST", path, body(), Authorization=MARKER))
-        failed(405, call("PUT", path, body()))
-    for path in ("/score", "/score/batch", review):
-        failed(403, call("POST", path, body(), Authorization=f"Bearer {service.metrics_key}"))
-    for host in (MARKER_WORDS[0], f"{MARKER}.example"):
-        failed(400, call("POST", "/score", body(), Host=host))
-    assert call("POST", "/score", body(), Authorization=f"Bearer {service.slow_key}").status == 200
-    failed(429, call("POST", "/score", body(), Authorization=f"Bearer {service.slow_key}"))
-    assert "431" in service.raw(f"GET /livez HTTP/1.1\r\n{MARKER_WORDS[0]}: {MARKER * 3000}\r\n".encode())
-    failed(409, call("POST", "/score", body(response=f"{MARKER}!"), Idempotency_Key="quiz-7"))
-    failed(422, call("POST", "/score", body(), Idempotency_Key=MARKER))
-    failed(422, call("POST", "/score", body(), Idempotency_Key=MARKER * 20))
-    failed(422, call("POST", "/score/batch", {"responses": MARKER, MARKER: MARKER}))
-    failed(500, call("POST", "/score/batch", {"responses": [SCORES[-1][1]]}))
-    batch = call("POST", "/score/batch", {"responses": [content for status, content in SCORES[:8] if status == 422]})
-    assert batch.status == 200
-    errors.append(batch)  # its results are all errors
-    spelt = quote(MARKER)
-    for path in ("/items/{}", "/{}", "/static/{}", "/score/{}"):
-        failed(404, call("GET", path.format(spelt)))
-    failed(422, call("GET", f"/predictions/{spelt}"))
-    failed(404, call("GET", f"/predictions/00000000-0000-0000-0000-000000000000?{spelt}={spelt}"))
-    for name in ("item_id", "decision", "marked", "cursor", "limit"):
-        failed(422, call("GET", f"/predictions?{name}={spelt}"))
-    failed(422, call("GET", f"/predictions?item_id=heat-1&{spelt}={spelt}"))
-    service.raw(f"{MARKER} /{MARKER} HTTP/9\r\n{MARKER}\r\n\r\n{MARKER}".encode())
-    service.raw(f"POST /score HTTP/1.1\r\nHost: {MARKER_WORDS[0]}\r\nContent-Length: {MARKER}\r\n\r\n{MARKER}".encode())
-    service.raw(
-        f"POST /score HTTP/1.1\r\nHost: x\r\nUpgrade: {MARKER_WORDS[0]}\r\nConnection: upgrade\r\n\r\n".encode()
-    )
-    assert call("GET", "/metrics").status == 200
-    metrics = call("GET", "/metrics")
 
-    with sqlite3.connect(service.database) as database:
-        database.execute("ALTER TABLE predictions RENAME TO gone")
-    failed(503, call("POST", "/score", body()))
-    failed(503, call("POST", "/score", body(), Idempotency_Key="another"))
-    failed(503, call("POST", "/score/batch", {"responses": [body()]}))
-    failed(503, call("POST", review, {"reviewer": MARKER, "score": 1}))
-    failed(503, call("GET", f"/predictions?attempt_id={spelt}"))
+def test_marker_in_every_field_of_failing_calls_appears_nowhere(service: Service) -> None:
+    failures = Failures(service)
+    review = scored_and_reviewed(service)
+
+    send_bad_bodies(failures, review)
+    send_bad_headers(failures, review, service)
+    send_bad_batches(failures)
+    send_bad_addresses(failures)
+    send_bad_http(service)
+    assert service.call("GET", "/metrics").status == 200
+    metrics = service.call("GET", "/metrics")
+    break_the_database(failures, review, service)
 
     with sqlite3.connect(service.database) as database:
         assert {text for (text,) in database.execute("SELECT response FROM gone")} == {MARKER}  # the log keeps it
-    said = service.said.read_text()
-    codes = {json.loads(line).get("code") for line in said.splitlines() if line.startswith("{")}
+    output = service.said.read_text()
+    codes = {json.loads(line).get("code") for line in output.splitlines() if line.startswith("{")}
     assert codes >= {"unforeseen", "database_failed"}  # so the errors were logged
-    assert found_in(said) == []
+    assert found_in(output) == []
     assert found_in(metrics.text) == []
-    assert [reply for reply in errors if found_in(reply.text)] == []
-    assert {reply.status for reply in errors} >= {400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503}
+    assert [reply for reply in failures.replies if found_in(reply.text)] == []
+    statuses = {reply.status for reply in failures.replies}
+    assert statuses >= {400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503}
+
+
+def scored_and_reviewed(service: Service) -> str:
+    """Score and mark a response; return the path of its review."""
+    scored = service.call("POST", "/score", body(), Idempotency_Key="quiz-7")
+    assert scored.status == 200
+    review = f"/predictions/{json.loads(scored.text)['prediction_id']}/review"
+    mark = {"reviewer": MARKER, "score": 1, "reason": MARKER}
+    assert service.call("POST", review, mark).status == 201
+    return review
+
+
+def send_bad_bodies(failures: Failures, review: str) -> None:
+    for number, (status, content) in enumerate(SCORES):
+        failures.expect(status, "POST", "/score", content)
+        failures.expect(status, "POST", "/score", content, Idempotency_Key=f"once-{number}")
+    for status, content in MARKS:
+        failures.expect(status, "POST", review, content)
+
+
+def send_bad_headers(failures: Failures, review: str, service: Service) -> None:
+    for path in ("/score", "/score/batch", review):
+        failures.expect(415, "POST", path, body(), Content_Type=MARKER)
+        failures.expect(415, "POST", path, MARKER.encode(), Content_Type=f"text/plain; charset={MARKER}")
+        failures.expect(401, "POST", path, body(), Authorization=f"Bearer {MARKER}")
+        failures.expect(401, "POST", path, body(), Authorization=MARKER)
+        failures.expect(405, "PUT", path, body())
+        failures.expect(403, "POST", path, body(), Authorization=f"Bearer {service.metrics_key}")
+    for host in (MARKER_WORDS[0], f"{MARKER}.example"):
+        failures.expect(400, "POST", "/score", body(), Host=host)
+    slow = f"Bearer {service.slow_key}"
+    assert service.call("POST", "/score", body(), Authorization=slow).status == 200
+    failures.expect(429, "POST", "/score", body(), Authorization=slow)
+    failures.expect(409, "POST", "/score", body(response=f"{MARKER}!"), Idempotency_Key="quiz-7")
+    failures.expect(422, "POST", "/score", body(), Idempotency_Key=MARKER)
+    failures.expect(422, "POST", "/score", body(), Idempotency_Key=MARKER * 20)
+
+
+def send_bad_batches(failures: Failures) -> None:
+    failures.expect(422, "POST", "/score/batch", {"responses": MARKER, MARKER: MARKER})
+    failures.expect(500, "POST", "/score/batch", {"responses": [SCORES[-1][1]]})
+    invalid = [content for status, content in SCORES[:8] if status == 422]
+    failures.expect(200, "POST", "/score/batch", {"responses": invalid})  # its results are all errors
+
+
+def send_bad_addresses(failures: Failures) -> None:
+    quoted = quote(MARKER)
+    for path in ("/items/{}", "/{}", "/static/{}", "/score/{}"):
+        failures.expect(404, "GET", path.format(quoted))
+    failures.expect(422, "GET", f"/predictions/{quoted}")
+    failures.expect(404, "GET", f"/predictions/00000000-0000-0000-0000-000000000000?{quoted}={quoted}")
+    for name in ("item_id", "decision", "marked", "cursor", "limit"):
+        failures.expect(422, "GET", f"/predictions?{name}={quoted}")
+    failures.expect(422, "GET", f"/predictions?item_id=heat-1&{quoted}={quoted}")
+
+
+def send_bad_http(service: Service) -> None:
+    word = MARKER_WORDS[0]
+    assert "431" in service.raw(f"GET /livez HTTP/1.1\r\n{word}: {MARKER * 3000}\r\n".encode())
+    service.raw(f"{MARKER} /{MARKER} HTTP/9\r\n{MARKER}\r\n\r\n{MARKER}".encode())
+    service.raw(f"POST /score HTTP/1.1\r\nHost: {word}\r\nContent-Length: {MARKER}\r\n\r\n{MARKER}".encode())
+    service.raw(f"POST /score HTTP/1.1\r\nHost: x\r\nUpgrade: {word}\r\nConnection: upgrade\r\n\r\n".encode())
+
+
+def break_the_database(failures: Failures, review: str, service: Service) -> None:
+    with sqlite3.connect(service.database) as database:
+        database.execute("ALTER TABLE predictions RENAME TO gone")
+    failures.expect(503, "POST", "/score", body())
+    failures.expect(503, "POST", "/score", body(), Idempotency_Key="another")
+    failures.expect(503, "POST", "/score/batch", {"responses": [body()]})
+    failures.expect(503, "POST", review, {"reviewer": MARKER, "score": 1})
+    failures.expect(503, "GET", f"/predictions?attempt_id={quote(MARKER)}")
 
 
 def found_in(text: str) -> list[str]:

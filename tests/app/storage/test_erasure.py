@@ -6,7 +6,7 @@ The service runs meanwhile, with its own connections to the database; in the fir
 import json
 import sqlite3
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -147,7 +147,11 @@ def in_files(sql: Sql, dialect: str, tmp_path: Path, *markers: str) -> list[str]
         folder = Path(setting["data_directory"])
         files = [path for path in folder.rglob("*") if path.is_file() and "pg_wal" not in path.parts]
         files = [path for path in files if "base" not in path.parts or str(database["oid"]) in path.parts]
-    return [path.name for path in files if any(marker.encode() in path.read_bytes() for marker in markers)]
+    return [path.name for path in files if holds_any(path.read_bytes(), markers)]
+
+
+def holds_any(content: bytes, markers: Sequence[str]) -> bool:
+    return any(marker.encode() in content for marker in markers)
 
 
 def test_erased_learner_is_in_no_table_or_file_while_the_service_runs(

@@ -193,7 +193,8 @@ def test_bad_call_does_not_fail_others_in_its_transaction(log: PredictionLog, lo
     async def run_all() -> None:
         async with anyio.create_task_group() as group:
             for number in range(40):
-                group.start_soon(record_row, repeated_id if number % 10 == 5 else uuid7())
+                prediction_id = repeated_id if number % 10 == 5 else uuid7()
+                group.start_soon(record_row, prediction_id)
 
     anyio.run(run_all)
 
@@ -293,8 +294,9 @@ def test_database_error_fails_all_waiting_calls_at_once(
 
     def fail(_: object) -> None:
         until(lambda: len(rows) == 40)  # until all calls wait
-        raised.append(kind("INSERT", {}, Exception()) if issubclass(kind, DBAPIError) else kind())
-        raise raised[-1]
+        error = kind("INSERT", {}, Exception()) if issubclass(kind, DBAPIError) else kind()
+        raised.append(error)
+        raise error
 
     event.listen(engine, "begin", fail)
 
