@@ -6,7 +6,7 @@ import pytest
 from training.common.cache import key_of, key_of_texts, note_seconds, replace_file, seconds_of, work_folder
 
 
-def test_what_another_version_made_lies_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_version_has_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = set()
     for version in ("0.1.0", "0.2.0"):
         monkeypatch.setattr("importlib.metadata.version", lambda _, version=version: version)
@@ -21,13 +21,13 @@ def test_equal_parts_have_equal_keys_and_others_do_not() -> None:
     assert key_of("a", 1) != key_of("a", 2)
 
 
-def test_texts_are_told_apart_by_where_one_ends() -> None:
+def test_key_of_texts_depends_on_their_boundaries() -> None:
     lists = [["ab", "c"], ["a", "bc"], ["abc"], ["c", "ab"], ["ab", "c", ""]]
 
     assert len({key_of_texts(texts) for texts in lists}) == len(lists)
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+def test_failed_write_leaves_only_the_old_file(tmp_path: Path) -> None:
     file = tmp_path / "new" / "kept"
     replace_file(file, lambda path: path.write_text("old"))
 
@@ -41,7 +41,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None
     assert [path.read_text() for path in file.parent.iterdir()] == ["old"]
 
 
-def test_what_a_killed_run_left_is_cleared_a_day_later(tmp_path: Path) -> None:
+def test_temporary_files_of_killed_runs_are_removed_after_a_day(tmp_path: Path) -> None:
     for name in (".abcdefgh-kept", ".abcdefgh-other-kept"):
         (tmp_path / name).write_text("half")
         os.utime(tmp_path / name, (0, 0))
@@ -63,7 +63,7 @@ def test_two_runs_may_write_the_same_file(tmp_path: Path) -> None:
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("kept", "first")]
 
 
-def test_seconds_add_up_and_are_unknown_where_one_is(tmp_path: Path) -> None:
+def test_seconds_add_up_and_are_unknown_if_one_note_is_missing(tmp_path: Path) -> None:
     note_seconds(tmp_path / "teacher", 61.25)
     note_seconds(tmp_path / "student", 3)
 

@@ -67,7 +67,7 @@ def test_a_teachers_grade_brings_its_own_variance() -> None:
     assert loss.item() == pytest.approx(0.2**2 + 0.5 * (np.log(0.04) + (0.03 + 0.2**2) / 0.04), abs=1e-5)
 
 
-def test_nothing_beats_giving_the_teachers_own_grade() -> None:
+def test_loss_is_smallest_at_the_grade_of_the_teacher() -> None:
     teacher = torch.tensor([[0.6, 0.02]])
     least = soft_loss(teacher, teacher, 1.0, continuous=True)
 
@@ -101,7 +101,7 @@ def test_a_batch_without_human_scores_costs_nothing_and_can_be_learnt_from(conti
 
 
 @pytest.mark.parametrize("continuous", [False, True])
-def test_a_human_score_weighs_the_same_however_few_there_are_in_a_batch(continuous: bool) -> None:
+def test_weight_of_a_human_score_does_not_depend_on_its_batch(continuous: bool) -> None:
     """Averaged over the scored rows alone, one scored row among 63 others outweighed all of them."""
     many = 63
     rows = GRADED if continuous else STUDENT
@@ -115,7 +115,7 @@ def test_a_human_score_weighs_the_same_however_few_there_are_in_a_batch(continuo
     assert wanted.abs().max() > 0.1
 
 
-def test_a_label_is_learnt_by_torchs_own_cross_entropy() -> None:
+def test_loss_of_labels_is_the_cross_entropy_of_torch() -> None:
     loss = human_loss(STUDENT, torch.tensor([1.0, 1.0]), continuous=False)
 
     assert loss.item() == pytest.approx(torch_cross_entropy(STUDENT, torch.tensor([1, 1])).item())
@@ -128,7 +128,7 @@ def a_layer() -> tuple[OutputLayer, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("loss", ["human", "soft"])
-def test_the_mean_learns_as_if_there_were_no_variance(loss: str) -> None:
+def test_variance_does_not_change_gradients_of_the_mean(loss: str) -> None:
     """Stirn et al. 2023: weights of the mean and features below get the gradient of the squared error alone."""
     layer, features, target = a_layer()
     outputs = layer(features)
@@ -150,7 +150,7 @@ def test_the_mean_learns_as_if_there_were_no_variance(loss: str) -> None:
     assert plain[1][1].abs().max() == 0
 
 
-def test_a_variance_is_never_zero_however_sure_the_layer_is() -> None:
+def test_variance_is_never_zero() -> None:
     layer, features, _ = a_layer()
     with torch.no_grad():
         layer.bias[1] = -1e4
@@ -160,7 +160,7 @@ def test_a_variance_is_never_zero_however_sure_the_layer_is() -> None:
     assert variance.tolist() == pytest.approx([MIN_VARIANCE] * 8)
 
 
-def test_logits_are_a_linear_layers() -> None:
+def test_logits_come_from_a_linear_layer() -> None:
     torch.manual_seed(0)
     layer, features = OutputLayer(5, 4, continuous=False), torch.randn(3, 5)
 

@@ -39,7 +39,7 @@ def outputs(content: bytes, item: Item, ids: NDArray[np.int64]) -> NDArray[np.fl
 
 
 @BOTH_KINDS
-def test_a_student_of_int8_weights_computes_nearly_the_same(item: Item) -> None:
+def test_student_with_int8_weights_gives_nearly_the_same_outputs(item: Item) -> None:
     content = a_student(item)
 
     whole, small = (outputs(own, item, some_ids()) for own in (content, weights_int8(content)))
@@ -59,13 +59,13 @@ def test_a_response_has_the_same_outputs_in_any_batch(item: Item) -> None:
 
 
 @BOTH_KINDS
-def test_it_takes_less_than_half_the_bytes(item: Item) -> None:
+def test_int8_weights_take_less_than_half_the_bytes(item: Item) -> None:
     content = a_student(item)
 
     assert len(weights_int8(content)) < 0.5 * len(content)
 
 
-def test_every_weight_is_within_half_a_step_of_what_it_was() -> None:
+def test_every_weight_stays_within_half_a_step() -> None:
     content = a_student(ITEM)
 
     whole, small = (initializers(own) for own in (content, weights_int8(content)))
@@ -83,7 +83,7 @@ def initializers(content: bytes) -> dict[str, NDArray[np.float32]]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load_from_string(content).graph.initializer}
 
 
-def test_a_row_of_zeros_stays_one() -> None:
+def test_row_of_zeros_stays_zero() -> None:
     """The embedding of padding is one."""
     small = initializers(weights_int8(a_student(ITEM)))
 

@@ -26,7 +26,7 @@ def test_a_constant_scorer_of_constant_scores_earns_nothing() -> None:
     assert validation_metric(ITEM, [1, 1], logits([[0.0, 1.0, 0.0, 0.0]] * 2)) == 0.0
 
 
-def test_of_grades_the_smaller_error_is_the_better() -> None:
+def test_smaller_error_of_grades_is_better() -> None:
     outputs = np.array([[0.2, 0.01], [0.9, 0.5]])
 
     assert validation_metric(GRADES, [0.2, 0.5], outputs) == pytest.approx(-np.sqrt(0.08))
@@ -52,7 +52,7 @@ def test_a_model_that_only_tells_items_apart_earns_nothing() -> None:
     assert validation_metric(LABELS, human.tolist(), by_response, items.tolist()) > of_labels + 0.3
 
 
-def test_of_one_item_the_figure_is_the_plain_one_whether_it_is_named_or_not() -> None:
+def test_metric_of_one_item_does_not_depend_on_its_name() -> None:
     generator = np.random.default_rng(0)
     human, outputs = generator.integers(0, 4, 50).tolist(), generator.normal(0, 1, (50, 4))
 

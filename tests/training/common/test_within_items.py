@@ -5,7 +5,7 @@ from app.scoring.agreement import macro_f1, quadratic_weighted_kappa
 from training.common.within_items import macro_f1_within, qwk_within
 
 
-def test_of_one_item_it_is_the_qwk_but_for_pairs_of_a_response_with_itself() -> None:
+def test_qwk_within_one_item_is_close_to_plain_qwk() -> None:
     generator = np.random.default_rng(0)
     human = generator.integers(0, 4, 40)
     machine = np.clip(human + generator.integers(-1, 2, 40), 0, 3)
@@ -28,7 +28,7 @@ def test_a_difference_between_items_is_no_agreement() -> None:
     assert qwk_within(human, machine, items.tolist()) == pytest.approx(0, abs=0.03)
 
 
-def test_items_of_two_responses_each_show_what_their_machine_is_worth() -> None:
+def test_items_of_two_responses_give_an_unbiased_qwk() -> None:
     """QWK .8 by every item's own distribution; by pairs of a response with itself it would be .67."""
     generator = np.random.default_rng(0)
     worth = generator.normal(0, 1, 200_000)
@@ -37,7 +37,7 @@ def test_items_of_two_responses_each_show_what_their_machine_is_worth() -> None:
     assert qwk_within(human, machine, np.arange(200_000) // 2) == pytest.approx(0.8, abs=0.01)
 
 
-def test_an_item_with_one_response_counts_for_nothing_and_like_scores_have_no_qwk() -> None:
+def test_item_with_one_response_is_ignored_and_equal_scores_have_no_qwk() -> None:
     assert qwk_within([0, 1, 2, 3], [0, 1, 2, 0], [0, 0, 0, 1]) == 1
     assert np.isnan(qwk_within([0, 3], [0, 1], [0, 1]))
     assert np.isnan(qwk_within([2, 2, 1, 1], [2, 2, 1, 1], [0, 0, 1, 1]))

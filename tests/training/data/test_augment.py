@@ -11,7 +11,7 @@ def test_the_same_seed_gives_the_same_texts() -> None:
     assert augmented(TEXTS, 5, seed=1) != augmented(TEXTS, 5, seed=2)
 
 
-def test_as_many_as_asked_for_made_of_learners_words_and_never_empty() -> None:
+def test_augmented_texts_hold_learners_words_and_are_never_empty() -> None:
     made = [own.text for own in augmented(TEXTS, 20, seed=1)]
 
     assert len(made) == 60
@@ -34,7 +34,7 @@ def test_every_word_is_from_one_of_the_sources(ways: tuple[Way, ...] | None) -> 
     assert max(len(own.sources) for own in made) == (2 if spliced else 1)
 
 
-def test_a_text_made_of_one_response_names_it_alone() -> None:
+def test_text_made_of_one_response_names_it_as_only_source() -> None:
     made = augmented(APART, 5, seed=3, ways=(crop,))
 
     assert [own.sources for own in made] == [frozenset({number // 5}) for number in range(30)]

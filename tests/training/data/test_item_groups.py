@@ -21,7 +21,7 @@ def ids(found: list[Group]) -> list[list[str]]:
     return [[data.item.item_id for data in group.members] for group in found]
 
 
-def test_items_with_few_responses_share_and_others_stand_alone() -> None:
+def test_items_with_few_responses_share_a_teacher() -> None:
     items = [of(an_item(f"heat-{rows}", scale="points", max_score=3), rows) for rows in (10, 40, 20, 39, 41)]
 
     assert ids(groups(items, own_from=40)) == [["heat-10", "heat-20", "heat-39"], ["heat-40"], ["heat-41"]]
@@ -32,7 +32,7 @@ def test_sharing_can_be_switched_off(own_from: int) -> None:
     assert ids(groups(some_items(), own_from)) == [["few-0"], ["few-1"], ["few-2"]]
 
 
-def test_only_those_of_one_scale_can_share() -> None:
+def test_only_items_of_one_scale_share_a_teacher() -> None:
     scales: dict[str, dict[str, object]] = {
         "three": {"scale": "points", "max_score": 3},
         "labels": {"scale": "nominal", "labels": ["a", "b", "c", "d"]},
@@ -117,6 +117,6 @@ def test_the_hash_of_an_item_alone_is_its_own() -> None:
     assert second.data_sha256(second.members[0]) == second.members[0].sha256
 
 
-def test_a_group_is_called_by_its_items() -> None:
+def test_group_is_named_after_its_items() -> None:
     assert [group.name for group in groups(some_items(), own_from=300)] == ["few-0 and 2 more"]
     assert [group.name for group in groups(some_items()[:1], own_from=300)] == ["few-0"]

@@ -38,7 +38,7 @@ def test_every_quarter_of_the_grades_is_drawn_from_alike() -> None:
     assert quarters == {0: 10, 1: 10, 2: 10, 3: 10}
 
 
-def test_a_learner_stands_on_one_side_only() -> None:
+def test_responses_of_a_learner_stay_in_one_part() -> None:
     rows = [replace(row, learner_id=f"n{number // 4}") for number, row in enumerate(marked(200))]
 
     fit, validation = carve(ITEM, rows, 0.2, seed=1)
@@ -47,7 +47,7 @@ def test_a_learner_stands_on_one_side_only() -> None:
     assert not {row.learner_id for row in fit} & {row.learner_id for row in validation}
 
 
-def test_the_same_text_stands_on_one_side_only_even_by_way_of_a_learner() -> None:
+def test_equal_texts_stay_in_one_part_through_learners_too() -> None:
     rows = [replace(row, learner_id=f"n{number % 50}") for number, row in enumerate(marked(200))]
     rows += [replace(row, id=f"twin {row.id}", text=row.text.upper() + " ", learner_id=None) for row in rows[:40]]
 
@@ -57,7 +57,7 @@ def test_the_same_text_stands_on_one_side_only_even_by_way_of_a_learner() -> Non
     assert validation
 
 
-def test_what_many_learners_write_does_not_tie_them_together() -> None:
+def test_common_texts_do_not_tie_learners_together() -> None:
     """Of 200 learners every tenth has written "idk" to something."""
     items = [
         replace(
@@ -104,7 +104,7 @@ def test_of_a_few_rows_all_may_be_drawn() -> None:
     assert carve(ITEM, [], 0.2, seed=0) == ((), ())
 
 
-def test_an_items_rows_are_parted_by_what_they_are_for() -> None:
+def test_rows_of_an_item_are_parted_by_their_use() -> None:
     data = item_data(train=40, dev=8, unlabelled=5)
 
     parts = split(data, TrainingConfig(validation_share=0.2))
@@ -166,7 +166,7 @@ def test_a_learner_and_a_text_are_in_one_fold() -> None:
     assert min(map(len, made)) > 30
 
 
-def test_text_that_stands_in_validation_is_not_labelled_too() -> None:
+def test_unlabelled_text_that_equals_validation_text_is_left_out() -> None:
     data = item_data(train=40, unlabelled=5)
     held = split(data, TrainingConfig()).validation[0]
     twin = replace(data.unlabelled[0], text=held.text.upper() + " ")
@@ -182,7 +182,7 @@ def test_items_that_learn_together_are_split_like_each_alone() -> None:
     assert split_together(items, TrainingConfig()) == tuple(split(data, TrainingConfig()) for data in items)
 
 
-def test_a_learner_of_several_items_stands_on_one_side_of_all_of_them() -> None:
+def test_learner_of_several_items_stays_in_one_part_of_all() -> None:
     items = [
         replace(data, train=tuple(replace(row, learner_id=f"n{place % 20}") for place, row in enumerate(rows)))
         for data, rows in ((data, data.train[:: 1 if number else -1]) for number, data in enumerate(some_items()))

@@ -26,7 +26,7 @@ def test_a_space_stands_between_units_where_the_writing_has_any(texts: list[str]
     assert [gap.join(units(text, gap)) for text in texts] == [text.replace(" ", gap) for text in texts]
 
 
-def test_what_has_no_spaces_is_cut_all_the_same() -> None:
+def test_text_without_spaces_is_cut_into_characters() -> None:
     made = {own.text for own in augmented(CHINESE, 20, seed=0)}
     item = Item(item_id="heat-1", prompt="为什么热空气会上升？", scale="points", max_score=2)
     tried = attacks(item, CHINESE, [], Phrases(), 10, seed=0)

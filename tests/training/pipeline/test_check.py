@@ -12,7 +12,7 @@ from training.data import DataSet
 from training.pipeline.check import summarise
 
 
-def test_a_summary_counts_what_is_suspicious() -> None:
+def test_summary_counts_suspicious_rows() -> None:
     data = item_data(train=40, dev=8, unlabelled=3)
     first = data.train[0]
     train = (
@@ -70,7 +70,7 @@ def test_grades_can_conflict_and_raters_of_grades_agree_more_or_less() -> None:
 
 
 @pytest.mark.parametrize("labels", [("a", "b", "c"), ("b", "a", "c"), ("c", "a", "b")])
-def test_raters_of_labels_agree_alike_whatever_the_order_of_the_list(labels: tuple[str, ...]) -> None:
+def test_agreement_of_label_raters_does_not_depend_on_label_order(labels: tuple[str, ...]) -> None:
     """Of 30 rows 20 have like labels: 12 a, 6 b and 2 c; the others have a and c."""
     item = Item(item_id="heat-1", prompt="Why?", scale="nominal", labels=labels)
     given = [("a", "a")] * 12 + [("b", "b")] * 6 + [("c", "c")] * 2 + [("a", "c")] * 10
@@ -96,7 +96,7 @@ def test_labels_are_counted_by_name() -> None:
 
 
 @pytest.mark.parametrize(("double", "known"), [(0, False), (MIN_PAIRS - 1, False), (MIN_PAIRS, True)])
-def test_human_agreement_needs_as_many_rows_as_the_gate_asks_for(double: int, known: bool) -> None:
+def test_human_agreement_needs_as_many_rows_as_the_gate(double: int, known: bool) -> None:
     rows = item_data(train=40, dev=0).train
     train = (*rows[:double], *(replace(row, raters=None) for row in rows[double:]))
 
@@ -119,7 +119,7 @@ def test_human_agreement_needs_as_many_rows_as_the_gate_asks_for(double: int, kn
         (LABELS, (0, 2), 1, True),  # neither of the two labels
     ],
 )
-def test_scores_outside_the_range_of_their_raters_are_counted_and_warned_of(
+def test_scores_outside_the_range_of_both_raters_give_a_warning(
     item: Item, raters: tuple[float, float] | None, value: float, outside: bool
 ) -> None:
     data = item_data(train=8, dev=4, item=item)
@@ -130,7 +130,7 @@ def test_scores_outside_the_range_of_their_raters_are_counted_and_warned_of(
     assert len(summary.warnings) == outside
 
 
-def test_it_warns_of_responses_that_would_be_cut_and_of_refusals_that_are_answers() -> None:
+def test_check_warns_of_cut_responses_and_contradicted_refusals() -> None:
     item = ITEM.model_copy(update={"refusals": ("none", "no comment")})
     long = " ".join(f"{IDEAS[n % 3]} {FILLERS[n % 6]}" for n in range(80))
     first, *others = (replace(row, text=f"{row.text} {long}", raters=None) for row in marked(40))
@@ -148,7 +148,7 @@ def test_it_warns_of_responses_that_would_be_cut_and_of_refusals_that_are_answer
     assert re.search(r"\b2\b", answered)
 
 
-def test_it_says_nothing_of_responses_of_a_usual_length() -> None:
+def test_responses_of_usual_length_give_no_warning() -> None:
     [summary] = summarise(DataSet({ITEM.item_id: ITEM}, marked(40), (), ()))
 
     assert (summary.over_long, summary.enough_tokens, summary.warnings) == (0, None, [])

@@ -122,7 +122,7 @@ def only(*kinds: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("made", kinds, indirect=True)
 
 
-def test_what_is_exported_computes_what_the_teacher_does(made: Made) -> None:
+def test_exported_teacher_gives_the_outputs_of_the_trained_teacher(made: Made) -> None:
     exported = ExportedTeacher.load(made.folder)
 
     assert made.bundle.precision == "float32"
@@ -135,7 +135,7 @@ def test_what_is_exported_computes_what_the_teacher_does(made: Made) -> None:
         assert taught.context == made.run.context(data.item)
 
 
-def test_it_is_loaded_with_every_item_it_was_taught_and_no_other(made: Made) -> None:
+def test_exported_teacher_holds_exactly_the_items_it_was_trained_on(made: Made) -> None:
     exported = ExportedTeacher.load(made.folder)
 
     assert [own.item for own in exported.bundle.items] == [data.item for data in made.data]
@@ -147,7 +147,7 @@ def test_it_is_loaded_with_every_item_it_was_taught_and_no_other(made: Made) -> 
             exported.taught(data.item.model_copy(update={"prompt": "Why does cold fall?"}))
 
 
-def test_it_is_named_for_its_item_or_for_all_that_share_it(made: Made) -> None:
+def test_exported_teacher_is_named_after_its_item_or_as_shared(made: Made) -> None:
     name = made.bundle.name
 
     assert name == made.data[0].item.item_id if len(made.data) == 1 else name.startswith("shared-")
@@ -166,7 +166,7 @@ def test_items_that_share_a_teacher_have_contexts_of_their_own(made: Made) -> No
         assert np.abs(one - other).max() > 1e-3
 
 
-def test_head_and_threshold_are_chosen_on_what_the_exported_files_give(made: Made) -> None:
+def test_head_and_threshold_are_chosen_on_outputs_of_the_exported_files(made: Made) -> None:
     exported = ExportedTeacher.load(made.folder)
     found = [
         Unfitted(
@@ -198,7 +198,7 @@ def test_each_item_is_measured_on_its_own_dev_rows(made: Made) -> None:
         assert (own.agreement is None) is (not data.dev)
 
 
-def test_its_card_names_what_it_is(made: Made) -> None:
+def test_card_names_version_precision_and_items(made: Made) -> None:
     card = (made.folder / CARD).read_text()
 
     assert f"_teachers/{made.bundle.name}/{made.bundle.version}" in card
@@ -210,7 +210,7 @@ def test_its_card_names_what_it_is(made: Made) -> None:
 
 @only("shared", "decoder")
 @pytest.mark.parametrize(("loss", "precision"), [(ANY, "int8"), (NONE, "float32")])
-def test_it_is_in_int8_only_where_that_scores_well_enough(
+def test_int8_is_chosen_only_where_it_scores_well_enough(
     made: Made, tmp_path: Path, loss: float, precision: str
 ) -> None:
     bundle = made.again(tmp_path, loss)
@@ -228,7 +228,7 @@ def test_it_is_in_int8_only_where_that_scores_well_enough(
 
 
 @only("shared")
-def test_the_loss_that_is_allowed_is_counted_from_float32(made: Made, tmp_path: Path) -> None:
+def test_allowed_int8_loss_is_counted_from_float32(made: Made, tmp_path: Path) -> None:
     lost = made.bundle.merit["float32"] - made.bundle.merit["int8"]
 
     just, too_little = (made.again(tmp_path / name, lost + more) for name, more in (("a", 1e-9), ("b", -1e-9)))
@@ -236,7 +236,7 @@ def test_the_loss_that_is_allowed_is_counted_from_float32(made: Made, tmp_path: 
     assert (just.precision, too_little.precision) == ("int8", "float32")
 
 
-def test_exported_again_it_is_only_read(made: Made) -> None:
+def test_second_export_only_reads_the_first(made: Made) -> None:
     files = {path: path.stat().st_mtime_ns for path in made.folder.iterdir()}
 
     [again] = export_teachers(made.data, made.models, made.config, made.cache)
@@ -247,7 +247,7 @@ def test_exported_again_it_is_only_read(made: Made) -> None:
 
 
 @only("grades")
-def test_of_other_data_settings_or_version_or_when_damaged_it_is_exported_anew(
+def test_other_data_settings_or_version_or_damage_leads_to_a_new_export(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = made.again(tmp_path, NONE)
@@ -268,7 +268,7 @@ def test_of_other_data_settings_or_version_or_when_damaged_it_is_exported_anew(
 
 
 @only("grades", "shared")
-def test_what_was_not_fine_tuned_here_is_not_exported(made: Made, tmp_path: Path) -> None:
+def test_teacher_that_was_not_fine_tuned_here_is_not_exported(made: Made, tmp_path: Path) -> None:
     api = ApiConfig(url="http://127.0.0.1:9/v1", model="elsewhere")
     teachers = [None] if made.data[0].item.is_continuous else [None, ApiTeacher(made.data[0].item, api, tmp_path)]
 
@@ -300,7 +300,7 @@ def byte_teacher(item: Item, sep_token: str | None) -> FineTuned:
 
 @only("shared")
 @pytest.mark.parametrize(("sep_token", "between"), [(None, "\n"), ("[SEP]", "")])
-def test_between_context_and_response_stands_what_stood_there_in_training(
+def test_context_and_response_are_separated_as_in_training(
     made: Made, tmp_path: Path, sep_token: str | None, between: str
 ) -> None:
     teacher = byte_teacher(ITEM, sep_token)
@@ -317,7 +317,7 @@ def test_between_context_and_response_stands_what_stood_there_in_training(
 
 
 @only("grades", "shared")
-def test_students_fall_back_on_it(made: Made, tmp_path: Path) -> None:
+def test_students_fall_back_on_an_exported_teacher(made: Made, tmp_path: Path) -> None:
     """Trained from the same cache, so that only the students are made."""
     models = Path(shutil.copytree(made.models, tmp_path / "models"))
     for bundle in train(made.data, models, made.config, made.cache):
@@ -335,7 +335,7 @@ def test_students_fall_back_on_it(made: Made, tmp_path: Path) -> None:
             assert live.second.score(text) == exported.score(taught, text)
 
 
-def test_run_exports_what_activate_puts_behind_the_student(tiny_encoder: Path, tmp_path: Path) -> None:
+def test_exported_teacher_of_a_run_can_be_activated_as_fallback(tiny_encoder: Path, tmp_path: Path) -> None:
     (tmp_path / "items.jsonl").write_text(ITEM.model_dump_json() + "\n")
     for part, rows in (("train", marked(80)), ("dev", marked(20, seed=1))):
         lines = [f'{{"item_id": "heat-1", "response": "{row.text}", "score": {row.value}}}\n' for row in rows]

@@ -28,7 +28,7 @@ def some_rows(rows: int) -> list[MarkedResponse]:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
-def test_a_part_has_its_share_of_texts_that_many_learners_wrote(share: float) -> None:
+def test_drawn_share_holds_its_share_of_common_texts(share: float) -> None:
     rows = some_rows(400)
 
     part = drawn(rows, share, 0)
@@ -37,7 +37,7 @@ def test_a_part_has_its_share_of_texts_that_many_learners_wrote(share: float) ->
     assert sum(row.text.startswith("common") for row in part) == len(part) / 2
 
 
-def test_a_learners_responses_are_in_or_out_together_and_the_rows_stay_in_order() -> None:
+def test_responses_of_a_learner_are_drawn_together_and_rows_stay_in_order() -> None:
     rows = some_rows(100)
 
     part = drawn(rows, 0.3, 1)
@@ -46,7 +46,7 @@ def test_a_learners_responses_are_in_or_out_together_and_the_rows_stay_in_order(
     assert list(part) == [row for row in rows if row.learner_id in learners]
 
 
-def test_rows_without_learners_are_drawn_one_by_one_and_a_smaller_part_is_in_the_larger() -> None:
+def test_rows_without_learners_are_drawn_alone_and_smaller_shares_are_nested() -> None:
     rows = [replace(row, text="the same") for row in marked(60)]
 
     small, large = drawn(rows, 0.2, 0), drawn(rows, 0.6, 0)
@@ -57,7 +57,7 @@ def test_rows_without_learners_are_drawn_one_by_one_and_a_smaller_part_is_in_the
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_part_is_no_prefix_of_the_file(seed: int) -> None:
+def test_drawn_share_is_no_prefix_of_the_file(seed: int) -> None:
     """The first half has the lowest score, the second the highest."""
     rows = sorted(marked(400), key=lambda row: row.value)
 
@@ -67,7 +67,7 @@ def test_a_part_is_no_prefix_of_the_file(seed: int) -> None:
 
 
 @pytest.mark.torch
-def test_a_point_is_what_a_run_of_that_size_would_be(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_point_of_the_curve_equals_a_run_of_that_size(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     """Calibration and cuts are of rows out of fold too, as the run chooses them."""
     config = tiny_config.model_copy(update={"learning_curve": (0.5,), "calibration_folds": 2})
     data = item_data()
@@ -84,7 +84,7 @@ def test_a_point_is_what_a_run_of_that_size_would_be(tiny_config: TrainingConfig
     assert point.marked == head.chosen_on == len(student.parts.marked) == 60
 
 
-def test_a_share_too_small_is_named_before_anything_is_trained(tiny_config: TrainingConfig) -> None:
+def test_too_small_share_is_refused_before_any_training(tiny_config: TrainingConfig) -> None:
     config = tiny_config.model_copy(update={"learning_curve": (0.5, 0.01)})
 
     with refused(TooFewRows, share=0.01):

@@ -133,7 +133,7 @@ def test_no_word_of_a_response_reaches_the_student_that_scores_it(
     )
 
 
-def test_all_else_is_learnt_each_text_with_its_own_score_and_teachers_row(watched: Watched) -> None:
+def test_all_other_texts_are_learnt_with_their_own_score_and_teacher_output(watched: Watched) -> None:
     parts = some_parts(40)
 
     _, texts, training_set = run_folds(parts, TrainingConfig(calibration_folds=3))
@@ -178,13 +178,13 @@ def test_every_response_has_its_own_output() -> None:
     assert outputs[:, 0].tolist() == [owner(row.text.split()[0].lower()) for row in parts.fit]
 
 
-def test_more_folds_than_responses_make_no_student_for_nothing(watched: Watched) -> None:
+def test_empty_folds_train_no_student(watched: Watched) -> None:
     run_folds(some_parts(4), TrainingConfig(calibration_folds=10))
 
     assert [len(own.asked) for own in watched.students] == [1, 1, 1, 1]
 
 
-def test_a_text_is_touched_by_any_of_its_sources() -> None:
+def test_augmented_text_is_touched_by_any_of_its_sources() -> None:
     texts = Texts(("a", "b", "c"), ("u",), ("a a", "b c", "c"), (frozenset({0}), frozenset({1, 2}), frozenset({2})))
 
     assert touched({1}, texts) == {1, 5}
@@ -193,7 +193,7 @@ def test_a_text_is_touched_by_any_of_its_sources() -> None:
     assert touched(set(), texts) == set()
 
 
-def test_the_same_text_in_unlabelled_is_touched_too_whatever_its_case_and_spacing() -> None:
+def test_equal_unlabelled_text_is_touched_regardless_of_case_and_spacing() -> None:
     texts = Texts(("Warm  air", "b"), ("warm air", "c", "B "), (), ())
 
     assert touched({0}, texts) == {0, 2}
@@ -202,7 +202,7 @@ def test_the_same_text_in_unlabelled_is_touched_too_whatever_its_case_and_spacin
 
 @pytest.mark.torch
 @pytest.mark.parametrize("item", [ITEM, GRADES, LABELS])
-def test_each_output_is_that_of_a_student_of_the_rest(tmp_path: Path, item: Item) -> None:
+def test_each_output_comes_from_a_student_of_the_other_folds(tmp_path: Path, item: Item) -> None:
     parts = Parts(item, item_data(24, 0, 0, item).train, (), (), ())
     texts = texts_for(parts, ALONE)
     tokenizer = learn_tokenizer(texts.written, ALONE.student.vocabulary)
@@ -220,7 +220,7 @@ def test_each_output_is_that_of_a_student_of_the_rest(tmp_path: Path, item: Item
 
 
 @pytest.mark.torch
-def test_items_that_share_a_teacher_are_calibrated_together_and_have_none(tmp_path: Path) -> None:
+def test_items_that_share_a_teacher_have_no_out_of_fold_outputs(tmp_path: Path) -> None:
     alone, shared = ALONE.model_copy(update={"calibration_folds": 2}), some_items()
     [one] = groups(shared[:1], 1)
     [all_] = groups(shared, 300)

@@ -46,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Tra
     return folder, train_item(item_data(), folder / "models", config, folder / "cache"), config
 
 
-def test_a_run_ends_in_a_bundle_that_serves(trained: Trained) -> None:
+def test_run_ends_in_a_bundle_that_serves(trained: Trained) -> None:
     folder, bundle, _ = trained
 
     registry = Registry.from_folder(folder / "models")
@@ -56,7 +56,7 @@ def test_a_run_ends_in_a_bundle_that_serves(trained: Trained) -> None:
     assert registry.live["heat-1"].judge(["the air gets warm"])[0].score is not None
 
 
-def test_it_has_learnt_something(trained: Trained) -> None:
+def test_trained_student_agrees_with_raters(trained: Trained) -> None:
     _, bundle, _ = trained
 
     assert bundle.agreement is not None
@@ -65,7 +65,7 @@ def test_it_has_learnt_something(trained: Trained) -> None:
     assert bundle.provenance.teacher_agreement is not None
 
 
-def test_nobody_has_released_it_yet(trained: Trained) -> None:
+def test_bundle_that_fails_its_gate_goes_live_in_suggest_mode(trained: Trained) -> None:
     folder, bundle, _ = trained
 
     active = read_active(folder / "models" / "heat-1")
@@ -75,7 +75,7 @@ def test_nobody_has_released_it_yet(trained: Trained) -> None:
     assert "marked responses" in bundle.gate.failed  # of 40 dev rows, where 100 are asked for
 
 
-def test_what_passes_its_gate_goes_live_by_itself(trained: Trained, tmp_path: Path) -> None:
+def test_bundle_that_passes_its_gate_goes_live_in_auto_mode(trained: Trained, tmp_path: Path) -> None:
     folder, _, config = trained
     lenient = Policy(
         min_responses=1, min_agreement=-1, max_degradation=2, max_smd=9, max_group_difference=9, min_recall=0,
@@ -91,7 +91,7 @@ def test_what_passes_its_gate_goes_live_by_itself(trained: Trained, tmp_path: Pa
     assert Registry.from_folder(tmp_path).refused == {}
 
 
-def test_what_a_person_has_decided_stays_when_the_same_is_made_again(trained: Trained, tmp_path: Path) -> None:
+def test_decision_of_a_person_stays_when_the_same_bundle_is_made_again(trained: Trained, tmp_path: Path) -> None:
     folder, _, config = trained
     bundle = train_item(item_data(), tmp_path, config, folder / "cache")
     activate(tmp_path / "heat-1", bundle.version, mode="auto", by="Ana", reason="read 50 of its scores")
@@ -103,7 +103,7 @@ def test_what_a_person_has_decided_stays_when_the_same_is_made_again(trained: Tr
 
 
 @pytest.mark.parametrize("scale", [{"scale": "points", "max_score": 3}, {"scale": "nominal", "labels": ["a", "b"]}])
-def test_a_decision_on_blank_responses_is_kept_by_a_new_version(tmp_path: Path, scale: dict[str, Any]) -> None:
+def test_decision_on_blank_responses_is_kept_by_a_new_version(tmp_path: Path, scale: dict[str, Any]) -> None:
     write_tiny_bundle(tmp_path, version="20200101T000000Z-00000001", blank_is_worst=BY_ANA)
     live = read_active(tmp_path / "heat-1")
     made = Student.load(write_tiny_bundle(tmp_path, version="20260101T000000Z-00000001", item=scale)).bundle
@@ -117,7 +117,7 @@ def test_a_decision_on_blank_responses_is_kept_by_a_new_version(tmp_path: Path, 
     assert active.blank_is_worst == (BY_ANA if scale["scale"] == "points" else None)
 
 
-def test_what_was_decided_after_a_bundle_was_made_stays(trained: Trained, tmp_path: Path) -> None:
+def test_decision_taken_after_a_bundle_was_made_stays(trained: Trained, tmp_path: Path) -> None:
     folder, bundle, config = trained
     shutil.copytree(folder / "models", tmp_path / "models")
     item = tmp_path / "models" / "heat-1"
@@ -134,7 +134,7 @@ def test_what_was_decided_after_a_bundle_was_made_stays(trained: Trained, tmp_pa
 
 
 @pytest.mark.parametrize("share", [0.01, None])
-def test_what_is_too_little_is_said_before_anything_is_trained(
+def test_too_few_rows_are_refused_before_any_training(
     tiny_config: TrainingConfig, tmp_path: Path, share: float | None
 ) -> None:
     few = replace(item_data(), item=ITEM.model_copy(update={"item_id": "few-1"}), train=())
@@ -148,7 +148,7 @@ def test_what_is_too_little_is_said_before_anything_is_trained(
     assert not (tmp_path / "cache").exists()
 
 
-def test_its_evidence_is_of_dev_and_of_every_attack_that_could_be_made(trained: Trained) -> None:
+def test_evidence_is_measured_on_dev_and_on_every_possible_attack(trained: Trained) -> None:
     folder, bundle, _ = trained
     student = Student.load(folder / "models" / "heat-1" / bundle.version)
 
@@ -160,7 +160,7 @@ def test_its_evidence_is_of_dev_and_of_every_attack_that_could_be_made(trained: 
     assert evidence.coverage is not None
 
 
-def test_confidence_is_calibrated_on_what_students_of_parts_said(
+def test_confidence_is_calibrated_on_validation_and_out_of_fold_outputs(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, bundle, config = trained
@@ -178,7 +178,7 @@ def test_confidence_is_calibrated_on_what_students_of_parts_said(
     assert bundle.head.prediction_set is not None
 
 
-def test_the_agreement_in_the_bundle_is_that_of_its_files(trained: Trained) -> None:
+def test_agreement_in_the_bundle_equals_the_agreement_of_its_files(trained: Trained) -> None:
     folder, bundle, config = trained
     student = Student.load(folder / "models" / "heat-1" / bundle.version)
     dev = split(item_data(), config).dev
@@ -197,7 +197,7 @@ def test_the_card_gives_the_figures_and_no_response(trained: Trained) -> None:
     assert not any(row.text in card for row in item_data().train)
 
 
-def test_the_same_call_again_only_reads(trained: Trained) -> None:
+def test_second_call_only_reads(trained: Trained) -> None:
     folder, bundle, config = trained
 
     again = train_item(item_data(), folder / "models", config, folder / "cache")
@@ -206,7 +206,7 @@ def test_the_same_call_again_only_reads(trained: Trained) -> None:
     assert versions(folder / "models" / "heat-1") == [bundle.version]
 
 
-def test_killed_before_it_went_live_it_goes_live_when_called_again(
+def test_bundle_of_a_killed_run_goes_live_with_the_next_call(
     tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object, **__: object) -> None:
@@ -221,7 +221,7 @@ def test_killed_before_it_went_live_it_goes_live_when_called_again(
     assert read_active(tmp_path / "models" / "heat-1").version == bundle.version
 
 
-def test_a_student_without_a_teacher_needs_none(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_student_of_human_scores_alone_needs_no_teacher(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     alone = tiny_config.model_copy(
         update={"distillation": tiny_config.distillation.model_copy(update={"soft_weight": 0.0})}
     )
@@ -245,14 +245,14 @@ def test_two_learners_are_enough(tiny_config: TrainingConfig, tmp_path: Path) ->
     assert bundle.agreement is not None
 
 
-def test_an_item_without_dev_rows_says_so(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_item_without_dev_rows_has_no_agreement(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     bundle = train_item(item_data(dev=0), tmp_path / "models", tiny_config, tmp_path / "cache")
 
     assert bundle.agreement is None
     assert "| QWK |" not in (tmp_path / "models" / "heat-1" / bundle.version / CARD).read_text()
 
 
-def test_another_seed_of_distillation_changes_the_student_alone(trained: Trained, tmp_path: Path) -> None:
+def test_other_distillation_seed_changes_only_the_student(trained: Trained, tmp_path: Path) -> None:
     folder, bundle, config = trained
     reseeded = config.model_copy(update={"distillation": config.distillation.model_copy(update={"seed": 1})})
 
@@ -263,9 +263,7 @@ def test_another_seed_of_distillation_changes_the_student_alone(trained: Trained
     assert other.sha256["student.onnx"] != bundle.sha256["student.onnx"]
 
 
-def test_killed_between_items_a_run_goes_on_and_makes_no_bundle_twice(
-    tiny_config: TrainingConfig, tmp_path: Path
-) -> None:
+def test_run_killed_between_items_makes_no_bundle_twice(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     items = [item_data(item=ITEM.model_copy(update={"item_id": f"heat-{number}"})) for number in range(3)]
     first = next(train(items, tmp_path / "models", tiny_config, tmp_path / "cache"))
 
@@ -275,7 +273,7 @@ def test_killed_between_items_a_run_goes_on_and_makes_no_bundle_twice(
     assert [versions(tmp_path / "models" / data.item.item_id) for data in items] == [[b.version] for b in bundles]
 
 
-def test_a_bundle_of_other_data_settings_or_version_is_not_taken_for_this_one(
+def test_bundle_of_other_data_settings_or_version_is_not_reused(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class MadeAnewError(Exception):
@@ -306,7 +304,7 @@ def test_a_bundle_of_other_data_settings_or_version_is_not_taken_for_this_one(
 
 
 @pytest.mark.parametrize("rows", [2, 3])
-def test_too_few_rows_are_said_to_be_too_few(tiny_config: TrainingConfig, tmp_path: Path, rows: int) -> None:
+def test_too_few_rows_to_validate_on_are_refused(tiny_config: TrainingConfig, tmp_path: Path, rows: int) -> None:
     """Of four scores one row each: none is drawn to validate on."""
     with refused(TooFewRows, "too_few_to_validate", rows=rows):
         train_all([item_data(train=rows)], tmp_path, tiny_config)
@@ -314,12 +312,12 @@ def test_too_few_rows_are_said_to_be_too_few(tiny_config: TrainingConfig, tmp_pa
     assert not (tmp_path / "models").exists()
 
 
-def test_an_item_without_a_marked_response_is_named(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_item_without_marked_responses_is_refused(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     with refused(TooFewRows, "no_marked_responses", item_id="heat-1"):
         train_all([item_data(train=0)], tmp_path, tiny_config)
 
 
-def test_a_student_over_the_budget_is_refused_before_a_teacher_is_trained(
+def test_student_over_the_budget_is_refused_before_a_teacher_is_trained(
     tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:
     wide = tiny_config.model_copy(update={"student": tiny_config.student.model_copy(update={"hidden": 200})})
@@ -330,7 +328,7 @@ def test_a_student_over_the_budget_is_refused_before_a_teacher_is_trained(
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_learning_curve_is_of_whole_runs_on_parts_of_the_marked_responses(trained: Trained, tmp_path: Path) -> None:
+def test_learning_curve_holds_whole_runs_on_shares_of_the_marked_responses(trained: Trained, tmp_path: Path) -> None:
     folder, whole, config = trained
     asked = config.model_copy(update={"learning_curve": (0.25, 0.5)})
 

@@ -82,9 +82,7 @@ def test_dev_decides_nothing(case: Case, tmp_path: Path) -> None:
         assert one.agreement != changed.agreement or one.agreement is None
 
 
-def test_dev_text_is_in_nothing_that_is_learnt_from(
-    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dev_text_reaches_no_training_step(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Watched where text goes in: the tokenizer, augmentation, and the teacher before it is done."""
     seen: list[str] = []
 
@@ -111,7 +109,7 @@ def test_dev_text_is_in_nothing_that_is_learnt_from(
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES])
-def test_what_is_learnt_from_does_decide(tiny_config: TrainingConfig, tmp_path: Path, item: Item) -> None:
+def test_training_text_does_change_the_choices(tiny_config: TrainingConfig, tmp_path: Path, item: Item) -> None:
     """The same comparison, the other way round: it would see a difference."""
     one, other = item_data(60, 20, 10, item), item_data(60, 20, 0, item)
     folders = [tmp_path / "one", tmp_path / "other"]

@@ -34,7 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Run:
     return Run(folder, bundle)
 
 
-def test_it_has_learnt_far_more_than_the_mean_grade(run: Run) -> None:
+def test_student_of_grades_beats_the_mean_grade_by_far(run: Run) -> None:
     grades = np.array([row.value for row in item_data(160, 80, item=GRADES).dev])
     agreement, of_teacher = run.bundle.agreement, run.bundle.provenance.teacher_agreement
 
@@ -47,14 +47,14 @@ def test_it_has_learnt_far_more_than_the_mean_grade(run: Run) -> None:
         assert figures.human_rmse == 0
 
 
-def test_its_intervals_hold_about_as_many_grades_as_they_should(run: Run) -> None:
+def test_intervals_hold_about_their_coverage_of_grades(run: Run) -> None:
     assert run.bundle.agreement is not None
     assert run.bundle.head.interval is not None
     assert run.bundle.head.interval.coverage == 0.9
     assert 0.75 <= (run.bundle.agreement.coverage or 0) <= 1
 
 
-def test_it_serves(run: Run, tmp_path: Path) -> None:
+def test_student_of_grades_serves(run: Run, tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'log.db'}"
     engine = connect(database)
     upgrade(engine)
@@ -77,7 +77,7 @@ def test_it_serves(run: Run, tmp_path: Path) -> None:
         assert reply["decision"] == "review"  # nobody has released it
 
 
-def test_it_is_measured_as_it_is_served(run: Run, tmp_path: Path) -> None:
+def test_student_of_grades_is_measured_as_it_is_served(run: Run, tmp_path: Path) -> None:
     rows = ["id,item_id,response,score"]
     rows += [f"{row.id},{row.item_id},{row.text},{row.value}" for row in item_data(160, 80, item=GRADES).dev]
     (tmp_path / "dev.csv").write_text("\n".join(rows) + "\n")
@@ -91,7 +91,7 @@ def test_it_is_measured_as_it_is_served(run: Run, tmp_path: Path) -> None:
     assert found.responses == 80
 
 
-def test_the_card_gives_the_figures_of_grades(run: Run) -> None:
+def test_card_gives_the_figures_of_grades(run: Run) -> None:
     card = (run.folder / "models" / "shade-6" / run.bundle.version / CARD).read_text()
 
     assert run.bundle.agreement is not None
@@ -99,7 +99,7 @@ def test_the_card_gives_the_figures_of_grades(run: Run) -> None:
     assert f"{run.bundle.item.scale} {run.bundle.item.extent}" in card
 
 
-def test_it_can_be_released_to_score_alone(run: Run) -> None:
+def test_student_of_grades_can_be_released_to_score_alone(run: Run) -> None:
     """With a threshold that some reach and some do not."""
     assert run.bundle.threshold is not None
     live = Registry.from_folder(run.folder / "models").live["shade-6"]
@@ -109,5 +109,5 @@ def test_it_can_be_released_to_score_alone(run: Run) -> None:
     assert any(score and score.confidence >= run.bundle.threshold for score in scores)
 
 
-def test_the_settings_say_what_it_was_made_by(run: Run) -> None:
+def test_bundle_keeps_the_settings_of_its_training(run: Run) -> None:
     assert TrainingConfig.model_validate(run.bundle.provenance.config).human_margin == 0.6

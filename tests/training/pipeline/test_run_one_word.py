@@ -45,7 +45,7 @@ def models(config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder / "models"
 
 
-def test_no_answer_right_or_wrong_is_held_back(models: Path) -> None:
+def test_one_word_answers_are_not_held_back(models: Path) -> None:
     live = Registry.from_folder(models).live[ITEM.item_id]
     texts = [*RIGHT, *WRONG, *(row.text for row in DATA.dev)]
 
@@ -63,7 +63,7 @@ def test_the_gate_passes_on_all_answers(models: Path) -> None:
     assert active.gate.checks[0].measured == len(answered) >= 100
 
 
-def test_what_is_cut_or_contradicted_is_said_and_fails_the_gate(
+def test_cut_responses_and_contradicted_refusals_give_warnings_and_fail_the_gate(
     config: TrainingConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     none = config.model_copy(

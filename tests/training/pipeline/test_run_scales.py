@@ -91,7 +91,7 @@ def test_the_files_are_read_and_summarised_in_scores(run: Run) -> None:
     }
 
 
-def test_it_has_learnt_and_passes_its_gate(run: Run) -> None:
+def test_student_learns_and_passes_its_gate(run: Run) -> None:
     agreement = run.bundle.agreement
 
     assert agreement is not None
@@ -103,7 +103,7 @@ def test_it_has_learnt_and_passes_its_gate(run: Run) -> None:
     assert f"{run.bundle.item.scale} {run.bundle.item.extent}" in card
 
 
-def test_attacks_are_made_of_the_best_responses_and_only_the_worst_score_is_worth_nothing(run: Run) -> None:
+def test_attacks_use_the_best_responses_and_only_the_worst_score_is_worth_nothing(run: Run) -> None:
     item, live = run.bundle.item, Registry.from_folder(run.models).live["heat-1"]
     good = good_responses(item, read_data(run.data).of("heat-1").dev)
 
@@ -116,7 +116,7 @@ def test_attacks_are_made_of_the_best_responses_and_only_the_worst_score_is_wort
     assert run.bundle.evidence.junk_accepted is not None
 
 
-def test_it_serves_scores_and_gradebook_and_feedback(run: Run, client: TestClient) -> None:
+def test_student_serves_scores_gradebook_and_feedback(run: Run, client: TestClient) -> None:
     good, poor = (
         client.post(
             "/score", json={"item_id": "heat-1", "response": text, "gradebook_max": 0.3333333, "feedback": True}
@@ -140,7 +140,7 @@ def test_it_serves_scores_and_gradebook_and_feedback(run: Run, client: TestClien
     assert (shown["min_score"], shown["better"]) == (item.min_score, item.better)
 
 
-def test_a_person_marks_it_in_its_scores(run: Run, client: TestClient) -> None:
+def test_person_marks_in_scores_of_the_scale(run: Run, client: TestClient) -> None:
     item = run.bundle.item
     reply = client.post("/score", json={"item_id": "heat-1", "response": BEST, "gradebook_max": 10}).json()
     path = f"/predictions/{reply['prediction_id']}/review"
@@ -152,7 +152,7 @@ def test_a_person_marks_it_in_its_scores(run: Run, client: TestClient) -> None:
     assert (marked.json()["final"]["score"], marked.json()["final"]["gradebook_score"]) == (run.scores[0], 0)
 
 
-def test_it_is_measured_as_it_is_served(run: Run, tmp_path: Path) -> None:
+def test_student_is_measured_as_it_is_served(run: Run, tmp_path: Path) -> None:
     [found] = evaluate(run.models, run.data / "dev.csv", tmp_path / "out.csv")
 
     assert found.agreement is not None

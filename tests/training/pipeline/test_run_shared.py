@@ -52,7 +52,7 @@ def test_every_item_has_a_student_that_serves(run: Run) -> None:
     assert len({bundle.sha256["student.onnx"] for bundle in run.bundles}) == 3
 
 
-def test_one_teacher_was_made_of_all_their_rows(run: Run) -> None:
+def test_one_teacher_learns_the_rows_of_all_items(run: Run) -> None:
     [teacher] = (run.folder / "cache" / "teachers").iterdir()
 
     assert (teacher / HISTORY).is_file()
@@ -78,7 +78,7 @@ def test_head_and_threshold_are_chosen_once_for_all(run: Run) -> None:
     assert first.threshold == group_threshold(outputs, heads, run.config)
 
 
-def test_each_is_measured_on_its_own_dev_rows(run: Run) -> None:
+def test_each_student_is_measured_on_dev_rows_of_its_item(run: Run) -> None:
     measured = [bundle.agreement and bundle.agreement.n for bundle in run.bundles]
     of_teacher = [bundle.provenance.teacher_agreement for bundle in run.bundles]
 
@@ -89,7 +89,7 @@ def test_each_is_measured_on_its_own_dev_rows(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("own_from", "epochs"), [(300, 7), (1, 1)])
-def test_a_teacher_that_items_share_passes_over_its_rows_more_often(
+def test_shared_teacher_trains_for_more_epochs(
     tiny_config: TrainingConfig, tmp_path: Path, own_from: int, epochs: int
 ) -> None:
     group = groups(some_items(), own_from)[0]
@@ -103,7 +103,7 @@ def test_a_teacher_that_items_share_passes_over_its_rows_more_often(
     assert [len(member.history) for member in teacher.members] == [epochs]
 
 
-def test_the_same_call_again_only_reads(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_call_only_reads(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "_train_group", lambda *_: pytest.fail("made again"))
 
     again = list(train(some_items(run.item), run.folder / "models", run.config, run.folder / "cache"))
@@ -111,7 +111,7 @@ def test_the_same_call_again_only_reads(run: Run, monkeypatch: pytest.MonkeyPatc
     assert again == run.bundles
 
 
-def test_the_teacher_labels_each_items_texts_in_its_own_context(run: Run) -> None:
+def test_teacher_labels_texts_in_the_context_of_their_item(run: Run) -> None:
     [group] = groups(some_items(run.item), 300)
     group_run = train_teacher(prepare(group, run.config, run.folder / "cache"))
     teacher = group_run.teacher
@@ -126,7 +126,7 @@ def test_the_teacher_labels_each_items_texts_in_its_own_context(run: Run) -> Non
         assert np.abs(training_set.teacher - without).max() > 1e-3
 
 
-def test_each_student_learnt_that_lesson(run: Run) -> None:
+def test_students_learn_the_training_sets_of_their_items(run: Run) -> None:
     [group] = groups(some_items(run.item), 300)
     cache = run.folder / "cache"
     group_run = train_teacher(prepare(group, run.config, cache))
@@ -139,7 +139,7 @@ def test_each_student_learnt_that_lesson(run: Run) -> None:
         assert bundle.sha256["tokenizer.json"] == sha256(files.tokenizer)
 
 
-def test_the_teacher_was_shown_contexts_too(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_teacher_reads_contexts_in_training(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, str]] = []
 
     def watched(tokenizer: object, contexts: list[str], texts: list[str], max_tokens: int) -> object:
@@ -155,7 +155,7 @@ def test_the_teacher_was_shown_contexts_too(run: Run, tmp_path: Path, monkeypatc
     assert set(seen) == allowed
 
 
-def test_killed_before_its_students_were_made_it_goes_on_with_its_teacher(
+def test_run_killed_before_its_students_keeps_its_teacher(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> list[object]:
@@ -176,7 +176,7 @@ def test_killed_before_its_students_were_made_it_goes_on_with_its_teacher(
         assert (bundle.sha256["student.onnx"], bundle.head) == (whole.sha256["student.onnx"], whole.head)
 
 
-def test_killed_between_bundles_all_are_there_and_live_when_called_again(
+def test_run_killed_between_bundles_is_completed_by_the_next_call(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []

@@ -36,7 +36,7 @@ def made(config: TrainingConfig, cache: Path, item: Item = ITEM, lesson: Trainin
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES])
-def test_it_is_the_file_that_scores(tiny_config: TrainingConfig, tmp_path: Path, item: Item) -> None:
+def test_network_is_opened_from_the_exported_file(tiny_config: TrainingConfig, tmp_path: Path, item: Item) -> None:
     files = made(changed(tiny_config, "distillation", epochs=30), tmp_path, item)
 
     outputs = files.network(item, 48).outputs(list(TEXTS))
@@ -48,7 +48,7 @@ def test_it_is_the_file_that_scores(tiny_config: TrainingConfig, tmp_path: Path,
     assert 0 < files.parameters <= 30_000
 
 
-def test_a_second_call_only_reads(tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_call_only_reads(tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = made(tiny_config, tmp_path)
 
     monkeypatch.setattr(build, "distilled", lambda *_: pytest.fail("trained again"))
@@ -60,7 +60,7 @@ def changed(config: TrainingConfig, part: str, **settings: object) -> TrainingCo
     return config.model_copy(update={part: getattr(config, part).model_copy(update=settings)})
 
 
-def test_a_change_of_anything_it_is_made_of_makes_another(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_change_of_any_input_makes_another_student(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     tiny_config = changed(tiny_config, "distillation", epochs=1, min_steps=1)  # many are made, and none is asked
     lesson = a_lesson()
     soft = np.zeros((60, 4), np.float32)
@@ -97,7 +97,7 @@ def test_a_change_of_anything_it_is_made_of_makes_another(tiny_config: TrainingC
     assert len(keys) == 1 + len(settings) + len(lessons) + 5
 
 
-def test_what_does_not_make_a_student_does_not_make_another(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_other_settings_make_no_other_student(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     """How its threshold is chosen, or its teacher's settings beyond what it taught."""
     first = made(tiny_config, tmp_path)
 
@@ -107,13 +107,13 @@ def test_what_does_not_make_a_student_does_not_make_another(tiny_config: Trainin
     assert len({path.name.partition(".")[0] for path in (tmp_path / "students").iterdir()}) == 1
 
 
-def test_one_that_has_no_parity_is_not_given_when_asked_for_again(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_student_without_parity_is_refused_again_by_the_next_call(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     for _ in range(2):
         with refused(NoParity, limit=0.0):
             make_students([ITEM], [a_lesson()], TOKENIZER, tiny_config, tmp_path, max_difference=0.0)
 
 
-def test_each_of_those_that_learn_together_is_its_own_items(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_students_that_learn_together_score_their_own_items(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     """The same texts, scored the other way round for the second item: what they share cannot tell them apart."""
     rows = marked(60, item=GRADES)
     human = targets(GRADES, [row.value for row in rows])
@@ -135,7 +135,7 @@ def test_each_of_those_that_learn_together_is_its_own_items(tiny_config: Trainin
     assert len({own.parameters for own in (*made_of_all, made(config, tmp_path, GRADES))}) == 1
 
 
-def test_over_the_budget_nothing_is_trained(
+def test_nothing_is_trained_over_the_budget(
     tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "distilled", lambda *_: pytest.fail("trained"))
@@ -145,7 +145,7 @@ def test_over_the_budget_nothing_is_trained(
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES])
-def test_the_exported_student_computes_what_the_trained_one_did(
+def test_exported_student_gives_the_outputs_of_the_trained_network(
     tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: Item
 ) -> None:
     checks: list[float] = []
@@ -158,9 +158,7 @@ def test_the_exported_student_computes_what_the_trained_one_did(
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES])
-def test_another_network_is_not_passed_off_as_the_exported_one(
-    tiny_config: TrainingConfig, tmp_path: Path, item: Item
-) -> None:
+def test_parity_check_refuses_another_network(tiny_config: TrainingConfig, tmp_path: Path, item: Item) -> None:
     exported = made(tiny_config, tmp_path, item).network(item, 48)
     torch.manual_seed(5)
     other = StudentNetwork(exported.featurizer.vocabulary, item, tiny_config.student).eval()
@@ -170,7 +168,7 @@ def test_another_network_is_not_passed_off_as_the_exported_one(
 
 
 @pytest.mark.parametrize("column", [0, 1])
-def test_mean_and_variance_are_both_compared(column: int) -> None:
+def test_parity_check_compares_mean_and_variance(column: int) -> None:
     torch.manual_seed(5)
     trained = StudentNetwork(200, GRADES, StudentConfig(vocabulary=200, embedding=8, hidden=8, max_tokens=48)).eval()
     exported = StudentFiles(TOKENIZER, to_onnx(trained), 1, None).network(GRADES, 48)
@@ -183,7 +181,7 @@ def test_mean_and_variance_are_both_compared(column: int) -> None:
         check_parity(trained, exported, GRADES, TEXTS)
 
 
-def test_a_network_that_gives_no_number_has_no_parity(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_network_that_gives_nan_has_no_parity(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     exported = made(tiny_config, tmp_path).network(ITEM, 48)
     broken = StudentNetwork(exported.featurizer.vocabulary, ITEM, tiny_config.student).eval()
     with torch.no_grad():
@@ -193,7 +191,7 @@ def test_a_network_that_gives_no_number_has_no_parity(tiny_config: TrainingConfi
         check_parity(broken, exported, ITEM, TEXTS)
 
 
-def test_items_that_learn_together_learn_for_as_many_epochs_as_that_takes(
+def test_items_that_learn_together_train_for_the_shared_number_of_epochs(
     tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[int] = []

@@ -30,7 +30,7 @@ def outputs_of(student: tuple[StudentNetwork, Featurizer], texts: tuple[str, ...
     return outputs
 
 
-def test_each_text_learns_from_its_own_teacher_row_however_rows_are_shuffled() -> None:
+def test_each_text_learns_its_own_teacher_output() -> None:
     """The released notebook read teacher rows in file order beside shuffled samples.
 
     Here the teacher contradicts the human scores of every text, and the student must follow it text by text.
@@ -45,7 +45,7 @@ def test_each_text_learns_from_its_own_teacher_row_however_rows_are_shuffled() -
     assert (choices.numpy() == wanted).mean() > 0.7  # by chance: .25
 
 
-def test_each_text_learns_its_own_teachers_grade() -> None:
+def test_each_text_learns_its_own_teacher_grade() -> None:
     rows = marked(80, item=GRADES)
     texts = tuple(row.text for row in rows)
     wanted = 1 - targets(GRADES, [row.value for row in rows])  # against what humans gave
@@ -73,7 +73,7 @@ def test_human_scores_alone_teach(item: Item) -> None:
     assert np.corrcoef(found, human)[0, 1] > 0.8
 
 
-def test_the_weight_says_who_is_listened_to() -> None:
+def test_soft_weight_balances_teacher_and_raters() -> None:
     """Human scores and teacher contradict each other in every row."""
     rows = marked(80)
     human = np.array([float(row.value) for row in rows])

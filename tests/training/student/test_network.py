@@ -11,7 +11,7 @@ from training.student.network import StudentNetwork, parameters
 
 
 @pytest.mark.parametrize(("item", "columns"), [(ITEM, 4), (LABELS, 4), (GRADES, 2)])
-def test_it_has_an_output_a_choice_or_mean_and_variance(item: Item, columns: int) -> None:
+def test_outputs_are_a_column_a_choice_or_mean_and_variance(item: Item, columns: int) -> None:
     network = StudentNetwork(20, item, StudentConfig(embedding=4, hidden=4)).eval()
 
     assert network(torch.tensor([[2, 5, 6], [2, 3, 0]])).shape == (2, columns)
@@ -47,7 +47,7 @@ def test_the_default_student_is_within_the_budget_and_counts_its_embeddings(item
 
 
 @pytest.mark.parametrize("item", [ITEM, LABELS, GRADES])
-def test_each_of_several_items_alone_gives_what_it_gave_with_the_others(item: Item) -> None:
+def test_student_of_one_item_gives_the_outputs_of_the_shared_network(item: Item) -> None:
     network = StudentNetwork(20, item, StudentConfig(embedding=4, hidden=4), items=3).eval()
     torch.nn.init.normal_(network.head.bias)
     ids = torch.randint(1, 20, (6, 5))
@@ -61,7 +61,7 @@ def test_each_of_several_items_alone_gives_what_it_gave_with_the_others(item: It
         assert parameters(alone) == parameters(StudentNetwork(20, item, StudentConfig(embedding=4, hidden=4)))
 
 
-def test_the_budget_is_each_items_own() -> None:
+def test_budget_counts_each_student_alone() -> None:
     config = StudentConfig()
     one = parameters(StudentNetwork(config.vocabulary, ITEM, config))
 

@@ -30,7 +30,7 @@ def exported(network: StudentNetwork, ids: NDArray[np.int64]) -> NDArray[np.floa
 
 
 @BOTH_KINDS
-def test_the_graph_computes_what_the_network_does_at_every_length(item: Item) -> None:
+def test_graph_gives_the_outputs_of_the_network_at_every_length(item: Item) -> None:
     network = a_network(item=item)
     generator = np.random.default_rng(0)
 
@@ -52,7 +52,7 @@ def test_grades_have_an_output_each_for_mean_and_variance() -> None:
     ]
 
 
-def test_a_variance_is_above_its_floor_in_the_graph_too() -> None:
+def test_graph_keeps_variance_above_its_floor() -> None:
     network = a_network(item=GRADES)
     with torch.no_grad():
         network.head.bias[1] = -1e4
@@ -61,7 +61,7 @@ def test_a_variance_is_above_its_floor_in_the_graph_too() -> None:
 
 
 @BOTH_KINDS
-def test_a_response_gets_the_same_outputs_alone_and_beside_longer_ones(item: Item) -> None:
+def test_outputs_do_not_depend_on_longer_responses_in_the_batch(item: Item) -> None:
     network = a_network(item=item)
 
     assert np.allclose(exported(network, IDS)[1], exported(network, IDS[1:2, :2])[0], atol=1e-6)
@@ -82,7 +82,7 @@ def test_equal_weights_give_equal_bytes(item: Item) -> None:
 
 
 @BOTH_KINDS
-def test_the_exported_file_names_nothing_of_the_machine_that_trained(item: Item) -> None:
+def test_exported_file_holds_no_trace_of_the_training_machine(item: Item) -> None:
     content = to_onnx(a_network(item=item))
 
     assert str(Path.cwd()).encode() not in content

@@ -23,7 +23,7 @@ def essays(count: int, words: range) -> list[str]:
 
 
 @pytest.mark.parametrize("max_tokens", [8, 20, 40])
-def test_the_share_is_that_of_the_flag(max_tokens: int) -> None:
+def test_over_long_share_equals_the_share_of_flags(max_tokens: int) -> None:
     texts = essays(60, range(4, 60))
     tokenizer = learn_tokenizer(texts, 200)
     featurizer = Featurizer.from_bytes(tokenizer, max_tokens)
@@ -37,7 +37,7 @@ def test_the_share_is_that_of_the_flag(max_tokens: int) -> None:
 
 
 @pytest.mark.parametrize("limit", [0.0, 0.05, 0.5, 1.0])
-def test_enough_tokens_is_the_least_that_keeps_the_share(limit: float) -> None:
+def test_enough_tokens_is_the_smallest_sufficient_setting(limit: float) -> None:
     counts = [random.Random(number).randint(5, 300) for number in range(100)]  # noqa: S311  # no secret
 
     enough = enough_tokens(counts, limit)
@@ -46,12 +46,12 @@ def test_enough_tokens_is_the_least_that_keeps_the_share(limit: float) -> None:
     assert limit == 1 or over_long_share(counts, enough - 1) > limit
 
 
-def test_no_setting_reads_more_than_a_student_may() -> None:
+def test_enough_tokens_stays_within_the_largest_setting() -> None:
     assert enough_tokens([MAX_STUDENT_TOKENS] * 10, 0.05) == MAX_STUDENT_TOKENS
     assert over_long_share([], 8) == 0
 
 
-def test_an_estimate_counts_as_the_tokenizer_that_is_learnt() -> None:
+def test_expected_counts_equal_counts_of_the_learnt_tokenizer() -> None:
     texts, student = essays(60, range(200, 400)), StudentConfig()
 
     found = expected_counts(texts, texts, student)
@@ -60,7 +60,7 @@ def test_an_estimate_counts_as_the_tokenizer_that_is_learnt() -> None:
     assert expected_counts(["warm air"], texts, student) == [0]  # it cannot be over-long: nothing is learnt
 
 
-def test_the_warning_names_item_share_and_setting() -> None:
+def test_warning_names_item_share_and_setting() -> None:
     warning = over_long_warning("essay-1", {"train": 1.0, "dev": 0.981}, 256, 700)
 
     for part in ("essay-1", "100% of train", "98% of dev", "256", "student.max_tokens", "700"):

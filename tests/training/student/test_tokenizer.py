@@ -18,7 +18,7 @@ def ids(texts: list[str], response: str) -> list[int]:
     return [int(number) for number in featurizer.ids([response])[0]]
 
 
-def test_it_knows_only_pieces_of_the_texts_it_learnt_from() -> None:
+def test_vocabulary_holds_only_pieces_of_the_training_texts() -> None:
     """The released notebook fitted a second tokeniser on test data: here there is one, and it is in the bundle."""
     pieces = vocabulary([*TEXTS, "josephine"], 200) - {"[PAD]", "[UNK]", "[START]"}
 
@@ -47,12 +47,12 @@ def test_the_same_texts_give_the_same_file() -> None:
         (["空气变热以后会上升", "冷空气代替热空气的位置", "水蒸发带走热量"] * 2, 30),
     ],
 )
-def test_the_same_file_also_where_there_are_more_signs_than_may_be_kept(texts: list[str], vocabulary: int) -> None:
+def test_same_texts_give_the_same_file_when_the_alphabet_is_cut(texts: list[str], vocabulary: int) -> None:
     """Of the rarest, all as rare, chance must not choose: a run that goes on would not know its own students."""
     assert len({learn_tokenizer(texts, vocabulary) for _ in range(20)}) == 1
 
 
-def test_a_slip_of_spelling_keeps_most_of_its_pieces() -> None:
+def test_misspelt_word_keeps_most_of_its_pieces() -> None:
     right, slip = ids(TEXTS, "because"), ids(TEXTS, "becausse")
 
     assert 1 not in slip  # no [UNK]
@@ -75,7 +75,7 @@ def test_the_same_words_are_the_same_ids_in_every_language(one: str, other: str)
     assert 1 not in ids(texts, one)
 
 
-def test_a_sign_never_seen_loses_itself_and_not_its_word() -> None:
+def test_unknown_character_does_not_hide_its_word() -> None:
     known, with_one = ids(TEXTS, "warm air"), ids(TEXTS, "warm☺ air")
 
     assert with_one.count(1) == 1

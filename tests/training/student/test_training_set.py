@@ -27,14 +27,14 @@ def rows(count: int, columns: int = 4) -> NDArray[np.float32]:
     ("texts", "scores", "teacher"),
     [(2, 2, 3), (2, 2, 1), (2, 3, 2), (2, 1, None), (3, 2, 2), (1, 2, 3), (0, 0, 1)],
 )
-def test_a_lesson_whose_rows_do_not_match_is_refused(texts: int, scores: int, teacher: int | None) -> None:
+def test_training_set_with_unequal_rows_is_refused(texts: int, scores: int, teacher: int | None) -> None:
     with refused(TrainingError, "lesson_rows_differ"):
         TrainingSet(("a", "b", "c")[:texts], np.zeros(scores), None if teacher is None else rows(teacher))
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES])
 @pytest.mark.parametrize("context", ["", "Why does heat rise? the air gets warm"])
-def test_every_text_has_its_own_teachers_row_and_its_own_human_score(
+def test_every_text_has_its_own_teacher_output_and_human_score(
     tiny_config: TrainingConfig, tmp_path: Path, item: Item, context: str
 ) -> None:
     """Across the borders of chunks too: 7 divides neither the marked texts nor all of them."""
@@ -56,7 +56,7 @@ def test_every_text_has_its_own_teachers_row_and_its_own_human_score(
     assert lesson.targets[known].tolist() == [scores[text] for text in lesson.texts[: len(parts.fit)]]
 
 
-def test_with_more_unlabelled_text_the_teacher_labels_that_alone(
+def test_teacher_labels_only_new_unlabelled_text(
     tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = split(item_data(train=40, dev=0, unlabelled=5), tiny_config)
@@ -80,7 +80,7 @@ def test_with_more_unlabelled_text_the_teacher_labels_that_alone(
     assert len(after.teacher) == len(before.teacher) + 1
 
 
-def test_a_lesson_without_some_rows_keeps_those_of_the_others_join() -> None:
+def test_training_set_without_some_rows_keeps_the_other_rows_in_step() -> None:
     soft = np.arange(16, dtype=np.float32).reshape(4, 4)
     lesson = TrainingSet(("a", "b", "c", "d"), np.array([0, 1, 2, np.nan]), soft)
 
@@ -94,7 +94,7 @@ def test_a_lesson_without_some_rows_keeps_those_of_the_others_join() -> None:
     assert TrainingSet(("a", "b"), np.array([0.0, 1.0]), None).without({0}).teacher is None
 
 
-def test_lessons_of_the_same_have_the_same_key_and_of_anything_else_another() -> None:
+def test_key_of_a_training_set_follows_all_its_content() -> None:
     lesson = TrainingSet(("a", "b"), np.array([0, np.nan]), rows(2))
     changed = rows(2)
     changed[1, 3] = 1e-3
@@ -116,7 +116,7 @@ def a_config(**text: int) -> TrainingConfig:
 
 
 @pytest.mark.parametrize(("per_response", "augmented"), [(2, 72), (0, 0)])
-def test_each_response_gives_so_many_more_texts(per_response: int, augmented: int) -> None:
+def test_each_response_gives_the_configured_number_of_augmented_texts(per_response: int, augmented: int) -> None:
     parts = split(item_data(train=40, dev=8, unlabelled=5), a_config())
 
     texts = texts_for(parts, a_config(augmented_per_response=per_response))
@@ -127,7 +127,7 @@ def test_each_response_gives_so_many_more_texts(per_response: int, augmented: in
     assert len(texts.augmented) == len(texts.sources) == augmented
 
 
-def test_every_augmented_text_is_of_the_words_of_its_sources() -> None:
+def test_augmented_text_holds_only_words_of_its_sources() -> None:
     parts = split(item_data(train=40, dev=8, unlabelled=5), a_config())
 
     texts = texts_for(parts, a_config())
@@ -137,7 +137,7 @@ def test_every_augmented_text_is_of_the_words_of_its_sources() -> None:
     assert {len(sources) for sources in texts.sources} == {1, 2}
 
 
-def test_only_what_learners_wrote_teaches_the_tokenizer() -> None:
+def test_tokenizer_learns_only_text_of_learners() -> None:
     parts = split(item_data(train=40, dev=8, unlabelled=5), a_config())
 
     texts = texts_for(parts, a_config())
@@ -160,7 +160,7 @@ def test_without_a_teacher_only_marked_text_is_read(tmp_path: Path) -> None:
     assert lesson.targets.tolist() == [row.value for row in parts.fit]
 
 
-def test_rows_of_several_lessons_stay_in_step_and_know_their_lesson() -> None:
+def test_joined_rows_stay_in_step_and_keep_their_number() -> None:
     soft = np.arange(12, dtype=np.float32).reshape(3, 4)
     first, second = (
         TrainingSet(("a", "b"), np.array([0, np.nan]), soft[:2]),
@@ -176,6 +176,6 @@ def test_rows_of_several_lessons_stay_in_step_and_know_their_lesson() -> None:
     assert numbers.tolist() == [0, 0, 2]
 
 
-def test_lessons_with_and_without_a_teacher_are_not_put_join() -> None:
+def test_training_sets_with_and_without_a_teacher_are_not_joined() -> None:
     with refused(TrainingError, "some_untaught"):
         join([TrainingSet(("a",), np.zeros(1), rows(1)), TrainingSet(("b",), np.zeros(1), None)])

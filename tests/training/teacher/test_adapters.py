@@ -69,7 +69,7 @@ def test_only_adapters_and_output_layer_learn_and_are_kept(made: Made, case: Cas
         assert torch.equal(found[f"base_model.model.{name}"], tensor), name
 
 
-def test_a_finished_one_is_read_again(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_teacher_is_read_again(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fine_tuning, "human_loss", None)  # nothing is trained again
 
     read = a_teacher(made.config, made.cache)
@@ -78,7 +78,7 @@ def test_a_finished_one_is_read_again(made: Made, monkeypatch: pytest.MonkeyPatc
     assert np.abs(probabilities(read) - probabilities(made.teacher)).max() < 1e-5
 
 
-def test_full_lora_and_qlora_are_three_teachers(
+def test_full_lora_and_qlora_make_three_teachers(
     tiny_config: TrainingConfig, tmp_path: Path, tiny_decoder: Path
 ) -> None:
     kinds: tuple[TeacherKind, ...] = ("full", "lora", "qlora")
@@ -88,7 +88,7 @@ def test_full_lora_and_qlora_are_three_teachers(
     assert len({a_teacher(adapted(config, Case(tiny_decoder, kind)), tmp_path).key for kind in kinds}) == 3
 
 
-def test_killed_after_an_epoch_it_becomes_the_teacher_it_would_have_been(
+def test_killed_training_resumes_to_the_same_teacher(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, whole = made.config, made.teacher
@@ -105,7 +105,7 @@ def test_killed_after_an_epoch_it_becomes_the_teacher_it_would_have_been(
     assert np.abs(probabilities(gone_on) - probabilities(whole)).max() < 1e-5
 
 
-def test_merged_it_computes_the_same(made: Made, case: Case) -> None:
+def test_merged_network_gives_the_same_outputs(made: Made, case: Case) -> None:
     teacher = made.teacher
     network, tokens = teacher.members[0].network, tokenise(teacher.tokenizer, [""] * 20, TEXTS, 64)
 
@@ -119,7 +119,7 @@ def test_merged_it_computes_the_same(made: Made, case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", ["tiny_decoder lora"], indirect=True)
-def test_an_exported_language_model_scores_the_same(made: Made) -> None:
+def test_exported_language_model_scores_the_same(made: Made) -> None:
     teacher = made.teacher
     content = to_onnx(teacher.members[0].network, teacher.tokenizer, 64)
 
@@ -135,7 +135,7 @@ def test_grades_are_learnt_beside_4_bits(tiny_config: TrainingConfig, tmp_path: 
     assert teacher.members[0].history[-1] > teacher.members[0].history[0]  # less RMSE
 
 
-def test_4_bits_take_a_quarter_of_the_memory_and_come_back_nearly_the_same(tiny_decoder: Path) -> None:
+def test_4_bit_weights_take_a_quarter_of_the_memory_and_stay_close(tiny_decoder: Path) -> None:
     packed = load_in_4_bits(str(tiny_decoder))
     _, exact = load_base(str(tiny_decoder))
 

@@ -174,7 +174,7 @@ def a_teacher(
 
 
 @pytest.mark.parametrize("item", [ITEM, LABELS])
-def test_a_real_models_log_probabilities_become_soft_labels(between: Between, tmp_path: Path, item: Item) -> None:
+def test_log_probabilities_of_a_real_model_become_soft_labels(between: Between, tmp_path: Path, item: Item) -> None:
     teacher = a_teacher(between, tmp_path, item)
 
     outputs = teacher.outputs(TEXTS, question(item))
@@ -206,7 +206,7 @@ def test_no_text_is_asked_for_twice(between: Between, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "told"), [(dropped, {}), (too_many, {"rate limits": 2}), (unwell, {"server errors": 2})]
 )
-def test_what_passes_is_survived_and_told(
+def test_passing_faults_are_retried_and_counted(
     between: Between, tmp_path: Path, fault: Fault, told: dict[str, int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     between.faults = [fault, fault]
@@ -222,7 +222,7 @@ def test_what_passes_is_survived_and_told(
 
 
 @pytest.mark.parametrize("fault", [dropped, too_many, unwell, unknown_key])
-def test_what_does_not_pass_ends_the_call_and_the_next_goes_on(between: Between, tmp_path: Path, fault: Fault) -> None:
+def test_lasting_faults_end_the_call_and_the_next_call_goes_on(between: Between, tmp_path: Path, fault: Fault) -> None:
     passed: Fault = lambda _: False  # noqa: E731
     between.faults, between.always = [passed, passed, passed], fault
 
@@ -250,7 +250,7 @@ def test_what_does_not_pass_ends_the_call_and_the_next_goes_on(between: Between,
         (sends(b"<html>"), "malformed answers"),
     ],
 )
-def test_an_answer_that_cannot_be_used_is_counted_and_has_no_opinion(
+def test_unusable_answer_is_counted_and_gives_equal_probabilities(
     between: Between, tmp_path: Path, fault: Fault, what: str
 ) -> None:
     between.faults = [fault]
@@ -262,7 +262,7 @@ def test_an_answer_that_cannot_be_used_is_counted_and_has_no_opinion(
     assert [row.tolist() == pytest.approx([0.25] * 4) for row in outputs].count(True) == 1
 
 
-def test_without_log_probabilities_the_score_it_names_is_taken(between: Between, tmp_path: Path) -> None:
+def test_named_score_is_taken_without_log_probabilities(between: Between, tmp_path: Path) -> None:
     between.always = says(" 2")
     teacher = a_teacher(between, tmp_path)
 
@@ -272,7 +272,7 @@ def test_without_log_probabilities_the_score_it_names_is_taken(between: Between,
     assert teacher.counts["answers without probabilities"] == len(TEXTS)
 
 
-def test_tokens_that_mean_the_same_score_add_up_and_a_missing_one_is_no_likelier_than_the_last(
+def test_tokens_of_one_score_add_up_and_a_missing_score_gets_the_last_probability(
     between: Between, tmp_path: Path
 ) -> None:
     log = np.log
@@ -283,7 +283,7 @@ def test_tokens_that_mean_the_same_score_add_up_and_a_missing_one_is_no_likelier
     assert outputs[0] == pytest.approx(np.array([0.1, 0.2, 0.6, 0.1]))
 
 
-def test_a_model_that_gives_no_scores_is_no_teacher(between: Between, tmp_path: Path) -> None:
+def test_model_that_gives_no_scores_is_refused(between: Between, tmp_path: Path) -> None:
     between.always = says("Well done!")
 
     wrong = {"answers without a score": 6}
@@ -306,9 +306,7 @@ def test_the_key_comes_from_the_environment_alone(
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"a-secret" in path.read_bytes()]
 
 
-def test_what_cannot_be_a_key_or_an_address_is_refused(
-    between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unusable_key_or_address_is_refused(between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValidationError):
         ApiConfig(url="http://localhost:port/v1", model="m")
     monkeypatch.setenv(TEACHER_KEY, "ключ")
@@ -317,7 +315,7 @@ def test_what_cannot_be_a_key_or_an_address_is_refused(
         a_teacher(between, tmp_path)
 
 
-def test_an_answer_that_could_not_be_used_is_asked_for_again(between: Between, tmp_path: Path) -> None:
+def test_unusable_answer_is_asked_for_again_by_the_next_run(between: Between, tmp_path: Path) -> None:
     between.always = sends(b"<html>")
     for _ in range(2):
         with refused(TeacherFailed, "unusable_answers", wrong={"malformed answers": 6}):
@@ -329,9 +327,7 @@ def test_an_answer_that_could_not_be_used_is_asked_for_again(between: Between, t
     assert (outputs.max(1) - outputs.min(1) > 0.1).all()
 
 
-def test_soft_labels_hold_no_answer_that_could_not_be_used_and_the_next_run_asks_for_it_alone(
-    between: Between, tmp_path: Path
-) -> None:
+def test_unusable_answers_are_not_cached_and_are_asked_for_alone(between: Between, tmp_path: Path) -> None:
     between.faults = [sends(b"<html>")]
     first = a_teacher(between, tmp_path, parallel=1)
 
@@ -349,7 +345,7 @@ def test_soft_labels_hold_no_answer_that_could_not_be_used_and_the_next_run_asks
     assert np.array_equal(np.delete(again, unusable, 0), np.delete(found[0], unusable, 0))
 
 
-def test_stopped_by_hand_it_asks_no_more_and_keeps_what_it_has(
+def test_interrupted_call_asks_no_more_and_keeps_its_answers(
     between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     futures: list[Future[ApiAnswer]] = []
@@ -393,7 +389,9 @@ def test_stopped_by_hand_it_asks_no_more_and_keeps_what_it_has(
         (says("2.\n"), [0.0167, 0.0167, 0.95, 0.0167]),
     ],
 )
-def test_only_marks_are_believed(between: Between, tmp_path: Path, fault: Fault, row: list[float] | None) -> None:
+def test_reply_that_is_no_code_is_unusable(
+    between: Between, tmp_path: Path, fault: Fault, row: list[float] | None
+) -> None:
     between.faults = [fault]
 
     [found] = np.exp(a_teacher(between, tmp_path).outputs(TEXTS[:1], question(ITEM)))
@@ -401,7 +399,7 @@ def test_only_marks_are_believed(between: Between, tmp_path: Path, fault: Fault,
     assert found == pytest.approx(row or [0.25] * 4, abs=1e-3)
 
 
-def test_usage_that_says_nothing_is_taken(between: Between, tmp_path: Path) -> None:
+def test_empty_usage_is_accepted(between: Between, tmp_path: Path) -> None:
     between.always = sends(b'{"choices": [{"message": {"content": "1"}}], "usage": {}}')
 
     assert a_teacher(between, tmp_path).outputs(TEXTS[:1], question(ITEM)).argmax() == 1
@@ -440,7 +438,9 @@ def test_grades_and_very_long_scales_are_refused(item: Item) -> None:
         codes(item)
 
 
-def test_from_a_prompted_model_to_a_bundle(between: Between, tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_prompted_model_teaches_a_student_up_to_its_bundle(
+    between: Between, tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
     teacher = {"kind": "api", "api": ApiConfig(url=between.url, model="smollm2", requests_per_minute=60_000)}
     config = tiny_config.model_copy(
         update={
@@ -459,7 +459,7 @@ def test_from_a_prompted_model_to_a_bundle(between: Between, tiny_config: Traini
     assert len({body["messages"][1]["content"] for body in between.bodies}) == asked
 
 
-def test_a_teacher_behind_an_api_must_be_told_where(tmp_path: Path) -> None:
+def test_teacher_behind_an_api_needs_an_address(tmp_path: Path) -> None:
     (tmp_path / "items.jsonl").write_text('{"item_id": "a", "prompt": "Why?", "scale": "points", "max_score": 1}\n')
     (tmp_path / "train.jsonl").write_text('{"item_id": "a", "response": "So.", "score": 1}\n')
 

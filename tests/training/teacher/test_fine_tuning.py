@@ -16,7 +16,7 @@ from training.teacher.fine_tuning import CHECKPOINT, HISTORY, WEIGHTS, outputs_o
 
 
 @pytest.mark.parametrize("item", [ITEM, GRADES, LABELS])
-def test_killed_after_an_epoch_it_becomes_the_teacher_it_would_have_been(
+def test_killed_training_resumes_to_the_same_teacher(
     tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: Item
 ) -> None:
     whole = a_teacher(tiny_config, tmp_path / "whole", item=item)
@@ -46,7 +46,7 @@ def test_killed_after_an_epoch_it_becomes_the_teacher_it_would_have_been(
     assert np.abs(gone_on.outputs(texts) - whole.outputs(texts)).max() < 1e-5
 
 
-def test_the_best_epochs_weights_are_kept_not_the_last(
+def test_weights_of_the_best_epoch_are_kept(
     tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Figures are made up: the second of four epochs is called the best."""
@@ -64,7 +64,7 @@ def test_the_best_epochs_weights_are_kept_not_the_last(
     assert np.abs(kept.outputs(texts) - second.outputs(texts)).max() < 1e-5
 
 
-def test_it_stops_when_nothing_gets_better(
+def test_training_stops_when_the_metric_stops_rising(
     tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fine_tuning, "_validate", lambda *_: -0.4)  # as an RMSE is: below 0
@@ -74,7 +74,7 @@ def test_it_stops_when_nothing_gets_better(
     assert len(teacher.members[0].history) == tiny_config.teacher.patience + 1 < tiny_config.teacher.max_epochs
 
 
-def test_few_rows_are_passed_over_more_often_though_validation_cannot_tell_yet(
+def test_few_rows_train_for_the_minimum_of_steps(
     tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fine_tuning, "_validate", lambda *_: 0.0)
@@ -136,11 +136,11 @@ def test_one_network_is_its_own_mixture() -> None:
     assert mixture(each.numpy(), continuous=True)[0].tolist() == pytest.approx([0.4, 0.01])
 
 
-def test_an_examples_length_is_that_of_all_the_teacher_reads() -> None:
+def test_length_of_an_example_counts_context_and_response() -> None:
     assert Example("why?", "warm air", 1.0).length == 12
 
 
-def test_a_teacher_in_bfloat16_is_another_one_and_learns_as_well(tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_teacher_in_bfloat16_has_its_own_key_and_learns_as_well(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     narrow = tiny_config.teacher.model_copy(update={"precision": "bfloat16"})
 
     exact = a_teacher(tiny_config, tmp_path)

@@ -38,7 +38,7 @@ def test_a_gguf_file_becomes_a_folder_once(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("read_once")
-def test_the_wheels_4_bits_are_unpacked_to_the_numbers_that_they_stand_for() -> None:
+def test_4_bit_weights_are_unpacked_to_their_values() -> None:
     file = Path(resolve("smollm2"))
 
     folder = unpacked(file)

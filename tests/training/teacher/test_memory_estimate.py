@@ -29,7 +29,7 @@ def config(base: Path, **settings: Any) -> TeacherConfig:
 
 
 @pytest.mark.parametrize("kind", ["full", "lora", "qlora"])
-def test_weights_are_those_of_the_real_network(tiny_decoder: Path, kind: str) -> None:
+def test_estimated_weights_equal_the_real_network(tiny_decoder: Path, kind: str) -> None:
     settings = config(tiny_decoder, kind=kind)
     _, network = _network(ITEM, settings, 0)
 
@@ -46,7 +46,7 @@ def test_weights_are_those_of_the_real_network(tiny_decoder: Path, kind: str) ->
 @pytest.mark.parametrize(
     ("base", "kind"), [("tiny_encoder", "full"), ("tiny_decoder", "full"), ("tiny_decoder", "lora")]
 )
-def test_what_a_step_keeps_is_what_a_real_step_keeps(request: pytest.FixtureRequest, base: str, kind: str) -> None:
+def test_estimated_activations_equal_a_real_step(request: pytest.FixtureRequest, base: str, kind: str) -> None:
     settings = config(request.getfixturevalue(base), kind=kind)
     _, network = _network(ITEM, settings, 0)
     own = {weights.untyped_storage().data_ptr() for weights in network.parameters()}
@@ -81,13 +81,13 @@ def test_a_configuration_is_enough(tiny_decoder: Path, tmp_path: Path) -> None:
     assert need(config(tmp_path, kind="qlora"), GRADES) == need(config(tiny_decoder, kind="qlora"), GRADES)
 
 
-def test_without_one_it_is_named(tmp_path: Path) -> None:
+def test_missing_configuration_is_refused(tmp_path: Path) -> None:
     with refused(NoWeights, "unusable_base", base=str(tmp_path)):
         need(config(tmp_path), ITEM)
 
 
 @pytest.mark.usefixtures("read_once")
-def test_of_a_gguf_file_only_the_description_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gguf_weights_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE, str(tmp_path))
 
     found = need(TeacherConfig(base="smollm2", kind="lora"), ITEM)
@@ -107,16 +107,14 @@ def test_more_tokens_than_a_base_can_read_are_refused(
         a_teacher(tiny_config.model_copy(update={"teacher": long}), tmp_path)
 
 
-def test_a_base_that_cannot_compute_its_layers_again_is_named(tmp_path: Path) -> None:
+def test_base_without_checkpointing_is_refused(tmp_path: Path) -> None:
     MPNetConfig(vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=2).save_pretrained(tmp_path)
 
     with refused(BadConfig, "no_checkpointing", encoder="MPNetModel"):
         need(config(tmp_path, checkpointing=True), ITEM)
 
 
-def test_a_layer_computed_again_learns_the_same(
-    tiny_config: TrainingConfig, tmp_path: Path, tiny_decoder: Path
-) -> None:
+def test_checkpointing_learns_the_same(tiny_config: TrainingConfig, tmp_path: Path, tiny_decoder: Path) -> None:
     lora = tiny_config.teacher.model_copy(update={"kind": "lora", "base": str(tiny_decoder)})
     again = lora.model_copy(update={"checkpointing": True})
 
@@ -131,7 +129,7 @@ def test_a_layer_computed_again_learns_the_same(
 
 
 @pytest.mark.parametrize(("responses", "code"), [(4, 0), (10_000_000, 1)])
-def test_a_dry_run_says_whether_it_fits_and_trains_nothing(
+def test_dry_run_reports_the_need_and_trains_nothing(
     tmp_path: Path, tiny_decoder: Path, responses: int, code: int
 ) -> None:
     (tmp_path / "items.jsonl").write_text('{"item_id": "a", "prompt": "Why?", "scale": "points", "max_score": 1}\n')
@@ -152,5 +150,5 @@ def test_a_dry_run_says_whether_it_fits_and_trains_nothing(
     assert not (tmp_path / "m").exists()
 
 
-def test_there_is_memory() -> None:
+def test_available_memory_is_plausible() -> None:
     assert available() > 2**29

@@ -60,7 +60,7 @@ def exported(request: pytest.FixtureRequest, tiny_encoder: Path) -> Exported:
 
 @CASES
 @pytest.mark.parametrize("context", ["", CONTEXT], ids=["alone", "after a context"])
-def test_the_graph_computes_what_the_network_does(exported: Exported, context: str, texts: list[str]) -> None:
+def test_graph_gives_the_outputs_of_the_network(exported: Exported, context: str, texts: list[str]) -> None:
     contexts = [context] * len(texts)
 
     given = exported.in_onnx(contexts, texts)
@@ -69,7 +69,7 @@ def test_the_graph_computes_what_the_network_does(exported: Exported, context: s
     assert np.abs(given - exported.in_torch(contexts, texts)).max() < 1e-5
 
 
-def test_contexts_and_texts_tell(exported: Exported) -> None:
+def test_outputs_depend_on_context_and_text(exported: Exported) -> None:
     alone, after = (exported.in_onnx([context] * len(TEXTS), TEXTS) for context in ("", CONTEXT))
 
     assert np.abs(alone - after).max() > 1e-2
@@ -84,9 +84,7 @@ def test_every_response_may_have_a_context_of_its_own(exported: Exported) -> Non
     assert np.abs(given - exported.in_torch(contexts, TEXTS[:3])).max() < 1e-5
 
 
-def test_however_many_texts_come_few_are_in_memory_together(
-    exported: Exported, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_outputs_run_in_batches_of_limited_size(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
 
     def noted(tokenizer: PreTrainedTokenizerBase, contexts: list[str], texts: list[str], length: int) -> Any:
@@ -102,12 +100,12 @@ def test_however_many_texts_come_few_are_in_memory_together(
     assert np.abs(given - exported.in_torch([""] * len(texts), texts)).max() < 1e-5
 
 
-def test_its_size_is_that_of_its_file(exported: Exported) -> None:
+def test_size_equals_the_size_of_the_file(exported: Exported) -> None:
     assert OnnxEncoder(exported.content, exported.tokenizer, MAX_TOKENS).bytes == len(exported.content)
 
 
 @pytest.mark.parametrize("context", ["", CONTEXT], ids=["alone", "after a context"])
-def test_in_int8_it_computes_nearly_the_same(exported: Exported, context: str) -> None:
+def test_int8_gives_nearly_the_same_outputs(exported: Exported, context: str) -> None:
     content, contexts = dynamic_int8(exported.content), [context] * len(TEXTS)
 
     whole, small = exported.in_onnx(contexts, TEXTS), exported.in_onnx(contexts, TEXTS, content)

@@ -25,7 +25,7 @@ def test_soft_labels_are_in_the_texts_order(teacher: FineTuned, tmp_path: Path, 
     assert np.abs(outputs - one_by_one).max() < 1e-5
 
 
-def test_they_are_kept(teacher: FineTuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_soft_labels_are_cached(teacher: FineTuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = teacher_outputs(teacher, "", TEXTS, "test", tmp_path)
 
     monkeypatch.setattr(FineTuned, "outputs", lambda *_: pytest.fail("asked again"))
@@ -33,7 +33,7 @@ def test_they_are_kept(teacher: FineTuned, tmp_path: Path, monkeypatch: pytest.M
     assert (teacher_outputs(teacher, "", TEXTS, "test", tmp_path) == outputs).all()
 
 
-def test_what_is_kept_of_some_texts_is_given_to_no_others(teacher: FineTuned, tmp_path: Path) -> None:
+def test_cached_outputs_are_not_given_to_other_texts(teacher: FineTuned, tmp_path: Path) -> None:
     kept = teacher_outputs(teacher, "", TEXTS[:2], "test", tmp_path)
 
     swapped = teacher_outputs(teacher, "", TEXTS[1::-1], "test", tmp_path)
@@ -46,7 +46,7 @@ def test_what_is_kept_of_some_texts_is_given_to_no_others(teacher: FineTuned, tm
     assert np.abs(as_context - teacher.outputs(TEXTS[1:2], TEXTS[0])).max() < 1e-5
 
 
-def test_another_teacher_gives_its_own(teacher: FineTuned, tiny_config: TrainingConfig, tmp_path: Path) -> None:
+def test_another_teacher_has_its_own_cache(teacher: FineTuned, tiny_config: TrainingConfig, tmp_path: Path) -> None:
     other = a_teacher(tiny_config.model_copy(update={"seed": 1}), tmp_path, rows=40)
 
     outputs = [teacher_outputs(each, "", TEXTS[:4], "test", tmp_path) for each in (teacher, other)]
@@ -54,7 +54,7 @@ def test_another_teacher_gives_its_own(teacher: FineTuned, tiny_config: Training
     assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
 
 
-def test_the_same_texts_again_have_their_rows_again(teacher: FineTuned, tmp_path: Path) -> None:
+def test_repeated_texts_have_repeated_rows(teacher: FineTuned, tmp_path: Path) -> None:
     outputs = teacher_outputs(teacher, "", TEXTS[:2] * 3, "test", tmp_path, 2)
 
     assert outputs.shape == (6, 4)
