@@ -1,4 +1,4 @@
-"""A backup of an installation: its database, with keys, and its bundles, with ACTIVE; checked before it is used."""
+"""Back up and restore an installation: its database with its keys, and its bundles with ACTIVE."""
 
 import hashlib
 import os
@@ -39,30 +39,25 @@ class Manifest(BaseModel):
     database: str
     revision: str
     rows: dict[str, int]
-    live: dict[str, str | None]  # item → version that its ACTIVE names; null: it names none that can be read
-    sha256: dict[str, str]  # of every file but this one, by its path below the backup's folder
+    live: dict[str, str | None]  # item → version that its ACTIVE names; null: ACTIVE cannot be read
+    sha256: dict[str, str]  # of every file but the manifest, by its path below the backup's folder
 
 
 def back_up(engine: Engine, models: Path, folder: Path) -> Manifest:
     """Write a backup to a new folder that this user alone can read, while the service runs.  Raises BackupRefused."""
     if folder.exists():
         raise BackupRefused(f"{folder} is there already: name a new folder", code="backup_exists", folder=folder)
-    if not folder.absolute().parent.is_dir():
+    parent = folder.absolute().parent
+    if not parent.is_dir():
         raise BackupRefused(f"{folder}: there is no such folder to make it in", code="no_folder", folder=folder)
-    staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
+    staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=parent))
     try:
         (staged / DATABASE).mkdir(mode=0o700)
         rows = dump(engine, staged / DATABASE)
         _copy_bundles(models, staged / MODELS)
-        manifest = Manifest(
-            made_at=datetime.now(UTC),
-            database=engine.dialect.name,
-            revision=head_revision() or "",
-            rows=rows,
-            live={item_id: _live(staged / MODELS / item_id) for item_id in item_ids(staged / MODELS)},
-            sha256={path.relative_to(staged).as_posix(): _sha256(path) for path in _files(staged)},
-        )
-        with os.fdopen(os.open(staged / MANIFEST, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        manifest = _manifest(engine, staged, rows)
+        descriptor = os.open(staged / MANIFEST, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w") as file:
             file.write(manifest.model_dump_json(indent=2) + "\n")
         staged.rename(folder)
     finally:
@@ -70,32 +65,44 @@ def back_up(engine: Engine, models: Path, folder: Path) -> Manifest:
     return manifest
 
 
+def _manifest(engine: Engine, staged: Path, rows: dict[str, int]) -> Manifest:
+    models = staged / MODELS
+    return Manifest(
+        made_at=datetime.now(UTC),
+        database=engine.dialect.name,
+        revision=head_revision() or "",
+        rows=rows,
+        live={item_id: _live(models / item_id) for item_id in item_ids(models)},
+        sha256={_name(path, staged): _sha256(path) for path in _files(staged)},
+    )
+
+
 def restore(engine: Engine, models: Path, folder: Path, *, force: bool = False) -> Manifest:
-    """Put a backup in the place of database and bundles: wholly, or not at all.  `force`: of what is there, too.
+    """Replace database and bundles by a backup, completely or not at all.  `force`: even if there are any.
 
     Raises BackupRefused and DatabaseUnusable, and then nothing has changed.
     """
     manifest = checked(folder)
-    _refuse_another(manifest, engine)
-    there = [f"the database {engine.url.database}"] if holds_rows(engine) else []
-    there += [f"the bundles in {models}"] if item_ids(models) else []
-    if there and not force:
-        sentence = f"{' and '.join(there)} would be replaced: --force does so, after a backup of them"
-        raise BackupRefused(sentence, code="target_not_empty", there=there)
+    _refuse_unsuitable(manifest, engine)
+    existing = [f"the database {engine.url.database}"] if holds_rows(engine) else []
+    existing += [f"the bundles in {models}"] if item_ids(models) else []
+    if existing and not force:
+        sentence = f"{' and '.join(existing)} would be replaced: --force does so, after a backup of them"
+        raise BackupRefused(sentence, code="target_not_empty", there=existing)
     with _replaced_bundles(models, folder / MODELS) as swap, loaded(engine, folder / DATABASE, manifest.rows):
         swap()
     return manifest
 
 
 def checked(folder: Path) -> Manifest:
-    """Return the manifest of a backup whose every file is as it was written.  Raises BackupRefused."""
+    """Return the manifest of a backup after checking every file.  Raises BackupRefused."""
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValidationError):
         sentence = f"{folder} is no whole backup: {MANIFEST} is missing or not as it was written"
         raise BackupRefused(sentence, code="no_backup", folder=folder) from None
-    found = {path.relative_to(folder).as_posix() for path in _files(folder)} - {MANIFEST}
-    for name in sorted(found ^ manifest.sha256.keys()):
+    names = {_name(path, folder) for path in _files(folder)} - {MANIFEST}
+    for name in sorted(names ^ manifest.sha256.keys()):
         why = "is missing" if name in manifest.sha256 else "does not belong to it"
         raise BackupRefused(f"{folder}: {name} {why}: take another backup", code="backup_damaged", file=name)
     for name, digest in manifest.sha256.items():
@@ -105,7 +112,7 @@ def checked(folder: Path) -> Manifest:
     return manifest
 
 
-def _refuse_another(manifest: Manifest, engine: Engine) -> None:
+def _refuse_unsuitable(manifest: Manifest, engine: Engine) -> None:
     head = head_revision()
     if manifest.revision != head:
         sentence = (
@@ -123,10 +130,10 @@ def _refuse_another(manifest: Manifest, engine: Engine) -> None:
 
 
 def _copy_bundles(models: Path, to: Path) -> None:
-    """Each ACTIVE goes before the versions: one that is activated meanwhile may be missing, the one it names is not."""
+    """Copy each ACTIVE before the versions, so that the version it names is in the copy too."""
     to.mkdir(mode=0o700)
     try:
-        for path in sorted(_files(models), key=lambda own: own.name != ACTIVE):
+        for path in sorted(_files(models), key=_is_no_active):
             parts = path.relative_to(models).parts
             if not parts[0].startswith("."):
                 _copy(path, to.joinpath(*parts), 0o600)
@@ -135,11 +142,16 @@ def _copy_bundles(models: Path, to: Path) -> None:
         raise BackupRefused(sentence, code="bundles_changed", file=error.filename) from None
 
 
+def _is_no_active(path: Path) -> bool:
+    return path.name != ACTIVE
+
+
 @contextmanager
 def _replaced_bundles(models: Path, backup: Path) -> Iterator["_Swap"]:
-    """Stage the bundles of a backup within `models`, which may be a mount; the swap is undone if the block fails."""
+    """Stage the bundles of a backup within `models`, which may be a mount.  Undo the swap if the block fails."""
     models.mkdir(parents=True, exist_ok=True)
-    staged, old = (Path(tempfile.mkdtemp(prefix=f".{name}-", dir=models)) for name in ("restored", "replaced"))
+    staged = Path(tempfile.mkdtemp(prefix=".restored-", dir=models))
+    old = Path(tempfile.mkdtemp(prefix=".replaced-", dir=models))
     swap = _Swap(models, staged, old)
     try:
         for path in _files(backup):
@@ -154,6 +166,8 @@ def _replaced_bundles(models: Path, backup: Path) -> Iterator["_Swap"]:
 
 
 class _Swap:
+    """The exchange of the bundles in a folder for staged ones."""
+
     def __init__(self, models: Path, staged: Path, old: Path) -> None:
         self._models, self._staged, self._old = models, staged, old
         self._moved: list[tuple[Path, Path]] = []
@@ -182,6 +196,10 @@ def _copy(source: Path, target: Path, mode: int) -> None:
         shutil.copyfileobj(content, file)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 def _files(folder: Path) -> list[Path]:

@@ -29,7 +29,7 @@ CANARY = "the canary sings of convection"
 HEAVY = "torch", "transformers", "training", "onnx"
 
 
-def test_a_fresh_interpreter_loads_the_service_without_what_only_training_needs() -> None:
+def test_service_imports_no_package_of_training() -> None:
     program = f"import sys, app.main, app.cli.main; print([name for name in {HEAVY} if name in sys.modules])"
 
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -37,7 +37,7 @@ def test_a_fresh_interpreter_loads_the_service_without_what_only_training_needs(
     assert ran.stdout.strip() == "[]"
 
 
-def test_importing_and_creating_the_service_touches_no_file(tmp_path: Path) -> None:
+def test_creating_the_service_touches_no_file(tmp_path: Path) -> None:
     program = "from app.main import create_app; create_app()"
 
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
@@ -49,14 +49,12 @@ def test_importing_and_creating_the_service_touches_no_file(tmp_path: Path) -> N
     "host",
     ["0.0.0.0", "::", "192.168.1.5", "scorelet.school.example", "localhost.school.example", ""],  # noqa: S104
 )
-def test_the_service_does_not_start_open_to_the_network(serve: Serve, host: str) -> None:
+def test_service_without_keys_does_not_start_on_the_network(serve: Serve, host: str) -> None:
     with refused(OpenToTheNetwork, "open_to_the_network", host=host):
         serve(host=host)
 
 
-def test_a_database_that_fails_at_the_start_is_named_without_its_own_words(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_database_error_at_the_start_hides_its_message(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OperationalError("SELECT", {}, Exception("user anna at host grades"))
 
@@ -69,7 +67,7 @@ def test_a_database_that_fails_at_the_start_is_named_without_its_own_words(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
-def test_the_service_starts_open_to_its_own_machine_and_says_so(
+def test_service_without_keys_starts_on_loopback_and_logs_it(
     serve: Serve, caplog: pytest.LogCaptureFixture, host: str
 ) -> None:
     client = serve(host=host)
@@ -79,7 +77,7 @@ def test_the_service_starts_open_to_its_own_machine_and_says_so(
 
 
 @pytest.mark.parametrize("revoked", [False, True])
-def test_with_a_key_made_the_service_starts_anywhere(
+def test_service_with_a_key_starts_on_any_address(
     serve: Serve, make_key: MakeKey, caplog: pytest.LogCaptureFixture, *, revoked: bool
 ) -> None:
     make_key("score", revoked=revoked)
@@ -91,7 +89,7 @@ def test_with_a_key_made_the_service_starts_anywhere(
     assert log_lines(caplog, "open") == []
 
 
-def test_a_service_without_a_schema_starts_to_say_so_and_scores_for_nobody(
+def test_service_without_a_schema_starts_and_is_not_ready(
     serve: Serve, empty_database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = serve(host="0.0.0.0", database_url=empty_database_url, caller="10.0.0.7")  # noqa: S104
@@ -101,7 +99,7 @@ def test_a_service_without_a_schema_starts_to_say_so_and_scores_for_nobody(
     assert log_lines(caplog, "not_ready") == [{"cause": "database_empty"}]
 
 
-def test_what_is_live_is_written_down_once_a_change(serve: Serve, sql: Sql) -> None:
+def test_live_versions_are_recorded_once_per_change(serve: Serve, sql: Sql) -> None:
     serve()
     serve()
 
@@ -111,7 +109,7 @@ def test_what_is_live_is_written_down_once_a_change(serve: Serve, sql: Sql) -> N
     assert [row["mode"] for row in seen if row["item_id"] == "tides-4"] == ["suggest"]
 
 
-def test_a_refused_item_is_logged_by_name(models: Path, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_refused_item_is_logged_by_name(models: Path, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     (models / "heat-1" / "ACTIVE").unlink()
 
     serve()
@@ -135,7 +133,7 @@ def listening(settings: Settings) -> Iterator[str]:
         thread.join()
 
 
-def test_under_a_real_server_a_response_reaches_no_log(
+def test_response_reaches_no_log_of_a_real_server(
     models: Path, database_url: str, sql: Sql, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -163,7 +161,7 @@ def test_under_a_real_server_a_response_reaches_no_log(
     ],
 )
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_under_a_real_server_no_odd_head_makes_a_5xx(models: Path, database_url: str, head: bytes) -> None:
+def test_malformed_head_makes_no_5xx_on_a_real_server(models: Path, database_url: str, head: bytes) -> None:
     with listening(Settings.model_validate({"models_dir": models, "database_url": database_url})) as address:
         host, _, port = address.rpartition("/")[2].rpartition(":")
         with socket.create_connection((host, int(port)), timeout=HANGS) as connection:
@@ -174,7 +172,7 @@ def test_under_a_real_server_no_odd_head_makes_a_5xx(models: Path, database_url:
     assert not reply or reply.startswith(b"HTTP/1.1 4")
 
 
-def test_a_kill_under_load_loses_no_acknowledged_score(models: Path, database_url: str, logged: Logged) -> None:
+def test_kill_under_load_loses_no_acknowledged_score(models: Path, database_url: str, logged: Logged) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = os.environ | {"SCORELET_MODELS_DIR": str(models), "SCORELET_DATABASE_URL": database_url}

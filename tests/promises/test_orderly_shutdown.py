@@ -17,7 +17,7 @@ BODY = {"item_id": "heat-1", "response": "warm air"}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_nothing_that_was_taken_is_dropped(tmp_path: Path, workers: int) -> None:
+def test_accepted_requests_are_answered_and_committed_at_shutdown(tmp_path: Path, workers: int) -> None:
     write_tiny_bundle(tmp_path / "models")
     url = f"sqlite:///{tmp_path / 'log.db'}"
     settings = {"SCORELET_MODELS_DIR": tmp_path / "models", "SCORELET_DATABASE_URL": url, "SCORELET_WORKERS": workers}

@@ -69,7 +69,7 @@ def replicas(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> It
     postgres.drop("replicas")
 
 
-def test_a_key_is_done_once_wherever_it_is_sent(replicas: Replicas) -> None:
+def test_idempotency_key_is_done_once_on_all_replicas(replicas: Replicas) -> None:
     replies = replicas.all("POST", "/score", json=BODY, headers={"Idempotency-Key": "quiz-7"})
 
     assert {reply.status_code for reply in replies} == {200}
@@ -79,7 +79,7 @@ def test_a_key_is_done_once_wherever_it_is_sent(replicas: Replicas) -> None:
     assert {reply.status_code for reply in other} == {409}
 
 
-def test_a_key_that_is_revoked_ends_everywhere(replicas: Replicas) -> None:
+def test_revoked_key_ends_on_all_replicas(replicas: Replicas) -> None:
     key_id, secret = replicas.make_key("score")
     assert {reply.status_code for reply in replicas.all("GET", "/items", secret)} == {200}
     asked = time.monotonic()
@@ -91,7 +91,7 @@ def test_a_key_that_is_revoked_ends_everywhere(replicas: Replicas) -> None:
     assert found == {401}
 
 
-def test_a_human_mark_given_at_one_is_seen_at_all(replicas: Replicas) -> None:
+def test_human_mark_is_seen_on_all_replicas(replicas: Replicas) -> None:
     scored = replicas.ask(0, "POST", "/score", json=BODY).json()
     path = f"/predictions/{scored['prediction_id']}"
 
@@ -102,7 +102,7 @@ def test_a_human_mark_given_at_one_is_seen_at_all(replicas: Replicas) -> None:
     assert [(final["by"], final["score"]) for final in finals] == [("human", 1)] * TRIES
 
 
-def test_an_attempt_marked_at_one_is_for_a_person_at_all(replicas: Replicas) -> None:
+def test_marked_attempt_is_for_review_on_all_replicas(replicas: Replicas) -> None:
     attempt = BODY | {"attempt_id": "quiz-8"}
     scored = replicas.ask(0, "POST", "/score", json=attempt).json()
     replicas.ask(1, "POST", f"/predictions/{scored['prediction_id']}/review", json={"score": 1, "reviewer": "Ana"})
@@ -112,7 +112,7 @@ def test_an_attempt_marked_at_one_is_for_a_person_at_all(replicas: Replicas) -> 
     assert {(own["decision"], *own["flags"]) for own in newer} == {("review", "marked_before")}
 
 
-def test_a_new_version_goes_live_everywhere_and_is_noted_once(replicas: Replicas) -> None:
+def test_new_version_goes_live_on_all_replicas_and_is_recorded_once(replicas: Replicas) -> None:
     def versions() -> set[str]:
         return {reply.json()["bundle_version"] for reply in replicas.all("POST", "/score", json=BODY)}
 
@@ -127,7 +127,7 @@ def test_a_new_version_goes_live_everywhere_and_is_noted_once(replicas: Replicas
     assert noted[-1] == (OLD, "Ana")
 
 
-def test_counts_are_of_all_processes(replicas: Replicas) -> None:
+def test_counts_cover_all_processes(replicas: Replicas) -> None:
     """Of one service: each has a page of its own, which is the same whichever of its processes answers."""
     _, secret = replicas.make_key("metrics")
 

@@ -203,14 +203,18 @@ class Writer:
     async def _start_process(self) -> asyncio.subprocess.Process:
         """Start the worker.  Raises Unusable with the reason that it gives."""
         files, adapter = self.files, self.files.adapter or ""
-        arguments = [str(files.base), str(adapter), files.bundle.prompt.model_dump_json(), str(self._threads)]
+        prompt_settings = files.bundle.prompt.model_dump_json()
+        environment = os.environ | {"PYTHONPATH": str(PACKAGES)}
         self._process = await asyncio.create_subprocess_exec(
             *self.program,
-            *arguments,
+            str(files.base),
+            str(adapter),
+            prompt_settings,
+            str(self._threads),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,  # llama.cpp's own log
-            env=os.environ | {"PYTHONPATH": str(PACKAGES)},
+            env=environment,
         )
         first = await self._read(self._process)
         if first.error is not None:

@@ -47,7 +47,7 @@ async def ask_all(gatherer: Batcher[int, int], work: Doubling, numbers: Sequence
     return [answers[place] for place in range(len(numbers))]
 
 
-def test_what_comes_during_work_is_done_together_in_pieces_that_are_not_too_large() -> None:
+def test_calls_during_a_batch_form_the_next_batches_up_to_their_limit() -> None:
     work = Doubling()
 
     answers = anyio.run(ask_all, Batcher(work, 3, "doubling"), work, [1, 2, 3, 4, 5])
@@ -56,7 +56,7 @@ def test_what_comes_during_work_is_done_together_in_pieces_that_are_not_too_larg
     assert work.pieces == [[1], [2, 3, 4], [5]]
 
 
-def test_one_that_cannot_be_done_is_not_the_others_trouble() -> None:
+def test_one_bad_request_does_not_fail_the_rest_of_its_batch() -> None:
     work = Doubling()
 
     answers = anyio.run(ask_all, Batcher(work, 8, "doubling"), work, [1, 2, -3, 0])
@@ -67,7 +67,7 @@ def test_one_that_cannot_be_done_is_not_the_others_trouble() -> None:
     assert type(answers[3]) is ZeroDivisionError
 
 
-def test_a_caller_that_has_gone_does_not_stop_the_others() -> None:
+def test_cancelled_caller_does_not_stop_others() -> None:
     work = Doubling()
     gatherer: Batcher[int, int] = Batcher(work, 8, "doubling")
 
@@ -82,7 +82,7 @@ def test_a_caller_that_has_gone_does_not_stop_the_others() -> None:
     assert anyio.run(one_goes) == 4
 
 
-def test_what_was_asked_is_done_before_it_closes_and_it_starts_again_when_asked() -> None:
+def test_earlier_calls_finish_before_it_closes_and_a_later_call_starts_it_again() -> None:
     work = Doubling()
     work.go_on.set()
     gatherer: Batcher[int, int] = Batcher(work, 8, "closed")
@@ -106,7 +106,7 @@ def test_what_was_asked_is_done_before_it_closes_and_it_starts_again_when_asked(
     assert not any(thread.name == "closed" for thread in threading.enumerate())
 
 
-def test_one_gatherer_serves_several_loops() -> None:
+def test_batcher_serves_several_event_loops() -> None:
     work = Doubling()
     work.go_on.set()
     gatherer: Batcher[int, int] = Batcher(work, 8, "doubling")
@@ -115,7 +115,7 @@ def test_one_gatherer_serves_several_loops() -> None:
     anyio.run(gatherer.aclose)
 
 
-def test_what_is_given_up_before_its_turn_is_not_done() -> None:
+def test_call_cancelled_before_its_batch_is_not_run() -> None:
     work = Doubling()
 
     async def run() -> None:
@@ -135,7 +135,7 @@ def test_what_is_given_up_before_its_turn_is_not_done() -> None:
     assert work.pieces == [[1]]
 
 
-def test_work_that_never_ends_does_not_hold_up_the_end() -> None:
+def test_hanging_work_does_not_delay_the_shutdown() -> None:
     work = Doubling()
 
     async def end_during_work() -> bool:

@@ -20,14 +20,14 @@ async def cancelled_once(begun: Event, working: Awaitable[object], then: Callabl
         await task
 
 
-def test_what_is_found_is_given_and_what_is_raised_is_raised() -> None:
+def test_result_is_returned_and_error_is_raised() -> None:
     assert asyncio.run(finish_in_thread(divmod, 7, 2)) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         asyncio.run(finish_in_thread(divmod, 7, 0))
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_task_that_is_cancelled_ends_after_its_thread(fails: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_cancelled_task_ends_after_its_thread(fails: bool, caplog: pytest.LogCaptureFixture) -> None:
     begun, go_on, done = Event(), Event(), Event()
 
     def work() -> None:
@@ -45,7 +45,7 @@ def test_a_task_that_is_cancelled_ends_after_its_thread(fails: bool, caplog: pyt
     assert caplog.text == ""
 
 
-def test_what_hangs_holds_up_no_end() -> None:
+def test_hanging_thread_does_not_delay_the_shutdown() -> None:
     begun, go_on = Event(), Event()
 
     def work() -> None:

@@ -43,7 +43,7 @@ def test_blank_responses_never_reach_the_student_and_order_is_kept(tmp_path: Pat
 
 
 @pytest.mark.parametrize("mode", ["auto", "suggest"])
-def test_a_rule_gives_what_is_no_answer_the_worst_score_in_either_mode(mode: Literal["auto", "suggest"]) -> None:
+def test_rule_gives_missing_answers_the_worst_score_in_either_mode(mode: Literal["auto", "suggest"]) -> None:
     student = WordCountStudent()
 
     blank, answer = judge(["", "warm air"], student, 0.8, mode, worst=0)
@@ -54,7 +54,7 @@ def test_a_rule_gives_what_is_no_answer_the_worst_score_in_either_mode(mode: Lit
     assert student.calls == [["warm air"]]
 
 
-def test_a_suggestion_is_always_reviewed(tmp_path: Path) -> None:
+def test_suggested_score_is_always_reviewed(tmp_path: Path) -> None:
     [judgement] = a_live_item(tmp_path, WordCountStudent(), "suggest").judge(["warm air"])
 
     assert judgement.decision == "review"
@@ -75,7 +75,7 @@ class HeatIsOffTopic(WordCountStudent):
         return BlanksOnly().examine(response) if "heat" not in response else Examination(flags=("off_topic",))
 
 
-def test_an_item_is_judged_before_it_is_live_as_it_is_then() -> None:
+def test_judgement_before_the_release_equals_that_of_the_live_item() -> None:
     texts = ["warm air", "", "heat rises", "cold"]
 
     found = judge(texts, HeatIsOffTopic(), 0.9, "auto")
@@ -86,7 +86,7 @@ def test_an_item_is_judged_before_it_is_live_as_it_is_then() -> None:
 
 
 @pytest.mark.parametrize(("threshold", "mode"), [(0.91, "auto"), (None, "auto"), (0.5, "suggest")])
-def test_whoever_may_not_score_alone_is_looked_at(threshold: float | None, mode: Literal["auto", "suggest"]) -> None:
+def test_score_below_the_threshold_is_reviewed(threshold: float | None, mode: Literal["auto", "suggest"]) -> None:
     [found] = judge(["warm air"], WordCountStudent(), threshold, mode)
 
     assert found.decision == "review"

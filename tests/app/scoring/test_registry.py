@@ -16,7 +16,7 @@ from tests.tiny import word_count_onnx, write_tiny_bundle
 Edit = Callable[[Any], None]
 
 
-def test_an_altered_model_is_refused_and_the_others_serve(tmp_path: Path) -> None:
+def test_altered_model_is_refused_and_other_items_are_served(tmp_path: Path) -> None:
     altered, _ = write_tiny_bundle(tmp_path, "heat-1"), write_tiny_bundle(tmp_path, "heat-2")
     (altered / STUDENT).write_bytes(word_count_onnx(3))
 
@@ -28,20 +28,20 @@ def test_an_altered_model_is_refused_and_the_others_serve(tmp_path: Path) -> Non
         registry.get("heat-1")
 
 
-def test_an_item_with_no_active_version_is_refused(tmp_path: Path) -> None:
+def test_item_without_active_version_is_refused(tmp_path: Path) -> None:
     (write_tiny_bundle(tmp_path).parent / ACTIVE).unlink()
 
     assert Registry.from_folder(tmp_path).refused["heat-1"].code == "none_active"
 
 
-def test_an_active_version_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_missing_active_version_is_refused(tmp_path: Path) -> None:
     folder = write_tiny_bundle(tmp_path)
     folder.rename(folder.parent / "20990101T000000Z-00000000")
 
     assert Registry.from_folder(tmp_path).refused["heat-1"].code == "no_plain_file"
 
 
-def test_a_folder_that_cannot_be_an_item_is_named(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_an_item_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "heat 1").mkdir()
 
     [(name, error)] = Registry.from_folder(tmp_path).refused.items()
@@ -49,7 +49,7 @@ def test_a_folder_that_cannot_be_an_item_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("item_id", ["heat-9", "../heat-1", "", "heat-1/20260101T000000Z-00000001"])
-def test_an_unknown_item_is_unknown(tmp_path: Path, item_id: str) -> None:
+def test_unknown_item_is_unknown(tmp_path: Path, item_id: str) -> None:
     write_tiny_bundle(tmp_path)
 
     with pytest.raises(UnknownItem):
@@ -99,9 +99,7 @@ def lowers_the_threshold(bundle: Any) -> None:
         (METADATA, lowers_the_threshold, "not_released"),
     ],
 )
-def test_whoever_edits_a_release_by_hand_is_refused_and_told_why(
-    tmp_path: Path, file: str, edit: Edit, code: str
-) -> None:
+def test_release_edited_by_hand_is_refused_with_the_reason(tmp_path: Path, file: str, edit: Edit, code: str) -> None:
     folder = an_unready_item(tmp_path)
     write_tiny_bundle(tmp_path, "heat-2")
     with_edit((folder.parent if file == ACTIVE else folder) / file, edit)
@@ -113,7 +111,7 @@ def test_whoever_edits_a_release_by_hand_is_refused_and_told_why(
     assert code in (error.code, error.fields.get("fault"))
 
 
-def test_an_edited_bundle_serves_again_once_somebody_activates_it(tmp_path: Path) -> None:
+def test_edited_bundle_is_served_after_a_new_activation(tmp_path: Path) -> None:
     folder = an_unready_item(tmp_path)
     with_edit(folder / METADATA, loosens_the_policy)
 
@@ -123,14 +121,14 @@ def test_an_edited_bundle_serves_again_once_somebody_activates_it(tmp_path: Path
     assert (live.active.mode, live.active.by) == ("auto", "Ana")
 
 
-def test_space_in_active_changes_nothing(tmp_path: Path) -> None:
+def test_white_space_in_active_changes_nothing(tmp_path: Path) -> None:
     folder = write_tiny_bundle(tmp_path).parent
     with_edit(folder / ACTIVE, lambda _: None)
 
     assert Registry.from_folder(tmp_path).refused == {}
 
 
-def test_an_override_is_believed_and_says_by_whom(tmp_path: Path) -> None:
+def test_override_is_served_and_names_its_author(tmp_path: Path) -> None:
     folder = an_unready_item(tmp_path)
 
     activate(folder.parent, folder.name, mode="auto", by="Ana", reason="read 50 of its scores")
@@ -141,7 +139,7 @@ def test_an_override_is_believed_and_says_by_whom(tmp_path: Path) -> None:
     assert live.judge(["warm air"])[0].decision == "auto"
 
 
-def test_what_the_gate_refuses_only_suggests(tmp_path: Path) -> None:
+def test_item_that_fails_its_gate_only_suggests(tmp_path: Path) -> None:
     an_unready_item(tmp_path)
 
     assert Registry.from_folder(tmp_path).live["heat-1"].judge(["warm air"])[0].decision == "review"

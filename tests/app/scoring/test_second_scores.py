@@ -83,7 +83,7 @@ def test_only_unsure_responses_reach_the_teacher(tmp_path: Path) -> None:
     ]
 
 
-def test_what_a_teacher_scored_keeps_the_students_score(tmp_path: Path) -> None:
+def test_teacher_score_keeps_the_student_score(tmp_path: Path) -> None:
     [judgement] = live_item(tmp_path).judge_fully(["warm"])
 
     assert judgement.first is not None
@@ -93,7 +93,7 @@ def test_what_a_teacher_scored_keeps_the_students_score(tmp_path: Path) -> None:
     assert (judgement.score.value, judgement.flags, judgement.condition) == (2, (), None)
 
 
-def test_what_the_student_scored_has_no_first_score(tmp_path: Path) -> None:
+def test_student_score_has_no_first_score(tmp_path: Path) -> None:
     assert [own.first for own in live_item(tmp_path).judge_fully(["warm air goes", "", LONG])] == [None] * 3
 
 
@@ -106,7 +106,7 @@ def test_what_the_student_scored_has_no_first_score(tmp_path: Path) -> None:
         (None, ["warm", "warm air goes"]),  # no confidence is enough
     ],
 )
-def test_the_students_threshold_decides_whether_it_is_sure(
+def test_student_threshold_decides_if_the_teacher_is_asked(
     tmp_path: Path, student: float | None, asked: list[str]
 ) -> None:
     live = live_item(tmp_path, student=student)
@@ -117,7 +117,7 @@ def test_the_students_threshold_decides_whether_it_is_sure(
     assert responses == asked
 
 
-def test_a_confidence_at_the_threshold_is_sure(tmp_path: Path) -> None:
+def test_confidence_at_the_threshold_is_sure(tmp_path: Path) -> None:
     [judgement] = live_item(tmp_path).judge(["warm"])
     assert judgement.score is not None
 
@@ -137,7 +137,9 @@ def test_a_confidence_at_the_threshold_is_sure(tmp_path: Path) -> None:
         (None, ["review", "review"]),
     ],
 )
-def test_the_teachers_own_threshold_decides(tmp_path: Path, teacher: float | None, decisions: list[Decision]) -> None:
+def test_teacher_threshold_decides_if_its_score_stands(
+    tmp_path: Path, teacher: float | None, decisions: list[Decision]
+) -> None:
     """Of which it is .9094 and .9526 sure; the student's threshold is the same throughout."""
     judged = live_item(tmp_path, teacher=teacher).judge_fully(["warm", "warm air"])
 
@@ -145,7 +147,7 @@ def test_the_teachers_own_threshold_decides(tmp_path: Path, teacher: float | Non
     assert [own.decision for own in judged] == decisions
 
 
-def test_in_mode_suggest_teachers_are_asked_and_nothing_stands(tmp_path: Path) -> None:
+def test_teachers_are_asked_in_mode_suggest_and_no_score_stands(tmp_path: Path) -> None:
     live = live_item(tmp_path, mode="suggest", teacher=0.5)
 
     judged = live.judge_fully(["warm", "warm air", "warm air goes"])
@@ -154,7 +156,7 @@ def test_in_mode_suggest_teachers_are_asked_and_nothing_stands(tmp_path: Path) -
     assert [own.decision for own in judged] == ["review"] * 3
 
 
-def test_flags_never_ask(tmp_path: Path) -> None:
+def test_flagged_response_asks_no_teacher(tmp_path: Path) -> None:
     """Whatever the confidence: a person looks in any case."""
     live = live_item(tmp_path, student=0.99)
     asked = asked_of(live)
@@ -166,7 +168,7 @@ def test_flags_never_ask(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("response", ["", " \n", "idk"])
-def test_conditions_never_ask(tmp_path: Path, response: str) -> None:
+def test_response_with_a_condition_asks_no_teacher(tmp_path: Path, response: str) -> None:
     live = live_item(tmp_path, student=None, limits=Limits(refusals=("idk",)))
     asked = asked_of(live)
 
@@ -175,7 +177,7 @@ def test_conditions_never_ask(tmp_path: Path, response: str) -> None:
     assert (seen(judgement), asked) == (("rule", "not_scorable", None), [])
 
 
-def test_a_teacher_in_the_shadow_changes_nothing(tmp_path: Path) -> None:
+def test_teacher_in_the_shadow_changes_nothing(tmp_path: Path) -> None:
     live = live_item(tmp_path, policy="shadow", teacher=0.5)
     asked = asked_of(live)
     responses = ["warm", "warm air goes", ""]
@@ -185,7 +187,7 @@ def test_a_teacher_in_the_shadow_changes_nothing(tmp_path: Path) -> None:
     assert not any(live.falls_back(own) for own in live.judge(responses))
 
 
-def test_an_item_without_a_teacher_falls_back_on_none(tmp_path: Path) -> None:
+def test_item_without_a_teacher_does_not_fall_back(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path, threshold=SURE)
     live = load_item(tmp_path, "heat-1")
 
@@ -196,7 +198,7 @@ def test_an_item_without_a_teacher_falls_back_on_none(tmp_path: Path) -> None:
     assert live.judge_fully(["warm"]) == [judgement]
 
 
-def test_where_the_teacher_could_not_answer_a_person_looks_at_the_students_score(tmp_path: Path) -> None:
+def test_student_score_is_reviewed_without_a_teacher_score(tmp_path: Path) -> None:
     live = live_item(tmp_path)
     [judgement] = live.judge(["warm"])
 
@@ -206,7 +208,7 @@ def test_where_the_teacher_could_not_answer_a_person_looks_at_the_students_score
     assert again.first is None
 
 
-def test_where_the_teacher_fails_a_person_looks(tmp_path: Path) -> None:
+def test_student_score_is_reviewed_after_a_teacher_error(tmp_path: Path) -> None:
     own = item_of(write_tiny_bundle(tmp_path, threshold=SURE))
     write_tiny_teacher(tmp_path, [own], members=[plus_one_onnx(own, fails_at="sinks")])
     fall_back(tmp_path)
@@ -216,7 +218,7 @@ def test_where_the_teacher_fails_a_person_looks(tmp_path: Path) -> None:
     assert [seen(own) for own in judged] == [("teacher", "auto", 3), ("student", "review", 2), ("teacher", "review", 2)]
 
 
-def test_one_by_one_they_are_judged_as_in_a_list(tmp_path: Path) -> None:
+def test_single_responses_are_judged_as_in_a_list(tmp_path: Path) -> None:
     live = live_item(tmp_path)
     responses = ["warm", "warm air goes", "", "warm air", LONG]
 
@@ -249,7 +251,7 @@ def test_labels_and_grades_fall_back_too(tmp_path: Path, item: dict[str, Any], f
         (SURE, 0.5, LONG, False),
     ],
 )
-def test_what_would_stand_in_mode_auto_is_said_by_the_threshold_of_who_scored(
+def test_threshold_of_the_scoring_model_decides_if_a_score_stands(
     tmp_path: Path,
     mode: Literal["auto", "suggest"],
     student: float | None,
@@ -265,14 +267,14 @@ def test_what_would_stand_in_mode_auto_is_said_by_the_threshold_of_who_scored(
     assert (judgement.decision == "auto") is (stands and mode == "auto")
 
 
-def test_a_second_scorer_is_known_by_name_and_version(tmp_path: Path) -> None:
+def test_second_scorer_has_name_and_version(tmp_path: Path) -> None:
     live = live_item(tmp_path, policy="shadow", teacher=0.5)
 
     assert live.second is not None
     assert (live.second.title, live.second.policy, live.second.threshold) == (f"{NAME}/{VERSION}", "shadow", 0.5)
 
 
-def test_a_second_scorer_reads_the_context_of_its_item(tmp_path: Path) -> None:
+def test_second_scorer_reads_the_context_of_its_item(tmp_path: Path) -> None:
     """Two items of one teacher, which counts the words of context and response."""
     items = [item_of(write_tiny_bundle(tmp_path, name)) for name in ("heat-1", "heat-2")]
     folders: Sequence[Path] = [

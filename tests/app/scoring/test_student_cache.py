@@ -30,7 +30,7 @@ def shelved(folders: list[Path], students: int) -> tuple[StudentCache, list[Cach
     ]
 
 
-def test_who_was_not_asked_for_longest_is_let_go_and_read_again(folders: list[Path]) -> None:
+def test_least_recently_used_student_is_evicted_and_read_again(folders: list[Path]) -> None:
     student_cache, [first, second, third] = shelved(folders, students=2)
     assert [own.is_loaded for own in (first, second, third)] == [False, True, True]
 
@@ -46,7 +46,7 @@ def test_who_was_not_asked_for_longest_is_let_go_and_read_again(folders: list[Pa
     assert student_cache.bytes == first.take().bytes + kept.bytes
 
 
-def test_without_a_budget_all_are_kept(folders: list[Path]) -> None:
+def test_all_students_are_kept_without_a_budget(folders: list[Path]) -> None:
     student_cache = StudentCache()
     for folder in folders:
         student_cache.put(folder, Student.load(folder))
@@ -54,7 +54,7 @@ def test_without_a_budget_all_are_kept(folders: list[Path]) -> None:
     assert len(student_cache) == 3
 
 
-def test_one_is_kept_however_large(folders: list[Path]) -> None:
+def test_one_student_is_kept_beyond_the_budget(folders: list[Path]) -> None:
     student_cache = StudentCache(1)
 
     student_cache.put(folders[0], Student.load(folders[0]))
@@ -62,7 +62,7 @@ def test_one_is_kept_however_large(folders: list[Path]) -> None:
     assert folders[0] in student_cache
 
 
-def test_the_same_put_twice_counts_once(folders: list[Path]) -> None:
+def test_student_put_twice_counts_once(folders: list[Path]) -> None:
     student_cache, student = StudentCache(), Student.load(folders[0])
 
     student_cache.put(folders[0], student)
@@ -71,7 +71,7 @@ def test_the_same_put_twice_counts_once(folders: list[Path]) -> None:
     assert student_cache.bytes == student.bytes
 
 
-def test_several_that_ask_for_one_read_it_once(folders: list[Path]) -> None:
+def test_concurrent_readers_read_a_student_once(folders: list[Path]) -> None:
     student_cache, [first, *_] = shelved(folders, students=1)
     taken: list[Student] = []
     together = threading.Barrier(4)
@@ -91,7 +91,7 @@ def test_several_that_ask_for_one_read_it_once(folders: list[Path]) -> None:
     assert student_cache.reloads == 1
 
 
-def test_what_has_changed_since_it_was_checked_is_not_taken(folders: list[Path]) -> None:
+def test_student_changed_since_its_check_is_refused(folders: list[Path]) -> None:
     _, [first, *_] = shelved(folders, students=1)
     metadata = folders[0] / METADATA
     metadata.write_bytes(metadata.read_bytes() + b" ")
@@ -100,7 +100,7 @@ def test_what_has_changed_since_it_was_checked_is_not_taken(folders: list[Path])
         first.take()
 
 
-def test_what_no_item_uses_any_more_is_let_go(tmp_path: Path) -> None:
+def test_student_of_a_replaced_version_is_evicted(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path)
     registry = Registry.from_folder(tmp_path)
     newer = write_tiny_bundle(tmp_path, version="20270101T000000Z-00000002")
@@ -112,7 +112,7 @@ def test_what_no_item_uses_any_more_is_let_go(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("folders")
-def test_an_item_scores_the_same_when_it_was_let_go(tmp_path: Path) -> None:
+def test_evicted_student_scores_the_same_when_read_again(tmp_path: Path) -> None:
     whole, small = Registry.from_folder(tmp_path), Registry.from_folder(tmp_path, budget=1)
 
     for item in (*ITEMS, *ITEMS):
@@ -121,7 +121,7 @@ def test_an_item_scores_the_same_when_it_was_let_go(tmp_path: Path) -> None:
     assert len(small.student_cache) == 1
 
 
-def test_an_item_that_was_withdrawn_is_refused_until_it_is_mended(tmp_path: Path, folders: list[Path]) -> None:
+def test_withdrawn_item_is_refused_until_its_repair(tmp_path: Path, folders: list[Path]) -> None:
     registry = Registry.from_folder(tmp_path, budget=1)
     student = folders[0] / STUDENT
     content = student.read_bytes()

@@ -86,7 +86,7 @@ def rewrite_manifest(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_a_backup_of_a_running_service_is_restored_elsewhere_and_serves(
+def test_backup_of_a_running_service_serves_where_it_is_restored(
     settings: dict[str, Any],
     elsewhere: dict[str, Any],
     commands: Commands,
@@ -121,7 +121,7 @@ def test_a_backup_of_a_running_service_is_restored_elsewhere_and_serves(
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_a_backup_is_for_this_user_alone(commands: Commands, tmp_path: Path) -> None:
+def test_only_its_user_can_read_a_backup(commands: Commands, tmp_path: Path) -> None:
     receipt = json.loads(commands("backup", tmp_path / "backup"))
 
     found = [tmp_path / "backup", *(tmp_path / "backup").rglob("*")]
@@ -139,7 +139,7 @@ def test_a_backup_is_for_this_user_alone(commands: Commands, tmp_path: Path) -> 
         commands("backup", tmp_path / "other", "--models", tmp_path / "nowhere")
 
 
-def test_what_was_erased_is_in_no_backup(commands: Commands, serve: Serve, make_key: MakeKey, tmp_path: Path) -> None:
+def test_erased_learner_is_in_no_backup(commands: Commands, serve: Serve, make_key: MakeKey, tmp_path: Path) -> None:
     key, client = make_key("score"), serve(learner_key=LEARNER_KEY)
     score(client, key.secret, "zyzzyva rises", "anna")
     score(client, key.secret, "quokkas rise", "ben")
@@ -158,7 +158,7 @@ def change_a_byte(path: Path) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_a_backup_that_is_not_whole_is_refused_by_the_name_of_the_file(
+def test_damaged_backup_is_refused_and_names_the_file(
     commands: Commands, elsewhere: dict[str, Any], tmp_path: Path
 ) -> None:
     commands("backup", tmp_path / "backup")
@@ -186,7 +186,7 @@ def test_a_backup_that_is_not_whole_is_refused_by_the_name_of_the_file(
     assert not (tmp_path / "elsewhere.db").exists()
 
 
-def test_what_is_there_is_replaced_only_when_told(
+def test_restore_replaces_existing_data_only_with_force(
     commands: Commands, make_key: MakeKey, sql: Sql, database_url: str, tmp_path: Path
 ) -> None:
     make_key("score")
@@ -211,7 +211,7 @@ def test_what_is_there_is_replaced_only_when_told(
     make_key("metrics")  # a table takes rows as before
 
 
-def test_a_backup_of_another_revision_is_refused_with_the_way_out(
+def test_backup_of_another_revision_is_refused_with_advice(
     commands: Commands, elsewhere: dict[str, Any], tmp_path: Path
 ) -> None:
     commands("backup", tmp_path / "backup")
@@ -228,7 +228,7 @@ def test_a_backup_of_another_revision_is_refused_with_the_way_out(
 @pytest.mark.parametrize(
     ("dialect", "other"), [("sqlite", "postgresql"), ("postgresql", "sqlite")], indirect=["dialect"]
 )
-def test_a_backup_of_another_kind_of_database_is_refused(
+def test_backup_of_another_kind_of_database_is_refused(
     commands: Commands, elsewhere: dict[str, Any], other: str, tmp_path: Path
 ) -> None:
     commands("backup", tmp_path / "backup")
@@ -239,7 +239,7 @@ def test_a_backup_of_another_kind_of_database_is_refused(
         commands("restore", tmp_path / "backup")
 
 
-def test_a_restore_that_fails_late_changes_nothing(
+def test_restore_that_fails_late_changes_nothing(
     commands: Commands, make_key: MakeKey, database_url: str, dialect: str, tmp_path: Path
 ) -> None:
     """The last file of the database cannot be loaded, although the manifest says that it is as it was written."""
@@ -266,7 +266,7 @@ def test_a_restore_that_fails_late_changes_nothing(
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_a_table_of_the_user_that_refers_to_the_rows_is_named_and_kept(
+def test_foreign_table_that_refers_to_the_rows_is_named_and_kept(
     commands: Commands, make_key: MakeKey, sql: Sql, tmp_path: Path
 ) -> None:
     make_key("score")
@@ -280,7 +280,7 @@ def test_a_table_of_the_user_that_refers_to_the_rows_is_named_and_kept(
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_a_file_that_a_service_uses_is_not_replaced(
+def test_database_file_in_use_is_not_replaced(
     commands: Commands, settings: dict[str, Any], make_key: MakeKey, database_url: str, tmp_path: Path
 ) -> None:
     key = make_key("score")
@@ -299,7 +299,9 @@ def test_a_file_that_a_service_uses_is_not_replaced(
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
-def test_a_damaged_file_is_replaced(commands: Commands, make_key: MakeKey, database_url: str, tmp_path: Path) -> None:
+def test_damaged_database_file_is_replaced(
+    commands: Commands, make_key: MakeKey, database_url: str, tmp_path: Path
+) -> None:
     make_key("score")
     commands("backup", tmp_path / "backup")
     expected = contents(database_url)
@@ -317,7 +319,7 @@ def test_a_damaged_file_is_replaced(commands: Commands, make_key: MakeKey, datab
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-def test_numbers_that_the_database_counts_go_on_after_those_restored(
+def test_serial_numbers_continue_after_the_restored_rows(
     commands: Commands, postgres: Postgres, sql: Sql, tmp_path: Path
 ) -> None:
     seen = (

@@ -36,7 +36,7 @@ def client(serve: Serve) -> TestClient:
     return serve(reload_seconds=0.05)
 
 
-def test_a_new_version_goes_live_and_back_without_a_restart(client: TestClient, models: Path, sql: Sql) -> None:
+def test_new_version_and_rollback_need_no_restart(client: TestClient, models: Path, sql: Sql) -> None:
     assert version(client) == OLD
 
     write_tiny_bundle(models, version=NEW)
@@ -49,7 +49,7 @@ def test_a_new_version_goes_live_and_back_without_a_restart(client: TestClient, 
     assert {row["version"] for row in sql(seen)} == {OLD, NEW}
 
 
-def test_a_new_item_and_a_removed_one(client: TestClient, models: Path) -> None:
+def test_new_item_is_served_and_removed_item_is_unknown(client: TestClient, models: Path) -> None:
     write_tiny_bundle(models, "rain-9")
     until(lambda: client.get("/items/rain-9").status_code == 200)
 
@@ -58,9 +58,7 @@ def test_a_new_item_and_a_removed_one(client: TestClient, models: Path) -> None:
     assert version(client) == OLD
 
 
-def test_a_bundle_that_is_still_being_copied_changes_nothing_until_it_is_whole(
-    client: TestClient, models: Path
-) -> None:
+def test_half_copied_bundle_changes_nothing_until_it_is_whole(client: TestClient, models: Path) -> None:
     before = (models / "heat-1" / ACTIVE).read_bytes()
     folder = write_tiny_bundle(models.parent / "elsewhere", version=NEW)
     half = models / "heat-1" / NEW
@@ -84,7 +82,7 @@ def test_a_bundle_that_is_still_being_copied_changes_nothing_until_it_is_whole(
 
 
 @pytest.mark.parametrize("gone", [True, False])
-def test_a_folder_that_is_gone_or_empty_for_a_while_takes_nothing_away(
+def test_items_stay_live_while_their_folder_is_gone_or_empty(
     client: TestClient, models: Path, gone: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     elsewhere = models.rename(models.parent / "elsewhere")
@@ -103,7 +101,7 @@ def test_a_folder_that_is_gone_or_empty_for_a_while_takes_nothing_away(
     until(lambda: version(client) == NEW)
 
 
-def test_what_is_being_written_down_when_the_service_ends_is_written(models: Path) -> None:
+def test_record_of_live_versions_under_way_survives_the_shutdown(models: Path) -> None:
     begun: list[int] = []
     ended: list[int] = []
     go = threading.Event()
@@ -124,7 +122,7 @@ def test_what_is_being_written_down_when_the_service_ends_is_written(models: Pat
     asyncio.run(service())
 
 
-def test_what_cannot_be_written_down_does_not_end_the_looking(
+def test_failed_record_of_live_versions_does_not_stop_the_polling(
     serve: Serve, models: Path, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: object) -> None:
@@ -140,7 +138,7 @@ def test_what_cannot_be_written_down_does_not_end_the_looking(
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"version": "v9"}'])
-def test_a_broken_active_file_leaves_what_is_live(client: TestClient, models: Path, content: str) -> None:
+def test_broken_active_file_leaves_the_live_version(client: TestClient, models: Path, content: str) -> None:
     kept = (models / "heat-1" / ACTIVE).read_text()
     (models / "heat-1" / ACTIVE).write_text(content)
 
@@ -151,7 +149,7 @@ def test_a_broken_active_file_leaves_what_is_live(client: TestClient, models: Pa
     until(lambda: client.get("/readyz").json()["not_taken_up"] == {})
 
 
-def test_a_refused_item_is_taken_up_when_it_is_mended(serve: Serve, models: Path) -> None:
+def test_refused_item_is_served_after_its_repair(serve: Serve, models: Path) -> None:
     student = models / "heat-1" / OLD / STUDENT
     whole = student.read_bytes()
     student.write_bytes(b"broken")
@@ -164,7 +162,7 @@ def test_a_refused_item_is_taken_up_when_it_is_mended(serve: Serve, models: Path
     assert version(client) == OLD
 
 
-def test_zero_seconds_never_look(serve: Serve, models: Path) -> None:
+def test_bundles_are_never_polled_with_zero_seconds(serve: Serve, models: Path) -> None:
     client = serve(reload_seconds=0)
 
     write_tiny_bundle(models, version=NEW)
@@ -173,7 +171,7 @@ def test_zero_seconds_never_look(serve: Serve, models: Path) -> None:
     assert version(client) == OLD
 
 
-def test_what_has_not_changed_is_not_loaded_again(models: Path) -> None:
+def test_unchanged_items_are_not_loaded_again(models: Path) -> None:
     registry = Registry.from_folder(models)
     before = dict(registry.live)
 
@@ -184,7 +182,7 @@ def test_what_has_not_changed_is_not_loaded_again(models: Path) -> None:
     assert registry.refresh(models) == []
 
 
-def test_a_teacher_that_is_mended_is_taken_up_and_is_in_memory_once(models: Path) -> None:
+def test_repaired_teacher_is_loaded_once_for_all_its_items(models: Path) -> None:
     items = [item_of(models / name / OLD) for name in ("heat-1", "tides-4")]
     member = write_tiny_teacher(models, items) / "member-1.onnx"
     for item in items:
@@ -207,9 +205,7 @@ def test_a_teacher_that_is_mended_is_taken_up_and_is_in_memory_once(models: Path
     assert seconds[0]._teacher is seconds[1]._teacher
 
 
-def test_a_student_that_was_let_go_and_cannot_be_read_again_is_not_ready_until_it_can(
-    serve: Serve, models: Path
-) -> None:
+def test_item_whose_evicted_student_cannot_be_read_is_not_ready(serve: Serve, models: Path) -> None:
     for number in range(2, 4):
         write_tiny_bundle(models, f"heat-{number}")
     client = serve(reload_seconds=0.05, students_mib=1)  # one of them
@@ -237,7 +233,7 @@ def test_a_student_that_was_let_go_and_cannot_be_read_again_is_not_ready_until_i
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"], indirect=True)
-def test_a_service_starts_while_its_database_takes_nothing_and_writes_down_later_what_is_live(
+def test_service_starts_with_a_locked_database_and_records_live_versions_later(
     serve: Serve, locked: Locked, sql: Sql
 ) -> None:
     with locked("seen_activations"):
@@ -247,7 +243,7 @@ def test_a_service_starts_while_its_database_takes_nothing_and_writes_down_later
     assert version(client) == OLD
 
 
-def test_who_never_looks_again_tries_again_at_the_next_request(serve: Serve, models: Path) -> None:
+def test_without_polling_the_next_request_reads_the_student_again(serve: Serve, models: Path) -> None:
     for number in range(2, 4):
         write_tiny_bundle(models, f"heat-{number}")
     client = serve(reload_seconds=0, students_mib=1)

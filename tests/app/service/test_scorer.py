@@ -89,7 +89,7 @@ def test_results_come_in_order_and_each_student_is_asked_once(
     assert [row.score for row in logged()] == [3, 1, None, 1]
 
 
-def test_a_blank_response_is_shown_to_no_student(scorer: ScoringService, students: dict[str, WordCountStudent]) -> None:
+def test_no_student_scores_a_blank_response(scorer: ScoringService, students: dict[str, WordCountStudent]) -> None:
     [result] = score(scorer, Submission("heat-1", " \u200b\n"))
 
     assert isinstance(result, Prediction)
@@ -97,7 +97,7 @@ def test_a_blank_response_is_shown_to_no_student(scorer: ScoringService, student
     assert students["heat-1"].asked == []
 
 
-def test_a_repeated_call_scores_and_writes_nothing(
+def test_repeated_call_scores_and_writes_nothing(
     scorer: ScoringService, students: dict[str, WordCountStudent], logged: Logged
 ) -> None:
     submissions = [Submission("heat-1", "warm air"), Submission("asap-99", "warm air"), Submission("plants-2", "")]
@@ -111,7 +111,7 @@ def test_a_repeated_call_scores_and_writes_nothing(
     assert len(logged()) == 2
 
 
-def test_a_key_used_for_another_body_is_a_conflict(scorer: ScoringService, logged: Logged) -> None:
+def test_idempotency_key_with_another_body_is_a_conflict(scorer: ScoringService, logged: Logged) -> None:
     score(scorer, Submission("heat-1", "warm air"), once=ONCE)
 
     with pytest.raises(IdempotencyConflict):
@@ -120,7 +120,7 @@ def test_a_key_used_for_another_body_is_a_conflict(scorer: ScoringService, logge
     assert [row.score for row in logged()] == [2]
 
 
-def test_a_score_that_is_not_recorded_is_not_returned(scorer: ScoringService, sql: Sql) -> None:
+def test_unrecorded_score_is_not_returned(scorer: ScoringService, sql: Sql) -> None:
     sql("ALTER TABLE predictions RENAME TO gone")
 
     with pytest.raises(SQLAlchemyError):
@@ -137,7 +137,7 @@ def test_a_score_that_is_not_recorded_is_not_returned(scorer: ScoringService, sq
         (None, "anna", False),
     ],
 )
-def test_a_learner_is_kept_as_a_pseudonym_under_the_schools_key(
+def test_learner_is_logged_as_a_pseudonym_if_there_is_a_key(
     registry: Registry, engine: Engine, logged: Logged, key: str | None, learner_id: str | None, *, kept: bool
 ) -> None:
     scorer = scoring_service(registry, engine, Settings.model_validate({"learner_key": key}))
@@ -155,7 +155,7 @@ class Breaking(WordCountStudent):
         return super().score_read(responses)
 
 
-def test_what_a_student_fails_on_does_not_sink_the_rest_of_a_batch(
+def test_one_response_that_fails_does_not_fail_the_rest_of_a_batch(
     registry: Registry, scorer: ScoringService, logged: Logged, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = registry.live["heat-1"]
@@ -171,7 +171,7 @@ def test_what_a_student_fails_on_does_not_sink_the_rest_of_a_batch(
     assert "poison" not in caplog.text
 
 
-def test_a_batch_waits_for_no_thread_that_others_use(scorer: ScoringService) -> None:
+def test_batch_is_judged_while_all_default_threads_are_busy(scorer: ScoringService) -> None:
     async def crowded() -> Judged:
         limiter, done = to_thread.current_default_thread_limiter(), threading.Event()
         async with anyio.create_task_group() as group:

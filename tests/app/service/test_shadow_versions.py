@@ -66,9 +66,7 @@ def rows(sql: Sql) -> list[dict[str, object]]:
     return sql("SELECT * FROM shadow_versions ORDER BY prediction_id")
 
 
-def test_what_is_scored_is_scored_in_the_shadow_too_and_compared(
-    serve: Serve, models: Path, sql: Sql, engine: Engine
-) -> None:
+def test_shadow_scores_every_response_and_is_compared(serve: Serve, models: Path, sql: Sql, engine: Engine) -> None:
     client = serve()
 
     ids = score(client)
@@ -91,7 +89,7 @@ def test_what_is_scored_is_scored_in_the_shadow_too_and_compared(
     assert (nothing.n, nothing.between, nothing.live_stands) == (0, Agreement(0), None)
 
 
-def test_the_shadow_reads_the_text_without_its_mark_up_too(serve: Serve, sql: Sql) -> None:
+def test_shadow_reads_responses_without_mark_up(serve: Serve, sql: Sql) -> None:
     batch = {"responses": [{"item_id": "heat-1", "response": text} for text in ("<p>warm</p>", "&nbsp;", "warm")]}
 
     ids = [own["prediction_id"] for own in serve().post("/score/batch", json=batch).json()["results"]]
@@ -101,9 +99,7 @@ def test_the_shadow_reads_the_text_without_its_mark_up_too(serve: Serve, sql: Sq
     assert [written[own]["score"] for own in ids] == [1, None, 1]
 
 
-def test_a_shadow_whose_item_has_another_format_reads_as_it_will_when_it_is_live(
-    serve: Serve, models: Path, sql: Sql
-) -> None:
+def test_shadow_reads_in_the_format_of_its_own_item(serve: Serve, models: Path, sql: Sql) -> None:
     as_text = {"scale": "points", "max_score": 3, "format": "text"}
     before = (models / "heat-1" / ACTIVE).read_text()
     write_tiny_bundle(models, version=OTHER, item=as_text)
@@ -120,7 +116,7 @@ def test_a_shadow_whose_item_has_another_format_reads_as_it_will_when_it_is_live
     assert [written.get(own["prediction_id"]) for own in results] == [3, 1, None]
 
 
-def test_compared_is_what_the_live_version_scored_with_this_one_in_its_shadow(engine: Engine) -> None:
+def test_comparison_covers_only_responses_of_this_live_version_and_shadow(engine: Engine) -> None:
     """A version has been in several shadows, and others in the shadow of one."""
     at = datetime(2026, 11, 21, tzinfo=UTC)
     with Session(engine) as session:
@@ -144,7 +140,7 @@ def test_compared_is_what_the_live_version_scored_with_this_one_in_its_shadow(en
     assert [[own.shadow for own in rows] for rows in found] == [[(1, None)], [(2, None)], [(3, None)], []]
 
 
-def test_students_are_compared_though_a_teacher_scored_or_nothing_may_stand(
+def test_comparison_is_of_students_even_where_a_teacher_scored(
     serve: Serve, models: Path, sql: Sql, engine: Engine
 ) -> None:
     ids = score(serve())
@@ -170,7 +166,7 @@ def test_students_are_compared_though_a_teacher_scored_or_nothing_may_stand(
     assert unsure.live_stands == 0
 
 
-def test_the_program_shows_the_comparison(serve: Serve, models: Path, sql: Sql, database_url: str) -> None:
+def test_command_shows_the_comparison(serve: Serve, models: Path, sql: Sql, database_url: str) -> None:
     score(serve())
     until(lambda: len(rows(sql)) == len(TEXTS))
 
@@ -186,7 +182,7 @@ def refusal(*arguments: object) -> WorkFailed:
     return done.exception
 
 
-def test_a_shadow_is_cast_and_taken_away_and_the_decision_stays(models: Path) -> None:
+def test_shadow_is_set_and_removed_without_changing_the_release(models: Path) -> None:
     folder = models / "heat-1"
     before = read_active(folder)
     options = ("--by", "Ben", "--models", models)
@@ -205,7 +201,7 @@ def test_a_shadow_is_cast_and_taken_away_and_the_decision_stays(models: Path) ->
     assert refusal("shadow", "heat-1", OLD, *options).code == "shadow_is_live"
 
 
-def test_a_shadow_that_is_broken_does_not_stop_its_item(serve: Serve, models: Path, sql: Sql) -> None:
+def test_broken_shadow_does_not_stop_its_item(serve: Serve, models: Path, sql: Sql) -> None:
     metadata = models / "heat-1" / NEW / METADATA
     metadata.write_bytes(metadata.read_bytes() + b" ")
     client = serve()
@@ -270,7 +266,7 @@ async def score_with(scorer: ScoringService, texts: Sequence[str] = TEXTS) -> li
     return [own.prediction_id for own in results if isinstance(own, Prediction)]
 
 
-def test_what_waits_in_the_shadow_is_written_before_the_service_ends(
+def test_shadow_backlog_is_written_before_the_shutdown(
     scorer: ScoringService, shadow: ShadowVersions, sql: Sql
 ) -> None:
     async def run() -> list[str]:
@@ -283,9 +279,7 @@ def test_what_waits_in_the_shadow_is_written_before_the_service_ends(
     assert [row["prediction_id"] for row in rows(sql)] == sorted(ids)
 
 
-def test_what_is_beyond_the_most_that_may_wait_is_not_scored_in_the_shadow(
-    registry: Registry, engine: Engine, sql: Sql
-) -> None:
+def test_shadow_does_not_score_beyond_its_backlog(registry: Registry, engine: Engine, sql: Sql) -> None:
     shadow = ShadowVersions(engine, end=HANGS, max_waiting=3)
     scorer = scoring_service(registry, engine, shadows=[shadow])
 
@@ -301,7 +295,7 @@ def test_what_is_beyond_the_most_that_may_wait_is_not_scored_in_the_shadow(
     assert [row["prediction_id"] for row in rows(sql)] == sorted(ids)
 
 
-def test_a_shadow_at_work_holds_up_no_end_and_what_had_not_begun_is_not_done(
+def test_running_shadow_does_not_delay_the_shutdown_and_its_backlog_is_dropped(
     registry: Registry, engine: Engine, sql: Sql
 ) -> None:
     shadow = ShadowVersions(engine, end=0.01)
@@ -325,7 +319,7 @@ def test_a_shadow_at_work_holds_up_no_end_and_what_had_not_begun_is_not_done(
     assert [row["prediction_id"] for row in rows(sql)] == first
 
 
-def test_a_shadow_that_arrives_late_is_taken_up_and_named_until_then(serve: Serve, models: Path, sql: Sql) -> None:
+def test_missing_shadow_is_reported_and_loaded_when_it_arrives(serve: Serve, models: Path, sql: Sql) -> None:
     metadata = models / "heat-1" / NEW / METADATA
     whole = metadata.read_bytes()
     metadata.unlink()
@@ -340,7 +334,7 @@ def test_a_shadow_that_arrives_late_is_taken_up_and_named_until_then(serve: Serv
     until(lambda: len(rows(sql)) == len(TEXTS))
 
 
-def test_who_put_what_in_the_shadow_is_written_down(serve: Serve, models: Path, sql: Sql) -> None:
+def test_author_of_a_shadow_is_recorded(serve: Serve, models: Path, sql: Sql) -> None:
     serve(reload_seconds=0.05)
     seen = "SELECT version, shadow, shadow_by FROM seen_activations WHERE item_id = 'heat-1' ORDER BY id"
     until(lambda: sql(seen))

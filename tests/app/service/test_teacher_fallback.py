@@ -39,7 +39,7 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("responses", [1, 10])
-def test_a_request_that_is_given_up_gives_its_place_back_and_writes_nothing(
+def test_cancelled_request_releases_its_place_and_writes_nothing(
     models: Path, engine: Engine, logged: Logged, responses: int
 ) -> None:
     settings = Settings(fallback_workers=1, fallback_queue=0, fallback_timeout=60)
@@ -67,9 +67,7 @@ def test_a_request_that_is_given_up_gives_its_place_back_and_writes_nothing(
     assert {row.response for row in logged()} == {UNSURE}
 
 
-def test_what_is_beyond_the_most_that_may_wait_is_not_scored_in_the_shadow(
-    models: Path, engine: Engine, sql: Sql
-) -> None:
+def test_shadow_does_not_score_beyond_its_backlog(models: Path, engine: Engine, sql: Sql) -> None:
     fall_back(models, policy="shadow")
     settings = Settings(fallback_timeout=60)
     pool = pool_of(settings)
@@ -121,7 +119,7 @@ def heard(file: Path) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("policy", ["shadow", "unsure"])
-def test_ended_while_teachers_work_the_service_ends_cleanly_and_soon(
+def test_shutdown_while_teachers_run_is_clean_and_quick(
     models: Path, tmp_path: Path, settings: dict[str, Any], policy: Literal["shadow", "unsure"]
 ) -> None:
     """Of forty responses that take a moment each; in the shadow all wait, of unsure ones the last was given up."""
@@ -143,7 +141,7 @@ def test_ended_while_teachers_work_the_service_ends_cleanly_and_soon(
     assert SLOW not in said
 
 
-def test_who_waits_for_a_teacher_while_the_service_is_ended_gets_a_reply(
+def test_caller_waiting_for_a_teacher_gets_a_reply_during_the_shutdown(
     tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     settings |= {"SCORELET_FALLBACK_TIMEOUT": 60}

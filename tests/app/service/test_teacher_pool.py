@@ -90,7 +90,7 @@ def run(test: Callable[[TeacherPool, Teacher], Awaitable[None]], *, workers: int
     asyncio.run(begin())
 
 
-def test_a_teacher_answers() -> None:
+def test_teacher_answers() -> None:
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
         assert value(await pool.ask(teacher, "warm air")) == 2
         assert pool.outcomes == {"answered": 1}
@@ -98,7 +98,7 @@ def test_a_teacher_answers() -> None:
     run(test)
 
 
-def test_while_it_thinks_everything_else_goes_on() -> None:
+def test_running_teacher_does_not_block_the_event_loop() -> None:
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
         with held(teacher):
             asked = asyncio.create_task(pool.ask(teacher, "warm"))
@@ -110,7 +110,7 @@ def test_while_it_thinks_everything_else_goes_on() -> None:
 
 
 @pytest.mark.parametrize(("workers", "queue"), [(1, 0), (1, 2), (3, 0), (2, 2)])
-def test_who_finds_no_place_is_told_so_at_once(workers: int, queue: int) -> None:
+def test_call_beyond_the_queue_returns_at_once(workers: int, queue: int) -> None:
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
         with held(teacher):
             asked = [asyncio.create_task(pool.ask(teacher, "warm")) for _ in range(workers + queue)]
@@ -126,7 +126,7 @@ def test_who_finds_no_place_is_told_so_at_once(workers: int, queue: int) -> None
     run(test, workers=workers, queue=queue)
 
 
-def test_with_no_time_none_is_asked() -> None:
+def test_no_teacher_is_asked_with_a_timeout_of_zero() -> None:
     async def begin() -> None:
         teacher, pool = Teacher(), TeacherPool(workers=1, queue=9, timeout=0)
         assert [await pool.ask(teacher, "warm") for _ in range(20)] == [None] * 20
@@ -136,7 +136,7 @@ def test_with_no_time_none_is_asked() -> None:
     asyncio.run(begin())
 
 
-def test_who_has_waited_long_enough_goes_on_and_the_place_is_free_when_the_work_is_done() -> None:
+def test_late_call_returns_and_its_place_is_free_after_the_work() -> None:
     async def begin() -> None:
         teacher, pool, clock = Teacher(), TeacherPool(workers=1, queue=0, timeout=LONG), Clock()
         with held(teacher):
@@ -154,7 +154,7 @@ def test_who_has_waited_long_enough_goes_on_and_the_place_is_free_when_the_work_
     asyncio.run(begin())
 
 
-def test_what_is_late_before_it_is_begun_is_never_begun_and_its_place_is_free_at_once() -> None:
+def test_call_that_is_late_in_the_queue_is_dropped_and_its_place_is_free_at_once() -> None:
     async def begin() -> None:
         teacher, pool, clock = Teacher(), TeacherPool(workers=1, queue=1, timeout=LONG), Clock()
         with held(teacher):
@@ -175,7 +175,7 @@ def test_what_is_late_before_it_is_begun_is_never_begun_and_its_place_is_free_at
 
 
 @pytest.mark.parametrize("error", [RuntimeError(CANARY), ValueError(CANARY), TimeoutError(CANARY), KeyError(CANARY)])
-def test_a_teacher_that_fails_fails_no_score_and_says_no_word_of_the_response(
+def test_failing_teacher_fails_no_score_and_quotes_no_response(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
@@ -193,7 +193,7 @@ def test_a_teacher_that_fails_fails_no_score_and_says_no_word_of_the_response(
 
 
 @pytest.mark.parametrize("queue", [0, 1])
-def test_a_cancelled_request_gives_its_place_back(queue: int) -> None:
+def test_cancelled_call_releases_its_place(queue: int) -> None:
     """Of work that is begun when it is done, of other work at once."""
 
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
@@ -219,7 +219,7 @@ def test_a_cancelled_request_gives_its_place_back(queue: int) -> None:
 
 
 @pytest.mark.parametrize(("workers", "queue"), [(1, 0), (1, 3), (3, 1)])
-def test_a_list_longer_than_the_queue_waits_for_itself(workers: int, queue: int) -> None:
+def test_list_longer_than_the_queue_is_answered_whole(workers: int, queue: int) -> None:
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
         texts = ["warm air"[: 4 if number % 3 else 8] for number in range(50)]
         found = await pool.ask_all([(teacher, text) for text in texts])
@@ -230,7 +230,7 @@ def test_a_list_longer_than_the_queue_waits_for_itself(workers: int, queue: int)
     run(test, workers=workers, queue=queue)
 
 
-def test_a_long_list_leaves_the_queue_to_others() -> None:
+def test_long_list_leaves_the_queue_to_other_calls() -> None:
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
         with held(teacher):
             many = asyncio.create_task(pool.ask_all([(teacher, "many")] * 20))
@@ -245,7 +245,7 @@ def test_a_long_list_leaves_the_queue_to_others() -> None:
     run(test, queue=2)
 
 
-def test_several_long_lists_at_once_are_all_answered() -> None:
+def test_concurrent_long_lists_are_all_answered() -> None:
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
         lists = await asyncio.gather(*(pool.ask_all([(teacher, "warm air")] * 20) for _ in range(3)))
         assert [[value(score) for score in own] for own in lists] == [[2] * 20] * 3
@@ -253,7 +253,7 @@ def test_several_long_lists_at_once_are_all_answered() -> None:
     run(test, queue=2)
 
 
-def test_a_list_of_none_asks_none() -> None:
+def test_empty_list_asks_no_teacher() -> None:
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
         assert await pool.ask_all([]) == []
         assert teacher.begun == []
@@ -261,7 +261,7 @@ def test_a_list_of_none_asks_none() -> None:
     run(test)
 
 
-def test_of_a_list_only_what_fails_is_missing() -> None:
+def test_only_the_failed_scores_of_a_list_are_missing() -> None:
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
         failing = Failing(RuntimeError(CANARY))
         asked: Sequence[tuple[SecondScorer, str]] = [(teacher, "warm"), (failing, "warm"), (teacher, "warm air")]
@@ -271,7 +271,7 @@ def test_of_a_list_only_what_fails_is_missing() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_once_one_of_a_list_is_late_the_rest_is_not_asked(workers: int) -> None:
+def test_rest_of_a_list_is_not_asked_after_a_late_response(workers: int) -> None:
     """A hundred times the time limit would be waited for."""
 
     async def begin() -> None:
@@ -289,7 +289,7 @@ def test_once_one_of_a_list_is_late_the_rest_is_not_asked(workers: int) -> None:
     asyncio.run(begin())
 
 
-def test_a_strangers_late_response_does_not_end_a_list() -> None:
+def test_late_response_of_another_call_does_not_end_a_list() -> None:
     """The stranger is counted as late while the list's first response is being scored, which then fails."""
 
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
@@ -306,7 +306,7 @@ def test_a_strangers_late_response_does_not_end_a_list() -> None:
     run(test)
 
 
-def test_what_was_answered_before_one_was_late_is_kept_and_another_list_is_asked_again() -> None:
+def test_scores_before_a_late_response_are_kept_and_the_next_list_is_asked() -> None:
     async def begin() -> None:
         teacher, pool, clock = Teacher(), TeacherPool(workers=1, queue=9, timeout=LONG), Clock()
         late = Teacher()
@@ -323,7 +323,7 @@ def test_what_was_answered_before_one_was_late_is_kept_and_another_list_is_asked
     asyncio.run(begin())
 
 
-def test_failures_and_full_queues_do_not_end_a_list() -> None:
+def test_failures_do_not_end_a_list() -> None:
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
         failing = Failing(RuntimeError(CANARY))
         asked: Sequence[tuple[SecondScorer, str]] = [(failing, "warm")] * 5 + [(teacher, "warm air")]
@@ -332,7 +332,7 @@ def test_failures_and_full_queues_do_not_end_a_list() -> None:
     run(test)
 
 
-def test_a_closed_pool_fails_no_score() -> None:
+def test_closed_pool_fails_no_score() -> None:
     async def begin() -> None:
         pool = TeacherPool(workers=1, queue=1, timeout=LONG)
         pool.close()
@@ -342,7 +342,7 @@ def test_a_closed_pool_fails_no_score() -> None:
     asyncio.run(begin())
 
 
-def test_a_cancelled_list_gives_its_places_back_and_begins_no_more() -> None:
+def test_cancelled_list_releases_its_places_and_asks_no_more() -> None:
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
         with held(teacher):
             many = asyncio.create_task(pool.ask_all([(teacher, "many")] * 20))
@@ -357,7 +357,7 @@ def test_a_cancelled_list_gives_its_places_back_and_begins_no_more() -> None:
     run(test, queue=3)
 
 
-def test_closed_with_work_in_flight_it_ends_at_once_and_what_waits_is_dropped(
+def test_pool_closes_at_once_and_drops_its_queue(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     teacher = Teacher()

@@ -23,7 +23,7 @@ class AtDelivery:
             await to_thread.run_sync(self.speak.wait, HANGS)
 
 
-def test_a_delivery_that_hangs_does_not_hold_up_the_end() -> None:
+def test_hanging_delivery_does_not_delay_the_shutdown() -> None:
     writer = AtDelivery()
 
     async def end() -> bool:
@@ -36,7 +36,7 @@ def test_a_delivery_that_hangs_does_not_hold_up_the_end() -> None:
     assert not anyio.run(end)  # it ended before the database spoke
 
 
-def test_without_feedback_models_there_is_nothing_to_end() -> None:
+def test_pool_without_models_closes() -> None:
     async def end() -> None:
         async with ModelPool([], {}, {}).writing():
             pass
