@@ -78,7 +78,8 @@ def models_or_fail(path: Path | None) -> Path:
 def choose_version(folder: Path, subject: str, version: str | None, **fields: object) -> str:
     """Return the given version, or the newest in the folder.  Raise WorkFailed with the fields if it is not there."""
     existing = versions(folder)
-    chosen = version or "".join(existing[-1:])
+    newest = existing[-1] if existing else ""
+    chosen = version or newest
     if chosen not in existing:
         names = ", ".join(existing) or "none"
         sentence = f"{subject} has no version {chosen!r}; its versions: {names}"

@@ -85,11 +85,12 @@ def _of(learner_hash: str) -> Select[str]:
 
 
 def _empty(connection: Connection, table: type[Base], where: ColumnElement[bool]) -> int:
-    columns = ERASED[table]
-    values: dict[str, object] = dict.fromkeys(columns)
+    names = ERASED[table]
+    values: dict[str, object] = dict.fromkeys(names)
     if table is GeneratedFeedback:
         values["feedback_withheld"] = FEEDBACK_ERASED
-    is_filled = or_(*[table.__table__.c[name].is_not(None) for name in columns])
+    columns = [table.__table__.c[name] for name in names]
+    is_filled = or_(*[column.is_not(None) for column in columns])
     statement = update(table).where(where, is_filled).values(values)
     return connection.execute(statement).rowcount
 
