@@ -1,4 +1,4 @@
-"""A real OpenAI-compatible server, llama.cpp's, with a real small model: python -m tests.training.api_server PORT"""
+"""The OpenAI-compatible server of llama.cpp with a real small model: python -m tests.training.api_server PORT"""
 
 import sys
 import threading

@@ -32,7 +32,7 @@ def tiny_settings(encoder: Path) -> TrainingConfig:
 
 
 def shared(config: TrainingConfig) -> TrainingConfig:
-    """The same, for items with few responses: one teacher for all."""
+    """Return the settings for items with few responses, which share a teacher."""
     return config.model_copy(update={"teacher": config.teacher.model_copy(update={"own_from": 300})})
 
 
@@ -49,6 +49,6 @@ def gguf_reader() -> Callable[[Path], gguf.GGUFReader]:
 
 @pytest.fixture
 def read_once(gguf_reader: Callable[[Path], gguf.GGUFReader], monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of the wheel's model alone, which does not change: transformers reads it once for each of its parts."""
+    """Read the wheel's model, which does not change, once: transformers reads it again for each of its parts."""
     monkeypatch.setattr(gguf, "GGUFReader", lambda file: gguf_reader(Path(file)))
     monkeypatch.setattr(gguf, "get_tensor_name_map", cache(gguf.get_tensor_name_map))  # made anew for every module

@@ -1,4 +1,4 @@
-"""Small data that a model can learn in seconds: the score is how many of three ideas a response names."""
+"""Example rows that a model learns in seconds: the score counts the ideas, of three, that a response names."""
 
 import random
 from dataclasses import replace
@@ -21,7 +21,7 @@ def text_for(points: int, generator: random.Random) -> str:
 
 
 def value_for(item: Item, points: int, generator: random.Random) -> float:
-    """The points themselves; as a grade 1, 2.5, 4.5 or 6, give or take what raters do."""
+    """Return the points, or a grade near 1, 2.67, 4.33 or 6 with some noise of raters."""
     if not item.is_continuous:
         return points
     bottom, top = float(item.bottom_score or 0), float(item.top_score or 0)
@@ -46,7 +46,7 @@ def item_data(train: int = 120, dev: int = 40, unlabelled: int = 20, item: Item 
 
 
 def some_items(item: Item = ITEM) -> list[ItemData]:
-    """Three items of one scale with forty marked responses each; the last has no dev rows."""
+    """Return three items of one scale with forty marked responses each; the last has no dev rows."""
     asked = [
         item.model_copy(update={"item_id": f"few-{number}", "prompt": prompt, "references": (reference,)})
         for number, (prompt, reference) in enumerate(
@@ -57,7 +57,7 @@ def some_items(item: Item = ITEM) -> list[ItemData]:
 
 
 def other_dev(data: ItemData) -> ItemData:
-    """The same item with other dev rows: none of their words, their scores, or their number."""
+    """Return the item with other dev rows: other words, other scores, another number."""
     words = ["zebra", "quartz", "jovial", "vexing", "sphinx"]
     other = [
         replace(row, text=" ".join(words[number % 5 :] * 3) + f" {number}", value=data.dev[-1 - number].value)

@@ -1,4 +1,4 @@
-"""`scorelet-train` in this process: started anew it would import torch, which takes seconds."""
+"""Calls of `scorelet-train` inside this process: a new process would import torch, which takes seconds."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Teachers of the small data.  Apart from the data itself, which is read without torch."""
+"""Teachers of the example rows.  They need torch, and the rows themselves do not."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A language model in a GGUF file that is tiny, random, and read alike by llama.cpp and transformers."""
+"""A tiny random language model in a GGUF file that both llama.cpp and transformers read."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ WIDTH, LAYERS, HEADS, KV_HEADS = 32, 2, 4, 2
 
 
 def write_tiny_gguf(path: Path, template: str | None = TEMPLATE, architecture: str = "llama") -> Path:
-    """One token a byte but for `th`, and the special ones."""
+    """Write a model with a token for each byte, for `th`, and for each special token."""
     alphabet = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet()), "th"]  # with one merge: there must be some
     random = np.random.default_rng(0)
     writer = gguf.GGUFWriter(path, architecture)

@@ -80,11 +80,11 @@ def _outputs(
 
 def _tokens(training_sets: Sequence[TrainingSet], contexts: Sequence[str], seed: int, limit: int = MAX_TEXTS) -> Tokens:
     """Return the texts of all items, or `limit` of them, drawn at random."""
-    rows = [(item, row) for item, lesson in enumerate(training_sets) for row in range(len(lesson.texts))]
+    rows = [(item, row) for item, training_set in enumerate(training_sets) for row in range(len(training_set.texts))]
     if len(rows) > limit:
         drawn = np.random.default_rng(seed).choice(len(rows), limit, replace=False)
         rows = [rows[number] for number in sorted(drawn)]
-    outputs = [lesson.teacher for lesson in training_sets if lesson.teacher is not None]
+    outputs = [training_set.teacher for training_set in training_sets if training_set.teacher is not None]
     return Tokens(
         tuple(contexts[item] for item, _ in rows),
         tuple(training_sets[item].texts[row] for item, row in rows),

@@ -14,7 +14,7 @@ GRADED = torch.tensor([[0.5, 0.04], [0.2, 0.01]])  # mean and variance
 
 
 def cross_entropy(target: list[float], logits: list[float]) -> float:
-    """By hand: -Σ target · log softmax(logits)"""
+    """Compute -Σ target · log softmax(logits) by hand."""
     log_softmax = np.array(logits) - np.log(np.exp(logits).sum())
     return float(-(np.array(target) * log_softmax).sum())
 
@@ -102,7 +102,7 @@ def test_a_batch_without_human_scores_costs_nothing_and_can_be_learnt_from(conti
 
 @pytest.mark.parametrize("continuous", [False, True])
 def test_weight_of_a_human_score_does_not_depend_on_its_batch(continuous: bool) -> None:
-    """Averaged over the scored rows alone, one scored row among 63 others outweighed all of them."""
+    """A mean over scored rows alone would let one scored row outweigh 63 other rows."""
     many = 63
     rows = GRADED if continuous else STUDENT
     outputs = torch.cat([rows[:1], rows[1:].repeat(many, 1)]).requires_grad_()
@@ -129,7 +129,7 @@ def a_layer() -> tuple[OutputLayer, Tensor, Tensor]:
 
 @pytest.mark.parametrize("loss", ["human", "soft"])
 def test_variance_does_not_change_gradients_of_the_mean(loss: str) -> None:
-    """Stirn et al. 2023: weights of the mean and features below get the gradient of the squared error alone."""
+    """Stirn et al. 2023: the mean and the features get the gradient of the squared error alone."""
     layer, features, target = a_layer()
     outputs = layer(features)
     teacher = torch.stack([target, torch.full((8,), 0.02)], dim=1)

@@ -23,7 +23,7 @@ def a_student(item: Item) -> bytes:
 
 
 def some_ids() -> NDArray[np.int64]:
-    """Responses of 1 to 40 pieces."""
+    """Return ids of responses with 1 to 40 pieces."""
     generator = np.random.default_rng(0)
     ids = generator.integers(1, 300, (30, 40))
     for row, length in enumerate(generator.integers(1, 41, 30)):
@@ -84,7 +84,7 @@ def initializers(content: bytes) -> dict[str, NDArray[np.float32]]:
 
 
 def test_row_of_zeros_stays_zero() -> None:
-    """The embedding of padding is one."""
+    """The embedding of padding is a row of zeros."""
     small = initializers(weights_int8(a_student(ITEM)))
 
     [name] = [name for name, array in small.items() if array.dtype == np.int8 and array.shape == (300, 16)]

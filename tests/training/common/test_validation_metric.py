@@ -1,4 +1,4 @@
-"""The figure that stops training early."""
+"""The validation metric, which stops training early."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_smaller_error_of_grades_is_better() -> None:
 
 
 def test_a_model_that_only_tells_items_apart_earns_nothing() -> None:
-    """It gives every response the usual score, or label, of its item; the other is right half of the time."""
+    """Compare a model that gives each item its usual score with a model that is right half of the time."""
     generator = np.random.default_rng(0)
     items = np.repeat(["low", "high"], 500)
     human = np.where(items == "low", 0, 2) + generator.integers(0, 2, 1000)

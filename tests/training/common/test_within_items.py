@@ -19,7 +19,7 @@ def test_qwk_within_one_item_is_close_to_plain_qwk() -> None:
 
 
 def test_a_difference_between_items_is_no_agreement() -> None:
-    """Within each item the machine says nothing."""
+    """Let the machine know the item of a response, and nothing else."""
     generator = np.random.default_rng(0)
     items = np.repeat([0, 1], 4000)
     human, machine = (2 * items + generator.integers(0, 2, 8000) for _ in range(2))
@@ -29,7 +29,7 @@ def test_a_difference_between_items_is_no_agreement() -> None:
 
 
 def test_items_of_two_responses_give_an_unbiased_qwk() -> None:
-    """QWK .8 by every item's own distribution; by pairs of a response with itself it would be .67."""
+    """Expect a QWK of .8: pairs of a response with itself would give .67."""
     generator = np.random.default_rng(0)
     worth = generator.normal(0, 1, 200_000)
     human, machine = worth, np.where(generator.random(200_000) < 0.8, worth, generator.normal(0, 1, 200_000))

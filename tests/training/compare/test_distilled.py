@@ -34,10 +34,14 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     seen: Made = []
 
     def watched(
-        items: Sequence[Item], lessons: Sequence[TrainingSet], tokenizer: bytes, config: TrainingConfig, cache: Path
+        items: Sequence[Item],
+        training_sets: Sequence[TrainingSet],
+        tokenizer: bytes,
+        config: TrainingConfig,
+        cache: Path,
     ) -> list[StudentFiles]:
-        seen.extend((lesson, tokenizer, config) for lesson in lessons)
-        return make_students(items, lessons, tokenizer, config, cache)
+        seen.extend((training_set, tokenizer, config) for training_set in training_sets)
+        return make_students(items, training_sets, tokenizer, config, cache)
 
     monkeypatch.setattr("training.pipeline.students.make_students", watched)
     return seen
@@ -55,8 +59,8 @@ def test_human_labels_need_no_teacher(
 
     human_labels(replace(run, cache=tmp_path), 0)
 
-    for lesson, _, config in made:
-        assert lesson.teacher is None
+    for training_set, _, config in made:
+        assert training_set.teacher is None
         assert config.distillation.soft_weight == 0
 
 
@@ -67,28 +71,28 @@ def test_without_extra_text_only_marked_responses_are_seen(run: GroupRun, made: 
 
     tokenizer_of_marked = learn_tokenizer(fit_texts(run), run.config.student.vocabulary)
     assert made
-    for lesson, tokenizer, _ in made:
-        assert lesson.texts == fit_texts(run)
-        assert not np.isnan(lesson.targets).any()
+    for training_set, tokenizer, _ in made:
+        assert training_set.texts == fit_texts(run)
+        assert not np.isnan(training_set.targets).any()
         assert tokenizer == tokenizer_of_marked
 
 
 def test_published_loss_uses_teacher_outputs_and_human_scores(run: GroupRun, made: Made) -> None:
     published_loss(run, 0)
 
-    lesson, _, config = made[-1]
+    training_set, _, config = made[-1]
     assert run.teacher is not None
-    assert lesson.teacher is not None
-    assert np.abs(lesson.teacher - run.teacher.outputs(fit_texts(run))).max() < 1e-5
+    assert training_set.teacher is not None
+    assert np.abs(training_set.teacher - run.teacher.outputs(fit_texts(run))).max() < 1e-5
     assert config.distillation.soft_weight == run.config.distillation.soft_weight > 0
 
 
 def test_full_recipe_equals_a_training_run(run: GroupRun, made: Made) -> None:
     full_recipe(run, 0)
 
-    [(lesson, tokenizer, config)] = made
-    assert lesson.texts == run.items[0].texts.all
-    assert len(lesson.texts) > len(fit_texts(run)) + 8
+    [(training_set, tokenizer, config)] = made
+    assert training_set.texts == run.items[0].texts.all
+    assert len(training_set.texts) > len(fit_texts(run)) + 8
     assert tokenizer == run.tokenizer
     assert config == run.config
 

@@ -154,7 +154,7 @@ def test_items_that_share_a_teacher_share_a_network_and_its_time(wide_encoder: P
 
 @pytest.mark.parametrize("most", [10, 1000])
 def test_contexts_texts_and_outputs_are_in_the_same_order(most: int) -> None:
-    lessons = [
+    training_sets = [
         TrainingSet(
             texts=tuple(f"{item} {row}" for row in range(rows)),
             targets=np.zeros(rows),
@@ -163,7 +163,7 @@ def test_contexts_texts_and_outputs_are_in_the_same_order(most: int) -> None:
         for item, rows in enumerate((7, 30, 5))
     ]
 
-    drawn = [_tokens(lessons, ["first", "second", "third"], seed, most) for seed in (0, 1, 0)]
+    drawn = [_tokens(training_sets, ["first", "second", "third"], seed, most) for seed in (0, 1, 0)]
 
     for reading in drawn:
         assert len(reading.texts) == len(set(reading.texts)) == min(most, 42)

@@ -28,7 +28,7 @@ def test_every_score_is_drawn_from_alike() -> None:
 
 
 def test_every_quarter_of_the_grades_is_drawn_from_alike() -> None:
-    """The grades of `marked` lie near 1, 2.67, 4.33 and 6: fifty in each quarter from 1 to 6, both ends included."""
+    """`marked` gives fifty grades near each of 1, 2.67, 4.33 and 6: fifty in every quarter from 1 to 6."""
     rows = [replace(row, text=f"{row.text} {number}") for number, row in enumerate(marked(200, item=GRADES))]
 
     _, validation = carve(GRADES, rows, 0.2, seed=1)
@@ -58,7 +58,7 @@ def test_equal_texts_stay_in_one_part_through_learners_too() -> None:
 
 
 def test_common_texts_do_not_tie_learners_together() -> None:
-    """Of 200 learners every tenth has written "idk" to something."""
+    """Every tenth of 200 learners has written "idk" once."""
     items = [
         replace(
             data,
@@ -84,7 +84,7 @@ def test_common_texts_do_not_tie_learners_together() -> None:
 
 @pytest.mark.parametrize("rows", [4, 8, 12])
 def test_many_items_of_a_few_rows_have_their_share_to_validate_on(rows: int) -> None:
-    """One to three a score of each: a tenth of them rounds to none."""
+    """Give each score one to three rows, a tenth of which rounds to none."""
     items = [item_data(rows, item=ITEM.model_copy(update={"item_id": f"few-{number}"})) for number in range(50)]
 
     parts = split_together(items, TrainingConfig(validation_share=0.1))
@@ -129,7 +129,7 @@ def test_blank_responses_are_in_no_part() -> None:
 
 
 def test_unlabelled_text_can_be_left_out_of_everything() -> None:
-    """Cuts and vocabulary included: what a student without any extra text is compared by."""
+    """A student without extra text must not get cuts or a vocabulary from it either."""
     config = TrainingConfig(text=TextConfig(unlabelled=False))
 
     assert split(item_data(unlabelled=5), TrainingConfig()).unlabelled

@@ -71,7 +71,7 @@ def test_grades_can_conflict_and_raters_of_grades_agree_more_or_less() -> None:
 
 @pytest.mark.parametrize("labels", [("a", "b", "c"), ("b", "a", "c"), ("c", "a", "b")])
 def test_agreement_of_label_raters_does_not_depend_on_label_order(labels: tuple[str, ...]) -> None:
-    """Of 30 rows 20 have like labels: 12 a, 6 b and 2 c; the others have a and c."""
+    """Raters agree on 20 of 30 rows: 12 a, 6 b and 2 c; the other rows have a and c."""
     item = Item(item_id="heat-1", prompt="Why?", scale="nominal", labels=labels)
     given = [("a", "a")] * 12 + [("b", "b")] * 6 + [("c", "c")] * 2 + [("a", "c")] * 10
     pairs = [(labels.index(one), labels.index(other)) for one, other in given]

@@ -1,4 +1,4 @@
-"""Teachers exported: of one item or of several, encoders and a language model; one training each serves all tests."""
+"""Exports of teachers: for one item and for several, of encoders and of a language model.  Each is trained once."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ TEXTS = ["air", *(row.text for row in marked(30, seed=7)), " ".join(row.text for
 
 
 class Made(NamedTuple):
-    """In float32, whatever int8 would have cost."""
+    """An export in float32, and everything that it was made from."""
 
     models: Path
     cache: Path
@@ -67,7 +67,7 @@ class Made(NamedTuple):
         return self.models / TEACHERS_FOLDER / self.bundle.name / self.bundle.version
 
     def torch_outputs(self, item: Item, texts: list[str]) -> Outputs:
-        """One by one: padding changes the last digits."""
+        """Return torch's outputs for single texts: padding changes the last digits."""
         teacher = self.run.teacher
         assert isinstance(teacher, FineTuned)
         return np.concatenate([teacher.outputs([text], self.run.context(item)) for text in texts])
@@ -118,7 +118,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def only(*kinds: str) -> pytest.MarkDecorator:
-    """An export takes seconds."""
+    """Select kinds of exports, each of which takes seconds."""
     return pytest.mark.parametrize("made", kinds, indirect=True)
 
 
@@ -280,7 +280,7 @@ def test_teacher_that_was_not_fine_tuned_here_is_not_exported(made: Made, tmp_pa
 
 
 def byte_teacher(item: Item, sep_token: str | None) -> FineTuned:
-    """Untrained.  Every byte is a token, the end of a line too, which tokenizers of words pass over."""
+    """Return an untrained teacher whose tokens are bytes, ends of lines too, which tokenizers of words drop."""
     alphabet = ["[PAD]", "[SEP]", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     tokenizer = Tokenizer(BPE({sign: number for number, sign in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -318,7 +318,7 @@ def test_context_and_response_are_separated_as_in_training(
 
 @only("grades", "shared")
 def test_students_fall_back_on_an_exported_teacher(made: Made, tmp_path: Path) -> None:
-    """Trained from the same cache, so that only the students are made."""
+    """Train from the same cache, so that only the students are made."""
     models = Path(shutil.copytree(made.models, tmp_path / "models"))
     for bundle in train(made.data, models, made.config, made.cache):
         behind = fallback_on(models, bundle.item, "unsure")

@@ -1,4 +1,4 @@
-"""Parts of a learning curve: a random draw of learners, whatever texts they wrote, and a whole run on each."""
+"""Points of a learning curve: random draws of learners with all their texts, and a whole run on each draw."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from training.pipeline.students import distil, held_out
 
 
 def some_rows(rows: int) -> list[MarkedResponse]:
-    """Two responses a learner; every other text is one of five."""
+    """Return two responses for each learner; every other text is one of five."""
     return [
         replace(row, learner_id=f"learner {number // 2}", text=f"common {number % 5}" if number % 2 else row.text)
         for number, row in enumerate(marked(rows))
@@ -58,7 +58,7 @@ def test_rows_without_learners_are_drawn_alone_and_smaller_shares_are_nested() -
 
 @pytest.mark.parametrize("seed", range(5))
 def test_drawn_share_is_no_prefix_of_the_file(seed: int) -> None:
-    """The first half has the lowest score, the second the highest."""
+    """Sort the rows by score: the first half has the lowest scores."""
     rows = sorted(marked(400), key=lambda row: row.value)
 
     share = sum(row.value for row in drawn(rows, 0.25, seed)) / 100
@@ -68,7 +68,7 @@ def test_drawn_share_is_no_prefix_of_the_file(seed: int) -> None:
 
 @pytest.mark.torch
 def test_point_of_the_curve_equals_a_run_of_that_size(tiny_config: TrainingConfig, tmp_path: Path) -> None:
-    """Calibration and cuts are of rows out of fold too, as the run chooses them."""
+    """Choose calibration and cuts on out-of-fold rows too, as a run does."""
     config = tiny_config.model_copy(update={"learning_curve": (0.5,), "calibration_folds": 2})
     data = item_data()
     [group] = groups([data], 1)

@@ -1,6 +1,6 @@
-"""No word that a student learnt from marked text may be of a response that it is asked to score out of fold.
+"""Out-of-fold outputs: no student scores a response whose words it has read in marked text.
 
-Every response here has words of its own, so that a word says whose it is, whatever augmentation made of it.
+Every response here has words that no other has, so that each word of an augmented text names its response.
 """
 
 from collections import Counter
@@ -40,7 +40,7 @@ def own_words(number: int) -> str:
 
 
 def owner(word: str) -> int:
-    """The response that a word is of; -1 for unlabelled text."""
+    """Return the number of the response that a word belongs to, or -1 for unlabelled text."""
     return int(word[1:].partition("x")[0]) if word.startswith("w") else -1
 
 
@@ -49,7 +49,7 @@ def a_response(number: int, text: str | None = None, learner: str | None = None)
 
 
 def some_parts(rows: int, item: Item = ITEM) -> Parts:
-    """Every fifth learner wrote two responses; every seventh response is the twin of the one before."""
+    """Return parts where every fifth learner wrote two responses, and every seventh response equals the one before."""
     fit = [a_response(number, learner=f"n{number - number % 5 // 4}") for number in range(rows)]
     for number in range(7, rows, 7):
         fit[number] = replace(fit[number], text=fit[number - 1].text.upper() + " ", learner_id=None)
@@ -63,7 +63,7 @@ class Scored:
 
 
 class Watched:
-    """In the place of `make_students`: remembers lessons and what their students are asked.
+    """A replacement of `make_students` that records training sets and the texts that their students score.
 
     Its students give a response the place of the call and their own number.
     """
@@ -71,8 +71,8 @@ class Watched:
     def __init__(self) -> None:
         self.students: list[Scored] = []
 
-    def __call__(self, _: Sequence[Item], lessons: Sequence[TrainingSet], *__: object) -> "list[Watched]":
-        self.students += [Scored(lesson, []) for lesson in lessons]
+    def __call__(self, _: Sequence[Item], training_sets: Sequence[TrainingSet], *__: object) -> "list[Watched]":
+        self.students += [Scored(training_set, []) for training_set in training_sets]
         return [self]
 
     def network(self, *_: object) -> "Watched":
@@ -92,7 +92,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
 
 
 def a_training_set(parts: Parts, texts: Texts) -> TrainingSet:
-    """With a teacher whose outputs for text i are i, so that a row can be known again."""
+    """Return a training set with teacher outputs i for text i, so that each row can be recognised."""
     soft = np.repeat(np.arange(len(texts.all), dtype=np.float32)[:, None], 4, axis=1)
     known = np.full(len(texts.all), np.nan)
     known[: len(parts.fit)] = targets(parts.item, [row.value for row in parts.fit])

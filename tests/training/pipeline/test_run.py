@@ -233,7 +233,7 @@ def test_student_of_human_scores_alone_needs_no_teacher(tiny_config: TrainingCon
 
 
 def test_two_learners_are_enough(tiny_config: TrainingConfig, tmp_path: Path) -> None:
-    """One is for validation; the other's responses stay together, so that no fold leaves any to learn from."""
+    """Validation takes one learner, and the other fills a fold, so that no responses are left to learn from."""
     alone = tiny_config.model_copy(
         update={"distillation": tiny_config.distillation.model_copy(update={"soft_weight": 0.0})}
     )
@@ -305,7 +305,7 @@ def test_bundle_of_other_data_settings_or_version_is_not_reused(
 
 @pytest.mark.parametrize("rows", [2, 3])
 def test_too_few_rows_to_validate_on_are_refused(tiny_config: TrainingConfig, tmp_path: Path, rows: int) -> None:
-    """Of four scores one row each: none is drawn to validate on."""
+    """Give each of four scores one row, so that none is drawn to validate on."""
     with refused(TooFewRows, "too_few_to_validate", rows=rows):
         train_all([item_data(train=rows)], tmp_path, tiny_config)
 

@@ -29,7 +29,7 @@ class Case(NamedTuple):
 
 
 def hardly_taught(config: TrainingConfig) -> TrainingConfig:
-    """Return settings of few steps: what is chosen need not be good, but the same."""
+    """Return settings of few steps: choices need to be equal, and not good."""
     update = {
         "teacher": config.teacher.model_copy(update={"max_epochs": 2, "min_steps": 4, "shared_min_steps": 4}),
         "distillation": config.distillation.model_copy(update={"epochs": 2, "shared_epochs": 2, "min_steps": 20}),
@@ -51,7 +51,7 @@ def case(request: pytest.FixtureRequest, tiny_encoder: Path) -> Case:
 
 
 def choices(bundle: Bundle, models: Path) -> dict[str, object]:
-    """All of a bundle that a score depends on."""
+    """Return everything in a bundle that a score depends on."""
     folder = models / bundle.item.item_id / bundle.version
     return {
         "tokenizer": (folder / TOKENIZER).read_bytes(),
@@ -83,7 +83,7 @@ def test_dev_decides_nothing(case: Case, tmp_path: Path) -> None:
 
 
 def test_dev_text_reaches_no_training_step(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Watched where text goes in: the tokenizer, augmentation, and the teacher before it is done."""
+    """Watch the places where text is read: the tokenizer, augmentation, and the training of the teacher."""
     seen: list[str] = []
 
     def learnt(texts: tuple[str, ...], vocabulary: int) -> bytes:
@@ -110,7 +110,7 @@ def test_dev_text_reaches_no_training_step(case: Case, tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize("item", [ITEM, GRADES])
 def test_training_text_does_change_the_choices(tiny_config: TrainingConfig, tmp_path: Path, item: Item) -> None:
-    """The same comparison, the other way round: it would see a difference."""
+    """Show that the comparison above would see a difference."""
     one, other = item_data(60, 20, 10, item), item_data(60, 20, 0, item)
     folders = [tmp_path / "one", tmp_path / "other"]
 

@@ -1,4 +1,4 @@
-"""A run of one continuous item, from marked responses to what is served."""
+"""A run of one continuous item, from marked responses to replies."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -100,7 +100,7 @@ def test_card_gives_the_figures_of_grades(run: Run) -> None:
 
 
 def test_student_of_grades_can_be_released_to_score_alone(run: Run) -> None:
-    """With a threshold that some reach and some do not."""
+    """Choose a threshold that some responses reach and others do not."""
     assert run.bundle.threshold is not None
     live = Registry.from_folder(run.folder / "models").live["shade-6"]
 

@@ -1,4 +1,4 @@
-"""Runs of items whose points do not begin at 0, or whose smallest score is the best: from files to what is served."""
+"""Runs of items whose points do not begin at 0, or whose smallest score is the best: from files to replies."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Runs of items with few responses each: one teacher, one head and one threshold, a student each."""
+"""Runs of items with few responses: they share a teacher, a head and a threshold, and each has a student."""
 
 from pathlib import Path
 from typing import NamedTuple

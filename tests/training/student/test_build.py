@@ -25,13 +25,15 @@ TEXTS = tuple(row.text for row in marked(60))
 TOKENIZER = learn_tokenizer(TEXTS, 200)
 
 
-def a_lesson(item: Item = ITEM) -> TrainingSet:
+def a_training_set(item: Item = ITEM) -> TrainingSet:
     rows = marked(60, item=item)
     return TrainingSet(tuple(row.text for row in rows), targets(item, [row.value for row in rows]), None)
 
 
-def made(config: TrainingConfig, cache: Path, item: Item = ITEM, lesson: TrainingSet | None = None) -> StudentFiles:
-    [files] = make_students([item], [lesson or a_lesson(item)], TOKENIZER, config, cache)
+def made(
+    config: TrainingConfig, cache: Path, item: Item = ITEM, training_set: TrainingSet | None = None
+) -> StudentFiles:
+    [files] = make_students([item], [training_set or a_training_set(item)], TOKENIZER, config, cache)
     return files
 
 
@@ -41,7 +43,7 @@ def test_network_is_opened_from_the_exported_file(tiny_config: TrainingConfig, t
 
     outputs = files.network(item, 48).outputs(list(TEXTS))
 
-    human = a_lesson(item).targets
+    human = a_training_set(item).targets
     found = outputs[:, 0] if item.is_continuous else outputs.argmax(axis=1)
     assert np.corrcoef(found, human)[0, 1] > 0.6
     assert files.tokenizer == TOKENIZER
@@ -62,7 +64,7 @@ def changed(config: TrainingConfig, part: str, **settings: object) -> TrainingCo
 
 def test_change_of_any_input_makes_another_student(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     tiny_config = changed(tiny_config, "distillation", epochs=1, min_steps=1)  # many are made, and none is asked
-    lesson = a_lesson()
+    training_set = a_training_set()
     soft = np.zeros((60, 4), np.float32)
     wider = Item(item_id="heat-1", prompt="Why?", scale="points", max_score=4)
     settings = [
@@ -75,30 +77,30 @@ def test_change_of_any_input_makes_another_student(tiny_config: TrainingConfig, 
         changed(tiny_config, "student", hidden=6),
         changed(tiny_config, "student", max_tokens=12),
     ]
-    lessons = [
-        replace(lesson, texts=(*lesson.texts[1:], lesson.texts[0])),
-        replace(lesson, targets=np.roll(lesson.targets, 1)),
-        replace(lesson, teacher=soft),
-        replace(lesson, teacher=soft + 1e-3),
+    training_sets = [
+        replace(training_set, texts=(*training_set.texts[1:], training_set.texts[0])),
+        replace(training_set, targets=np.roll(training_set.targets, 1)),
+        replace(training_set, teacher=soft),
+        replace(training_set, teacher=soft + 1e-3),
     ]
 
     made(tiny_config, tmp_path)
     for config in settings:
         made(config, tmp_path)
-    for other in lessons:
-        made(tiny_config, tmp_path, lesson=other)
+    for other in training_sets:
+        made(tiny_config, tmp_path, training_set=other)
     made(tiny_config, tmp_path, wider)
     made(tiny_config, tmp_path, GRADES)
-    make_students([ITEM], [lesson], learn_tokenizer(TEXTS, 50), tiny_config, tmp_path)
-    make_students([ITEM, ITEM], [lesson, lesson], TOKENIZER, tiny_config, tmp_path)
-    make_students([ITEM, ITEM], [lesson, lessons[1]], TOKENIZER, tiny_config, tmp_path)
+    make_students([ITEM], [training_set], learn_tokenizer(TEXTS, 50), tiny_config, tmp_path)
+    make_students([ITEM, ITEM], [training_set, training_set], TOKENIZER, tiny_config, tmp_path)
+    make_students([ITEM, ITEM], [training_set, training_sets[1]], TOKENIZER, tiny_config, tmp_path)
 
     keys = {path.name.partition(".")[0] for path in (tmp_path / "students").iterdir()}
-    assert len(keys) == 1 + len(settings) + len(lessons) + 5
+    assert len(keys) == 1 + len(settings) + len(training_sets) + 5
 
 
 def test_other_settings_make_no_other_student(tiny_config: TrainingConfig, tmp_path: Path) -> None:
-    """How its threshold is chosen, or its teacher's settings beyond what it taught."""
+    """Change the choice of thresholds, or settings of the teacher that left its outputs the same."""
     first = made(tiny_config, tmp_path)
 
     again = made(changed(tiny_config.model_copy(update={"human_margin": 0.3}), "teacher", members=5), tmp_path)
@@ -110,22 +112,22 @@ def test_other_settings_make_no_other_student(tiny_config: TrainingConfig, tmp_p
 def test_student_without_parity_is_refused_again_by_the_next_call(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     for _ in range(2):
         with refused(NoParity, limit=0.0):
-            make_students([ITEM], [a_lesson()], TOKENIZER, tiny_config, tmp_path, max_difference=0.0)
+            make_students([ITEM], [a_training_set()], TOKENIZER, tiny_config, tmp_path, max_difference=0.0)
 
 
 def test_students_that_learn_together_score_their_own_items(tiny_config: TrainingConfig, tmp_path: Path) -> None:
-    """The same texts, scored the other way round for the second item: what they share cannot tell them apart."""
+    """Score the texts the other way round for the second item, so that shared weights cannot serve both."""
     rows = marked(60, item=GRADES)
     human = targets(GRADES, [row.value for row in rows])
     texts, config = tuple(row.text for row in rows), changed(tiny_config, "distillation", epochs=40)
-    lessons = [
+    training_sets = [
         TrainingSet(texts, human, None),
         TrainingSet(texts, 1 - human, None),
         TrainingSet(texts[:20], human[:20], None),
     ]
     items = [GRADES.model_copy(update={"item_id": f"heat-{number}"}) for number in range(3)]
 
-    made_of_all = make_students(items, lessons, TOKENIZER, config, tmp_path)
+    made_of_all = make_students(items, training_sets, TOKENIZER, config, tmp_path)
 
     first, second, third = (own.network(GRADES, 48).outputs(list(texts))[:, 0] for own in made_of_all)
     assert np.corrcoef(first, human)[0, 1] > 0.6
@@ -196,14 +198,14 @@ def test_items_that_learn_together_train_for_the_shared_number_of_epochs(
 ) -> None:
     given: list[int] = []
 
-    def watched(lessons: Sequence[TrainingSet], *arguments: Any) -> StudentNetwork:
+    def watched(training_sets: Sequence[TrainingSet], *arguments: Any) -> StudentNetwork:
         given.append(arguments[3].epochs)
-        return distilled(lessons, *arguments)
+        return distilled(training_sets, *arguments)
 
     monkeypatch.setattr(build, "distilled", watched)
     config = changed(tiny_config, "distillation", epochs=2, shared_epochs=3)
 
-    make_students([ITEM], [a_lesson()], TOKENIZER, config, tmp_path)
-    make_students([ITEM, ITEM], [a_lesson(), a_lesson()], TOKENIZER, config, tmp_path)
+    make_students([ITEM], [a_training_set()], TOKENIZER, config, tmp_path)
+    make_students([ITEM, ITEM], [a_training_set(), a_training_set()], TOKENIZER, config, tmp_path)
 
     assert given == [2, 3]

@@ -14,13 +14,13 @@ from training.student.training_set import TrainingSet
 
 
 def a_student(
-    lesson: TrainingSet, item: Item = ITEM, seed: int = 0, **settings: float
+    training_set: TrainingSet, item: Item = ITEM, seed: int = 0, **settings: float
 ) -> tuple[StudentNetwork, Featurizer]:
-    featurizer = Featurizer.from_bytes(learn_tokenizer(lesson.texts, 200), 48)
+    featurizer = Featurizer.from_bytes(learn_tokenizer(training_set.texts, 200), 48)
     quick = {"epochs": 6, "min_steps": 20, "learning_rate": 3e-2, "batch_size": 16}
     config = DistillationConfig.model_validate(quick | settings)
     student = StudentConfig(vocabulary=200, embedding=8, hidden=8, max_tokens=48)
-    return distilled([lesson], featurizer, item, student, config, seed), featurizer
+    return distilled([training_set], featurizer, item, student, config, seed), featurizer
 
 
 def outputs_of(student: tuple[StudentNetwork, Featurizer], texts: tuple[str, ...]) -> torch.Tensor:
@@ -38,9 +38,9 @@ def test_each_text_learns_its_own_teacher_output() -> None:
     rows = marked(80)
     wanted = np.array([3 - int(row.value) for row in rows])
     soft = np.eye(4, dtype=np.float32)[wanted] * 12 - 6
-    lesson = TrainingSet(tuple(row.text for row in rows), np.full(80, NO_LABEL), soft)
+    training_set = TrainingSet(tuple(row.text for row in rows), np.full(80, NO_LABEL), soft)
 
-    choices = outputs_of(a_student(lesson, epochs=25), lesson.texts).argmax(1)
+    choices = outputs_of(a_student(training_set, epochs=25), training_set.texts).argmax(1)
 
     assert (choices.numpy() == wanted).mean() > 0.7  # by chance: .25
 
@@ -65,22 +65,24 @@ def test_each_text_learns_its_own_teacher_grade() -> None:
 def test_human_scores_alone_teach(item: Item) -> None:
     rows = marked(80, item=item)
     human = targets(item, [row.value for row in rows])
-    lesson = TrainingSet(tuple(row.text for row in rows), human, None)
+    training_set = TrainingSet(tuple(row.text for row in rows), human, None)
 
-    outputs = outputs_of(a_student(lesson, item, epochs=25), lesson.texts).numpy()
+    outputs = outputs_of(a_student(training_set, item, epochs=25), training_set.texts).numpy()
 
     found = outputs[:, 0] if item.is_continuous else outputs.argmax(axis=1)
     assert np.corrcoef(found, human)[0, 1] > 0.8
 
 
 def test_soft_weight_balances_teacher_and_raters() -> None:
-    """Human scores and teacher contradict each other in every row."""
+    """Let human scores and teacher contradict each other in every row."""
     rows = marked(80)
     human = np.array([float(row.value) for row in rows])
     soft = np.eye(4, dtype=np.float32)[3 - human.astype(int)] * 12 - 6
-    lesson = TrainingSet(tuple(row.text for row in rows), human, soft)
+    training_set = TrainingSet(tuple(row.text for row in rows), human, soft)
 
-    by_weight = [outputs_of(a_student(lesson, soft_weight=w, epochs=25), lesson.texts).argmax(1) for w in (0.01, 10)]
+    by_weight = [
+        outputs_of(a_student(training_set, soft_weight=w, epochs=25), training_set.texts).argmax(1) for w in (0.01, 10)
+    ]
 
     humans, teachers = ((choices.numpy() == human).mean() for choices in by_weight)
     assert humans > 0.7
@@ -89,20 +91,20 @@ def test_soft_weight_balances_teacher_and_raters() -> None:
 
 def test_the_same_seed_gives_the_same_student() -> None:
     rows = marked(40)
-    lesson = TrainingSet(tuple(row.text for row in rows), np.array([float(row.value) for row in rows]), None)
+    training_set = TrainingSet(tuple(row.text for row in rows), np.array([float(row.value) for row in rows]), None)
 
-    one, other, third = (a_student(lesson, seed=seed)[0].head.weight for seed in (0, 0, 1))
+    one, other, third = (a_student(training_set, seed=seed)[0].head.weight for seed in (0, 0, 1))
 
     assert torch.equal(one, other)
     assert not torch.equal(one, third)
 
 
 def test_the_temperature_reaches_the_student() -> None:
-    """The released notebook passed one and never used it."""
+    """The released notebook passed a temperature and never used it."""
     rows = marked(40)
     soft = np.eye(4, dtype=np.float32)[[int(row.value) for row in rows]] * 3
-    lesson = TrainingSet(tuple(row.text for row in rows), np.full(40, NO_LABEL), soft)
+    training_set = TrainingSet(tuple(row.text for row in rows), np.full(40, NO_LABEL), soft)
 
-    cool, warm = (a_student(lesson, temperature=t)[0].head.weight for t in (1.0, 5.0))
+    cool, warm = (a_student(training_set, temperature=t)[0].head.weight for t in (1.0, 5.0))
 
     assert not torch.allclose(cool, warm)

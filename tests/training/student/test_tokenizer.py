@@ -19,7 +19,7 @@ def ids(texts: list[str], response: str) -> list[int]:
 
 
 def test_vocabulary_holds_only_pieces_of_the_training_texts() -> None:
-    """The released notebook fitted a second tokeniser on test data: here there is one, and it is in the bundle."""
+    """The released notebook fitted a second tokenizer on test data.  Here one is learnt, from training texts."""
     pieces = vocabulary([*TEXTS, "josephine"], 200) - {"[PAD]", "[UNK]", "[START]"}
 
     assert {"▁warm", "▁air", "▁rises"} <= pieces
@@ -48,7 +48,7 @@ def test_the_same_texts_give_the_same_file() -> None:
     ],
 )
 def test_same_texts_give_the_same_file_when_the_alphabet_is_cut(texts: list[str], vocabulary: int) -> None:
-    """Of the rarest, all as rare, chance must not choose: a run that goes on would not know its own students."""
+    """Characters that are equally rare must not be chosen by chance: a resumed run would not find its students."""
     assert len({learn_tokenizer(texts, vocabulary) for _ in range(20)}) == 1
 
 

@@ -37,23 +37,23 @@ def test_training_set_with_unequal_rows_is_refused(texts: int, scores: int, teac
 def test_every_text_has_its_own_teacher_output_and_human_score(
     tiny_config: TrainingConfig, tmp_path: Path, item: Item, context: str
 ) -> None:
-    """Across the borders of chunks too: 7 divides neither the marked texts nor all of them."""
+    """Cross the borders of chunks: 7 divides neither the number of marked texts nor that of all texts."""
     parts = split(item_data(train=60, dev=0, unlabelled=11, item=item), tiny_config)
     texts = texts_for(parts, tiny_config)
     teacher = a_teacher(tiny_config, tmp_path, rows=40, item=item, context=context)
 
-    lesson = make_training_set(parts, texts, teacher, context, tmp_path, 7)
+    training_set = make_training_set(parts, texts, teacher, context, tmp_path, 7)
 
-    assert lesson.texts == (*texts.marked, *texts.unlabelled, *texts.augmented)
-    assert lesson.teacher is not None
-    assert len(lesson.texts) % 7
-    one_by_one = np.concatenate([teacher.outputs([text], context) for text in lesson.texts])
-    assert np.abs(lesson.teacher - one_by_one).max() < 1e-5
+    assert training_set.texts == (*texts.marked, *texts.unlabelled, *texts.augmented)
+    assert training_set.teacher is not None
+    assert len(training_set.texts) % 7
+    one_by_one = np.concatenate([teacher.outputs([text], context) for text in training_set.texts])
+    assert np.abs(training_set.teacher - one_by_one).max() < 1e-5
     assert len(np.unique(one_by_one.round(3), axis=0)) > 40  # the rows do differ, so that a wrong one would show
     scores = dict(zip([row.text for row in parts.fit], targets(item, [row.value for row in parts.fit]), strict=True))
-    known = ~np.isnan(lesson.targets)
-    assert known.tolist() == [number < len(parts.fit) for number in range(len(lesson.texts))]
-    assert lesson.targets[known].tolist() == [scores[text] for text in lesson.texts[: len(parts.fit)]]
+    known = ~np.isnan(training_set.targets)
+    assert known.tolist() == [number < len(parts.fit) for number in range(len(training_set.texts))]
+    assert training_set.targets[known].tolist() == [scores[text] for text in training_set.texts[: len(parts.fit)]]
 
 
 def test_teacher_labels_only_new_unlabelled_text(
@@ -82,33 +82,33 @@ def test_teacher_labels_only_new_unlabelled_text(
 
 def test_training_set_without_some_rows_keeps_the_other_rows_in_step() -> None:
     soft = np.arange(16, dtype=np.float32).reshape(4, 4)
-    lesson = TrainingSet(("a", "b", "c", "d"), np.array([0, 1, 2, np.nan]), soft)
+    training_set = TrainingSet(("a", "b", "c", "d"), np.array([0, 1, 2, np.nan]), soft)
 
-    less = lesson.without({0, 2, 9})
+    less = training_set.without({0, 2, 9})
 
     assert less.texts == ("b", "d")
     assert np.array_equal(less.targets, [1, np.nan], equal_nan=True)
     assert less.teacher is not None
     assert less.teacher.tolist() == soft[[1, 3]].tolist()
-    assert less.key != lesson.key == lesson.without(set()).key
+    assert less.key != training_set.key == training_set.without(set()).key
     assert TrainingSet(("a", "b"), np.array([0.0, 1.0]), None).without({0}).teacher is None
 
 
 def test_key_of_a_training_set_follows_all_its_content() -> None:
-    lesson = TrainingSet(("a", "b"), np.array([0, np.nan]), rows(2))
+    training_set = TrainingSet(("a", "b"), np.array([0, np.nan]), rows(2))
     changed = rows(2)
     changed[1, 3] = 1e-3
     others = [
-        TrainingSet(("b", "a"), lesson.targets, lesson.teacher),
-        TrainingSet(("ab", ""), lesson.targets, lesson.teacher),
-        TrainingSet(lesson.texts, np.array([1, np.nan]), lesson.teacher),
-        TrainingSet(lesson.texts, np.array([0, 0.0]), lesson.teacher),
-        TrainingSet(lesson.texts, lesson.targets, changed),
-        TrainingSet(lesson.texts, lesson.targets, None),
+        TrainingSet(("b", "a"), training_set.targets, training_set.teacher),
+        TrainingSet(("ab", ""), training_set.targets, training_set.teacher),
+        TrainingSet(training_set.texts, np.array([1, np.nan]), training_set.teacher),
+        TrainingSet(training_set.texts, np.array([0, 0.0]), training_set.teacher),
+        TrainingSet(training_set.texts, training_set.targets, changed),
+        TrainingSet(training_set.texts, training_set.targets, None),
     ]
 
-    assert TrainingSet(("a", "b"), np.array([0, np.nan]), rows(2)).key == lesson.key
-    assert len({lesson.key, *(other.key for other in others)}) == 1 + len(others)
+    assert TrainingSet(("a", "b"), np.array([0, np.nan]), rows(2)).key == training_set.key
+    assert len({training_set.key, *(other.key for other in others)}) == 1 + len(others)
 
 
 def a_config(**text: int) -> TrainingConfig:
@@ -152,12 +152,12 @@ def test_without_a_teacher_only_marked_text_is_read(tmp_path: Path) -> None:
     parts = split(item_data(train=40, unlabelled=5), config)
     texts = texts_for(parts, config)
 
-    lesson = make_training_set(parts, texts, None, "", tmp_path)
+    training_set = make_training_set(parts, texts, None, "", tmp_path)
 
     assert (texts.unlabelled, texts.augmented) == ((), ())
-    assert lesson.texts == tuple(row.text for row in parts.fit)
-    assert lesson.teacher is None
-    assert lesson.targets.tolist() == [row.value for row in parts.fit]
+    assert training_set.texts == tuple(row.text for row in parts.fit)
+    assert training_set.teacher is None
+    assert training_set.targets.tolist() == [row.value for row in parts.fit]
 
 
 def test_joined_rows_stay_in_step_and_keep_their_number() -> None:
@@ -167,12 +167,12 @@ def test_joined_rows_stay_in_step_and_keep_their_number() -> None:
         TrainingSet(("c",), np.array([2.0]), soft[2:]),
     )
 
-    lesson, numbers = join([first, TrainingSet((), np.zeros(0), rows(0)), second])
+    training_set, numbers = join([first, TrainingSet((), np.zeros(0), rows(0)), second])
 
-    assert lesson.texts == ("a", "b", "c")
-    assert lesson.targets[[0, 2]].tolist() == [0, 2]
-    assert lesson.teacher is not None
-    assert (lesson.teacher == soft).all()
+    assert training_set.texts == ("a", "b", "c")
+    assert training_set.targets[[0, 2]].tolist() == [0, 2]
+    assert training_set.teacher is not None
+    assert (training_set.teacher == soft).all()
     assert numbers.tolist() == [0, 0, 2]
 
 

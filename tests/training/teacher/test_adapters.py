@@ -30,7 +30,7 @@ class Case(NamedTuple):
 
 @pytest.fixture(scope="module", params=["tiny_encoder lora", "tiny_decoder lora", "tiny_decoder qlora"])
 def case(request: pytest.FixtureRequest) -> Case:
-    """4 bits come in blocks of 64: the encoder is narrower."""
+    """Return a case; 4 bits come in blocks of 64, and the tiny encoder is narrower."""
     base, _, kind = request.param.partition(" ")
     return Case(request.getfixturevalue(base), kind)
 
@@ -149,7 +149,7 @@ def test_4_bit_weights_take_a_quarter_of_the_memory_and_stay_close(tiny_decoder:
 def test_adapters_of_every_layer_still_learn_after_a_validation(
     tiny_config: TrainingConfig, tmp_path: Path, tiny_decoder: Path
 ) -> None:
-    """bitsandbytes repacks 4-bit weights when they are first read without learning, on processors that like that."""
+    """On some processors bitsandbytes repacks 4-bit weights at the first pass without gradients."""
     teacher = a_teacher(adapted(tiny_config, Case(tiny_decoder, "qlora")), tmp_path)
     network, tokens = teacher.members[0].network, tokenise(teacher.tokenizer, [""] * 20, TEXTS, 64)
     teacher.outputs(TEXTS)

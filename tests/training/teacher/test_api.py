@@ -1,4 +1,4 @@
-"""A teacher behind an API: llama.cpp's own server with a real small model, and faults put in between."""
+"""A teacher behind an API: the server of llama.cpp with a real small model, and faults on the way."""
 
 import json
 import re
@@ -336,7 +336,7 @@ def test_unusable_answers_are_not_cached_and_are_asked_for_alone(between: Betwee
     second = a_teacher(between, tmp_path)
     again = teacher_outputs(second, question(ITEM), TEXTS, "labels", tmp_path)
 
-    assert np.array_equal(found[0], found[1])  # a run's own lessons do not change
+    assert np.array_equal(found[0], found[1])  # training sets do not change within a run
     assert asked == len(TEXTS)
     [unusable] = np.flatnonzero(np.exp(found[0]).max(1) < 0.26)
     assert second.counts["calls"] == 1

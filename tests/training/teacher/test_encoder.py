@@ -14,7 +14,7 @@ from training.teacher.encoder import ScoringEncoder, load_base, tokenise
 
 
 def words(ids: list[int]) -> list[int]:
-    """Less padding, unknown and start."""
+    """Return the words of token ids, without padding, unknown and start."""
     return [number for number in ids if number > 2]
 
 
@@ -93,7 +93,7 @@ def test_in_bfloat16_outputs_are_nearly_the_same_and_in_float32(tiny_encoder: Pa
 
 
 class Embedding(nn.Embedding):
-    """The least that is an encoder."""
+    """The smallest possible encoder."""
 
     config = SimpleNamespace(hidden_size=8)
 
@@ -102,7 +102,7 @@ class Embedding(nn.Embedding):
 
 
 def test_tokens_go_to_the_device_that_the_network_is_on(tiny_encoder: Path) -> None:
-    """torch's device without storage stands for a GPU: it too refuses tensors that lie elsewhere."""
+    """Let torch's device `meta` stand for a GPU: it refuses tensors of other devices as well."""
     tokenizer, _ = load_base(str(tiny_encoder))
     network = ScoringEncoder(Embedding(len(tokenizer), 8), ITEM, 0.1).to("meta")
 

@@ -67,7 +67,7 @@ def test_other_data_or_settings_make_another_teacher(tiny_config: TrainingConfig
 
 
 def test_name_of_the_group_does_not_change_a_teacher(tiny_config: TrainingConfig, tmp_path: Path) -> None:
-    """What it reads does: `own_from` by itself would only throw finished work away."""
+    """A teacher depends on its rows only: a change of `own_from` alone must keep finished work."""
     assert a_teacher(tiny_config, tmp_path).key == a_teacher(changed(tiny_config, own_from=7), tmp_path).key
 
 
@@ -106,7 +106,7 @@ def test_training_does_not_depend_on_torchs_global_state(tiny_config: TrainingCo
 def test_teacher_with_frozen_weights_is_read_again(
     tiny_config: TrainingConfig, tmp_path: Path, tiny_encoder: Path
 ) -> None:
-    """RoFormer's table of sines, say."""
+    """RoFormer has such weights: a table of sines."""
     AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(tmp_path / "base")
     settings = RoFormerConfig(
         vocab_size=300,

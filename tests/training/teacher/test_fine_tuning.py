@@ -49,7 +49,7 @@ def test_killed_training_resumes_to_the_same_teacher(
 def test_weights_of_the_best_epoch_are_kept(
     tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Figures are made up: the second of four epochs is called the best."""
+    """Make up metrics by which the second of four epochs is the best."""
     figures = iter([0.1, 0.9, 0.2, 0.3])
     monkeypatch.setattr(fine_tuning, "_validate", lambda *_: next(figures))
     stopped = tiny_config.model_copy(update={"teacher": tiny_config.teacher.model_copy(update={"patience": 9})})
@@ -101,7 +101,7 @@ def test_a_finished_network_leaves_weights_and_history_and_no_checkpoint(
 
 @pytest.mark.parametrize("item", [ITEM, GRADES])
 def test_outputs_are_in_the_order_of_the_texts(tiny_config: TrainingConfig, tmp_path: Path, item: Item) -> None:
-    """Read in batches of like length, and put back."""
+    """Outputs are computed in batches of like length, and must return to their order."""
     teacher = a_teacher(tiny_config, tmp_path, item=item)
     networks = [member.network for member in teacher.members]
     texts = [row.text for row in marked(70, seed=5)]
@@ -124,7 +124,7 @@ def test_several_networks_probabilities_are_averaged() -> None:
 
 
 def test_several_networks_grades_are_one_distribution() -> None:
-    """Of a mixture the variance is that of its parts and that between them: .02 and .1²."""
+    """The variance of a mixture is the variance of its parts, .02, plus the variance between them, .1²."""
     each = torch.tensor([[[0.4, 0.01]], [[0.6, 0.03]]])
 
     assert mixture(each.numpy(), continuous=True)[0].tolist() == pytest.approx([0.5, 0.02 + 0.01])

@@ -1,4 +1,4 @@
-"""A tiny file, and the wheel's own: there is no smaller real one."""
+"""GGUF files: a tiny file, and the file of a wheel, the smallest real model there is."""
 
 from pathlib import Path
 

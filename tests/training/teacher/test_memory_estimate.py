@@ -1,4 +1,4 @@
-"""What a teacher will need, held against real ones."""
+"""Estimates of the memory that a teacher needs, compared with real teachers."""
 
 import re
 import shutil

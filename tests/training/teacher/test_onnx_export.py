@@ -1,4 +1,4 @@
-"""Export of encoders, and their int8 form: one export for each kind of scale serves all tests."""
+"""Exports of encoders, in float32 and in int8.  Each kind of scale is exported once."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
