@@ -64,12 +64,12 @@ def is_open(engine: Engine, host: str) -> bool:
 def check_clock(engine: Engine) -> None:
     """Log an error where the clock is behind the newest score, because the log is ordered by time."""
     with Session(engine) as session:
-        made = newest_time(session)
-    if made is not None and made > datetime.now(UTC) + CLOCK_TOLERANCE:
+        newest = newest_time(session)
+    if newest is not None and newest > datetime.now(UTC) + CLOCK_TOLERANCE:
         log.error(
             "the clock of this machine is behind the newest score, of %s: set it, or scores are out of order",
-            made,
-            extra=coded("clock_behind", newest=made),
+            newest,
+            extra=coded("clock_behind", newest=newest),
         )
 
 

@@ -1,4 +1,4 @@
-"""SIGTERM under load: what was taken is answered and committed, and nothing is committed that nobody was told."""
+"""SIGTERM under load: each accepted request is answered and committed, and nothing else is committed."""
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -22,24 +22,24 @@ def test_accepted_requests_are_answered_and_committed_at_shutdown(tmp_path: Path
     url = f"sqlite:///{tmp_path / 'log.db'}"
     settings = {"SCORELET_MODELS_DIR": tmp_path / "models", "SCORELET_DATABASE_URL": url, "SCORELET_WORKERS": workers}
     assert run("scorelet", "db", "upgrade", **settings).returncode == 0  # type: ignore[arg-type]
-    told: list[str] = []
+    replied: list[str] = []
     refused: list[str] = []
 
     with serving(**settings) as (process, address), ThreadPoolExecutor(16) as pool:  # type: ignore[arg-type]
-        asking = [pool.submit(ask_until_it_ends, address, told, refused) for _ in range(16)]
-        until(lambda: len(told) >= 200 or any(own.done() for own in asking))
+        asking = [pool.submit(ask_until_it_ends, address, replied, refused) for _ in range(16)]
+        until(lambda: len(replied) >= 200 or any(caller.done() for caller in asking))
         process.send_signal(signal.SIGTERM)
-        for own in asking:
-            own.result()
+        for caller in asking:
+            caller.result()
         process.wait(timeout=HANGS)
 
-    assert len(told) >= 200
+    assert len(replied) >= 200
     assert refused == []
-    assert logged(url) == sorted(told)
+    assert logged(url) == sorted(replied)
 
 
-def ask_until_it_ends(address: str, told: list[str], refused: list[str]) -> None:
-    """Until nobody answers any more."""
+def ask_until_it_ends(address: str, replied: list[str], refused: list[str]) -> None:
+    """Send requests until the service no longer answers."""
     with httpx2.Client(trust_env=False, timeout=HANGS, verify=NO_TLS) as client:
         while True:
             try:
@@ -49,12 +49,12 @@ def ask_until_it_ends(address: str, told: list[str], refused: list[str]) -> None
             if reply.status_code != 200:
                 refused.append(reply.text)
                 return
-            told.append(reply.json()["prediction_id"])
+            replied.append(reply.json()["prediction_id"])
 
 
 def logged(url: str) -> list[str]:
     engine = connect(url)
     with engine.connect() as connection:
-        found = [row[0] for row in connection.execute(text("SELECT prediction_id FROM predictions ORDER BY 1"))]
+        rows = [row[0] for row in connection.execute(text("SELECT prediction_id FROM predictions ORDER BY 1"))]
     engine.dispose()
-    return found
+    return rows

@@ -1,4 +1,4 @@
-"""Two services of two processes each, on one PostgreSQL and one folder of bundles, behave as one."""
+"""Two services of two processes each, on one PostgreSQL and one folder of bundles, behave like a single service."""
 
 import time
 from collections.abc import Iterator
@@ -31,11 +31,11 @@ class Replicas:
 
     def make_key(self, *scopes: str) -> tuple[str, str]:
         named = [word for scope in scopes for word in ("--scope", scope)]
-        made = run("scorelet", "keys", "create", "a school", *named, **self.settings)
-        return made.stderr.split()[1], made.stdout.strip()
+        created = run("scorelet", "keys", "create", "a school", *named, **self.settings)
+        return created.stderr.split()[1], created.stdout.strip()
 
     def ask(self, number: int, method: str, path: str, secret: str = "", **more: Any) -> httpx2.Response:
-        """One of the two, by number, on a connection of its own."""
+        """Send a request to one of the two services, by number, on a new connection."""
         headers = {"Authorization": f"Bearer {secret or self.secret}"} | more.pop("headers", {})
         with httpx2.Client(trust_env=False, timeout=HANGS, verify=NO_TLS) as client:
             url = self._addresses[number % len(self._addresses)] + path
@@ -62,10 +62,10 @@ def replicas(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> It
     settings |= {"SCORELET_WORKERS": 2, "SCORELET_RELOAD_SECONDS": 0.2}
     with ExitStack() as stack:
         addresses = [stack.enter_context(serving(**settings))[1] for _ in range(2)]
-        own = Replicas(addresses, settings, url, models)
-        stack.callback(own.close)
-        until(lambda: all(reply.status_code == 200 for reply in own.all("GET", "/items")))
-        yield own
+        started = Replicas(addresses, settings, url, models)
+        stack.callback(started.close)
+        until(lambda: all(reply.status_code == 200 for reply in started.all("GET", "/items")))
+        yield started
     postgres.drop("replicas")
 
 
@@ -75,8 +75,10 @@ def test_idempotency_key_is_done_once_on_all_replicas(replicas: Replicas) -> Non
     assert {reply.status_code for reply in replies} == {200}
     [prediction_id] = {reply.json()["prediction_id"] for reply in replies}
     assert replicas.rows("SELECT prediction_id FROM predictions") == [(prediction_id,)]
-    other = replicas.all("POST", "/score", json=BODY | {"response": "cold"}, headers={"Idempotency-Key": "quiz-7"})
-    assert {reply.status_code for reply in other} == {409}
+    conflicting = replicas.all(
+        "POST", "/score", json=BODY | {"response": "cold"}, headers={"Idempotency-Key": "quiz-7"}
+    )
+    assert {reply.status_code for reply in conflicting} == {409}
 
 
 def test_revoked_key_ends_on_all_replicas(replicas: Replicas) -> None:
@@ -87,8 +89,8 @@ def test_revoked_key_ends_on_all_replicas(replicas: Replicas) -> None:
     assert run("scorelet", "keys", "revoke", key_id, **replicas.settings).returncode == 0
 
     time.sleep(max(0.0, asked + 1.1 - time.monotonic()))  # the second for which a key may be known
-    found = {reply.status_code for reply in replicas.all("GET", "/items", secret)}
-    assert found == {401}
+    statuses = {reply.status_code for reply in replicas.all("GET", "/items", secret)}
+    assert statuses == {401}
 
 
 def test_human_mark_is_seen_on_all_replicas(replicas: Replicas) -> None:
@@ -109,7 +111,7 @@ def test_marked_attempt_is_for_review_on_all_replicas(replicas: Replicas) -> Non
 
     newer = [reply.json() for reply in replicas.all("POST", "/score", json=attempt)]
 
-    assert {(own["decision"], *own["flags"]) for own in newer} == {("review", "marked_before")}
+    assert {(reply["decision"], *reply["flags"]) for reply in newer} == {("review", "marked_before")}
 
 
 def test_new_version_goes_live_on_all_replicas_and_is_recorded_once(replicas: Replicas) -> None:
@@ -128,7 +130,7 @@ def test_new_version_goes_live_on_all_replicas_and_is_recorded_once(replicas: Re
 
 
 def test_counts_cover_all_processes(replicas: Replicas) -> None:
-    """Of one service: each has a page of its own, which is the same whichever of its processes answers."""
+    """The metrics page of a service is the same from each of its processes."""
     _, secret = replicas.make_key("metrics")
 
     def scored(number: int) -> float:

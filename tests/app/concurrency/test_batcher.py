@@ -9,7 +9,7 @@ from tests.waiting import HANGS, until
 
 
 class Doubling:
-    """Doubles numbers, holds the first piece of work until it is let go, and cannot do what is negative."""
+    """Doubles numbers, waits in each batch until released, and fails on negative numbers."""
 
     def __init__(self) -> None:
         self.pieces: list[list[int]] = []
@@ -27,13 +27,13 @@ class Doubling:
         return [ZeroDivisionError() if number == 0 else 2 * number for number in numbers]
 
 
-async def ask_all(gatherer: Batcher[int, int], work: Doubling, numbers: Sequence[int]) -> list[int | Exception]:
+async def ask_all(batcher: Batcher[int, int], work: Doubling, numbers: Sequence[int]) -> list[int | Exception]:
     """The first is at work before the others come."""
     answers: dict[int, int | Exception] = {}
 
     async def ask(place: int, number: int) -> None:
         try:
-            answers[place] = await gatherer.ask(number)
+            answers[place] = await batcher.ask(number)
         except ArithmeticError as error:
             answers[place] = error
 
@@ -41,9 +41,9 @@ async def ask_all(gatherer: Batcher[int, int], work: Doubling, numbers: Sequence
         for place, number in enumerate(numbers):
             tasks.start_soon(ask, place, number)
             await work.begun()
-        await anyio.to_thread.run_sync(until, lambda: gatherer.waiting == len(numbers) - 1)
+        await anyio.to_thread.run_sync(until, lambda: batcher.waiting == len(numbers) - 1)
         work.go_on.set()
-    await gatherer.aclose()
+    await batcher.aclose()
     return [answers[place] for place in range(len(numbers))]
 
 
@@ -69,15 +69,15 @@ def test_one_bad_request_does_not_fail_the_rest_of_its_batch() -> None:
 
 def test_cancelled_caller_does_not_stop_others() -> None:
     work = Doubling()
-    gatherer: Batcher[int, int] = Batcher(work, 8, "doubling")
+    batcher: Batcher[int, int] = Batcher(work, 8, "doubling")
 
     async def one_goes() -> int:
         async with anyio.create_task_group() as caller:
-            caller.start_soon(gatherer.ask, 1)
+            caller.start_soon(batcher.ask, 1)
             await work.begun()
             caller.cancel_scope.cancel()
         work.go_on.set()
-        return await gatherer.ask(2)
+        return await batcher.ask(2)
 
     assert anyio.run(one_goes) == 4
 
@@ -85,21 +85,21 @@ def test_cancelled_caller_does_not_stop_others() -> None:
 def test_earlier_calls_finish_before_it_closes_and_a_later_call_starts_it_again() -> None:
     work = Doubling()
     work.go_on.set()
-    gatherer: Batcher[int, int] = Batcher(work, 8, "closed")
+    batcher: Batcher[int, int] = Batcher(work, 8, "closed")
 
     async def close_meanwhile() -> list[int]:
         answers: list[int] = []
 
         async def ask(number: int) -> None:
-            answers.append(await gatherer.ask(number))
+            answers.append(await batcher.ask(number))
 
         async with anyio.create_task_group() as tasks:
             for number in range(1, 20):
                 tasks.start_soon(ask, number)
             await anyio.sleep(0)
-            await gatherer.aclose()
-        answers.append(await gatherer.ask(20))
-        await gatherer.aclose()
+            await batcher.aclose()
+        answers.append(await batcher.ask(20))
+        await batcher.aclose()
         return answers
 
     assert sorted(anyio.run(close_meanwhile)) == [2 * number for number in range(1, 21)]
@@ -109,26 +109,26 @@ def test_earlier_calls_finish_before_it_closes_and_a_later_call_starts_it_again(
 def test_batcher_serves_several_event_loops() -> None:
     work = Doubling()
     work.go_on.set()
-    gatherer: Batcher[int, int] = Batcher(work, 8, "doubling")
+    batcher: Batcher[int, int] = Batcher(work, 8, "doubling")
 
-    assert [anyio.run(gatherer.ask, number) for number in (1, 2)] == [2, 4]
-    anyio.run(gatherer.aclose)
+    assert [anyio.run(batcher.ask, number) for number in (1, 2)] == [2, 4]
+    anyio.run(batcher.aclose)
 
 
 def test_call_cancelled_before_its_batch_is_not_run() -> None:
     work = Doubling()
 
     async def run() -> None:
-        gatherer = Batcher(work, 8, "doubling")
+        batcher = Batcher(work, 8, "doubling")
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(gatherer.ask, 1)
+            tasks.start_soon(batcher.ask, 1)
             await work.begun()
             async with anyio.create_task_group() as caller:
-                caller.start_soon(gatherer.ask, 2)
-                await anyio.to_thread.run_sync(until, lambda: gatherer.waiting == 1)
+                caller.start_soon(batcher.ask, 2)
+                await anyio.to_thread.run_sync(until, lambda: batcher.waiting == 1)
                 caller.cancel_scope.cancel()
             work.go_on.set()
-        await gatherer.aclose()
+        await batcher.aclose()
 
     anyio.run(run)
 
@@ -139,11 +139,11 @@ def test_hanging_work_does_not_delay_the_shutdown() -> None:
     work = Doubling()
 
     async def end_during_work() -> bool:
-        gatherer = Batcher(work, 8, "doubling", end=0.01)
+        batcher = Batcher(work, 8, "doubling", end=0.01)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(gatherer.ask, 1)
+            tasks.start_soon(batcher.ask, 1)
             await work.begun()
-            await gatherer.aclose()
+            await batcher.aclose()
             tasks.cancel_scope.cancel()
         return work.go_on.is_set()
 

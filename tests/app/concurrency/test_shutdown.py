@@ -1,4 +1,4 @@
-"""What is at work in a thread when the service ends."""
+"""Work in a thread when the service shuts down."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

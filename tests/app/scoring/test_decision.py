@@ -12,7 +12,7 @@ from tests.tiny import BlanksOnly, write_tiny_bundle
 
 
 class WordCountStudent(BlanksOnly):
-    """Scores a response by its number of words, and remembers what it was given."""
+    """Scores a response by its number of words, and remembers its calls."""
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
@@ -69,7 +69,7 @@ def test_only_blank_responses_need_no_student(tmp_path: Path) -> None:
 
 
 class HeatIsOffTopic(WordCountStudent):
-    """Flags a response that names heat; what is blank is held back."""
+    """Flags a response that names heat, and holds back blank ones."""
 
     def examine(self, response: str, _: object = None) -> Examination:
         return BlanksOnly().examine(response) if "heat" not in response else Examination(flags=("off_topic",))
@@ -78,18 +78,18 @@ class HeatIsOffTopic(WordCountStudent):
 def test_judgement_before_the_release_equals_that_of_the_live_item() -> None:
     texts = ["warm air", "", "heat rises", "cold"]
 
-    found = judge(texts, HeatIsOffTopic(), 0.9, "auto")
+    judgements = judge(texts, HeatIsOffTopic(), 0.9, "auto")
 
-    assert [own.decision for own in found] == ["auto", "not_scorable", "review", "auto"]
-    assert [own.flags for own in found] == [(), (), ("off_topic",), ()]
-    assert [own.score.value if own.score else None for own in found] == [2, None, 2, 1]
+    assert [judgement.decision for judgement in judgements] == ["auto", "not_scorable", "review", "auto"]
+    assert [judgement.flags for judgement in judgements] == [(), (), ("off_topic",), ()]
+    assert [judgement.score.value if judgement.score else None for judgement in judgements] == [2, None, 2, 1]
 
 
 @pytest.mark.parametrize(("threshold", "mode"), [(0.91, "auto"), (None, "auto"), (0.5, "suggest")])
 def test_score_below_the_threshold_is_reviewed(threshold: float | None, mode: Literal["auto", "suggest"]) -> None:
-    [found] = judge(["warm air"], WordCountStudent(), threshold, mode)
+    [judgement] = judge(["warm air"], WordCountStudent(), threshold, mode)
 
-    assert found.decision == "review"
+    assert judgement.decision == "review"
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from app.scoring.bundle import METADATA, STUDENT
-from app.scoring.errors import ItemNotReady, UnknownItem
+from app.scoring.errors import BadBundle, ItemNotReady, UnknownItem
 from app.scoring.gate import Policy
 from app.scoring.registry import Registry
-from app.scoring.release import ACTIVE, activate
+from app.scoring.release import ACTIVE, activate, active_bytes
 from tests.refusals import refused
 from tests.tiny import word_count_onnx, write_tiny_bundle
 
@@ -143,3 +143,35 @@ def test_item_that_fails_its_gate_only_suggests(tmp_path: Path) -> None:
     an_unready_item(tmp_path)
 
     assert Registry.from_folder(tmp_path).live["heat-1"].judge(["warm air"])[0].decision == "review"
+
+
+def test_item_withdrawn_during_a_refresh_stays_withdrawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tiny_bundle(tmp_path)
+    write_tiny_bundle(tmp_path, "heat-2")
+    registry = Registry.from_folder(tmp_path)
+    withdrawn = registry.get("heat-1")
+
+    def withdraw_meanwhile(folder: Path) -> bytes:
+        registry.withdraw("heat-1", withdrawn, BadBundle("broken", code="wrong_checksum"))
+        return active_bytes(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.scoring.registry.active_bytes", withdraw_meanwhile)
+        assert registry.refresh(tmp_path) == []
+
+    assert (set(registry.live), registry.refused["heat-1"].code) == ({"heat-2"}, "wrong_checksum")
+    assert registry.refresh(tmp_path) == ["heat-1"]
+    assert registry.refused == {}
+
+
+def test_reader_of_an_older_snapshot_sees_it_unchanged(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    registry = Registry.from_folder(tmp_path)
+    before = registry.snapshot
+    live = dict(before.live)
+
+    write_tiny_bundle(tmp_path, version="20270101T000000Z-00000002")
+    registry.refresh(tmp_path)
+
+    assert before.live == live
+    assert registry.snapshot.live["heat-1"] is not live["heat-1"]

@@ -1,4 +1,4 @@
-"""When a teacher is asked, and what becomes of what it says.
+"""The cases in which a teacher is asked, and the decisions that follow from its score.
 
 The student is .9094 sure of one or two words and .9526 of three; the teacher (tests/tiny_teacher.py) gives one point
 more.
@@ -34,15 +34,15 @@ def live_item(
     item: dict[str, Any] | None = None,
     limits: Limits = NO_LIMITS,
 ) -> LiveItem:
-    """`student` and `teacher` are their thresholds."""
-    own = item_of(write_tiny_bundle(models, threshold=student, item=item, limits=limits))
-    write_tiny_teacher(models, [own], threshold=teacher)
+    """Return an item; `student` and `teacher` are their thresholds."""
+    bundled = item_of(write_tiny_bundle(models, threshold=student, item=item, limits=limits))
+    write_tiny_teacher(models, [bundled], threshold=teacher)
     fall_back(models, policy=policy, mode=mode)
     return load_item(models, "heat-1")
 
 
 class Asked(SecondScorer):
-    """Remembers what it was asked, and asks the one behind it."""
+    """Remembers the responses, and lets another teacher score them."""
 
     def __init__(self, behind: SecondScorer) -> None:
         self.policy, self.title, self.threshold = behind.policy, behind.title, behind.threshold
@@ -55,14 +55,14 @@ class Asked(SecondScorer):
 
 
 def asked_of(live: LiveItem) -> list[str]:
-    """What the item's teacher will be asked, as it comes."""
+    """Return the list to which each response for the item's teacher will be added."""
     assert live.second is not None
     live.second = Asked(live.second)
     return live.second.responses
 
 
 def seen(judgement: Judgement) -> tuple[str, Decision, Any]:
-    """Who scored, what was decided, and the score."""
+    """Return the origin, the decision and the value of a judgement."""
     return judgement.scored_by, judgement.decision, None if judgement.score is None else judgement.score.value
 
 
@@ -73,7 +73,7 @@ def test_only_unsure_responses_reach_the_teacher(tmp_path: Path) -> None:
     judged = live.judge_fully(["warm", "warm air goes", "warm air", "", "air goes up and", LONG])
 
     assert asked == ["warm", "warm air"]
-    assert [seen(own) for own in judged] == [
+    assert [seen(judgement) for judgement in judged] == [
         ("teacher", "review", 2),
         ("student", "auto", 3),
         ("teacher", "auto", 3),
@@ -94,7 +94,7 @@ def test_teacher_score_keeps_the_student_score(tmp_path: Path) -> None:
 
 
 def test_student_score_has_no_first_score(tmp_path: Path) -> None:
-    assert [own.first for own in live_item(tmp_path).judge_fully(["warm air goes", "", LONG])] == [None] * 3
+    assert [judgement.first for judgement in live_item(tmp_path).judge_fully(["warm air goes", "", LONG])] == [None] * 3
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ def test_teacher_threshold_decides_if_its_score_stands(
     """Of which it is .9094 and .9526 sure; the student's threshold is the same throughout."""
     judged = live_item(tmp_path, teacher=teacher).judge_fully(["warm", "warm air"])
 
-    assert [own.scored_by for own in judged] == ["teacher", "teacher"]
-    assert [own.decision for own in judged] == decisions
+    assert [judgement.scored_by for judgement in judged] == ["teacher", "teacher"]
+    assert [judgement.decision for judgement in judged] == decisions
 
 
 def test_teachers_are_asked_in_mode_suggest_and_no_score_stands(tmp_path: Path) -> None:
@@ -152,12 +152,12 @@ def test_teachers_are_asked_in_mode_suggest_and_no_score_stands(tmp_path: Path) 
 
     judged = live.judge_fully(["warm", "warm air", "warm air goes"])
 
-    assert [own.scored_by for own in judged] == ["teacher", "teacher", "student"]
-    assert [own.decision for own in judged] == ["review"] * 3
+    assert [judgement.scored_by for judgement in judged] == ["teacher", "teacher", "student"]
+    assert [judgement.decision for judgement in judged] == ["review"] * 3
 
 
 def test_flagged_response_asks_no_teacher(tmp_path: Path) -> None:
-    """Whatever the confidence: a person looks in any case."""
+    """A person looks at any confidence."""
     live = live_item(tmp_path, student=0.99)
     asked = asked_of(live)
 
@@ -184,7 +184,7 @@ def test_teacher_in_the_shadow_changes_nothing(tmp_path: Path) -> None:
 
     assert live.judge_fully(responses) == live.judge(responses)
     assert asked == []
-    assert not any(live.falls_back(own) for own in live.judge(responses))
+    assert not any(live.falls_back(judgement) for judgement in live.judge(responses))
 
 
 def test_item_without_a_teacher_does_not_fall_back(tmp_path: Path) -> None:
@@ -209,13 +209,17 @@ def test_student_score_is_reviewed_without_a_teacher_score(tmp_path: Path) -> No
 
 
 def test_student_score_is_reviewed_after_a_teacher_error(tmp_path: Path) -> None:
-    own = item_of(write_tiny_bundle(tmp_path, threshold=SURE))
-    write_tiny_teacher(tmp_path, [own], members=[plus_one_onnx(own, fails_at="sinks")])
+    bundled = item_of(write_tiny_bundle(tmp_path, threshold=SURE))
+    write_tiny_teacher(tmp_path, [bundled], members=[plus_one_onnx(bundled, fails_at="sinks")])
     fall_back(tmp_path)
 
     judged = load_item(tmp_path, "heat-1").judge_fully(["warm air", "air sinks", "warm"])
 
-    assert [seen(own) for own in judged] == [("teacher", "auto", 3), ("student", "review", 2), ("teacher", "review", 2)]
+    assert [seen(judgement) for judgement in judged] == [
+        ("teacher", "auto", 3),
+        ("student", "review", 2),
+        ("teacher", "review", 2),
+    ]
 
 
 def test_single_responses_are_judged_as_in_a_list(tmp_path: Path) -> None:
@@ -245,7 +249,7 @@ def test_labels_and_grades_fall_back_too(tmp_path: Path, item: dict[str, Any], f
         (SURE, 0.9, "warm", True),  # though the student's threshold is higher
         (SURE, 0.96, "warm air", False),  # though the student's threshold is lower
         (SURE, None, "warm air", False),
-        (SURE, None, "warm air goes", True),  # the student's own
+        (SURE, None, "warm air goes", True),  # the student's score
         (None, None, "warm air goes", False),
         (SURE, SURE, "", False),
         (SURE, 0.5, LONG, False),

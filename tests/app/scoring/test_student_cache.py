@@ -22,24 +22,25 @@ def folders(tmp_path: Path) -> list[Path]:
 def shelved(folders: list[Path], students: int) -> tuple[StudentCache, list[CachedStudent]]:
     """A student_cache for so many students of this size, with all put on it in order."""
     loaded = [Student.load(folder) for folder in folders]
-    student_cache = StudentCache(students * max(own.bytes for own in loaded))
+    student_cache = StudentCache(students * max(student.bytes for student in loaded))
     for folder, student in zip(folders, loaded, strict=True):
         student_cache.put(folder, student)
     return student_cache, [
-        CachedStudent(student_cache, folder, own.metadata_sha256) for folder, own in zip(folders, loaded, strict=True)
+        CachedStudent(student_cache, folder, student.metadata_sha256)
+        for folder, student in zip(folders, loaded, strict=True)
     ]
 
 
 def test_least_recently_used_student_is_evicted_and_read_again(folders: list[Path]) -> None:
     student_cache, [first, second, third] = shelved(folders, students=2)
-    assert [own.is_loaded for own in (first, second, third)] == [False, True, True]
+    assert [student.is_loaded for student in (first, second, third)] == [False, True, True]
 
     kept = second.take()
     assert second.take() is kept
     assert student_cache.reloads == 0
     first.take()
 
-    assert [own.is_loaded for own in (first, second, third)] == [True, True, False]
+    assert [student.is_loaded for student in (first, second, third)] == [True, True, False]
     assert second.take() is kept
     assert student_cache.reloads == 1
     assert len(student_cache) == 2

@@ -98,14 +98,14 @@ def test_backup_of_a_running_service_serves_where_it_is_restored(
     odd = 'tab\t, new\nline, back\\slash, \\N, "quotes", Ünïcödé, 🙂'
     with serving(**settings) as (_, address):
         sent = score(address, key.secret, odd)
-        made = json.loads(commands("backup", tmp_path / "backup"))
+        manifest = json.loads(commands("backup", tmp_path / "backup"))
         expected = contents(settings["SCORELET_DATABASE_URL"])
         score(address, key.secret, "after the backup")  # the service went on
 
     commands.set(**elsewhere)
     done = json.loads(commands("restore", tmp_path / "backup"))
 
-    assert made["rows"] == done["rows"]
+    assert manifest["rows"] == done["rows"]
     assert done["live"].keys() == {"heat-1", "heat-2"}
     assert contents(elsewhere["SCORELET_DATABASE_URL"]) == expected
     assert len(expected["predictions"]) == 1
@@ -124,8 +124,8 @@ def test_backup_of_a_running_service_serves_where_it_is_restored(
 def test_only_its_user_can_read_a_backup(commands: Commands, tmp_path: Path) -> None:
     receipt = json.loads(commands("backup", tmp_path / "backup"))
 
-    found = [tmp_path / "backup", *(tmp_path / "backup").rglob("*")]
-    modes = {path.is_dir(): stat.S_IMODE(path.stat().st_mode) for path in found}
+    paths = [tmp_path / "backup", *(tmp_path / "backup").rglob("*")]
+    modes = {path.is_dir(): stat.S_IMODE(path.stat().st_mode) for path in paths}
     assert modes[False] == 0o600
     assert stat.S_IMODE((tmp_path / "backup").stat().st_mode) == 0o700
     assert receipt["not_in_it"][0].startswith("SCORELET_LEARNER_KEY")
@@ -226,16 +226,16 @@ def test_backup_of_another_revision_is_refused_with_advice(
 
 
 @pytest.mark.parametrize(
-    ("dialect", "other"), [("sqlite", "postgresql"), ("postgresql", "sqlite")], indirect=["dialect"]
+    ("dialect", "dialect_of_backup"), [("sqlite", "postgresql"), ("postgresql", "sqlite")], indirect=["dialect"]
 )
 def test_backup_of_another_kind_of_database_is_refused(
-    commands: Commands, elsewhere: dict[str, Any], other: str, tmp_path: Path
+    commands: Commands, elsewhere: dict[str, Any], dialect_of_backup: str, tmp_path: Path
 ) -> None:
     commands("backup", tmp_path / "backup")
     commands.set(**elsewhere)
-    rewrite_manifest(tmp_path / "backup", database=other)
+    rewrite_manifest(tmp_path / "backup", database=dialect_of_backup)
 
-    with refused(WorkFailed, "backup_of_another_database", found=other):
+    with refused(WorkFailed, "backup_of_another_database", found=dialect_of_backup):
         commands("restore", tmp_path / "backup")
 
 

@@ -1,4 +1,4 @@
-"""A running service takes up what is made live, and nothing that cannot be."""
+"""A running service loads each version that is made live, unless the version is damaged."""
 
 import asyncio
 import errno
@@ -87,7 +87,7 @@ def test_items_stay_live_while_their_folder_is_gone_or_empty(
 ) -> None:
     elsewhere = models.rename(models.parent / "elsewhere")
     if not gone:
-        models.mkdir()  # what is left of a disk that is not mounted
+        models.mkdir()  # the mount point of an unmounted disk
     until(lambda: {"errno": errno.ENOENT} in log_lines(caplog, "folder_unreadable"))
 
     assert version(client) == OLD
@@ -208,7 +208,7 @@ def test_repaired_teacher_is_loaded_once_for_all_its_items(models: Path) -> None
 def test_item_whose_evicted_student_cannot_be_read_is_not_ready(serve: Serve, models: Path) -> None:
     for number in range(2, 4):
         write_tiny_bundle(models, f"heat-{number}")
-    client = serve(reload_seconds=0.05, students_mib=1)  # one of them
+    client = serve(reload_seconds=0.05, students_mib=1)  # room for one student
     student = models / "heat-1" / OLD / STUDENT
     whole = student.read_bytes()
 

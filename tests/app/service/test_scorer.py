@@ -26,7 +26,7 @@ ONCE = Once("quiz-7/attempt-2", "0" * 64)
 
 
 class WordCountStudent(BlanksOnly):
-    """Scores a response by its number of words, up to the top, and remembers what it was asked."""
+    """Scores a response by its number of words, up to the top, and remembers its calls."""
 
     def __init__(self, choices: int) -> None:
         self.asked: list[list[str]] = []
@@ -52,7 +52,7 @@ def students() -> dict[str, WordCountStudent]:
 @pytest.fixture
 def registry(tiny_models: Path, students: dict[str, WordCountStudent]) -> Registry:
     loaded = {item_id: load_item(tiny_models, item_id) for item_id in students}
-    live = {name: LiveItem(own.bundle, LoadedStudent(students[name]), own.active) for name, own in loaded.items()}
+    live = {name: LiveItem(item.bundle, LoadedStudent(students[name]), item.active) for name, item in loaded.items()}
     return Registry(RegistrySnapshot(live, {"moon-5": BadBundle("student.onnx has changed")}))
 
 

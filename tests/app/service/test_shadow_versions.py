@@ -1,4 +1,4 @@
-"""A version in the shadow of the live one: it scores, is logged, and changes nothing for anyone."""
+"""A version in the shadow of the live one: it scores, is logged, and changes no reply."""
 
 import re
 import threading
@@ -57,9 +57,9 @@ def models(tmp_path: Path) -> Path:
 
 def score(client: TestClient) -> list[str]:
     batch = {"responses": [{"item_id": "heat-1", "response": text} for text in TEXTS]}
-    found = client.post("/score/batch", json=batch).json()["results"]
-    assert {own["bundle_version"] for own in found} == {OLD}
-    return [own["prediction_id"] for own in found]
+    results = client.post("/score/batch", json=batch).json()["results"]
+    assert {result["bundle_version"] for result in results} == {OLD}
+    return [result["prediction_id"] for result in results]
 
 
 def rows(sql: Sql) -> list[dict[str, object]]:
@@ -75,28 +75,28 @@ def test_shadow_scores_every_response_and_is_compared(serve: Serve, models: Path
         client.post(f"/predictions/{prediction_id}/review", json={"score": mark, "reviewer": "Ana"})
 
     written = {row["prediction_id"]: row for row in rows(sql)}
-    assert [written[own]["score"] for own in ids] == [2, 3, 1, None]
-    assert [written[own]["decision"] for own in ids] == ["auto", "auto", "auto", "not_scorable"]
+    assert [written[prediction_id]["score"] for prediction_id in ids] == [2, 3, 1, None]
+    assert [written[prediction_id]["decision"] for prediction_id in ids] == ["auto", "auto", "auto", "not_scorable"]
     assert {row["version"] for row in written.values()} == {NEW}
     live = Registry.from_folder(models).live["heat-1"].bundle
     with Session(engine) as session:
-        found = compare(session, live, NEW)
+        comparison = compare(session, live, NEW)
         nothing = compare(session, live.model_copy(update={"version": NEW}), OLD)
-    assert (found.n, found.between.n, found.between.exact) == (4, 3, 1)
-    assert (found.shadow_with_people.n, found.shadow_with_people.exact) == (2, 0.5)
-    assert found.shadow_with_people.distance == pytest.approx(1.5)
-    assert (found.live_stands, found.shadow_stands) == (0.75, 0.75)
+    assert (comparison.n, comparison.between.n, comparison.between.exact) == (4, 3, 1)
+    assert (comparison.shadow_with_people.n, comparison.shadow_with_people.exact) == (2, 0.5)
+    assert comparison.shadow_with_people.distance == pytest.approx(1.5)
+    assert (comparison.live_stands, comparison.shadow_stands) == (0.75, 0.75)
     assert (nothing.n, nothing.between, nothing.live_stands) == (0, Agreement(0), None)
 
 
 def test_shadow_reads_responses_without_mark_up(serve: Serve, sql: Sql) -> None:
     batch = {"responses": [{"item_id": "heat-1", "response": text} for text in ("<p>warm</p>", "&nbsp;", "warm")]}
 
-    ids = [own["prediction_id"] for own in serve().post("/score/batch", json=batch).json()["results"]]
+    ids = [result["prediction_id"] for result in serve().post("/score/batch", json=batch).json()["results"]]
     until(lambda: len(rows(sql)) == len(ids))
 
     written = {row["prediction_id"]: row for row in rows(sql)}
-    assert [written[own]["score"] for own in ids] == [1, None, 1]
+    assert [written[prediction_id]["score"] for prediction_id in ids] == [1, None, 1]
 
 
 def test_shadow_reads_in_the_format_of_its_own_item(serve: Serve, models: Path, sql: Sql) -> None:
@@ -112,12 +112,12 @@ def test_shadow_reads_in_the_format_of_its_own_item(serve: Serve, models: Path, 
     until(lambda: len(rows(sql)) == 2)  # the third is too long as text, and has no shadow
 
     written = {row["prediction_id"]: row["score"] for row in rows(sql)}
-    assert [own["score"] for own in results] == [1, 1, None]
-    assert [written.get(own["prediction_id"]) for own in results] == [3, 1, None]
+    assert [result["score"] for result in results] == [1, 1, None]
+    assert [written.get(result["prediction_id"]) for result in results] == [3, 1, None]
 
 
 def test_comparison_covers_only_responses_of_this_live_version_and_shadow(engine: Engine) -> None:
-    """A version has been in several shadows, and others in the shadow of one."""
+    """A version has been in the shadow of several, and several in the shadow of one version."""
     at = datetime(2026, 11, 21, tzinfo=UTC)
     with Session(engine) as session:
         for live, shadow, points in [(OLD, NEW, 1), (OLD, OTHER, 2), (OTHER, NEW, 3)]:
@@ -132,12 +132,12 @@ def test_comparison_covers_only_responses_of_this_live_version_and_shadow(engine
             session.flush()
             session.add(beside)
 
-        found = [
+        compared = [
             shadowed_responses(session, "heat-1", *pair)
             for pair in [(OLD, NEW), (OLD, OTHER), (OTHER, NEW), (NEW, OLD)]
         ]
 
-    assert [[own.shadow for own in rows] for rows in found] == [[(1, None)], [(2, None)], [(3, None)], []]
+    assert [[row.shadow for row in rows] for rows in compared] == [[(1, None)], [(2, None)], [(3, None)], []]
 
 
 def test_comparison_is_of_students_even_where_a_teacher_scored(
@@ -153,16 +153,16 @@ def test_comparison_is_of_students_even_where_a_teacher_scored(
     ]
     with engine.begin() as connection:
         for prediction_id, change in zip(ids, changes, strict=False):
-            one = update(LoggedPrediction).where(LoggedPrediction.prediction_id == prediction_id)
-            connection.execute(one.values(change))
+            of_prediction = update(LoggedPrediction).where(LoggedPrediction.prediction_id == prediction_id)
+            connection.execute(of_prediction.values(change))
     live = Registry.from_folder(models).live["heat-1"].bundle
 
     with Session(engine) as session:
-        found = compare(session, live, NEW)
+        comparison = compare(session, live, NEW)
         unsure = compare(session, live.model_copy(update={"threshold": None}), NEW)
 
-    assert (found.between.n, found.between.exact) == (3, 1)  # the teacher's 0 is not the student's 2
-    assert (found.live_stands, found.shadow_stands) == (0.25, 0.75)
+    assert (comparison.between.n, comparison.between.exact) == (3, 1)  # the teacher's 0 is not the student's 2
+    assert (comparison.live_stands, comparison.shadow_stands) == (0.25, 0.75)
     assert unsure.live_stands == 0
 
 
@@ -216,7 +216,7 @@ def test_broken_shadow_does_not_stop_its_item(serve: Serve, models: Path, sql: S
 
 
 @pytest.mark.parametrize(
-    ("scale", "pairs", "found"),
+    ("scale", "pairs", "expected"),
     [
         ({"scale": "points", "max_score": 3}, [((2.0, None), (3.0, None)), ((None, None), (1.0, None))], (1, 0, 1)),
         ({"scale": "nominal", "labels": ("a", "b")}, [((None, "a"), (None, "a")), ((None, "a"), (None, "b"))], HALF),
@@ -224,20 +224,20 @@ def test_broken_shadow_does_not_stop_its_item(serve: Serve, models: Path, sql: S
         ({"scale": "continuous", "min_score": 0, "max_score": 1}, [((0.5, None), (0.55, None))], (1, 1, 0.05)),
     ],
 )  # fmt: skip
-def test_agreement_on_every_scale(scale: dict[str, object], pairs: list, found: tuple) -> None:  # type: ignore[type-arg]
+def test_agreement_on_every_scale(scale: dict[str, object], pairs: list, expected: tuple) -> None:  # type: ignore[type-arg]
     item = Item.model_validate({"item_id": "i", "prompt": "?"} | scale)
 
-    own = agreement_of(item, pairs)
+    agreement = agreement_of(item, pairs)
 
-    assert (own.n, own.exact) == found[:2]
-    assert own.distance == (found[2] if found[2] is None else pytest.approx(found[2]))
+    assert (agreement.n, agreement.exact) == expected[:2]
+    assert agreement.distance == (expected[2] if expected[2] is None else pytest.approx(expected[2]))
 
 
 class Held(ShadowItem):
     """Judges when it is let go."""
 
-    def __init__(self, other: ShadowItem) -> None:
-        super().__init__(other.bundle, other.source)
+    def __init__(self, shadow: ShadowItem) -> None:
+        super().__init__(shadow.bundle, shadow.source)
         self.begun, self.go = threading.Event(), threading.Event()
 
     def judge(self, responses: list[str]) -> list[Judgement]:
@@ -263,7 +263,7 @@ def scorer(registry: Registry, engine: Engine, shadow: ShadowVersions) -> Scorin
 
 async def score_with(scorer: ScoringService, texts: Sequence[str] = TEXTS) -> list[str]:
     results = await scorer.score([Submission("heat-1", text) for text in texts], None)
-    return [own.prediction_id for own in results if isinstance(own, Prediction)]
+    return [result.prediction_id for result in results if isinstance(result, Prediction)]
 
 
 def test_shadow_backlog_is_written_before_the_shutdown(
@@ -311,7 +311,9 @@ def test_running_shadow_does_not_delay_the_shutdown_and_its_backlog_is_dropped(
         await shadow.aclose()  # the shadow is at work still
         assert not held.go.is_set()
         held.go.set()
-        await anyio.to_thread.run_sync(until, lambda: "shadows" not in {own.name for own in threading.enumerate()})
+        await anyio.to_thread.run_sync(
+            until, lambda: "shadows" not in {thread.name for thread in threading.enumerate()}
+        )
         return first
 
     first = anyio.run(run)

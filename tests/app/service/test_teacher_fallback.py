@@ -1,4 +1,4 @@
-"""What cannot be seen through HTTP: a request that is given up, and a service that is ended while teachers work."""
+"""Cases that HTTP cannot show: a cancelled request, and a shutdown while teachers run."""
 
 import asyncio
 import json
@@ -79,7 +79,7 @@ def test_shadow_does_not_score_beyond_its_backlog(models: Path, engine: Engine, 
         results = await scorer.score([Submission("heat-1", UNSURE)] * responses, None)
         while len(asyncio.all_tasks()) > 1:
             await anyio.sleep(0.01)
-        return [own.prediction_id for own in results[:2] if isinstance(own, Prediction)]
+        return [result.prediction_id for result in results[:2] if isinstance(result, Prediction)]
 
     async def run() -> list[str]:
         ids = [*await score(5), *await score(1)]  # by then there is room again
@@ -103,9 +103,9 @@ def post(address: str, path: str, body: Any) -> Any:
 
 @pytest.fixture
 def settings(models: Path, tmp_path: Path) -> dict[str, Any]:
-    found = {"SCORELET_MODELS_DIR": models, "SCORELET_DATABASE_URL": f"sqlite:///{tmp_path / 'log.db'}"}
-    assert run("scorelet", "db", "upgrade", **found).returncode == 0  # type: ignore[arg-type]
-    return found
+    environment = {"SCORELET_MODELS_DIR": models, "SCORELET_DATABASE_URL": f"sqlite:///{tmp_path / 'log.db'}"}
+    assert run("scorelet", "db", "upgrade", **environment).returncode == 0  # type: ignore[arg-type]
+    return environment
 
 
 def metrics(address: str) -> str:
@@ -114,7 +114,7 @@ def metrics(address: str) -> str:
 
 
 def heard(file: Path) -> tuple[str, ...]:
-    """What starts a program so that what it says goes there."""
+    """Return a prefix of a command that sends its standard error to the file."""
     return ("sh", "-c", f'exec "$@" 2>"{file}"', "sh")
 
 
@@ -125,7 +125,7 @@ def test_shutdown_while_teachers_run_is_clean_and_quick(
     """Of forty responses that take a moment each; in the shadow all wait, of unsure ones the last was given up."""
     fall_back(models, policy=policy)
     settings |= {"SCORELET_FALLBACK_TIMEOUT": 0.05 if policy == "unsure" else 60, "SCORELET_FALLBACK_QUEUE": 40}
-    with serving(prefix=heard(tmp_path / "said"), **settings) as (process, address):
+    with serving(prefix=heard(tmp_path / "output"), **settings) as (process, address):
         body = {"responses": [{"item_id": "heat-1", "response": SLOW}] * 40}
         results = post(address, "/score/batch", body)["results"]
         process.terminate()
@@ -135,10 +135,10 @@ def test_shutdown_while_teachers_run_is_clean_and_quick(
         [shadows] = database.execute("SELECT count(*) FROM shadow_scores").fetchone()
     assert shadows < 40  # it did not wait for all
     assert {result["scored_by"] for result in results} == {"student"}
-    said = (tmp_path / "said").read_text()
-    assert "Application shutdown complete" in said
-    assert "Traceback" not in said
-    assert SLOW not in said
+    output = (tmp_path / "output").read_text()
+    assert "Application shutdown complete" in output
+    assert "Traceback" not in output
+    assert SLOW not in output
 
 
 def test_caller_waiting_for_a_teacher_gets_a_reply_during_the_shutdown(
@@ -146,14 +146,14 @@ def test_caller_waiting_for_a_teacher_gets_a_reply_during_the_shutdown(
 ) -> None:
     settings |= {"SCORELET_FALLBACK_TIMEOUT": 60}
     with (
-        serving(prefix=heard(tmp_path / "said"), **settings) as (process, address),
-        ThreadPoolExecutor(1) as other,
+        serving(prefix=heard(tmp_path / "output"), **settings) as (process, address),
+        ThreadPoolExecutor(1) as executor,
     ):
-        waiting = other.submit(post, address, "/score", {"item_id": "heat-1", "response": SLOW})
+        waiting = executor.submit(post, address, "/score", {"item_id": "heat-1", "response": SLOW})
         until(lambda: "scorelet_fallback_waiting 1.0" in metrics(address))
         process.terminate()
         reply = waiting.result(timeout=HANGS)
         process.wait(timeout=HANGS)
 
     assert (reply["scored_by"], reply["score"]) == ("teacher", 3)
-    assert "Traceback" not in (tmp_path / "said").read_text()
+    assert "Traceback" not in (tmp_path / "output").read_text()

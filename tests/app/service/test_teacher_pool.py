@@ -21,7 +21,7 @@ CANARY = "the canary sings of convection"
 
 
 class Teacher(SecondScorer):
-    """Scores a response by its number of words; while held it does not answer.  Remembers what it began with."""
+    """Scores a response by its number of words, and remembers the responses it began with.  It can be held."""
 
     def __init__(self) -> None:
         self.policy, self.title, self.threshold = "unsure", "tiny/1", 0.9
@@ -55,7 +55,7 @@ class Failing(SecondScorer):
 
 @contextmanager
 def held(teacher: Teacher) -> Iterator[None]:
-    """Let go at the end, whatever comes: a thread that waits would be waited for."""
+    """Hold the teacher, and release it even after an error, because the test waits for its thread."""
     teacher.go.clear()
     try:
         yield
@@ -75,7 +75,7 @@ def value(score: Score | None) -> float | None:
 
 
 def run(test: Callable[[TeacherPool, Teacher], Awaitable[None]], *, workers: int = 1, queue: int = 0) -> None:
-    """In a loop of its own.  In the end as many as there are places must be taken on, and one more must not."""
+    """Run a test in a new event loop, then check that all places are free and no more than these."""
 
     async def begin() -> None:
         teacher, pool = Teacher(), TeacherPool(workers=workers, queue=queue, timeout=LONG)
@@ -194,7 +194,7 @@ def test_failing_teacher_fails_no_score_and_quotes_no_response(
 
 @pytest.mark.parametrize("queue", [0, 1])
 def test_cancelled_call_releases_its_place(queue: int) -> None:
-    """Of work that is begun when it is done, of other work at once."""
+    """The place of running work is free when the work is done, that of waiting work at once."""
 
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
         with held(teacher):
@@ -222,8 +222,8 @@ def test_cancelled_call_releases_its_place(queue: int) -> None:
 def test_list_longer_than_the_queue_is_answered_whole(workers: int, queue: int) -> None:
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
         texts = ["warm air"[: 4 if number % 3 else 8] for number in range(50)]
-        found = await pool.ask_all([(teacher, text) for text in texts])
-        assert [value(score) for score in found] == [len(text.split()) for text in texts]
+        scores = await pool.ask_all([(teacher, text) for text in texts])
+        assert [value(score) for score in scores] == [len(text.split()) for text in texts]
         assert pool.outcomes == {"answered": 50}
         assert teacher.most_at_once <= workers
 
@@ -235,10 +235,10 @@ def test_long_list_leaves_the_queue_to_other_calls() -> None:
         with held(teacher):
             many = asyncio.create_task(pool.ask_all([(teacher, "many")] * 20))
             await until(lambda: teacher.begun == ["many"])
-            one = asyncio.create_task(pool.ask(teacher, "one"))
+            single = asyncio.create_task(pool.ask(teacher, "one"))
             await asyncio.sleep(0.02)
-            assert not one.done()
-        assert value(await one) == 1
+            assert not single.done()
+        assert value(await single) == 1
         assert [value(score) for score in await many] == [1] * 20
         assert teacher.begun.index("one") <= 2
 
@@ -248,7 +248,7 @@ def test_long_list_leaves_the_queue_to_other_calls() -> None:
 def test_concurrent_long_lists_are_all_answered() -> None:
     async def test(pool: TeacherPool, teacher: Teacher) -> None:
         lists = await asyncio.gather(*(pool.ask_all([(teacher, "warm air")] * 20) for _ in range(3)))
-        assert [[value(score) for score in own] for own in lists] == [[2] * 20] * 3
+        assert [[value(score) for score in scores] for scores in lists] == [[2] * 20] * 3
 
     run(test, queue=2)
 
@@ -312,10 +312,10 @@ def test_scores_before_a_late_response_are_kept_and_the_next_list_is_asked() -> 
         late = Teacher()
         with held(late):
             asked: Sequence[tuple[SecondScorer, str]] = [(teacher, "warm"), (late, "warm"), (teacher, "warm")]
-            found = asyncio.create_task(pool.ask_all(asked))
+            scores = asyncio.create_task(pool.ask_all(asked))
             await until(lambda: late.at_once == 1)
             await clock.put_forward(LONG)
-            assert [value(score) for score in await found] == [1, None, None]
+            assert [value(score) for score in await scores] == [1, None, None]
         await until(lambda: pool.taken == 0)
         assert [value(score) for score in await pool.ask_all([(teacher, "warm air")])] == [2]
         pool.close()
@@ -368,8 +368,8 @@ def test_pool_closes_at_once_and_drops_its_queue(
         await until(lambda: len(teacher.begun) == 1)
         pool.close()
         tasks[0].cancel()
-        found = await asyncio.gather(*tasks, return_exceptions=True)
-        assert not any(isinstance(own, Score) for own in found)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert not any(isinstance(result, Score) for result in results)
         assert not teacher.go.is_set()  # it ended while the first was at work
 
     with held(teacher):
