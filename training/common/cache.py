@@ -73,9 +73,9 @@ def keep(path: Path, make: Callable[[], Made], save: Callable[[Path, Made], obje
     if path.is_file():
         return
     began = time.monotonic()
-    made = make()
+    content = make()
     note_seconds(path, time.monotonic() - began)
-    replace_file(path, lambda file: save(file, made))
+    replace_file(path, lambda file: save(file, content))
 
 
 def note_seconds(path: Path, seconds: float) -> None:

@@ -26,15 +26,15 @@ def augmented(texts: Sequence[str], per_text: int, seed: int, ways: Sequence[Way
     generator = random.Random(seed)
     gap = gap_of(texts)
     responses = [units(text, gap) for text in texts]
-    made: list[Augmented] = []
+    new_texts: list[Augmented] = []
     for number, response in enumerate(responses):
         for _ in range(per_text):
             way = generator.choice(ways or WAYS)
             other = generator.choice(range(len(responses)))
             sources = {number, other} if way is splice else {number}
             words = way(response, responses[other], generator)
-            made.append(Augmented(gap.join(words), frozenset(sources)))
-    return made
+            new_texts.append(Augmented(gap.join(words), frozenset(sources)))
+    return new_texts
 
 
 def crop(response: Words, _: Words, generator: random.Random) -> Words:

@@ -20,8 +20,8 @@ class Group:
     @property
     def name(self) -> str:
         """Return a name for messages."""
-        first, others = self.members[0].item.item_id, len(self.members) - 1
-        return f"{first} and {others} more" if others else first
+        first, other_count = self.members[0].item.item_id, len(self.members) - 1
+        return f"{first} and {other_count} more" if other_count else first
 
     def context(self, item: Item) -> str:
         """Return the text that the teacher reads before a response: nothing if it knows one item only."""

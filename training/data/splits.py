@@ -127,10 +127,10 @@ def folds(rows: Sequence[MarkedResponse], count: int, seed: int) -> list[set[int
     """
     row_groups = _row_groups(rows)
     random.Random(seed).shuffle(row_groups)
-    made: list[set[int]] = [set() for _ in range(count)]
+    fold_rows: list[set[int]] = [set() for _ in range(count)]
     for row_group in sorted(row_groups, key=len, reverse=True):
-        min(made, key=len).update(row_group)
-    return made
+        min(fold_rows, key=len).update(row_group)
+    return fold_rows
 
 
 def _stratum(item: Item, value: float) -> int:

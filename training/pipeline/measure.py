@@ -30,8 +30,8 @@ def measure(
     """
     parts, item = candidate.item_run.parts, candidate.item
     good = good_responses[item.item_id]
-    others = [text for item_id, texts in good_responses.items() if item_id != item.item_id for text in texts]
-    attempts = attacks(item, good, others, run.config.phrases, run.config.attacks_of_a_kind, run.config.seed)
+    other_responses = [text for item_id, texts in good_responses.items() if item_id != item.item_id for text in texts]
+    attempts = attacks(item, good, other_responses, run.config.phrases, run.config.attacks_of_a_kind, run.config.seed)
     figures = measured(candidate.student, parts.dev, attempts)
     points = list(learning_curve(run, candidate.scored_dev))
     if points:

@@ -44,8 +44,8 @@ def earlier_bundle(
     folder: Path, load: Callable[[Path], BundleT], data_sha256: str, config: TrainingConfig
 ) -> BundleT | None:
     """Return the newest sound bundle that this version of scorelet made from the same data and settings, if any."""
-    found = versions(folder) if folder.is_dir() else []
-    for version in reversed(found):
+    names = versions(folder) if folder.is_dir() else []
+    for version in reversed(names):
         try:
             bundle = load(folder / version)
         except BadBundle:

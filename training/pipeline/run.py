@@ -75,11 +75,11 @@ def _train_group(
 
 def _earlier_bundles(group: Group, models: Path, config: TrainingConfig) -> dict[str, Bundle]:
     """Return the bundles that were made before from the same data and settings, by item id, in the items' order."""
-    found = {
+    earlier = {
         data.item.item_id: earlier_bundle(models / data.item.item_id, _load, group.data_sha256(data), config)
         for data in group.members
     }
-    return {item_id: bundle for item_id, bundle in found.items() if bundle is not None}
+    return {item_id: bundle for item_id, bundle in earlier.items() if bundle is not None}
 
 
 def _load(folder: Path) -> Bundle:

@@ -81,8 +81,8 @@ class _Choices:
 def distil(run: GroupRun) -> list[DistilledStudent]:
     """Return a student for each item of the run, in order.  Raise OverBudget and NoParity."""
     items = [item_run.item for item_run in run.items]
-    made = make_students(items, run.training_sets, run.tokenizer, run.config, run.cache)
-    return [_opened(item_run, files, run) for item_run, files in zip(run.items, made, strict=True)]
+    student_files = make_students(items, run.training_sets, run.tokenizer, run.config, run.cache)
+    return [_opened(item_run, files, run) for item_run, files in zip(run.items, student_files, strict=True)]
 
 
 def held_out(run: GroupRun, students: list[DistilledStudent]) -> list[Unfitted]:

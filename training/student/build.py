@@ -64,14 +64,14 @@ def make_students(
     network.load_state_dict(load_file(file))
     seconds = seconds_of([file])
     share = None if seconds is None else seconds / len(items)
-    made = []
+    students = []
     for number, (item, training_set) in enumerate(zip(items, training_sets, strict=True)):
         student = network.alone(number)
         files = StudentFiles(tokenizer, to_onnx(student), count, share)
         exported = files.network(item, config.student.max_tokens)
         check_parity(student, exported, item, training_set.texts[:PARITY_TEXTS], max_difference)
-        made.append(files)
-    return made
+        students.append(files)
+    return students
 
 
 def _key(items: Sequence[Item], training_sets: Sequence[TrainingSet], tokenizer: bytes, config: TrainingConfig) -> str:

@@ -107,8 +107,8 @@ def texts_for(parts: Parts, config: TrainingConfig) -> Texts:
     marked = [row.text for row in parts.fit]
     if config.distillation.soft_weight == 0:
         return Texts(tuple(marked), (), ())
-    made = augmented(marked, config.text.augmented_per_response, config.seed)
-    texts, sources = [new.text for new in made], [new.sources for new in made]
+    new_texts = augmented(marked, config.text.augmented_per_response, config.seed)
+    texts, sources = [new.text for new in new_texts], [new.sources for new in new_texts]
     return Texts(tuple(marked), parts.unlabelled, tuple(texts), tuple(sources))
 
 

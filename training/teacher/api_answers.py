@@ -76,8 +76,8 @@ class AnswerStore:
 
     def read(self, key: str) -> list[float] | None:
         """Return the log-probabilities that were kept under a key, if there are any."""
-        found = self._connection.execute("SELECT row FROM answers WHERE key = ?", (key,)).fetchone()
-        return None if found is None else [float(value) for value in json.loads(found[0])]
+        kept = self._connection.execute("SELECT row FROM answers WHERE key = ?", (key,)).fetchone()
+        return None if kept is None else [float(value) for value in json.loads(kept[0])]
 
     def write(self, key: str, row: list[float]) -> None:
         """Keep the log-probabilities of an answer.  They are on disk when the call returns."""

@@ -27,9 +27,9 @@ def unpacked(file: Path) -> Path:
     model.load_state_dict(packed.state_dict(), assign=True)
     model.tie_weights()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as half:
-        made = Path(half) / "made"
-        model.save_pretrained(made)
-        AutoTokenizer.from_pretrained(**source).save_pretrained(made)
-        made.replace(folder)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        unfinished = Path(temporary) / "made"
+        model.save_pretrained(unfinished)
+        AutoTokenizer.from_pretrained(**source).save_pretrained(unfinished)
+        unfinished.replace(folder)
     return folder
