@@ -14,13 +14,13 @@ from training.errors import BadConfig
     ("change", "same"),
     [
         ({}, True),
-        ({"teacher": {"members": 2}}, True),  # settings that were not there yet
+        ({"teacher": {"members": 2}}, True),  # a setting that the bundle lacks
         ({"teacher": {"members": 3}}, False),
         ({"phrases": {"padding": "und so weiter"}}, False),
         ({"seed": 1}, False),
-        ({"release": {"min_responses": 40}}, False),  # its gate is another
+        ({"release": {"min_responses": 40}}, False),  # another gate
         ({"calibration_folds": 0}, False),
-        ({"colour": "red"}, False),  # a setting that is no more
+        ({"colour": "red"}, False),  # an unknown setting
         ({"teacher": {"members": "many"}}, False),
     ],
 )

@@ -188,11 +188,11 @@ def test_items_without_rows_are_noted_and_left_out(data: Path) -> None:
     named = chosen_items(data, ["heat-2"], ReadOptions())
 
     assert "heat-2" in done.stderr
-    assert [own.item.item_id for own in chosen] == ["heat-1"]
-    assert [own.item.item_id for own in named] == ["heat-2"]  # what is asked for by name is not left out
+    assert [item_data.item.item_id for item_data in chosen] == ["heat-1"]
+    assert [item_data.item.item_id for item_data in named] == ["heat-2"]  # a named item is never left out
 
 
 def test_items_stay_if_none_has_a_row(data: Path) -> None:
     (data / "train.jsonl").write_text("")
 
-    assert [own.item.item_id for own in chosen_items(data, None, ReadOptions())] == ["heat-1"]
+    assert [item_data.item.item_id for item_data in chosen_items(data, None, ReadOptions())] == ["heat-1"]

@@ -1,4 +1,4 @@
-"""`scorelet-train compare`: once as a whole, with a teacher that a TinyBERT can be cut out of."""
+"""`scorelet-train compare`: a whole comparison, with a teacher that can be pruned to a TinyBERT."""
 
 import json
 import shutil
@@ -62,7 +62,7 @@ def write_data(folder: Path, data: ItemData) -> Path:
 
 
 def call(*arguments: object) -> Done:
-    """With few repetitions of what is timed and drawn."""
+    """Run with few timed responses and few bootstrap draws."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.compare.run.compare", partial(compare, effort=QUICK))
         patch.setattr("training.compare.figures.sections", partial(sections, draws=FEW))
@@ -114,8 +114,8 @@ def test_every_contestant_took_part_and_was_timed(compared: Compared) -> None:
     small, large = rows["student"]["costs"], rows["teacher"]["costs"]
     for precision in ("float32", "int8"):
         assert small[precision]["bytes"] < large[precision]["bytes"]
-        assert min(own[precision][kind] for own in (small, large) for kind in ("alone_ms", "batched_ms")) > 0
-    assert rows["human"]["figure"] == 0  # the raters here gave 1 and 2 throughout
+        assert min(costs[precision][kind] for costs in (small, large) for kind in ("alone_ms", "batched_ms")) > 0
+    assert rows["human"]["figure"] == 0  # the raters here always gave 1 and 2
 
 
 def test_all_reports_hold_the_same_figures(compared: Compared) -> None:
@@ -149,7 +149,7 @@ def test_repeated_call_trains_nothing(compared: Compared) -> None:
 
 
 def test_later_call_may_add_times(compared: Compared, tmp_path: Path) -> None:
-    """Without the two whose exports take seconds; the first call timed these."""
+    """Leave out the two contestants with slow exports, which the first call has timed."""
     results = compared.folder / "results"
     arguments = [tmp_path / "untimed" if value == results else value for value in compared.arguments]
     arguments += ["--without", "teacher", "--without", "tiny_bert"]
@@ -225,7 +225,7 @@ def test_foreign_file_among_results_is_refused(compared: Compared, tmp_path: Pat
 def test_impossible_calls_are_refused(tmp_path: Path, arguments: tuple[str, ...], code: str, shown: str) -> None:
     data = write_data(tmp_path / "data", DATA)
     other = ITEM.model_copy(update={"item_id": "heat-2"}).model_dump(exclude_none=True)
-    if "heat-2" in arguments:  # else it would be said, too, that no row is to it
+    if "heat-2" in arguments:  # for the note on an item without rows
         with (data / "items.jsonl").open("a") as file:
             file.write(json.dumps(other) + "\n")
     (data / "alone.toml").write_text("[distillation]\nsoft_weight = 0\n")

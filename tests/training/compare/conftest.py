@@ -10,7 +10,7 @@ from training.config import TrainingConfig
 
 @pytest.fixture(scope="session")
 def wide_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
-    """A BERT of 6 layers of width 384 in a folder, made once a run."""
+    """Write a BERT of 6 layers of width 384 to a folder, once a run."""
     return write_wide_encoder(tmp_path_factory.mktemp("wide"), tiny_encoder)
 
 
@@ -21,5 +21,5 @@ def fakes() -> Fakes:
 
 @pytest.fixture
 def config(tiny_config: TrainingConfig) -> TrainingConfig:
-    """Without a teacher, since none of the fakes asks one."""
+    """Train no teacher, because the fakes need none."""
     return quick(tiny_config, soft_weight=0.0)

@@ -1,4 +1,4 @@
-"""Contestants that cost nothing, and comparisons of them."""
+"""Contestants that train nothing, and comparisons of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ QUICK = Effort(rounds=1, run=3, warm_up=1, batches=1, batch=4)
 
 
 class Fakes:
-    """Contestants that score by the number of words, and a list of what was made."""
+    """Contestants that score by the number of words, with a record of each training."""
 
     def __init__(self) -> None:
         self.made: list[tuple[str, int, str]] = []  # (contestant, seed, first item)
@@ -37,15 +37,15 @@ class Fakes:
                 raise KeyboardInterrupt
             self.made.append((name, seed, run.items[0].parts.item.item_id))
             outputs = WordCount(run.items[0].parts.item.is_continuous, seed)
-            made = Competitor(outputs, 7, 1.5, lambda: [Runtime("float32", 99, outputs)])
-            return [] if absent else [made for _ in run.parts]
+            competitor = Competitor(outputs, 7, 1.5, lambda: [Runtime("float32", 99, outputs)])
+            return [] if absent else [competitor for _ in run.parts]
 
         return Contestant(name, f"the {name}", seeded, make, EVERY_PART)
 
     def making(self) -> list[tuple[str, int, str]]:
-        """What was made since the last call."""
-        made, self.made = self.made, []
-        return made
+        """Return the trainings since the last call."""
+        since, self.made = self.made, []
+        return since
 
 
 class WordCount:
@@ -62,7 +62,7 @@ class WordCount:
 def run(
     folder: Path, config: TrainingConfig, fakes: Fakes, *items: ItemData, timed_items: int = TIMED_ITEMS
 ) -> dict[str, ItemResult]:
-    """Compare the fakes; they are timed in a moment."""
+    """Compare the fakes, with few responses to time."""
     compare(items, config, folder / "results", folder / "cache", fakes.all, effort=QUICK, timed_items=timed_items)
     return {result.item_id: result for result in read_results(folder / "results")}
 

@@ -10,13 +10,13 @@ from training.compare.results import ContestantResult, ItemResult, Seed, Timing
 from training.compare.section import STUDENT, Section, TableRow
 
 Values = Sequence[float]
-FEW = 200  # resamples: enough for tests
+FEW = 200  # bootstrap draws, enough for tests
 TITLES = {STUDENT: "the student", "teacher": "its teacher"}
 AGREED, NO_RELATION = ([0, 1, 2, 3] * 5, [0, 1, 2, 3] * 5), ([0, 0, 2, 2] * 5, [0, 2, 0, 2] * 5)  # QWK 1 and 0
 
 
-def found(*seeds: Values, parameters: int = 100, seconds: float | None = 120, timed: Values = ()) -> ContestantResult:
-    """A contestant's scores, seed by seed; `timed`: those it gave when it was timed."""
+def outcome(*seeds: Values, parameters: int = 100, seconds: float | None = 120, timed: Values = ()) -> ContestantResult:
+    """Return a contestant's scores, seed by seed; `timed`: its scores at the timing."""
     timing = Timing(bytes=1000, alone_ms=0.5, batched_ms=0.25, values=list(timed))
     return ContestantResult(
         key="any",
@@ -54,19 +54,19 @@ def result(
 
 def two_items() -> list[ItemResult]:
     return [
-        result("heat-1", AGREED[0], student=found(AGREED[1])),
-        result("heat-2", NO_RELATION[0], student=found(NO_RELATION[1])),
+        result("heat-1", AGREED[0], student=outcome(AGREED[1])),
+        result("heat-2", NO_RELATION[0], student=outcome(NO_RELATION[1])),
     ]
 
 
 def double_scored(times: int) -> list[ItemResult]:
-    """Two items of 4 * `times` rows, all with two raters: their QWK is 1 on the first item and 0 on the second."""
+    """Return two items of 4 * `times` rows with two raters, whose QWK is 1 on the first item and 0 on the second."""
     pairs: dict[str, list[tuple[float, float]]] = {
         "heat-1": [(0, 0), (1, 1), (2, 2), (3, 3)] * times,
         "heat-2": [(0, 0), (0, 2), (2, 0), (2, 2)] * times,
     }
-    human = {item_id: [first for first, _ in own] for item_id, own in pairs.items()}
-    return [result(name, human[name], raters=own, student=found(human[name])) for name, own in pairs.items()]
+    human = {item_id: [first for first, _ in of_item] for item_id, of_item in pairs.items()}
+    return [result(name, human[name], raters=of_item, student=outcome(human[name])) for name, of_item in pairs.items()]
 
 
 def only(results: Sequence[ItemResult]) -> Section:
@@ -80,7 +80,7 @@ def row_of(section: Section, name: str = STUDENT) -> TableRow:
 
 
 def noisy(rows: int, seed: int = 0, kinds: int = 4) -> tuple[list[int], list[int]]:
-    """Human scores, and a machine's that are often one off."""
+    """Return human scores, and machine scores that are often off by one."""
     generator = np.random.default_rng(seed)
     human = generator.integers(0, kinds, rows)
     return human.tolist(), np.clip(human + generator.integers(-1, 2, rows), 0, kinds - 1).tolist()

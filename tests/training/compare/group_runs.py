@@ -1,4 +1,4 @@
-"""Group runs of small data, and settings under which they are quick."""
+"""Group runs of small data, with settings that make them quick."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from training.student.training_set import Texts
 
 
 def quick(config: TrainingConfig, epochs: int = 3, **distillation: object) -> TrainingConfig:
-    """The same with fewer epochs, and other settings of distillation where they are given."""
+    """Return settings with fewer epochs, and with the given settings of distillation."""
     update = {"epochs": epochs, **distillation}
     return config.model_copy(update={"distillation": config.distillation.model_copy(update=update)})
 
@@ -23,7 +23,7 @@ def a_group_run(config: TrainingConfig, cache: Path, *items: ItemData) -> GroupR
 
 
 def an_untaught_run(*items: ItemData, config: TrainingConfig | None = None) -> GroupRun:
-    """For competitors that need the rows alone."""
+    """Return a run for competitors that need only the rows."""
     config = config or TrainingConfig(validation_share=0.3)
     item_runs = tuple(ItemRun(data, split(data, config), Texts((), (), ())) for data in items)
     return GroupRun(Group(items), config, Path("unused"), item_runs, b"")
@@ -34,5 +34,5 @@ def dev_texts(run: GroupRun, number: int = 0) -> Sequence[str]:
 
 
 def texts_of(data: ItemData) -> list[str]:
-    """Every response, marked or not."""
+    """Return every response, marked or not."""
     return [row.text for row in (*data.train, *data.dev)] + [row.text for row in data.unlabelled]

@@ -1,4 +1,4 @@
-"""Figures of comparisons, written by hand."""
+"""Sections of a comparison, written by hand."""
 
 from training.compare.section import Cost, Kind, Section, TableRow
 
@@ -6,7 +6,7 @@ from training.compare.section import Cost, Kind, Section, TableRow
 def a_row(
     name: str, title: str, figure: float = 0.7, *, parameters: float | None = 100, alone_ms: float | None = None
 ) -> TableRow:
-    """With costs in float32 and int8 where a time is given, of items on which the figure is lower than on all."""
+    """Return a row, with costs in float32 and int8 if a time is given; the figure is lower on the timed items."""
     costs = {}
     if alone_ms is not None:
         costs = {

@@ -34,7 +34,7 @@ def data_of(item: Item, texts: list[str], values: list[float]) -> ItemData:
 
 
 def wordy(item: Item, number: int = 90) -> ItemData:
-    """Responses of words that occur once: more features than any budget."""
+    """Return responses of words that occur once, with more features than any budget."""
     generator = random.Random(0)  # noqa: S311  # no secret
     texts = [" ".join("".join(generator.choices(string.ascii_lowercase, k=9)) for _ in range(8)) for _ in range(number)]
     values = [generator.uniform(1, 6) if item.is_continuous else n % item.choices for n in range(number)]
@@ -44,7 +44,7 @@ def wordy(item: Item, number: int = 90) -> ItemData:
 @pytest.mark.parametrize(
     ("item", "least"),
     [
-        (RIGHT, 19_000),  # one coefficient a feature suffices for two labels, but two are reckoned with
+        (RIGHT, 19_000),  # two labels need one coefficient a feature; the budget reckons with two
         (ITEM, 29_000),
         (GRADES, 29_000),
     ],
@@ -63,12 +63,12 @@ def test_small_linear_model_uses_its_budget(item: Item, least: int) -> None:
     ("item", "values", "expected"),
     [
         (RIGHT, [0, 1], 14 + 1 + 14),  # coefficients, intercept, document frequencies
-        (ITEM, [0, 3, 1], 3 * 21 + 3 + 21),  # the score that no one has costs nothing
+        (ITEM, [0, 3, 1], 3 * 21 + 3 + 21),  # a score without rows has no coefficients
         (GRADES, [1, 4.5], 14 + 1 + 14),
     ],
 )
 def test_all_trained_weights_are_counted(item: Item, values: list[float], expected: int) -> None:
-    """Each word of two letters has 7 features: itself, and with the spaces around it ' a', 'ab', 'b ', ' ab', …"""
+    """A word of two letters has 7 features: the word, and with the spaces around it ' a', 'ab', 'b ', ' ab', …"""
     texts = ["ab", "cd", "ef"][: len(values)]
 
     assert Linear(item, texts, targets(item, values), None).parameters == expected
@@ -91,7 +91,7 @@ def test_linear_models_learn_the_scores(item: Item) -> None:
 
 @pytest.mark.parametrize("make", [linear, linear_within_budget, constant])
 def test_outputs_are_log_probabilities(make: type) -> None:
-    """One score of the scale was never given."""
+    """No row has one of the scores of the scale."""
     data = item_data(60)
     data = replace(data, train=tuple(row for row in data.train if row.value != 2))
     run = an_untaught_run(data)
@@ -142,8 +142,8 @@ def test_single_row_is_enough_beside_other_items(item: Item) -> None:
 @pytest.mark.parametrize(
     "texts",
     [
-        ["3", "5", "7", "3", "5"] * 4,  # answers of one sign
-        ["因为空气变暖" + chr(0x4E00 + number) for number in range(120)],  # sentences without spaces, no two alike
+        ["3", "5", "7", "3", "5"] * 4,  # single signs
+        ["因为空气变暖" + chr(0x4E00 + number) for number in range(120)],  # different sentences without spaces
     ],
     ids=["digits", "chinese"],
 )
@@ -156,7 +156,7 @@ def test_responses_without_common_words_are_read_by_characters(texts: list[str])
 
 
 def test_out_of_fold_outputs_exclude_the_row() -> None:
-    """Each response has a word of its own, which alone decides its label: who has read it knows, no one else can."""
+    """Only a response's unique word tells its label, so that only a model fitted to the response knows it."""
     generator = random.Random(1)  # noqa: S311  # no secret
     texts = [f"{chr(97 + n % 26) * 4}{chr(97 + n // 26) * 4}" for n in range(40)]
     labels: list[float] = [generator.randrange(2) for _ in texts]
@@ -165,9 +165,9 @@ def test_out_of_fold_outputs_exclude_the_row() -> None:
     [competitor] = linear(run, 0)
 
     assert competitor.out_of_fold is not None
-    own = competitor.out_of_fold.parts.validation
-    wanted = np.array([row.value for row in own])
-    assert (competitor.outputs([row.text for row in own]).argmax(axis=1) == wanted).mean() == 1
+    rows = competitor.out_of_fold.parts.validation
+    wanted = np.array([row.value for row in rows])
+    assert (competitor.outputs([row.text for row in rows]).argmax(axis=1) == wanted).mean() == 1
     assert (competitor.out_of_fold.validation.argmax(axis=1) == wanted).mean() < 0.75
 
 
@@ -177,11 +177,11 @@ def test_out_of_fold_outputs_are_in_the_order_of_rows() -> None:
     [competitor] = linear(run, 0)
 
     assert competitor.out_of_fold is not None
-    own = competitor.out_of_fold
-    assert len(own.validation) == len(own.parts.validation) == 60
-    assert {row.id for row in own.parts.validation} == {row.id for row in run.items[0].parts.marked}
-    given = own.validation.argmax(axis=1)
-    assert quadratic_weighted_kappa([row.value for row in own.parts.validation], given) > 0.5
+    unfit = competitor.out_of_fold
+    assert len(unfit.validation) == len(unfit.parts.validation) == 60
+    assert {row.id for row in unfit.parts.validation} == {row.id for row in run.items[0].parts.marked}
+    given = unfit.validation.argmax(axis=1)
+    assert quadratic_weighted_kappa([row.value for row in unfit.parts.validation], given) > 0.5
 
 
 def _texts_and_values(number: int) -> tuple[list[str], list[float]]:
@@ -189,15 +189,15 @@ def _texts_and_values(number: int) -> tuple[list[str], list[float]]:
 
 
 def test_dev_rows_and_unlabelled_text_have_no_influence() -> None:
-    """Not even the head: linear models have out-of-fold outputs to choose it by."""
+    """Heads do not depend on dev either: out-of-fold outputs decide on the heads of linear models."""
     data = item_data(60)
     contests = [an_untaught_run(data), an_untaught_run(replace(data, dev=(), unlabelled=()))]
 
-    made = [linear(run, 0) for run in contests]
+    models = [linear(run, 0) for run in contests]
 
-    assert heads_of(contests[0], made[0]) == heads_of(contests[1], made[1])
+    assert heads_of(contests[0], models[0]) == heads_of(contests[1], models[1])
     texts = [row.text for row in data.dev]
-    assert (made[0][0].outputs(texts) == made[1][0].outputs(texts)).all()
+    assert (models[0][0].outputs(texts) == models[1][0].outputs(texts)).all()
 
 
 def test_constant_is_the_commonest_score_or_the_mean_grade() -> None:

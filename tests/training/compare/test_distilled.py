@@ -29,8 +29,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> GroupRu
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> Made:
-    """Every student that is asked for, with what it learns from."""
+def trained(monkeypatch: pytest.MonkeyPatch) -> Made:
+    """Record every trained student with its training set."""
     seen: Made = []
 
     def watched(
@@ -52,45 +52,45 @@ def fit_texts(run: GroupRun) -> tuple[str, ...]:
 
 
 def test_human_labels_need_no_teacher(
-    run: GroupRun, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: GroupRun, trained: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FineTuned, "outputs", lambda *_: pytest.fail("asked"))
     monkeypatch.setattr("training.student.training_set.teacher_outputs", lambda *_: pytest.fail("asked"))
 
     human_labels(replace(run, cache=tmp_path), 0)
 
-    for training_set, _, config in made:
+    for training_set, _, config in trained:
         assert training_set.teacher is None
         assert config.distillation.soft_weight == 0
 
 
 @pytest.mark.parametrize("make", [published_loss, human_labels])
-def test_without_extra_text_only_marked_responses_are_seen(run: GroupRun, made: Made, make: type) -> None:
-    """By the student and by its tokenizer."""
+def test_without_extra_text_only_marked_responses_are_seen(run: GroupRun, trained: Made, make: type) -> None:
+    """Neither the student nor its tokenizer sees other texts."""
     make(run, 0)
 
     tokenizer_of_marked = learn_tokenizer(fit_texts(run), run.config.student.vocabulary)
-    assert made
-    for training_set, tokenizer, _ in made:
+    assert trained
+    for training_set, tokenizer, _ in trained:
         assert training_set.texts == fit_texts(run)
         assert not np.isnan(training_set.targets).any()
         assert tokenizer == tokenizer_of_marked
 
 
-def test_published_loss_uses_teacher_outputs_and_human_scores(run: GroupRun, made: Made) -> None:
+def test_published_loss_uses_teacher_outputs_and_human_scores(run: GroupRun, trained: Made) -> None:
     published_loss(run, 0)
 
-    training_set, _, config = made[-1]
+    training_set, _, config = trained[-1]
     assert run.teacher is not None
     assert training_set.teacher is not None
     assert np.abs(training_set.teacher - run.teacher.outputs(fit_texts(run))).max() < 1e-5
     assert config.distillation.soft_weight == run.config.distillation.soft_weight > 0
 
 
-def test_full_recipe_equals_a_training_run(run: GroupRun, made: Made) -> None:
+def test_full_recipe_equals_a_training_run(run: GroupRun, trained: Made) -> None:
     full_recipe(run, 0)
 
-    [(training_set, tokenizer, config)] = made
+    [(training_set, tokenizer, config)] = trained
     assert training_set.texts == run.items[0].texts.all
     assert len(training_set.texts) > len(fit_texts(run)) + 8
     assert tokenizer == run.tokenizer
@@ -111,7 +111,7 @@ def test_students_depend_on_the_seed_alone(run: GroupRun, make: type) -> None:
 @pytest.mark.parametrize(("figures", "times"), [([0.1, 0.3, 0.2], 2), ([0.3, 0.3, 0.1], 1), ([0.0, 0.1, 0.2], 4)])
 def test_epochs_are_chosen_on_validation(
     run: GroupRun,
-    made: Made,
+    trained: Made,
     monkeypatch: pytest.MonkeyPatch,
     figures: list[float],
     times: int,
@@ -129,12 +129,12 @@ def test_epochs_are_chosen_on_validation(
 
     validation = [row.value for row in run.items[0].parts.validation]
     assert asked == [(validation, len(validation), [ITEM.item_id] * len(validation))] * len(EPOCH_FACTORS)
-    chosen = made[-1][2].distillation
+    chosen = trained[-1][2].distillation
     assert (chosen.epochs, chosen.seed) == (times * run.config.distillation.epochs, seed)
 
 
 def test_epochs_change_students_even_with_few_texts(run: GroupRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else there is nothing to choose between."""
+    """Equal students would leave nothing to choose between."""
     tried: list[Outputs] = []
 
     def figure(_: Item, __: Sequence[float], outputs: Outputs, ___: Sequence[object]) -> float:
@@ -150,13 +150,13 @@ def test_epochs_change_students_even_with_few_texts(run: GroupRun, monkeypatch: 
 
 
 @EVERY_RECIPE
-def test_dev_rows_have_no_influence(run: GroupRun, made: Made, make: type) -> None:
+def test_dev_rows_have_no_influence(run: GroupRun, trained: Made, make: type) -> None:
     other = a_group_run(run.config, run.cache, other_dev(item_data(60, 20, 8)))
     assert other.items[0].parts.dev != run.items[0].parts.dev
 
     first, second = make(run, 1)[0], make(other, 1)[0]
 
-    configs = [config for _, _, config in made]
+    configs = [config for _, _, config in trained]
     assert configs[: len(configs) // 2] == configs[len(configs) // 2 :]
     assert (first.outputs(dev_texts(other)) == second.outputs(dev_texts(other))).all()
 

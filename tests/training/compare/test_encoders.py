@@ -21,7 +21,7 @@ ITEMS = [
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> GroupRun:
-    """Two items with one teacher, of two members."""
+    """Return a run of two items that share a teacher of two members."""
     config = quick(tiny_settings(tiny_encoder))
     config = config.model_copy(update={"teacher": config.teacher.model_copy(update={"members": 2, "max_epochs": 1})})
     return a_group_run(config, tmp_path_factory.mktemp("cache"), *(item_data(20, 6, 2, item) for item in ITEMS))
@@ -42,11 +42,13 @@ def test_teacher_counts_all_members_and_shares_its_time(run: GroupRun) -> None:
     teacher = run.teacher
     assert isinstance(teacher, FineTuned)
     one = sum(parameter.numel() for parameter in teacher.members[0].network.parameters())
-    timed = replace(teacher, members=tuple(replace(own, seconds=60.0 + n) for n, own in enumerate(teacher.members)))
+    timed = replace(
+        teacher, members=tuple(replace(member, seconds=60.0 + n) for n, member in enumerate(teacher.members))
+    )
     unknown = replace(teacher, members=(replace(teacher.members[0], seconds=None), teacher.members[1]))
 
-    for made, seconds in ((timed, 121 / 2), (unknown, None)):
-        for competitor in teachers(replace(run, teacher=made), 0):
+    for taught, seconds in ((timed, 121 / 2), (unknown, None)):
+        for competitor in teachers(replace(run, teacher=taught), 0):
             assert competitor.parameters == 2 * one
             assert competitor.seconds == seconds
 

@@ -8,8 +8,8 @@ from tests.training.compare.findings import (
     NO_RELATION,
     TITLES,
     double_scored,
-    found,
     only,
+    outcome,
     result,
     row_of,
     two_items,
@@ -26,14 +26,14 @@ def test_ordered_scales_have_mean_qwk_over_items() -> None:
     assert row.figure == pytest.approx(0.5)
     assert row.items == pytest.approx({"heat-1": 1.0, "heat-2": 0.0})
     assert row.accuracy == pytest.approx(6 / 8)
-    assert row.macro_f1 == pytest.approx((2 / 3 + 1 + 2 / 3 + 1) / 4)  # over all rows: 2 of 3 for 0 and for 2
+    assert row.macro_f1 == pytest.approx((2 / 3 + 1 + 2 / 3 + 1) / 4)  # over all rows: F1 2/3 for 0 and for 2
 
 
 def test_labels_have_macro_f1_over_all_rows() -> None:
     section = only(
         [
-            result("belief-1", [0, 0, 1], "nominal", student=found([0, 0, 0])),
-            result("belief-2", [1, 2], "nominal", student=found([1, 1])),
+            result("belief-1", [0, 0, 1], "nominal", student=outcome([0, 0, 0])),
+            result("belief-2", [1, 2], "nominal", student=outcome([1, 1])),
         ]
     )
 
@@ -52,26 +52,26 @@ def test_labels_are_classes_by_name() -> None:
         return row_of(
             only(
                 [
-                    result(name, human, "nominal", labels=own, student=found(machine))
-                    for name, (human, machine), own in zip(names, values, labels, strict=True)
+                    result(name, human, "nominal", labels=item_labels, student=outcome(machine))
+                    for name, (human, machine), item_labels in zip(names, values, labels, strict=True)
                 ]
             )
         ).figure
 
     # By name raters gave a a b b and c c a d, the machine a b b b and c a a d.
     by_name = section(["a", "b"], ["a", "c", "d"])
-    right, given, wanted = (np.array(own) for own in ([2, 2, 1, 1], [3, 3, 1, 1], [3, 2, 2, 1]))
+    right, given, wanted = (np.array(classes) for classes in ([2, 2, 1, 1], [3, 3, 1, 1], [3, 2, 2, 1]))
     assert by_name == pytest.approx(np.mean(2 * right / (given + wanted)))
     assert section(["a", "b"], ["b", "a", "d"]) != pytest.approx(by_name)
 
 
 def test_item_with_constant_human_scores_is_left_out() -> None:
-    """Else who gave one score wrongly there would have 0 for it, who gave none wrongly nothing."""
+    """QWK of that item would be 0 for a machine with one error, and undefined for a machine without."""
     constant, varied = [2] * 6, AGREED
     section = only(
         [
-            result("heat-1", constant, student=found([2] * 5 + [1]), teacher=found(constant)),
-            result("heat-2", varied[0], student=found(varied[1]), teacher=found(varied[1])),
+            result("heat-1", constant, student=outcome([2] * 5 + [1]), teacher=outcome(constant)),
+            result("heat-2", varied[0], student=outcome(varied[1]), teacher=outcome(varied[1])),
         ]
     )
 
@@ -82,8 +82,8 @@ def test_item_with_constant_human_scores_is_left_out() -> None:
 def test_grades_have_rmse_over_all_rows() -> None:
     section = only(
         [
-            result("shade-1", [1, 2, 3], "continuous", span=5, student=found([1, 2, 6])),
-            result("shade-2", [4], "continuous", span=5, student=found([3])),
+            result("shade-1", [1, 2, 3], "continuous", span=5, student=outcome([1, 2, 6])),
+            result("shade-2", [4], "continuous", span=5, student=outcome([3])),
         ]
     )
 
@@ -97,8 +97,8 @@ def test_grades_have_rmse_over_all_rows() -> None:
 def test_grades_on_different_scales_become_shares() -> None:
     section = only(
         [
-            result("shade-1", [1, 5], "continuous", span=5, student=found([2, 5])),
-            result("shade-2", [10, 0], "continuous", span=10, student=found([10, 4])),
+            result("shade-1", [1, 5], "continuous", span=5, student=outcome([2, 5])),
+            result("shade-2", [10, 0], "continuous", span=10, student=outcome([10, 4])),
         ]
     )
 
@@ -116,16 +116,20 @@ def test_points_are_never_shares() -> None:
 
 def test_each_kind_of_scale_has_a_section() -> None:
     results = [
-        result("shade-1", [1, 2], "continuous", span=5, student=found([1, 2])),
-        result("belief-1", [0, 1], "nominal", student=found([0, 1])),
-        result("heat-1", AGREED[0], student=found(AGREED[1])),
-        result("rank-1", AGREED[0], "ordinal", student=found(AGREED[1])),
+        result("shade-1", [1, 2], "continuous", span=5, student=outcome([1, 2])),
+        result("belief-1", [0, 1], "nominal", student=outcome([0, 1])),
+        result("heat-1", AGREED[0], student=outcome(AGREED[1])),
+        result("rank-1", AGREED[0], "ordinal", student=outcome(AGREED[1])),
     ]
 
-    made = sections(results, TITLES, FEW)
+    found_sections = sections(results, TITLES, FEW)
 
-    assert [section.kind for section in made] == ["ordered", "labels", "grades"]
-    assert [list(row_of(section).items) for section in made] == [["heat-1", "rank-1"], ["belief-1"], ["shade-1"]]
+    assert [section.kind for section in found_sections] == ["ordered", "labels", "grades"]
+    assert [list(row_of(section).items) for section in found_sections] == [
+        ["heat-1", "rank-1"],
+        ["belief-1"],
+        ["shade-1"],
+    ]
 
 
 def test_seeds_are_averaged_as_figures() -> None:
@@ -135,7 +139,7 @@ def test_seeds_are_averaged_as_figures() -> None:
         1,
         0,
     ] * 5  # QWK -1
-    section = only([result("heat-1", AGREED[0], student=found(AGREED[1], AGREED[1], opposite))])
+    section = only([result("heat-1", AGREED[0], student=outcome(AGREED[1], AGREED[1], opposite))])
 
     row = row_of(section)
     assert row.seeds == pytest.approx([1, 1, -1])
@@ -146,26 +150,28 @@ def test_seeds_are_averaged_as_figures() -> None:
 
 def test_only_seeds_of_every_item_count() -> None:
     items = two_items()
-    items[0].found[STUDENT] = found(AGREED[1], NO_RELATION[1])
+    items[0].found[STUDENT] = outcome(AGREED[1], NO_RELATION[1])
 
     assert len(row_of(only(items)).seeds) == 1
 
 
 def test_contestant_without_every_item_is_left_out() -> None:
     items = two_items()
-    items[0].found["teacher"] = found(AGREED[1])
+    items[0].found["teacher"] = outcome(AGREED[1])
 
     assert [row.name for row in only(items).contestants] == [STUDENT]
 
-    items[1].found["teacher"] = found([])  # tried, and could not take part
+    items[1].found["teacher"] = outcome([])  # tried, without scores
     assert [row.name for row in only(items).contestants] == [STUDENT]
 
-    items[1].found["teacher"] = found(NO_RELATION[1])
+    items[1].found["teacher"] = outcome(NO_RELATION[1])
     assert [row.name for row in only(items).contestants] == [STUDENT, "teacher"]
 
 
 def test_contestants_are_in_the_order_of_titles() -> None:
-    items = [result("heat-1", AGREED[0], teacher=found(AGREED[1]), unknown=found(AGREED[1]), student=found(AGREED[1]))]
+    items = [
+        result("heat-1", AGREED[0], teacher=outcome(AGREED[1]), unknown=outcome(AGREED[1]), student=outcome(AGREED[1]))
+    ]
 
     assert [row.title for row in only(items).contestants] == ["the student", "its teacher"]
 
@@ -173,9 +179,9 @@ def test_contestants_are_in_the_order_of_titles() -> None:
 @pytest.mark.parametrize(
     ("student", "teacher", "settings"),
     [
-        ({"split": "1", "student": "1"}, {"split": "1"}, 1),  # each reads others
+        ({"split": "1", "student": "1"}, {"split": "1"}, 1),  # each depends on other parts
         ({"split": "1", "student": "1"}, {"split": "2"}, 2),
-        ({"split": "1", "student": "2"}, {"split": "1"}, 2),  # another student than that of the other item
+        ({"split": "1", "student": "2"}, {"split": "1"}, 2),  # another student on the other item
     ],
 )
 def test_different_settings_are_counted_by_part(
@@ -184,13 +190,13 @@ def test_different_settings_are_counted_by_part(
     first, second = two_items()
     first.found[STUDENT].settings = {"split": "1", "student": "1"}
     second.found[STUDENT].settings = student
-    second.found["teacher"] = found([0, 1, 2]).model_copy(update={"settings": teacher})
+    second.found["teacher"] = outcome([0, 1, 2]).model_copy(update={"settings": teacher})
 
     assert only([first, second]).settings == settings
 
 
 def test_items_without_dev_rows_have_no_section() -> None:
-    empty = result("heat-9", [], student=found([]))
+    empty = result("heat-9", [], student=outcome([]))
 
     assert sections([empty], TITLES) == []
     assert only([*two_items(), empty]).items == 2
@@ -209,24 +215,24 @@ def test_raters_are_compared_if_every_row_has_two() -> None:
 
 
 def test_raters_need_the_least_number_of_pairs() -> None:
-    """Two items of 28 rows each: 56 together, but a mean over items rests on each of them."""
+    """Two items of 28 rows have 56 together, but a mean over items rests on each item."""
     assert HUMAN not in [row.name for row in only(double_scored(7)).contestants]
 
 
 def test_raters_of_grades_are_compared_over_all_rows() -> None:
-    items = [own.model_copy(update={"scale": "continuous"}) for own in double_scored(5)]
+    items = [item.model_copy(update={"scale": "continuous"}) for item in double_scored(5)]
 
     row = row_of(only(items), HUMAN)
 
     assert row.items == {"heat-1": None, "heat-2": None}  # 20 rows each
     assert row.figure == pytest.approx((20 * 4 / 2 / 40) ** 0.5)
-    assert HUMAN not in [own.name for own in only(items[:1]).contestants]
+    assert HUMAN not in [item.name for item in only(items[:1]).contestants]
 
 
 def test_costs_are_means_over_timed_items() -> None:
     items = two_items()
-    items[0].found[STUDENT] = found(AGREED[1], parameters=100, seconds=60, timed=NO_RELATION[1])
-    items[1].found[STUDENT] = found(NO_RELATION[1], parameters=300, seconds=180)
+    items[0].found[STUDENT] = outcome(AGREED[1], parameters=100, seconds=60, timed=NO_RELATION[1])
+    items[1].found[STUDENT] = outcome(NO_RELATION[1], parameters=300, seconds=180)
 
     row = row_of(only(items))
 
@@ -237,11 +243,11 @@ def test_costs_are_means_over_timed_items() -> None:
 
 
 def test_costs_need_times_of_all_contestants() -> None:
-    """The second item's responses are long, and only one was timed on it."""
+    """The second item has long responses, and times of a single contestant."""
     items = two_items()
     for item in items:
-        item.found["teacher"] = found(item.human, timed=item.human)
-    items[0].found[STUDENT] = found(AGREED[1], timed=AGREED[1])
+        item.found["teacher"] = outcome(item.human, timed=item.human)
+    items[0].found[STUDENT] = outcome(AGREED[1], timed=AGREED[1])
     items[1].found["teacher"].timings["float32"].alone_ms = 99
 
     assert [row.costs["float32"].alone_ms for row in only(items).contestants] == [0.5, 0.5]
@@ -257,11 +263,11 @@ def test_minutes_need_the_time_of_every_item() -> None:
 
 
 def test_timed_grades_are_shares_like_all_grades() -> None:
-    """Only the first item was timed; the other's scale is another."""
+    """Only the first item was timed; the second has another scale."""
     section = only(
         [
-            result("shade-1", [1, 5], "continuous", span=5, student=found([2, 5], timed=[2, 5])),
-            result("shade-2", [10, 0], "continuous", span=10, student=found([10, 4])),
+            result("shade-1", [1, 5], "continuous", span=5, student=outcome([2, 5], timed=[2, 5])),
+            result("shade-2", [10, 0], "continuous", span=10, student=outcome([10, 4])),
         ]
     )
 

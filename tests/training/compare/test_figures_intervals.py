@@ -7,7 +7,7 @@ import pytest
 
 from app.scoring.agreement import quadratic_weighted_kappa
 from app.scoring.scale import ScaleKind
-from tests.training.compare.findings import found, noisy, only, result, row_of, two_items
+from tests.training.compare.findings import noisy, only, outcome, result, row_of, two_items
 
 
 @pytest.mark.parametrize(("rows", "items"), [(40, 1), (12, 3)])
@@ -15,7 +15,7 @@ def test_interval_holds_the_figure(rows: int, items: int) -> None:
     results = []
     for seed in range(items):
         human, machine = noisy(rows, seed)
-        results.append(result(f"heat-{seed}", human, student=found(machine)))
+        results.append(result(f"heat-{seed}", human, student=outcome(machine)))
 
     row = row_of(only(results))
 
@@ -25,8 +25,8 @@ def test_interval_holds_the_figure(rows: int, items: int) -> None:
 
 
 def test_interval_has_the_binomial_width() -> None:
-    """1.96 · sd(e²) / (2 · RMSE · √n), nearly, of errors that are 0 and 2 by turns."""
-    section = only([result("shade-1", [1.0] * 400, "continuous", student=found([1.0, 3.0] * 200))])
+    """The half-width is nearly 1.96 · sd(e²) / (2 · RMSE · √n), for errors of 0 and 2 by turns."""
+    section = only([result("shade-1", [1.0] * 400, "continuous", student=outcome([1.0, 3.0] * 200))])
 
     row = row_of(section)
 
@@ -39,7 +39,10 @@ def test_interval_has_the_binomial_width() -> None:
     ("scale", "figure"),
     [
         ("continuous", lambda wrong: 3 * (wrong / 45) ** 0.5),  # RMSE of grades that are wrong by 3
-        ("nominal", lambda wrong: (45 - wrong) / (90 - wrong)),  # macro-F1 of a label that is never right and another
+        (
+            "nominal",
+            lambda wrong: (45 - wrong) / (90 - wrong),
+        ),  # macro-F1 of a label that is never right and of another
     ],
 )
 def test_rows_are_drawn_from_all_items_together(scale: ScaleKind, figure: Callable[[int], float]) -> None:
@@ -48,8 +51,8 @@ def test_rows_are_drawn_from_all_items_together(scale: ScaleKind, figure: Callab
     """
     section = only(
         [
-            result("small", [0] * 5, scale, student=found([3 if scale == "continuous" else 1] * 5)),
-            result("large", [0] * 40, scale, student=found([0] * 40)),
+            result("small", [0] * 5, scale, student=outcome([3 if scale == "continuous" else 1] * 5)),
+            result("large", [0] * 40, scale, student=outcome([0] * 40)),
         ]
     )
 
@@ -64,18 +67,18 @@ def test_more_rows_narrow_the_interval() -> None:
     widths = []
     for rows in (30, 1000):
         human, machine = noisy(rows)
-        low, high = row_of(only([result("heat-1", human, student=found(machine))])).interval
+        low, high = row_of(only([result("heat-1", human, student=outcome(machine))])).interval
         widths.append(high - low)
 
     assert widths[1] < widths[0] / 3
 
 
 def test_interval_of_many_small_items_holds_the_figure() -> None:
-    """QWK of six resampled rows is lower in the mean than that of the six; with many items nothing hides it."""
+    """QWK of six resampled rows is lower on average than QWK of the six rows, which many items make visible."""
     results = []
     for seed in range(100):
         human, machine = noisy(6, seed)
-        results.append(result(f"heat-{seed}", human, student=found(machine)))
+        results.append(result(f"heat-{seed}", human, student=outcome(machine)))
 
     row = row_of(only(results))
 
@@ -84,7 +87,7 @@ def test_interval_of_many_small_items_holds_the_figure() -> None:
 
 def test_difference_from_itself_is_zero() -> None:
     human, machine = noisy(30)
-    section = only([result("heat-1", human, student=found(machine), teacher=found(machine))])
+    section = only([result("heat-1", human, student=outcome(machine), teacher=outcome(machine))])
 
     twin = row_of(section, "teacher")
     assert twin.student_less_this == 0
@@ -94,11 +97,11 @@ def test_difference_from_itself_is_zero() -> None:
 
 
 def test_differences_are_paired_and_signed() -> None:
-    """Both err on the same rows, and the teacher on one more: it is behind in whatever rows are drawn, or level."""
+    """Both err on the same rows, and the teacher on one more, so that it is never ahead in any draw."""
     human, machine = noisy(60)
     right = list(zip(human, machine, strict=True)).index((0, 0))
     teacher = [3 if number == right else value for number, value in enumerate(machine)]
-    section = only([result("heat-1", human, student=found(machine), teacher=found(teacher))])
+    section = only([result("heat-1", human, student=outcome(machine), teacher=outcome(teacher))])
 
     row = row_of(section, "teacher")
     expected = quadratic_weighted_kappa(human, machine) - quadratic_weighted_kappa(human, teacher)
@@ -109,20 +112,20 @@ def test_differences_are_paired_and_signed() -> None:
 
 
 def test_item_with_constant_scores_is_left_out_of_intervals() -> None:
-    section = only([*two_items(), result("heat-3", [1, 1], student=found([1, 1]))])
+    section = only([*two_items(), result("heat-3", [1, 1], student=outcome([1, 1]))])
 
     assert row_of(section).figure == pytest.approx(0.5)
     assert row_of(section).items["heat-3"] is None
 
 
 def test_constant_machine_has_an_interval() -> None:
-    """Some resamples hold one human score alone, and then its QWK is undefined."""
-    section = only([result("heat-1", [1, 1, 1, 2, 1, 1], student=found([1] * 6))])
+    """QWK is undefined in draws with constant human scores."""
+    section = only([result("heat-1", [1, 1, 1, 2, 1, 1], student=outcome([1] * 6))])
 
     assert row_of(section).figure == 0
     assert np.isfinite(row_of(section).interval).all()
 
 
 def test_undefined_figures_are_no_failure() -> None:
-    """Every human score and every machine score of the only item is the same."""
-    assert only([result("heat-1", [1, 1, 1], student=found([1, 1, 1]))]).rows == 3
+    """The only item has constant human and machine scores."""
+    assert only([result("heat-1", [1, 1, 1], student=outcome([1, 1, 1]))]).rows == 3

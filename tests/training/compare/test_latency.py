@@ -16,7 +16,7 @@ NOTHING: Outputs = np.zeros((0, 1))
 
 
 class Clock:
-    """A clock that only scoring moves."""
+    """A clock that advances only while a competitor scores."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -35,9 +35,9 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(latency, "time", made)
-    return made
+    ticking = Clock()
+    monkeypatch.setattr(latency, "time", ticking)
+    return ticking
 
 
 def test_single_responses_and_batches_are_timed(clock: Clock) -> None:
@@ -46,10 +46,10 @@ def test_single_responses_and_batches_are_timed(clock: Clock) -> None:
         "slow": lambda texts: clock.score("slow", texts, 0.5),
     }
 
-    found = milliseconds(scores, ["a", "b", "c"])
+    times = milliseconds(scores, ["a", "b", "c"])
 
-    assert found["quick"] == pytest.approx((3, 2 + 1 / 32))
-    assert found["slow"] == pytest.approx((500, 500 / 32))
+    assert times["quick"] == pytest.approx((3, 2 + 1 / 32))
+    assert times["slow"] == pytest.approx((500, 500 / 32))
 
 
 def test_warm_up_and_slow_moments_do_not_count(clock: Clock) -> None:
@@ -67,13 +67,13 @@ def test_warm_up_and_slow_moments_do_not_count(clock: Clock) -> None:
 def test_competitors_take_turns_on_the_same_texts(clock: Clock) -> None:
     texts = [str(number) for number in range(7)]
     scores = {
-        "first": lambda own: clock.score("first", own, 0.1),
-        "second": lambda own: clock.score("second", own, 0.1),
+        "first": lambda scored: clock.score("first", scored, 0.1),
+        "second": lambda scored: clock.score("second", scored, 0.1),
     }
 
     milliseconds(scores, texts)
 
-    runs = [(name, [own for _, own in calls]) for name, calls in groupby(clock.calls, key=itemgetter(0))]
+    runs = [(name, [scored for _, scored in calls]) for name, calls in groupby(clock.calls, key=itemgetter(0))]
     names, given = zip(*runs, strict=True)
     assert names == ("first", "second") * (FULL.rounds + FULL.batches)
     assert given[::2] == given[1::2]
@@ -86,11 +86,11 @@ def test_competitors_take_turns_on_the_same_texts(clock: Clock) -> None:
 def test_single_responses_are_timed_after_a_warm_service(clock: Clock) -> None:
     texts = [str(number) for number in range(500)]
 
-    milliseconds({"any": lambda own: clock.score("any", own, 0.1)}, texts)
+    milliseconds({"any": lambda scored: clock.score("any", scored, 0.1)}, texts)
 
-    before, *rest = [own for _, own in clock.calls]
+    before, *rest = [scored for _, scored in clock.calls]
     assert len(before) == FULL.served
-    assert not set(before) & {text for own in rest if len(own) == 1 for text in own}
+    assert not set(before) & {text for scored in rest if len(scored) == 1 for text in scored}
 
 
 @pytest.mark.parametrize("given", [None, "true"])

@@ -14,7 +14,7 @@ RATERS = a_row(HUMAN, "raters", 0.85, parameters=None)
 
 
 def words(svg: str) -> list[str]:
-    """Everything written in the plot, in order."""
+    """Return all text of the plot, in order."""
     page = ElementTree.fromstring(svg)  # noqa: S314  # our own
     return ["".join(element.itertext()).strip() for element in page.iter("{http://www.w3.org/2000/svg}text")]
 
@@ -45,7 +45,7 @@ def test_plots_are_reproducible() -> None:
 
 
 def test_figure_outside_its_interval_is_drawn() -> None:
-    """Rounding alone may put it there, and bootstrap intervals of small items lie lower than their figures."""
+    """Rounding may put a figure there, and bootstrap intervals of small items lie below their figures."""
     beyond = STUDENT.model_copy(update={"figure": 0.7, "interval": (0.6, 0.7 - 1e-12)})
 
     assert "the student" in words(against_size(a_section(beyond)))

@@ -38,8 +38,8 @@ def test_pruned_encoder_has_the_shape_of_tinybert(cut: tuple[Any, Tensor]) -> No
     assert (config.num_hidden_layers, config.hidden_size, config.intermediate_size) == (4, 312, 1200)
     assert len(small.encoder.layer) == 4
     for layer in small.encoder.layer:
-        own = layer.attention.self
-        assert {tuple(part.weight.shape) for part in (own.query, own.key, own.value)} == {(312, 312)}
+        attended = layer.attention.self
+        assert {tuple(part.weight.shape) for part in (attended.query, attended.key, attended.value)} == {(312, 312)}
         assert layer.intermediate.dense.weight.shape == (1200, 312)
         assert layer.output.dense.weight.shape == (312, 1200)
     assert read(small).shape == (2, 5, 312)
@@ -67,13 +67,13 @@ def rows_of(weight: Tensor) -> set[tuple[float, ...]]:
 
 
 def test_the_most_important_units_are_kept(encoder: Any) -> None:
-    """Units that nothing reads, and feed-forward units that nothing feeds, go first."""
+    """Pruning first drops units that nothing reads, and feed-forward units without input."""
     encoder = AutoModel.from_pretrained(encoder.config._name_or_path)
     with torch.no_grad():
         encoder.embeddings.word_embeddings.weight[:, :72] = 0
         for layer in encoder.encoder.layer:
-            own = layer.attention.self
-            for linear in (own.query, own.key, own.value, layer.intermediate.dense):
+            attended = layer.attention.self
+            for linear in (attended.query, attended.key, attended.value, layer.intermediate.dense):
                 linear.weight[:, :72] = 0
             layer.intermediate.dense.weight[:336] = 0
             layer.intermediate.dense.bias[336:] = 1
@@ -92,7 +92,7 @@ def test_keeping_every_unit_gives_the_original(encoder: Any) -> None:
 
 
 def test_narrower_heads_keep_their_attention(encoder: Any) -> None:
-    """Where every unit of a head is the same, 26 of 32 tell as much: the scale of queries and keys makes up for 6."""
+    """If all units of a head are equal, 26 of 32 carry as much; the scale of queries and keys makes up for 6."""
     encoder = AutoModel.from_pretrained(encoder.config._name_or_path)
     with torch.no_grad():
         for layer in encoder.encoder.layer:
@@ -110,10 +110,10 @@ def test_narrower_heads_keep_their_attention(encoder: Any) -> None:
 
 
 @torch.no_grad()
-def attention(own: Any, states: Tensor) -> Tensor:
-    """(heads, tokens, tokens): scores before the softmax."""
-    query, key = (part(states).view(3, 12, -1).transpose(0, 1) for part in (own.query, own.key))
-    scores: Tensor = query @ key.transpose(1, 2) * own.scaling
+def attention(attended: Any, states: Tensor) -> Tensor:
+    """Return (heads, tokens, tokens): scores before the softmax."""
+    query, key = (part(states).view(3, 12, -1).transpose(0, 1) for part in (attended.query, attended.key))
+    scores: Tensor = query @ key.transpose(1, 2) * attended.scaling
     return scores
 
 
@@ -143,14 +143,14 @@ def test_smaller_encoder_is_not_prunable(encoder: Any, tiny_encoder: Path) -> No
     ids=["mpnet", "deberta"],
 )
 def test_other_architecture_is_not_prunable(other: Any) -> None:
-    """They have embeddings, layers and twelve heads, but other names for the parts of a layer."""
+    """The encoders have embeddings, layers and twelve heads, but other names for the parts of a layer."""
     encoder: nn.Module = other()
 
     assert not is_prunable(encoder, 4)
 
 
 def test_number_of_layers_decides_on_pruning() -> None:
-    """As in paraphrase-MiniLM-L3: four layers out of three means that one comes twice."""
+    """Four layers out of three, as of paraphrase-MiniLM-L3, would repeat a layer."""
     encoder = BertModel(BertConfig(**SHAPE, num_hidden_layers=3, intermediate_size=1536))
 
     if is_prunable(encoder, 4):

@@ -14,7 +14,7 @@ from training.compare.section import HUMAN, Section
 TITLE = 'the student, <b>full</b> & "quoted"'
 
 
-def found() -> list[Section]:
+def some_sections() -> list[Section]:
     student = a_row("student", TITLE, 0.712, parameters=21_345, alone_ms=0.25)
     teacher = a_row("teacher", "its teacher", 0.803, parameters=11_000_000, alone_ms=8)
     teacher.student_less_this, teacher.student_less_this_interval = -0.091, (-0.12, -0.05)
@@ -25,7 +25,7 @@ def found() -> list[Section]:
 
 
 class Page(HTMLParser):
-    """What a browser would see: tags with their attributes, and the text of every cell."""
+    """Parse a page: tags with their attributes, and the text of every cell."""
 
     def __init__(self, content: str) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return html(found())
+    return html(some_sections())
 
 
 def test_page_loads_nothing(page: str) -> None:
@@ -77,7 +77,7 @@ def test_every_contestant_is_on_the_page_with_an_escaped_title(page: str) -> Non
     cells = Page(page).cells
 
     assert "<b>" not in page
-    assert {row.title for row in found()[0].contestants} <= {cell.strip() for cell in cells}
+    assert {row.title for row in some_sections()[0].contestants} <= {cell.strip() for cell in cells}
     assert cells.count(TITLE) >= 2
 
 
@@ -91,15 +91,17 @@ def test_student_is_highlighted(page: str) -> None:
 def test_each_section_has_a_heading_and_plots(page: str) -> None:
     assert page.count("<svg") == page.count("</svg>") == 4
     heads = re.findall(r"<h2>(.*?)</h2>", page, re.DOTALL)
-    assert len(heads) == len(found())
-    for section, head in zip(found(), heads, strict=True):
+    assert len(heads) == len(some_sections())
+    for section, head in zip(some_sections(), heads, strict=True):
         assert section.metric in head
         assert re.findall(r"\b\d+ \w+", head)[-2:] == ["2 items", "80 responses"]
 
 
 def test_rows_hold_the_figures_of_their_contestant() -> None:
     cells = [
-        line.strip("| ").split(" | ") for line in markdown(found()).splitlines() if line.startswith("| its teacher")
+        line.strip("| ").split(" | ")
+        for line in markdown(some_sections()).splitlines()
+        if line.startswith("| its teacher")
     ]
 
     said = {cell.strip() for row in cells for cell in row}
@@ -109,7 +111,7 @@ def test_rows_hold_the_figures_of_their_contestant() -> None:
 
 def test_markdown_tables_are_rectangular() -> None:
     tables: list[list[str]] = [[]]
-    for line in markdown(found()).splitlines():
+    for line in markdown(some_sections()).splitlines():
         if line.startswith("|"):
             tables[-1].append(line)
         elif tables[-1]:
@@ -124,17 +126,17 @@ def test_markdown_tables_are_rectangular() -> None:
 
 
 def test_undefined_figure_of_an_item_is_blank() -> None:
-    [line] = [line for line in markdown(found()[:1]).splitlines() if line.startswith("| heat-2")]
+    [line] = [line for line in markdown(some_sections()[:1]).splitlines() if line.startswith("| heat-2")]
 
     assert set(line.removeprefix("| heat-2")) == {" ", "|"}
 
 
 def test_json_holds_the_figures(tmp_path: Path) -> None:
-    write_report(tmp_path / "report.json", found())
+    write_report(tmp_path / "report.json", some_sections())
 
     read = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
     assert {section.pop(ORIGIN_MARK) for section in read} == {"compare"}
-    assert [Section.model_validate(section) for section in read] == found()
+    assert [Section.model_validate(section) for section in read] == some_sections()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_json_holds_the_figures(tmp_path: Path) -> None:
     [("a.html", "<!doctype html>"), ("a.md", f"<!-- {ORIGIN_MARK} -->\n\n## QWK"), ("a.json", "[\n")],
 )
 def test_suffix_decides_the_format(tmp_path: Path, name: str, begins: str) -> None:
-    write_report(tmp_path / name, found())
+    write_report(tmp_path / name, some_sections())
 
     assert (tmp_path / name).read_text(encoding="utf-8").startswith(begins)
 
@@ -150,7 +152,7 @@ def test_suffix_decides_the_format(tmp_path: Path, name: str, begins: str) -> No
 @pytest.mark.parametrize("name", ["report.pdf", "report", "report.html.gz"])
 def test_unknown_format_is_refused(tmp_path: Path, name: str) -> None:
     with refused(BadFormat, name=name):
-        write_report(tmp_path / name, found())
+        write_report(tmp_path / name, some_sections())
 
     assert list(tmp_path.iterdir()) == []
 

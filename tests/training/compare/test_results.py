@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.refusals import refused
-from tests.training.compare.findings import found, result
+from tests.training.compare.findings import outcome, result
 from tests.training.compare.group_runs import texts_of
 from tests.training.example_rows import GRADES, ITEM, item_data, other_dev
 from training.compare.results import ItemResult, Seed, read_result, read_results, write_result
@@ -20,9 +20,11 @@ def begun(data: ItemData, data_sha256: str = "0" * 64) -> ItemResult:
 
 
 def test_written_results_read_back_unchanged(tmp_path: Path) -> None:
-    whole = result("heat-1", [0, 1, 3], raters=[(0, 0), (1, 2), (3, 3)], student=found([0, 1, 2], [1, 1, 3], timed=[0]))
+    whole = result(
+        "heat-1", [0, 1, 3], raters=[(0, 0), (1, 2), (3, 3)], student=outcome([0, 1, 2], [1, 1, 3], timed=[0])
+    )
     whole.found["student"].seeds[2] = Seed(values=[0.1234], predictions=[[0.25, 0.75]])
-    grades = result("shade-6", [1.25, 6], "continuous", span=5, constant=found([3.1, 3.1], seconds=None))
+    grades = result("shade-6", [1.25, 6], "continuous", span=5, constant=outcome([3.1, 3.1], seconds=None))
 
     for one in (grades, whole):
         write_result(tmp_path, one)
@@ -35,7 +37,7 @@ def test_written_results_read_back_unchanged(tmp_path: Path) -> None:
 def test_any_row_id_survives(tmp_path: Path, row_id: str) -> None:
     data = item_data(20, 2)
     whole = begun(replace(data, dev=(replace(data.dev[0], id=row_id), data.dev[1])))
-    whole.found["student"] = found([1, 2])
+    whole.found["student"] = outcome([1, 2])
 
     write_result(tmp_path, whole)
 
@@ -79,7 +81,7 @@ def test_no_file_holds_responses(tmp_path: Path) -> None:
 
 def test_results_on_the_same_rows_are_kept(tmp_path: Path) -> None:
     kept = begun(item_data(20, 4))
-    kept.found["student"] = found([0, 1, 2, 3])
+    kept.found["student"] = outcome([0, 1, 2, 3])
     write_result(tmp_path, kept)
 
     assert read_result(tmp_path, begun(item_data(20, 4))) == kept
@@ -88,7 +90,7 @@ def test_results_on_the_same_rows_are_kept(tmp_path: Path) -> None:
 def test_results_on_other_rows_are_not_reused(tmp_path: Path) -> None:
     data = item_data(20, 4)
     kept = begun(data)
-    kept.found["student"] = found([0, 1, 2, 3])
+    kept.found["student"] = outcome([0, 1, 2, 3])
     write_result(tmp_path, kept)
     labels = ITEM.model_copy(update={"scale": "ordinal", "max_score": None, "labels": ("a", "b", "c", "d")})
 
@@ -116,7 +118,7 @@ def test_item_fields_follow_the_present_data(
     tmp_path: Path, name: str, changed: Callable[[ItemData], ItemData]
 ) -> None:
     kept = begun(item_data(20, 4))
-    kept.found["student"] = found([0, 1, 2, 3])
+    kept.found["student"] = outcome([0, 1, 2, 3])
     write_result(tmp_path, kept)
     now = begun(changed(item_data(20, 4)))
     assert getattr(now, name) != getattr(kept, name)
@@ -142,11 +144,11 @@ def test_damaged_file_is_refused(tmp_path: Path) -> None:
 def test_results_of_other_data_are_not_reused(tmp_path: Path) -> None:
     data = item_data(20, 4)
     first = begun(data)
-    first.found["student"] = found([1, 2, 3, 0])
+    first.found["student"] = outcome([1, 2, 3, 0])
     write_result(tmp_path, first)
     more = begun(data, "1" * 64)
 
     assert read_result(tmp_path, begun(data)).found == first.found
     assert read_result(tmp_path, more) is more
-    write_result(tmp_path, first.model_copy(update={"data_sha256": None}))  # found before that was kept
+    write_result(tmp_path, first.model_copy(update={"data_sha256": None}))  # as in files of earlier versions
     assert read_result(tmp_path, more).found == first.found

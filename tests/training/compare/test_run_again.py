@@ -1,4 +1,4 @@
-"""What was found before is not made again, and nothing else is taken for it."""
+"""Comparisons that reuse results: exactly the results of the same data, settings and contestants."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_repeated_call_trains_nothing(tmp_path: Path, config: TrainingConfig, fa
 
 
 def test_absent_contestant_is_not_tried_again(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
-    """As a TinyBERT of a teacher that is small itself."""
+    """A TinyBERT is absent if the teacher is small itself."""
     fakes.all.insert(1, fakes.of("absent", absent=True))
     result = run(tmp_path, config, fakes, A)["a"]
     assert result.found["absent"].seeds[0].values == []
@@ -119,7 +119,7 @@ def test_changed_settings_replace_results(tmp_path: Path, config: TrainingConfig
     second = run(tmp_path, config.model_copy(update={"seed": 1}), fakes, A)["a"]
 
     assert fakes.making() == whole
-    assert all(second.found[name].key != found.key for name, found in first.found.items())
+    assert all(second.found[name].key != outcome.key for name, outcome in first.found.items())
 
 
 @pytest.mark.parametrize("other", [replace(A, train=A.train[:16]), replace(A, unlabelled=()), other_dev(A)])
@@ -131,7 +131,9 @@ def test_changed_data_replace_results(tmp_path: Path, config: TrainingConfig, fa
 
     assert fakes.making() == whole
     assert result.ids == [row.id for row in other.dev]
-    assert {len(seed.values) for found in result.found.values() for seed in found.seeds.values()} == {len(other.dev)}
+    assert {len(seed.values) for outcome in result.found.values() for seed in outcome.seeds.values()} == {
+        len(other.dev)
+    }
 
 
 @pytest.mark.parametrize("dies", [("seeded", 0), ("seeded", 2), ("last", 0)])
@@ -148,11 +150,11 @@ def test_killed_comparison_resumes(tmp_path: Path, config: TrainingConfig, fakes
     result = run(tmp_path, config, fakes, A)["a"]
 
     after = [(name, seed) for name, seed, _ in fakes.making()]
-    assert before + after[: -len(fakes.all)] == everything  # at the end each is made once more, to be timed
-    assert {name: found.seeds for name, found in result.found.items()} == {
-        name: found.seeds for name, found in whole.found.items()
+    assert before + after[: -len(fakes.all)] == everything  # at the end each is trained once more, for timing
+    assert {name: outcome.seeds for name, outcome in result.found.items()} == {
+        name: outcome.seeds for name, outcome in whole.found.items()
     }
-    assert all(found.timings for found in result.found.values())
+    assert all(outcome.timings for outcome in result.found.values())
 
 
 def test_later_call_adds_contestants_and_seeds(tmp_path: Path, config: TrainingConfig, fakes: Fakes) -> None:
@@ -164,7 +166,7 @@ def test_later_call_adds_contestants_and_seeds(tmp_path: Path, config: TrainingC
 
     assert [(name, seed) for name, seed, _ in fakes.making()][:2] == [("seeded", 1), ("last", 0)]
     [result] = read_results(folders[0])
-    assert {name: list(found.seeds) for name, found in result.found.items()} == {
+    assert {name: list(outcome.seeds) for name, outcome in result.found.items()} == {
         "once": [0],
         "seeded": [0, 1],
         "last": [0],
@@ -186,4 +188,4 @@ def test_comparison_killed_while_timing_lacks_only_times(
     result = run(tmp_path, config, fakes, A)["a"]
 
     assert [(name, seed) for name, seed, _ in fakes.making()] == [("once", 0), ("seeded", 0), ("last", 0)]
-    assert all(found.timings for found in result.found.values())
+    assert all(outcome.timings for outcome in result.found.values())

@@ -1,4 +1,4 @@
-"""Which contestants a change of each setting makes anew, and that no other setting changes what they come to."""
+"""The contestants that depend on each setting, and their independence of all other settings."""
 
 from collections.abc import Iterator
 from functools import reduce
@@ -103,9 +103,9 @@ OTHER: dict[str, Any] = {
 
 
 def leaves(kind: type[BaseModel], before: str = "") -> Iterator[str]:
-    """Every setting by its path."""
+    """Return every setting by its path."""
     for name, field in kind.model_fields.items():
-        inner = [own for own in (field.annotation, *get_args(field.annotation)) if _is_model(own)]
+        inner = [each for each in (field.annotation, *get_args(field.annotation)) if _is_model(each)]
         if inner:
             yield from leaves(inner[0], f"{before}{name}.")
         else:
@@ -117,7 +117,7 @@ def _is_model(kind: Any) -> bool:
 
 
 def other(config: TrainingConfig, path: str) -> TrainingConfig:
-    """The same settings but for one."""
+    """Return the settings with one changed."""
     names = path.split(".")
     value = OTHER.get(path, _other(reduce(getattr, names, config)))
     update: dict[str, Any] = {names[-1]: value}
@@ -157,15 +157,15 @@ def test_setting_replaces_results_that_depend_on_it(
     tiny_encoder: Path, kind: str, several: bool, expected: dict[str, set[str]]
 ) -> None:
     config = a_config(tiny_encoder, kind=kind)
-    before = {own.name: hashes(own.reads, config, several=several) for own in CONTESTANTS}
+    before = {each.name: hashes(each.reads, config, several=several) for each in CONTESTANTS}
 
-    found = {}
+    replaced = {}
     for path in ANEW:
         changed = other(config, path)
-        after = {own.name: hashes(own.reads, changed, several=several) for own in CONTESTANTS}
-        found[path] = {name for name in before if before[name] != after[name]}
+        after = {each.name: hashes(each.reads, changed, several=several) for each in CONTESTANTS}
+        replaced[path] = {name for name in before if before[name] != after[name]}
 
-    assert found == expected
+    assert replaced == expected
 
 
 def test_teacher_settings_without_a_teacher_keep_results(tiny_encoder: Path) -> None:
@@ -179,29 +179,29 @@ def test_teacher_settings_without_a_teacher_keep_results(tiny_encoder: Path) -> 
 
 
 def test_every_part_has_a_contestant() -> None:
-    assert {part for own in CONTESTANTS for part in own.reads} == set(EVERY_PART) == set(READ)
+    assert {part for each in CONTESTANTS for part in each.reads} == set(EVERY_PART) == set(READ)
 
 
-@pytest.mark.parametrize("contestant", CONTESTANTS, ids=[own.name for own in CONTESTANTS])
+@pytest.mark.parametrize("contestant", CONTESTANTS, ids=[each.name for each in CONTESTANTS])
 def test_contestants_ignore_settings_outside_their_parts(
     request: pytest.FixtureRequest, tmp_path: Path, contestant: Contestant
 ) -> None:
-    """All of them at once."""
+    """Change all such settings at once."""
     encoder = request.getfixturevalue("wide_encoder" if contestant.name == "tiny_bert" else "tiny_encoder")
     changed = config = quick(a_config(encoder, max_epochs=1, min_steps=1), min_steps=20)
     for path, who in ANEW.items():
-        if contestant.name not in who and path not in ("teacher.base", "teacher.kind"):  # these would take long
+        if contestant.name not in who and path not in ("teacher.base", "teacher.kind"):  # slow to change
             changed = other(changed, path)
 
-    first, second = (_shown(contestant, own, tmp_path) for own in (config, changed))
+    first, second = (_shown(contestant, each, tmp_path) for each in (config, changed))
 
     assert np.array_equal(first[0], second[0])
     assert first[1] == second[1]
 
 
 def _shown(contestant: Contestant, config: TrainingConfig, cache: Path) -> tuple[Any, object]:
-    """Outputs on dev, and how these are decoded."""
+    """Return outputs on dev, and their head."""
     run = a_group_run(config, cache, item_data(24, 8, 8))
-    made = contestant.make(run, 0)
-    assert made
-    return made[0].outputs(dev_texts(run)), heads_of(run, made)[0]
+    competitors = contestant.make(run, 0)
+    assert competitors
+    return competitors[0].outputs(dev_texts(run)), heads_of(run, competitors)[0]

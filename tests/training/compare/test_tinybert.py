@@ -25,7 +25,7 @@ from training.teacher.ensemble import FineTuned, Member
 
 
 def a_group_run(encoder: Path, cache: Path, *items: ItemData, key: str = "wide") -> GroupRun:
-    """Its teacher is not fine-tuned, but decided."""
+    """Return a run whose teacher is untrained but has decided outputs."""
     config = tiny_settings(encoder).model_copy(update={"text": TextConfig(augmented_per_response=1)})
     run = an_untaught_run(*items, config=config)
     tokenizer, base = load_base(str(encoder))
@@ -70,7 +70,7 @@ def both(mask: Tensor) -> Tensor:
 
 
 def distance(run: GroupRun, outputs: Any) -> float:
-    """Mean cross-entropy to the teacher on what both read while learning, less its least."""
+    """Return the mean cross-entropy to the teacher on the training texts, less its minimum."""
     assert run.teacher is not None
     texts = run.items[0].texts.all
     wanted, given = softmax(run.teacher.outputs(texts)), softmax(outputs(texts))
@@ -137,7 +137,7 @@ def test_other_texts_or_teacher_train_another_network(run: GroupRun, monkeypatch
 
 
 def test_items_that_share_a_teacher_share_a_network_and_its_time(wide_encoder: Path, tmp_path: Path) -> None:
-    """Grades, each item's responses read after its own question."""
+    """The items have grades, and each item's question precedes its responses."""
     items = [GRADES.model_copy(update={"item_id": f"shade-{n}", "prompt": "the air " * (n + 1)}) for n in range(2)]
     run = a_group_run(wide_encoder, tmp_path, *(item_data(6, 2, 1, item, seed=n) for n, item in enumerate(items)))
 

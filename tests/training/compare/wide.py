@@ -1,11 +1,11 @@
-"""An encoder wide enough to cut a TinyBERT-class model out of."""
+"""An encoder wide enough to prune to a TinyBERT-class model."""
 
 import shutil
 from pathlib import Path
 
 
 def write_wide_encoder(folder: Path, tiny_encoder: Path, layers: int = 6) -> Path:
-    """Write random weights, with the tokenizer of the tiny one.  Each layer costs a second of every export."""
+    """Write random weights with the tiny encoder's tokenizer.  Each layer costs a second in every export."""
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 

@@ -1,4 +1,4 @@
-"""Items as people write them: labels and ids as the file shows them, misspelt fields named."""
+"""Items as people write them: labels and ids as the file shows them, and misspelt fields reported."""
 
 import json
 from pathlib import Path
@@ -100,10 +100,10 @@ def folder_of(tmp_path: Path, items: list[dict[str, Any]], rows: list[dict[str, 
         (["yes", "no"], "No", 1),
         (["true", "false"], False, 1),
         (["0", "0.5", "1"], 0.5, 1),
-        (["0", "0.5", "1"], 1.0, 2),  # a data frame with a gap makes numbers of all
+        (["0", "0.5", "1"], 1.0, 2),  # a data frame with a gap makes all of them numbers
         (["0", "1"], "1.0", 1),
         (["1", "1.0"], "1.0", 1),
-        (["Yes", "yes"], "yes", 1),  # told apart by case alone: only as they are
+        (["Yes", "yes"], "yes", 1),  # they differ by case alone, so only the exact spelling counts
         (["none", "one"], "None", 0),
         (["NA", "Cl"], "NA", 0),  # sodium
     ],

@@ -1,4 +1,4 @@
-"""Files that scorelet wrote: no command takes the machine's scores in them for a person's, and none is lost."""
+"""Files that scorelet wrote: no command takes their machine scores for human ones, and no command overwrites them."""
 
 import json
 from pathlib import Path
@@ -79,12 +79,12 @@ def test_machine_column_cannot_be_named(models: Path, scored: Path, column: str)
 @pytest.mark.parametrize("part", ["train", "dev"])
 @pytest.mark.parametrize("command", ["check", "run", "compare", "feedback"])
 def test_no_command_uses_machine_scores(tmp_path: Path, scored: Path, command: str, part: str) -> None:
-    folder, made = a_folder(tmp_path, scored, part), tmp_path / "made"
+    folder, written = a_folder(tmp_path, scored, part), tmp_path / "made"
     options = {
         "check": (),
-        "run": ("--models", made),
-        "compare": ("--results", made),
-        "feedback": ("--models", made, "--name", "x"),
+        "run": ("--models", written),
+        "compare": ("--results", written),
+        "feedback": ("--models", written, "--name", "x"),
     }[command]
 
     done = call(command, "--data", folder, *options)
@@ -92,7 +92,7 @@ def test_no_command_uses_machine_scores(tmp_path: Path, scored: Path, command: s
     assert done.code == 1
     assert f"{part}.csv:1: " in done.stderr
     assert "--score-column" in done.stderr
-    assert not made.exists()
+    assert not written.exists()
 
 
 def test_data_set_may_name_the_column_of_human_scores(tmp_path: Path, scored: Path) -> None:
@@ -108,10 +108,10 @@ def test_score_column_may_be_named_for_any_file(tmp_path: Path, models: Path) ->
     file = tmp_path / "gradebook.csv"
     file.write_text("item_id;response;score;Grade/3,00\nheat-1;warm air;x;2,0\nheat-1;warm;y;1\n")
 
-    [found] = evaluate(models, file, None, reading=ReadOptions(score_column="Grade/3,00"))
+    [report] = evaluate(models, file, None, reading=ReadOptions(score_column="Grade/3,00"))
 
-    assert found.agreement is not None
-    assert found.agreement.exact == 1
+    assert report.agreement is not None
+    assert report.agreement.exact == 1
 
 
 @pytest.mark.usefixtures("scored")
@@ -213,11 +213,11 @@ def test_demo_data_do_not_overwrite_other_files(tmp_path: Path) -> None:
     def demo(*options: object) -> int:
         return run("python", "-m", "training.demo", "--out", tmp_path / "demo", *options).returncode
 
-    assert (demo(), demo()) == (0, 0)  # the same bytes
+    assert (demo(), demo()) == (0, 0)  # unchanged files
     theirs = tmp_path / "demo" / "dev.jsonl"
-    made = theirs.read_text()
+    written = theirs.read_text()
     theirs.write_text("a year's work\n")
 
     assert (demo(), theirs.read_text()) == (2, "a year's work\n")
-    assert (demo("--force"), theirs.read_text()) == (0, made)
-    assert (demo("--seed", 1), theirs.read_text()) == (2, made)
+    assert (demo("--force"), theirs.read_text()) == (0, written)
+    assert (demo("--seed", 1), theirs.read_text()) == (2, written)

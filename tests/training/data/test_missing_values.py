@@ -1,4 +1,4 @@
-"""Missing values, and the identity of learners: what pandas, R, spreadsheets and people write for them."""
+"""Missing values and ids of learners, as pandas, R, spreadsheets and people write them."""
 
 import json
 import re
@@ -48,7 +48,7 @@ def test_missing_values_are_none_and_counted(tmp_path: Path, value: Any) -> None
 def test_label_may_be_called_none(
     tmp_path: Path, given: str, raters: tuple[int, int] | None, missing: dict[str, int]
 ) -> None:
-    """No misconception: another word for a missing value is still missing."""
+    """A label is called None; any other word for a missing value is still missing."""
     folder = a_folder(tmp_path, [{**ROW, "label": "None", "score_1": "None", "score_2": given}])
     item = {"item_id": ROW["item_id"], "prompt": "Why?", "scale": "nominal", "labels": ["None", "heat"]}
     (tmp_path / "items.jsonl").write_text(json.dumps(item))
@@ -60,7 +60,7 @@ def test_label_may_be_called_none(
 
 
 def test_group_may_be_called_na(tmp_path: Path) -> None:
-    """Namibia."""
+    """NA is the code of Namibia."""
     rows = [ROW | {"group_country": country} for country in ("NA", "DE", "", None, float("nan"))]
     folder = a_folder(tmp_path, rows)
 
@@ -93,7 +93,7 @@ def test_different_ids_are_different_learners(tmp_path: Path, one: str, other: s
 
 @pytest.mark.parametrize("missing", ["nan", float("nan"), "NA", None])
 def test_rows_without_learners_do_not_share_a_learner(tmp_path: Path, missing: Any) -> None:
-    """Sixty good rows, of which a validation part can be carved: a learner `nan` would hold them together."""
+    """Sixty good rows without learners allow a validation part; a learner `nan` would hold them together."""
     rows = [ROW | {"response": f"warm {n}", "score": n % 3, "learner_id": missing} for n in range(60)]
 
     parts = split(read_data(a_folder(tmp_path, rows)).of("heat-1"), TrainingConfig(validation_share=0.2))

@@ -19,7 +19,7 @@ GRADES = {"item_id": "shade-6", "prompt": "How warm is it?", "scale": "continuou
 
 
 def a_folder(tmp_path: Path, **files: list[Any] | str) -> Path:
-    """`train=[…]` becomes train.jsonl; a string is written as it is to the file its key names."""
+    """Write a folder: `train=[…]` becomes train.jsonl, and a text goes unchanged to the file that its key names."""
     for name, content in {"items": ITEMS, **files}.items():
         if isinstance(content, str):
             (tmp_path / name.replace("_", ".")).write_text(content)
@@ -191,7 +191,7 @@ def test_bad_rows_of_all_files_are_reported_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("other", "of_another_item"), [({}, False), ({"item_id": "heat-2", "label": "no"}, True)])
 def test_repeated_id_is_refused(tmp_path: Path, other: dict[str, Any], of_another_item: bool) -> None:
-    """An id over several items is a learner's, most likely."""
+    """An id on several items is most likely a learner's."""
     row = {"id": "a", "item_id": "heat-1", "response": "warm", "score": 1}
 
     with refused(BadRows) as caught:
@@ -221,11 +221,11 @@ def test_bad_item_is_refused(tmp_path: Path, item: dict[str, Any], code: str | N
     with refused(BadRows) as caught:
         read_data(a_folder(tmp_path, items=[*ITEMS, item], train=[]))
 
-    [(file, line, found)] = rows_refused(caught.value.errors)
+    [(file, line, reported)] = rows_refused(caught.value.errors)
     assert (file, line) == ("items.jsonl", 3)
-    assert code in (None, found)
+    assert code in (None, reported)
     assert "regular" not in str(caught.value)
-    assert "[A-Z" not in str(caught.value)  # in words
+    assert "[A-Z" not in str(caught.value)  # the rule is in words
 
 
 @pytest.mark.parametrize("content", ["just text", "- [1]", "a: [", "\tx"])
@@ -262,7 +262,7 @@ def test_hash_depends_on_every_field_that_differs_from_its_default(tmp_path: Pat
     before = read_data(a_folder(tmp_path, train=[row])).of("heat-1").sha256
 
     empty, given = (
-        read_data(a_folder(tmp_path, items=[own, ITEMS[1]], train=[row])).of("heat-1").sha256 for own in items
+        read_data(a_folder(tmp_path, items=[item, ITEMS[1]], train=[row])).of("heat-1").sha256 for item in items
     )
 
     assert empty == before
@@ -298,7 +298,7 @@ def test_training_reads_responses_without_mark_up(tmp_path: Path, form: str) -> 
 
     assert [[row.text for row in rows] for rows in (marked_up.train, marked_up.dev)] == [texts, texts]
     assert [row.text for row in marked_up.unlabelled] == texts
-    assert marked_up.sha256 == plain.sha256  # a run on the one is a run on the other
+    assert marked_up.sha256 == plain.sha256  # both train the same bundle
 
 
 def test_training_reads_mark_up_as_text_if_the_item_says_so(tmp_path: Path) -> None:

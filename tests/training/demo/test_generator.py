@@ -1,4 +1,4 @@
-"""The demo data is what it claims: ours, repeatable, complete, and marked as its rubrics say."""
+"""The demo data: reproducible, complete, and scored as its rubrics say."""
 
 import json
 import os
@@ -157,8 +157,8 @@ def test_labels_have_no_raters_and_unlabelled_rows_no_scores(demo: Demo) -> None
         (TOWEL, ["spread", "vague", "warmth"], 2),  # in any order; vague words cost nothing
         (TOWEL, ["vague"], 0),
         (TOWEL, ["keywords"], 0),
-        (TOWEL, ["warmth", "wind", "wind_turned_round"], 1),  # contradicted: that point alone is lost
-        (TOWEL, ["warmth", "spread_turned_round", "wind"], 2),  # nothing there to cancel
+        (TOWEL, ["warmth", "wind", "wind_turned_round"], 1),  # contradicted: only that point is lost
+        (TOWEL, ["warmth", "spread_turned_round", "wind"], 2),  # the contradicted idea was not stated
         (TOWEL, ["warmth", "wind", "spread", "into_nothing", "dripping"], 3),  # wrong, but about something else
         (FERRY, ["upthrust", "hollow"], "complete"),
         (FERRY, ["hollow", "engine_or_salt"], "partial"),

@@ -24,14 +24,14 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def weights(adapted: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Strong ones, so that a matrix in the wrong place cannot go unseen."""
-    made = torch.Generator().manual_seed(0)
+    """Return large weights, so that a matrix in the wrong place shows."""
+    generator = torch.Generator().manual_seed(0)
     learnt = {name: p for name, p in adapted.named_parameters() if p.requires_grad}
-    return {name: torch.randn(p.shape, generator=made) * 0.3 for name, p in learnt.items()}
+    return {name: torch.randn(p.shape, generator=generator) * 0.3 for name, p in learnt.items()}
 
 
 def told_by_llama_cpp(base: Path, adapter: Path | None) -> dict[int, float]:
-    """Log-probabilities of the likeliest next tokens."""
+    """Return log-probabilities of the likeliest next tokens."""
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()
@@ -44,7 +44,7 @@ def told_by_llama_cpp(base: Path, adapter: Path | None) -> dict[int, float]:
     asked = {"prompt": PROMPT, "n_predict": 1, "temperature": 0.0, "n_probs": 8}
     reply: Any = xllamacpp.Server(parameters).handle_completions(asked)
     [first] = reply["choices"][0]["logprobs"]["content"]
-    return {own["id"]: own["logprob"] for own in first["top_logprobs"]}
+    return {token["id"]: token["logprob"] for token in first["top_logprobs"]}
 
 
 def test_llama_cpp_and_torch_agree_on_the_adapter(base: Path, tmp_path: Path) -> None:
@@ -56,10 +56,10 @@ def test_llama_cpp_and_torch_agree_on_the_adapter(base: Path, tmp_path: Path) ->
 
     with torch.inference_mode():
         wanted = adapted(torch.tensor([PROMPT])).logits[0, -1].log_softmax(0).numpy()
-    found = told_by_llama_cpp(base, tmp_path / "adapter.gguf")
-    assert list(found) == np.argsort(-wanted)[:8].tolist()
-    assert list(found.values()) == pytest.approx(wanted[list(found)].tolist(), abs=0.02)
-    assert found.keys() != told_by_llama_cpp(base, None).keys()  # the adapter matters
+    likeliest = told_by_llama_cpp(base, tmp_path / "adapter.gguf")
+    assert list(likeliest) == np.argsort(-wanted)[:8].tolist()
+    assert list(likeliest.values()) == pytest.approx(wanted[list(likeliest)].tolist(), abs=0.02)
+    assert likeliest.keys() != told_by_llama_cpp(base, None).keys()  # the adapter matters
 
 
 def test_adapter_of_another_base_is_refused(base: Path, tmp_path: Path) -> None:

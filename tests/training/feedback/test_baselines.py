@@ -22,7 +22,7 @@ def test_commonest_feedback_is_of_item_and_score() -> None:
     assert commonest(KNOWN, [row(9, "x", 2), row(9, "x", 0), row(9, "x", 1)]) == [
         "Correct.",
         "No, not the moon.",
-        "Correct.",  # both neighbours are as near; the first that raters said most often
+        "Correct.",  # both scores are equally near; the first of the commonest
     ]
 
 

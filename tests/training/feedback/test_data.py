@@ -83,10 +83,10 @@ def test_repeated_feedback_is_a_bare_verdict() -> None:
     long = "The response names the cause but not the effect."
     known = [replace(told(1), feedback=long), replace(told(2), feedback="You forgot what makes air rise at all.")]
     asked = [
-        replace(told(3), feedback=long),  # as of another response
+        replace(told(3), feedback=long),  # as on another response
         replace(told(4), feedback="Nothing is said here of the sun's own warmth."),
-        replace(told(5), feedback="Correct and complete."),  # too short to say more
-        replace(told(6, OTHER), feedback="You forgot what makes air rise at all."),  # of another item
+        replace(told(5), feedback="Correct and complete."),  # too short for more than a verdict
+        replace(told(6, OTHER), feedback="You forgot what makes air rise at all."),  # on another item
     ]
 
     assert says_more(asked, known) == [False, True, False, True]

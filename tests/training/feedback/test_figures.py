@@ -3,10 +3,10 @@ from training.feedback.measures import Likeness
 
 
 def test_undefined_figures_are_shown_as_undefined() -> None:
-    found = Likeness(
+    likeness = Likeness(
         bleu=None, chrf=41.25, rouge_1=0.5, rouge_2=None, rouge_l=0.25, similarity=0.75, signature="BLEU of none"
     )
-    figures = FeedbackFigures("generated", 2, found, 0, None, 0.5, {})
+    figures = FeedbackFigures("generated", 2, likeness, 0, None, 0.5, {})
 
     [[title, *cells]] = table([figures], telling=False)
 

@@ -9,11 +9,11 @@ HUMAN = ["The answer is right in every part of it.", "You do not say why the air
 
 
 def test_raters_texts_have_the_highest_figures() -> None:
-    found = likeness(HUMAN, HUMAN)
+    figures = likeness(HUMAN, HUMAN)
 
-    assert found.bleu == pytest.approx(100)
-    assert (found.rouge_1, found.rouge_2, found.rouge_l) == (1, 1, 1)
-    assert found.similarity == pytest.approx(1, abs=1e-4)
+    assert figures.bleu == pytest.approx(100)
+    assert (figures.rouge_1, figures.rouge_2, figures.rouge_l) == (1, 1, 1)
+    assert figures.similarity == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -28,16 +28,16 @@ def test_raters_texts_have_the_highest_figures() -> None:
         ("正しい答えです。", "char"),
         ("คำตอบถูกต้อง", "char"),
         ("Die Lösung ist richtig.", "13a"),
-        ("Well done.", "13a"),  # fewer than four words, in all of the corpus
+        ("Well done.", "13a"),  # fewer than four words in the corpus
         ("对了", "zh"),
     ],
 )
 def test_equal_texts_have_the_highest_figures_in_every_script(text: str, tokenizer: str) -> None:
-    found = likeness([text], [text])
+    figures = likeness([text], [text])
 
-    assert [found.bleu, found.chrf] == pytest.approx([100, 100])
-    assert (found.rouge_1, found.rouge_2, found.rouge_l) == (1, 1, 1)
-    assert f"tok:{tokenizer}|" in found.signature
+    assert [figures.bleu, figures.chrf] == pytest.approx([100, 100])
+    assert (figures.rouge_1, figures.rouge_2, figures.rouge_l) == (1, 1, 1)
+    assert f"tok:{tokenizer}|" in figures.signature
 
 
 @pytest.mark.parametrize(
@@ -49,30 +49,32 @@ def test_equal_texts_have_the_highest_figures_in_every_script(text: str, tokeniz
     ],
 )
 def test_shared_words_raise_figures_in_every_script(text: str, reference: str) -> None:
-    found = likeness([text], [reference])
+    figures = likeness([text], [reference])
 
-    assert found.bleu is not None
-    assert found.chrf is not None
-    assert found.rouge_l is not None
-    assert 0 < found.bleu < 90
-    assert 0 < found.chrf < 90
-    assert 0 < found.rouge_l < 0.9
+    assert figures.bleu is not None
+    assert figures.chrf is not None
+    assert figures.rouge_l is not None
+    assert 0 < figures.bleu < 90
+    assert 0 < figures.chrf < 90
+    assert 0 < figures.rouge_l < 0.9
 
 
 def test_english_figures_equal_the_defaults_of_the_libraries() -> None:
-    """Published comparisons use them."""
+    """Published comparisons use the defaults of the libraries."""
     references = [*HUMAN, "Correct.", "You don't name the 2nd cause: warm air is lighter (and so it rises)."]
     texts = [*HUMAN[::-1], "Correct, well done.", "You name one cause: warm air rises, as it is lighter."]
     scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
     rouge = [scorer.score(reference, text) for text, reference in zip(texts, references, strict=True)]
 
-    found = likeness(texts, references)
+    figures = likeness(texts, references)
 
-    assert found.bleu == sacrebleu.corpus_bleu(texts, [references]).score
-    assert found.chrf == sacrebleu.corpus_chrf(texts, [references]).score
-    own = (found.rouge_1, found.rouge_2, found.rouge_l)
-    assert own == tuple(np.mean([row[name].fmeasure for row in rouge]) for name in ("rouge1", "rouge2", "rougeL"))
-    assert found.signature == (
+    assert figures.bleu == sacrebleu.corpus_bleu(texts, [references]).score
+    assert figures.chrf == sacrebleu.corpus_chrf(texts, [references]).score
+    rouge_figures = (figures.rouge_1, figures.rouge_2, figures.rouge_l)
+    assert rouge_figures == tuple(
+        np.mean([row[name].fmeasure for row in rouge]) for name in ("rouge1", "rouge2", "rougeL")
+    )
+    assert figures.signature == (
         f"BLEU nrefs:1|case:mixed|eff:yes|tok:13a|smooth:exp|version:{sacrebleu.__version__}; "
         f"chrF nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:{sacrebleu.__version__}; "
         "ROUGE words:unicode|stems:porter-ascii|version:0.1.2"
@@ -97,9 +99,9 @@ def test_texts_of_single_words_do_not_lower_rouge_2() -> None:
 
 
 def test_empty_text_has_the_lowest_figures() -> None:
-    found = likeness(["", ""], HUMAN)
+    figures = likeness(["", ""], HUMAN)
 
-    assert (found.bleu, found.chrf, found.rouge_1, found.rouge_2, found.rouge_l) == (0, 0, 0, 0, 0)
+    assert (figures.bleu, figures.chrf, figures.rouge_1, figures.rouge_2, figures.rouge_l) == (0, 0, 0, 0, 0)
 
 
 def test_part_of_a_corpus_uses_the_tokenizer_of_the_whole() -> None:
@@ -107,20 +109,20 @@ def test_part_of_a_corpus_uses_the_tokenizer_of_the_whole() -> None:
 
 
 def test_each_text_is_compared_with_its_reference() -> None:
-    found = likeness(HUMAN[::-1], HUMAN)
+    figures = likeness(HUMAN[::-1], HUMAN)
 
-    assert found.rouge_l is not None
-    assert found.rouge_l < 0.4
+    assert figures.rouge_l is not None
+    assert figures.rouge_l < 0.4
 
 
 def test_rouge_is_mean_f_of_stems() -> None:
-    found = likeness(["air rising warm"], ["warm air rises"])
+    figures = likeness(["air rising warm"], ["warm air rises"])
 
-    assert found.rouge_1 == 1
-    assert found.rouge_2 == pytest.approx(0.5)  # "air rise" of two pairs each
-    assert found.rouge_l == pytest.approx(2 / 3)
-    assert found.bleu is not None
-    assert found.bleu < 100
+    assert figures.rouge_1 == 1
+    assert figures.rouge_2 == pytest.approx(0.5)  # "air rise" of two pairs each
+    assert figures.rouge_l == pytest.approx(2 / 3)
+    assert figures.bleu is not None
+    assert figures.bleu < 100
 
 
 def test_similarity_reflects_meaning() -> None:

@@ -1,4 +1,4 @@
-"""A whole feedback model from rows to a bundle that the service would take, on a tiny language model."""
+"""The training of a feedback model from rows to a bundle that the service loads, with a tiny language model."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ LIMITS = {"question_tokens": 32, "reference_tokens": 24, "response_tokens": 32, 
 
 @pytest.fixture(scope="module", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Of the base, the data and the cache: the verdict reader, which takes longest, is trained once."""
+    """Share base, data and cache, so that the verdict reader, the slowest part, is trained once."""
     folder = tmp_path_factory.mktemp("feedback")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE, str(folder / "cache"))
@@ -39,7 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def config(home: Path, tiny_encoder: Path) -> FeedbackConfig:
     base = write_tiny_gguf(home / "base.gguf")
     reader = tiny_settings(tiny_encoder)
-    longer = {  # verdicts must be read well enough to tell good feedback from bad
+    longer = {  # enough for a reader that tells good feedback from bad
         "teacher": reader.teacher.model_copy(update={"min_steps": 150}),
         "distillation": reader.distillation.model_copy(update={"min_steps": 300}),
     }
@@ -55,56 +55,56 @@ def make(home: Path, models: Path, config: FeedbackConfig) -> MadeFeedback:
 
 
 @pytest.fixture(scope="module")
-def made(home: Path, config: FeedbackConfig) -> MadeFeedback:
+def trained(home: Path, config: FeedbackConfig) -> MadeFeedback:
     return make(home, home / "models", config)
 
 
-def test_trained_bundle_loads_and_writes(home: Path, made: MadeFeedback) -> None:
+def test_trained_bundle_loads_and_writes(home: Path, trained: MadeFeedback) -> None:
     [folder] = (home / "models" / "_feedback" / "school").iterdir()
     files = load_feedback(folder)
     assert folder.stat().st_mode & 0o555 == 0o555  # the service may run as another user
-    assert files.bundle == made.files.bundle
+    assert files.bundle == trained.files.bundle
     assert [item.item_id for item in files.bundle.items] == ["heat-1", "cold-2"]
     assert files.adapter is not None
     model = LanguageModel(files.base, files.adapter, files.bundle.prompt)
     assert model.write(files.prompter.ids(ITEM, "warm air", 1)).tokens > 0
     assert files.bundle.prompt.before.startswith("<|im_start|>user\nTell the learner")
     assert files.bundle.prompt.after == "<|im_end|>\n<|im_start|>assistant\n"
-    # The screen has learnt from the raters what a text says.
+    # The screen has learnt verdicts from the raters' texts.
     assert [files.screen.objection(said, "warm", ITEM, value) for value, said in enumerate(SAID)] == [None] * 3
     assert files.screen.objection(SAID[2], "warm", ITEM, 0) == "contradicts_score"
-    assert not (folder.parent / "ACTIVE").exists()  # a person decides that
+    assert not (folder.parent / "ACTIVE").exists()  # a person activates it
 
 
-def test_figures_are_of_the_model_and_its_baselines(made: MadeFeedback) -> None:
-    own, shown, common, near, raters = made.figures
+def test_figures_are_of_the_model_and_its_baselines(trained: MadeFeedback) -> None:
+    generated, shown, common, near, raters = trained.figures
     assert raters.all.rouge_l == 1
-    assert min(common.agreement, near.agreement) > own.agreement
-    assert None not in (common.all.rouge_l, own.all.rouge_l)
-    assert (common.all.rouge_l or 0) > (own.all.rouge_l or 0)  # a random model says nothing
-    assert shown.agreement > own.agreement
-    assert sum(own.objections.values()) > 0
-    assert made.files.bundle.figures == own.as_dict()
-    card = (made.files.folder / "card.md").read_text()
+    assert min(common.agreement, near.agreement) > generated.agreement
+    assert None not in (common.all.rouge_l, generated.all.rouge_l)
+    assert (common.all.rouge_l or 0) > (generated.all.rouge_l or 0)  # a random model writes nonsense
+    assert shown.agreement > generated.agreement
+    assert sum(generated.objections.values()) > 0
+    assert trained.files.bundle.figures == generated.as_dict()
+    card = (trained.files.folder / "card.md").read_text()
     assert f"| {common.title} | {common.all.bleu:.1f} | {common.all.chrf:.1f} |" in card
-    assert own.all.signature in card
-    assert all(f"{why.replace('_', ' ')} {count}" in card for why, count in own.objections.items())
+    assert generated.all.signature in card
+    assert all(f"{why.replace('_', ' ')} {count}" in card for why, count in generated.objections.items())
 
 
 def test_second_call_uses_the_cache(
-    home: Path, made: MadeFeedback, tmp_path: Path, config: FeedbackConfig, monkeypatch: pytest.MonkeyPatch
+    home: Path, trained: MadeFeedback, tmp_path: Path, config: FeedbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("training.feedback.tuning._trainer", "training.feedback.run.LanguageModel"):
         monkeypatch.setattr(name, None)
 
     again = make(home, tmp_path, config)
 
-    assert again.figures == made.figures
-    assert again.files.bundle.version != made.files.bundle.version
+    assert again.figures == trained.figures
+    assert again.files.bundle.version != trained.files.bundle.version
 
 
-def test_versions_share_the_bytes_of_their_base(home: Path, made: MadeFeedback) -> None:
-    assert made.files.base.stat().st_ino == (home / "base.gguf").stat().st_ino
+def test_versions_share_the_bytes_of_their_base(home: Path, trained: MadeFeedback) -> None:
+    assert trained.files.base.stat().st_ino == (home / "base.gguf").stat().st_ino
 
 
 def test_unchanged_base_has_no_adapter(home: Path, tmp_path: Path, config: FeedbackConfig) -> None:
@@ -118,7 +118,7 @@ def test_base_without_chat_template_gets_a_plain_prompt(home: Path, tmp_path: Pa
 
     files = make(home, tmp_path, config.model_copy(update={"base": str(plain), "tuning": "none"})).files
 
-    assert files.bundle.prompt.before.startswith("<|im_start|>Tell the learner")  # after the mark of a text's beginning
+    assert files.bundle.prompt.before.startswith("<|im_start|>Tell the learner")  # after the start token
     assert files.bundle.prompt.after == "\n"
 
 
@@ -146,14 +146,14 @@ def test_command_prints_and_writes_the_figures(home: Path, tmp_path: Path, confi
     done = command(tmp_path, "--config", settings, "--json", tmp_path / "found.json", "--cache", home / "cache")
 
     assert done.exception is None, done.output
-    found = json.loads((tmp_path / "found.json").read_text())
-    missing = {name for name in found if name not in " ".join(done.output.split())} - {ORIGIN_MARK}
+    figures = json.loads((tmp_path / "found.json").read_text())
+    missing = {name for name in figures if name not in " ".join(done.output.split())} - {ORIGIN_MARK}
     assert missing == set(), done.output
     assert "`scorelet feedback activate`" in done.output
-    assert found["raters' own"]["rouge_l"] == 1
-    assert found["generated"]["rows"] == 24
-    assert found["generated"]["chrf"] >= 0
-    assert "tok:13a" in found["generated"]["signature"]
+    assert figures["raters' own"]["rouge_l"] == 1
+    assert figures["generated"]["rows"] == 24
+    assert figures["generated"]["chrf"] >= 0
+    assert "tok:13a" in figures["generated"]["signature"]
 
 
 def test_name_unfit_for_a_folder_is_bad_usage(tmp_path: Path) -> None:

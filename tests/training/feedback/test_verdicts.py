@@ -1,4 +1,4 @@
-"""What raters' feedback must hold so that its verdicts can be learnt."""
+"""Requirements of raters' feedback for a reader of verdicts."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -13,14 +13,14 @@ CHINESE, JAPANESE, THAI = "回答正确。", "正しい答えです。", "คำ
         ([ENGLISH], "13a"),
         ([GERMAN], "13a"),
         ([RUSSIAN], "intl"),
-        ([KOREAN], "intl"),  # words stand apart
+        ([KOREAN], "intl"),  # spaces between words
         ([CHINESE], "zh"),
         ([JAPANESE], "char"),
         ([THAI], "char"),
         ([ENGLISH] * 9 + [RUSSIAN], "13a"),
         ([ENGLISH, CHINESE], "zh"),  # which treats Latin words as 13a does
         ([ENGLISH] * 20 + [CHINESE], "13a"),
-        ([ENGLISH] * 3 + [THAI], "13a"),  # characters suit few of its letters
+        ([ENGLISH] * 3 + [THAI], "13a"),  # few letters are Thai
         (["42 %", ""], "13a"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Raters' feedback that can be learnt: what they say follows from the response."""
+"""Raters' feedback that follows from the response, so that a model can learn it."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def told(number: int, item: Item = ITEM) -> MarkedFeedback:
 
 
 def write_data(folder: Path, rows: int = 90, dev: int = 12) -> Path:
-    """items.jsonl, train.jsonl and dev.jsonl of both items."""
+    """Write items.jsonl, train.jsonl and dev.jsonl of both items."""
     folder.mkdir(exist_ok=True)
     items = [item.model_dump(exclude_none=True) for item in (ITEM, OTHER)]
     (folder / "items.jsonl").write_text("\n".join(map(json.dumps, items)))
