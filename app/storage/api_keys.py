@@ -14,6 +14,8 @@ from app.storage.tables import ApiKey
 
 
 class Scope(StrEnum):
+    """Right of an API key: to score, to review, or to read metrics."""
+
     SCORE = "score"
     REVIEW = "review"
     METRICS = "metrics"

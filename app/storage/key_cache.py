@@ -23,6 +23,8 @@ READERS = 4  # threads: a flood of unknown keys must leave threads for other wor
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
+    """Rights of an API key, as last read."""
+
     caller: str  # id of the first key in its chain of rotations: a rotated key is the same caller
     scopes: frozenset[api_keys.Scope]
     expires_at: datetime | None
