@@ -3,6 +3,8 @@
 import logging
 import warnings
 from collections.abc import Sequence
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,10 +14,13 @@ from transformers import PreTrainedTokenizerBase
 from app.scoring.decoding import Outputs
 from app.scoring.network import load_session
 from training.common.batches import sorted_batches
+from training.common.cache import key_of
 from training.teacher.encoder import ScoringEncoder, tokenise
 
 OPSET = 18
 RUN_SIZE = 32  # texts in one run
+# ONNX models by architecture: tracing takes twenty times as long as filling one with weights.
+_traced: dict[str, Any] = {}
 
 
 class _Positional(nn.Module):
@@ -29,31 +34,56 @@ class _Positional(nn.Module):
         outputs: Tensor = self.network(dict(zip(self.names, tensors, strict=True)))
         return outputs
 
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Return parameters and buffers by name, those too that the weights' file leaves out."""
+        parameters = self.named_parameters(remove_duplicate=False)
+        return dict(chain(parameters, self.named_buffers(remove_duplicate=False)))
+
 
 def to_onnx(network: ScoringEncoder, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> bytes:
     """Return the ONNX graph of a network.
 
     The tokenizer's tensors: int64 (batch, tokens) → outputs: float (batch, columns).  Batch and tokens are free.
+    Networks of one architecture are traced once in a process.
     """
     plain = network.merged()
     example = tokenise(tokenizer, ["", ""], ["two texts", "of different length"], max_tokens)
-    names = tuple(example)
+    positional = _Positional(plain, tuple(example)).eval()
+    tensors = positional.tensors
+    shapes = [(name, str(tensor.dtype), list(tensor.shape)) for name, tensor in tensors.items()]
+    architecture = key_of(str(plain), str(plain.encoder.config), shapes, positional.names, max_tokens)
+    if architecture not in _traced:
+        _traced[architecture] = _trace(positional, tuple(example.values()), max_tokens)
+    program = torch.onnx.ONNXProgram(_traced[architecture].clone(), None)
+    filled = tensors.keys() & program.model.graph.initializers.keys()
+    program.apply_weights({name: tensors[name] for name in filled})
+    program.optimize()  # only now: the optimiser computes with weights
+    content: bytes = program.model_proto.SerializeToString()
+    return content
+
+
+def _trace(positional: _Positional, example: tuple[Tensor, ...], max_tokens: int) -> Any:
+    """Return the network's ONNX model before the optimiser, without weights, which would stay in memory."""
     free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=max_tokens)}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it recommends packages
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own code
         program = torch.onnx.export(
-            _Positional(plain, names).eval(),
-            tuple(example.values()),
+            positional,
+            example,
             dynamo=True,
-            input_names=names,
+            input_names=positional.names,
             output_names=["outputs"],
-            dynamic_shapes=((free,) * len(names),),
+            dynamic_shapes=((free,) * len(example),),
             opset_version=OPSET,
+            optimize=False,
             verbose=False,
         )
-    content: bytes = program.model_proto.SerializeToString()  # type: ignore[union-attr]
-    return content
+    model = program.model  # type: ignore[union-attr]
+    for name in positional.tensors.keys() & model.graph.initializers.keys():
+        model.graph.initializers[name].const_value = None
+    return model
 
 
 class OnnxEncoder:

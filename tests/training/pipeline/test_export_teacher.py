@@ -1,7 +1,7 @@
 """Exports of teachers: for one item and for several, of encoders and of a language model.  Each is trained once."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,10 +12,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import BPE
-from transformers import BertConfig, BertModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from app.scoring.bundle import CARD
-from app.scoring.bundle_files import sha256
 from app.scoring.decoding import Outputs, decode, distribution
 from app.scoring.errors import BadBundle
 from app.scoring.item import Item
@@ -42,12 +41,10 @@ from training.pipeline.group_run import GroupRun
 from training.pipeline.prepare import prepare, train_teacher
 from training.pipeline.run import train
 from training.teacher.api import ApiTeacher
-from training.teacher.encoder import ScoringEncoder, tokenise
+from training.teacher.encoder import ScoringEncoder
 from training.teacher.ensemble import FineTuned, Member
-from training.teacher.onnx_export import to_onnx
 
 pytestmark = pytest.mark.torch
-Convert = Callable[[ScoringEncoder, PreTrainedTokenizerBase, int], bytes]
 ANY, NONE = 10.0, -10.0  # losses of merit: every int8 form is good enough; none is
 TEXTS = ["air", *(row.text for row in marked(30, seed=7)), " ".join(row.text for row in marked(30)), "Ω → ∞ 🙂, 3/4"]
 
@@ -85,31 +82,13 @@ def settings_of(kind: str, request: pytest.FixtureRequest) -> tuple[list[ItemDat
     return [item_data(item=GRADES if kind == "grades" else ITEM)], config.model_copy(update={"teacher": members})
 
 
-def once_for_weights(convert: Convert) -> Convert:
-    """Return the same conversion, done once for networks of the same form, weights and inputs."""
-    done: dict[str, bytes] = {}
-
-    def converted(network: ScoringEncoder, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> bytes:
-        weights = sorted(network.state_dict().items())
-        content = b"".join(tensor.numpy().tobytes() for _, tensor in weights)
-        inputs = list(tokenise(tokenizer, ["", ""], ["two texts", "of different length"], max_tokens))
-        names = [name for name, _ in weights]
-        key = key_of(str(network), str(network.encoder.config), names, sha256(content), inputs, max_tokens)
-        if key not in done:
-            done[key] = convert(network, tokenizer, max_tokens)
-        return done[key]
-
-    return converted
-
-
 @pytest.fixture(scope="module", params=["points", "grades", "shared", "decoder"])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("exported")
     data, config = settings_of(request.param, request)
     [group] = groups(data, config.teacher.own_from)
     run = train_teacher(prepare(group, config, folder / "cache"))
-    with pytest.MonkeyPatch.context() as patch:  # each of these networks is converted once, which takes seconds
-        patch.setattr("training.pipeline.export_teacher.to_onnx", once_for_weights(to_onnx))
+    with pytest.MonkeyPatch.context() as patch:  # each of these networks is converted once
         patch.setattr("training.pipeline.export_teacher.dynamic_int8", cache(dynamic_int8))
         data_sha256 = key_of([group.data_sha256(own) for own in group.members])
         bundle = export_teacher(run, data_sha256, folder / "models", NONE)

@@ -1,5 +1,6 @@
 """Exports of encoders, in float32 and in int8.  Each kind of scale is exported once."""
 
+import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,6 +99,21 @@ def test_outputs_run_in_batches_of_limited_size(exported: Exported, monkeypatch:
 
     assert sorted(seen) == [1, RUN_SIZE, RUN_SIZE, RUN_SIZE]
     assert np.abs(given - exported.in_torch([""] * len(texts), texts)).max() < 1e-5
+
+
+def test_networks_of_one_architecture_are_traced_once(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = copy.deepcopy(exported.network)
+    with torch.no_grad():
+        for weights in other.parameters():
+            weights.add_(torch.randn_like(weights) * 0.1)
+    monkeypatch.setattr(torch.onnx, "export", None)
+
+    content = to_onnx(other, exported.tokenizer, MAX_TOKENS)
+
+    expected = exported._replace(network=other).in_torch([""] * len(TEXTS), TEXTS)
+    assert np.abs(exported.in_onnx([""] * len(TEXTS), TEXTS, content) - expected).max() < 1e-5
+    assert np.abs(exported.in_onnx([""] * len(TEXTS), TEXTS) - expected).max() > 1e-2
+    assert to_onnx(exported.network, exported.tokenizer, MAX_TOKENS) == exported.content
 
 
 def test_size_equals_the_size_of_the_file(exported: Exported) -> None:
