@@ -98,7 +98,7 @@ class Registry:
         present = item_ids(models)
         before = self.snapshot
         if before.live and not present:  # an unmounted disk leaves an empty folder, or none
-            raise FileNotFoundError(errno.ENOENT, "no item is in it any more", str(models))
+            raise FileNotFoundError(errno.ENOENT, "no item is left in the folder", str(models))
         self._teacher_cache.forget_refused()
         refresh = _Refresh(before, models, self._teacher_cache, self.student_cache)
         for item_id in present:
@@ -230,7 +230,7 @@ def _cached(student_cache: StudentCache, folder: Path, student: Student) -> Cach
 def _load_shadow(student_cache: StudentCache, folder: Path, shadow: Shadow) -> ShadowItem:
     student = Student.load(folder / shadow.version)
     if student.metadata_sha256 != shadow.metadata_sha256:
-        raise BadBundle("bundle.json has changed since it was put there", code="bundle_changed")
+        raise BadBundle("bundle.json has changed since the version was put into the shadow", code="bundle_changed")
     return ShadowItem(student.bundle.without_limits(), _cached(student_cache, folder / shadow.version, student))
 
 

@@ -46,10 +46,12 @@ class Manifest(BaseModel):
 def back_up(engine: Engine, models: Path, folder: Path) -> Manifest:
     """Write a backup to a new folder that this user alone can read, while the service runs.  Raises BackupRefused."""
     if folder.exists():
-        raise BackupRefused(f"{folder} is there already: name a new folder", code="backup_exists", folder=folder)
+        raise BackupRefused(f"{folder} already exists: name a new folder", code="backup_exists", folder=folder)
     parent = folder.absolute().parent
     if not parent.is_dir():
-        raise BackupRefused(f"{folder}: there is no such folder to make it in", code="no_folder", folder=folder)
+        raise BackupRefused(
+            f"{folder} cannot be created: its parent folder does not exist", code="no_folder", folder=folder
+        )
     staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=parent))
     try:
         (staged / DATABASE).mkdir(mode=0o700)
@@ -87,7 +89,7 @@ def restore(engine: Engine, models: Path, folder: Path, *, force: bool = False) 
     existing = [f"the database {engine.url.database}"] if holds_rows(engine) else []
     existing += [f"the bundles in {models}"] if item_ids(models) else []
     if existing and not force:
-        sentence = f"{' and '.join(existing)} would be replaced: --force does so, after a backup of them"
+        sentence = f"{' and '.join(existing)} would be replaced: make a backup of them, then use --force"
         raise BackupRefused(sentence, code="target_not_empty", there=existing)
     with _replaced_bundles(models, folder / MODELS) as swap, loaded(engine, folder / DATABASE, manifest.rows):
         swap()
@@ -99,15 +101,15 @@ def checked(folder: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValidationError):
-        sentence = f"{folder} is no whole backup: {MANIFEST} is missing or not as it was written"
+        sentence = f"{folder} is not a complete backup: {MANIFEST} is missing or was changed; restore another backup"
         raise BackupRefused(sentence, code="no_backup", folder=folder) from None
     names = {_name(path, folder) for path in _files(folder)} - {MANIFEST}
     for name in sorted(names ^ manifest.sha256.keys()):
-        why = "is missing" if name in manifest.sha256 else "does not belong to it"
-        raise BackupRefused(f"{folder}: {name} {why}: take another backup", code="backup_damaged", file=name)
+        why = "is missing" if name in manifest.sha256 else "does not belong to the backup"
+        raise BackupRefused(f"{folder}: {name} {why}: restore another backup", code="backup_damaged", file=name)
     for name, digest in manifest.sha256.items():
         if _sha256(folder / name) != digest:
-            sentence = f"{folder}: {name} is not as it was written: take another backup"
+            sentence = f"{folder}: {name} was changed since the backup: restore another backup"
             raise BackupRefused(sentence, code="backup_damaged", file=name)
     return manifest
 
@@ -138,7 +140,7 @@ def _copy_bundles(models: Path, to: Path) -> None:
             if not parts[0].startswith("."):
                 _copy(path, to.joinpath(*parts), 0o600)
     except FileNotFoundError as error:
-        sentence = f"{error.filename} went away while it was copied: make the backup again"
+        sentence = f"{error.filename} was removed during the backup: make the backup again"
         raise BackupRefused(sentence, code="bundles_changed", file=error.filename) from None
 
 

@@ -76,7 +76,7 @@ class _Watcher:
             return
         except Exception as error:  # the next poll tries again
             place = type_and_place(error)
-            log.error("the folder of bundles could not be gone through: %s", place, extra=coded("reload_failed"))
+            log.error("the folder of bundles could not be polled: %s", place, extra=coded("reload_failed"))
             return
         self._log_changes(changed)
         refused = self._log_faults()
@@ -104,7 +104,12 @@ class _Watcher:
         new = {item_id: reason for item_id, reason in reasons.items() if self._logged.get(item_id) != reason}
         for item_id, reason in new.items():
             extra = coded("not_taken_up", item_id=item_id, cause=faults[item_id].code)
-            log.error("item %s, its teacher or its shadow is not taken up: %s", item_id, reason, extra=extra)
+            log.error(
+                "item %s: a change of the item, its teacher or its shadow is not loaded: %s",
+                item_id,
+                reason,
+                extra=extra,
+            )
         self._logged = reasons
         return len(new)
 
@@ -114,6 +119,6 @@ def _succeeds(note_live: Callable[[], None]) -> bool:
         note_live()
     except Exception as error:  # polling goes on, and the record is tried again
         place = type_and_place(error)
-        log.error("what is live could not be written down yet: %s", place, extra=coded("activation_not_noted"))
+        log.error("the live versions could not be recorded yet: %s", place, extra=coded("activation_not_noted"))
         return False
     return True

@@ -58,4 +58,4 @@ class ShadowBacklog:
             await self._score(response)
         except Exception as error:  # the score of the response is given already
             kind = type(error).__name__
-            log.error("a shadow's score was not kept: %s", kind, extra=coded(self._error_code))
+            log.error("a shadow's score was not logged: %s", kind, extra=coded(self._error_code))

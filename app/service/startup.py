@@ -67,7 +67,7 @@ def check_clock(engine: Engine) -> None:
         newest = newest_time(session)
     if newest is not None and newest > datetime.now(UTC) + CLOCK_TOLERANCE:
         log.error(
-            "the clock of this machine is behind the newest score, of %s: set it, or scores are out of order",
+            "this machine's clock is behind the newest score, of %s: set the clock, or later scores are out of order",
             newest,
             extra=coded("clock_behind", newest=newest),
         )
@@ -80,7 +80,7 @@ def log_refused(registry: Registry, model_pool: ModelPool) -> None:
         log.error("item %s is refused: %s", item_id, error, extra=extra)
     for item_id, error in registry.without_teacher.items():
         extra = coded("item_without_teacher", item_id=item_id, cause=error.code)
-        log.error("item %s falls back on no teacher: %s", item_id, error, extra=extra)
+        log.error("item %s is served without its teacher: %s", item_id, error, extra=extra)
     for name, error in model_pool.refused.items():
         extra = coded("feedback_model_refused", name=name, cause=error.code)
         log.error("feedback model %s is refused: %s", name, error, extra=extra)

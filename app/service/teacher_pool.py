@@ -51,5 +51,5 @@ class TeacherPool(BoundedPool):
         if answer.error is not None:
             kind = type(answer.error).__name__  # the message may quote the response
             extra = coded("teacher_failed", teacher=second.title, error=kind)
-            log.error("the teacher %s failed: %s", second.title, kind, extra=extra)
+            log.error("teacher %s failed: %s", second.title, kind, extra=extra)
         return answer

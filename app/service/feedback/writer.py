@@ -30,7 +30,7 @@ PROGRAM = (sys.executable, "-P", "-m", "app.service.feedback.worker")  # -P: nev
 START_TIMEOUT = 120.0  # seconds for a worker to start: it reads gigabytes, perhaps from a slow disk
 PIPE_CHUNK = 2**16  # bytes
 Failure = Objection | Literal["failed", "queue_full"]
-"""Why a learner may not see, or cannot get, a generated text."""
+"""The reason for which a learner may not see, or cannot get, a generated text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Writer:
         except Exception as error:  # pipes, uvloop and parsers raise many kinds, and all of them end the process
             kind = type(error).__name__
             extra = coded("feedback_model_failed", model=self.name, error=kind)
-            log.error("feedback model %s failed (%s); it is started anew", self.name, kind, extra=extra)
+            log.error("feedback model %s failed (%s) and is restarted", self.name, kind, extra=extra)
         await self._end_process()
         return self._failed()
 
