@@ -12,10 +12,11 @@ SOFTWARE = ("scorelet", "torch", "transformers", "tokenizers", "onnx", "onnxrunt
 
 def provenance_of(data_sha256: str, config: TrainingConfig, made_at: datetime) -> Provenance:
     """Return the provenance of a bundle trained now, without the teacher's agreement."""
+    teacher = config.teacher.model if config.distillation.soft_weight > 0 else None
     return Provenance(
         created_at=made_at,
         data_sha256=data_sha256,
-        teacher=config.teacher.model if config.distillation.soft_weight > 0 else None,
+        teacher=teacher,
         teacher_weights=weights_of(config),
         teacher_agreement=None,
         config=config.model_dump(mode="json"),

@@ -18,15 +18,15 @@ from training.student.build import StudentFiles
 LoadedT = TypeVar("LoadedT")
 
 
-def version_of(files: StudentFiles, made: datetime) -> str:
+def version_of(files: StudentFiles, made_at: datetime) -> str:
     """Return the version of a student made at this time; a student made again has another version."""
-    return version(files.tokenizer + files.student, made)
+    return version(files.tokenizer + files.student, made_at)
 
 
-def version(content: bytes, made: datetime) -> str:
+def version(content: bytes, made_at: datetime) -> str:
     """Return a version: the UTC time, and a hash of the content and the exact time."""
-    exact = made.isoformat().encode()
-    return f"{made:%Y%m%dT%H%M%SZ}-{sha256(content + exact)[:8]}"
+    exact = made_at.isoformat().encode()
+    return f"{made_at:%Y%m%dT%H%M%SZ}-{sha256(content + exact)[:8]}"
 
 
 def write_bundle(models: Path, bundle: Bundle, files: StudentFiles, card: str) -> Bundle:

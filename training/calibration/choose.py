@@ -75,7 +75,7 @@ def _set_heads(group: Sequence[Unfitted]) -> list[Head]:
     temperature = choose_temperature(human, outputs)
     cuts_by_item = choose_cuts(
         group[0].parts.item,
-        [[row.value for row in unfit.parts.marked] for unfit in group],
+        [_values(unfit.parts.marked) for unfit in group],
         [unfit.human.tolist() for unfit in group],
         [unfit.outputs / temperature for unfit in group],
     )
@@ -86,6 +86,10 @@ def _set_heads(group: Sequence[Unfitted]) -> list[Head]:
         chosen_on=len(human),
     )
     return [head.model_copy(update={"cuts": cuts}) for cuts in cuts_by_item]
+
+
+def _values(rows: Sequence[MarkedResponse]) -> list[int | float]:
+    return [row.value for row in rows]
 
 
 def _together(group: Sequence[Unfitted]) -> tuple[NDArray[np.float64], Outputs]:
@@ -111,10 +115,9 @@ def group_threshold(group: Sequence[Unfitted], heads: Sequence[Head], config: Tr
     All items of a model share the threshold: each alone has too few rows to choose by.
     """
     scores_by_item = _scores(group, heads)
-    machine = [
-        targets(unfit.parts.item, [score.value for score in scores])
-        for unfit, scores in zip(group, scores_by_item, strict=True)
-    ]
+    machine = []
+    for unfit, scores in zip(group, scores_by_item, strict=True):
+        machine.append(targets(unfit.parts.item, [score.value for score in scores]))
     counts = [len(unfit.rows) for unfit in group]
     return choose_threshold(
         [score.confidence for scores in scores_by_item for score in scores],

@@ -132,8 +132,8 @@ def _surprises(responses: Sequence[Pieces], usual: float, vocabulary: int) -> ND
     """Return (responses,): the surprise of each response, by frequencies counted on other folds."""
     values = np.zeros(len(responses))
     for fold in range(FOLDS):
-        others = [response for number, response in enumerate(responses) if number % FOLDS != fold]
-        frequencies = log_frequency(others, vocabulary).tolist()
+        other_folds = [response for number, response in enumerate(responses) if number % FOLDS != fold]
+        frequencies = log_frequency(other_folds, vocabulary).tolist()
         for number in range(fold, len(responses), FOLDS):
             values[number] = surprise(responses[number], frequencies, usual)
     return values

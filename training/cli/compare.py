@@ -133,11 +133,11 @@ def _report(results: Path, reports: Sequence[Path]) -> None:
     from training.compare.results import read_results
     from training.compare.run import TITLES
 
-    found = sections(read_results(results), TITLES)
-    for section in found:
+    written = sections(read_results(results), TITLES)
+    for section in written:
         _print_section(section)
     for path in reports:
-        write_report(path, found)
+        write_report(path, written)
 
 
 def _print_section(section: "Section") -> None:

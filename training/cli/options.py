@@ -146,4 +146,5 @@ def print_gate(bundle: Bundle) -> None:
 
 def print_table(table: Table) -> None:
     """Print a table: in a terminal at its width, elsewhere without wrapping."""
-    Console(width=None if sys.stdout.isatty() else 160, markup=False).print(table)
+    width = None if sys.stdout.isatty() else 160
+    Console(width=width, markup=False).print(table)

@@ -59,9 +59,11 @@ def _best_epochs(run: GroupRun, seed: int, distillation: dict[str, object]) -> l
 def _validation_metric(run: GroupRun, students: Sequence[Competitor]) -> float:
     """Return the validation metric within items, over the validation parts of all."""
     validated = [(competitor, parts) for competitor, parts in zip(students, run.parts, strict=True) if parts.validation]
-    outputs = [competitor.outputs([row.text for row in parts.validation]) for competitor, parts in validated]
-    target = [targets(parts.item, [row.value for row in parts.validation]) for _, parts in validated]
-    items = [parts.item.item_id for _, parts in validated for _ in parts.validation]
+    outputs, target, items = [], [], []
+    for competitor, parts in validated:
+        outputs.append(competitor.outputs([row.text for row in parts.validation]))
+        target.append(targets(parts.item, [row.value for row in parts.validation]))
+        items += [parts.item.item_id] * len(parts.validation)
     return validation_metric(run.items[0].item, np.concatenate(target).tolist(), np.concatenate(outputs), items)
 
 

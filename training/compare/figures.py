@@ -6,7 +6,6 @@ together, because an item's few responses say little.  Seeds are averaged as fig
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,20 +18,12 @@ from app.scoring.agreement import (
     quadratic_weighted_kappa,
     root_mean_squared_error,
 )
+from training.compare.entries import Entry, Scores, are_shares, contestant_entry, raters_entry, scaled
 from training.compare.results import ItemResult
 from training.compare.section import HUMAN, METRIC, STUDENT, Cost, Kind, Section, TableRow
 
 BOOTSTRAP_DRAWS = 2000
-Scores = list[NDArray[np.float64]]  # item by item
 Rows = list[NDArray[np.int64]]  # row numbers, item by item
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """The scores of a contestant, one list a seed, beside the human scores."""
-
-    human: Scores
-    seeds: list[Scores]
 
 
 def sections(results: Sequence[ItemResult], titles: dict[str, str], draws: int = BOOTSTRAP_DRAWS) -> list[Section]:
@@ -40,7 +31,10 @@ def sections(results: Sequence[ItemResult], titles: dict[str, str], draws: int =
 
     `titles` names the contestants.  A contestant without a result on every item of a section is left out of it.
     """
-    by_kind = {kind: [result for result in results if _kind(result) == kind and result.ids] for kind in METRIC}
+    by_kind: dict[Kind, list[ItemResult]] = {kind: [] for kind in METRIC}
+    for result in results:
+        if result.ids:
+            by_kind[_kind(result)].append(result)
     return [_section(kind, items, titles, draws) for kind, items in by_kind.items() if items]
 
 
@@ -50,16 +44,16 @@ def _kind(result: ItemResult) -> Kind:
 
 
 def _section(kind: Kind, items: Sequence[ItemResult], titles: dict[str, str], draws: int) -> Section:
-    entries = {name: entry for name in titles if (entry := _entry(items, name)) is not None}
-    if (raters := _raters(kind, items)) is not None and kind != "labels":
+    entries = {name: entry for name in titles if (entry := contestant_entry(items, name)) is not None}
+    if (raters := raters_entry(kind, items)) is not None and kind != "labels":
         entries[HUMAN] = raters
     drawn = [_drawn_rows(kind, items, seed) for seed in range(draws)]
-    resampled = {name: [_mean_figure(kind, entry, rows) for rows in drawn] for name, entry in entries.items()}
+    resampled = {name: _resampled(kind, entry, drawn) for name, entry in entries.items()}
     table, timed = [], _timed(items)
     for name, entry in entries.items():
         title = titles.get(name, "the second human rater")
         row = _row(kind, items, name, title, entry, resampled[name])
-        row.costs = _costs(kind, timed, name, _as_shares(items))
+        row.costs = _costs(kind, timed, name, are_shares(items))
         if STUDENT in entries and name not in (STUDENT, HUMAN):
             row.student_less_this = _mean_figure(kind, entries[STUDENT]) - row.figure
             differences = np.subtract(resampled[STUDENT], resampled[name]).tolist()
@@ -79,7 +73,7 @@ def _metric(kind: Kind, items: Sequence[ItemResult]) -> str:
     """Return the name of the metric, and for grades its unit."""
     if kind != "grades":
         return METRIC[kind]
-    unit = "as a share of the scale" if _as_shares(items) else f"on a scale of {items[0].span:g}"
+    unit = "as a share of the scale" if are_shares(items) else f"on a scale of {items[0].span:g}"
     return f"{METRIC[kind]} {unit}"
 
 
@@ -96,58 +90,6 @@ def _settings(items: Sequence[ItemResult]) -> int:
     return max(map(len, hashes.values()), default=1)
 
 
-def _entry(items: Sequence[ItemResult], name: str) -> Entry | None:
-    """Return a contestant's scores with the seeds that all items have; None if an item has no scores."""
-    results = [item.found[name] for item in items if name in item.found]
-    if len(results) < len(items):
-        return None
-    seeds = set.intersection(*(set(result.seeds) for result in results))
-    if not seeds or not all(result.seeds[seed].values for result in results for seed in seeds):
-        return None
-    shares = _as_shares(items)
-    human = _scaled(items, [item.human for item in items], shares)
-    machine = []
-    for seed in sorted(seeds):
-        values = [result.seeds[seed].values for result in results]
-        machine.append(_scaled(items, values, shares))
-    return Entry(human, machine)
-
-
-def _raters(kind: Kind, items: Sequence[ItemResult]) -> Entry | None:
-    """Return the second rater beside the first; None if a figure of the section would rest on too few pairs."""
-    pairs = [item.raters for item in items if item.raters is not None]
-    counts = list(map(len, pairs))
-    enough = sum(counts) if kind == "grades" else min(counts, default=0)  # a mean over items rests on each item
-    if len(pairs) < len(items) or enough < MIN_PAIRS:
-        return None
-    first = [[score for score, _ in of_item] for of_item in pairs]
-    second = [[score for _, score in of_item] for of_item in pairs]
-    shares = _as_shares(items)
-    return Entry(_scaled(items, first, shares), [_scaled(items, second, shares)])
-
-
-def _as_shares(items: Sequence[ItemResult]) -> bool:
-    """Return whether grades are measured as shares of their scales, because the scales differ in span."""
-    spans = {item.span for item in items}
-    return len(spans) > 1 and items[0].scale == "continuous"
-
-
-def _scaled(items: Sequence[ItemResult], values: Sequence[Sequence[float]], as_shares: bool) -> Scores:
-    """Return values on a common scale for all items.  Labels with the same name are the same class."""
-    named = [item.labels for item in items if item.labels is not None]
-    if len(named) == len(items):
-        return _classes(named, values)
-    spans = [item.span if as_shares else 1 for item in items]
-    return [np.asarray(of_item, float) / span for of_item, span in zip(values, spans, strict=True)]
-
-
-def _classes(labels: Sequence[Sequence[str]], values: Sequence[Sequence[float]]) -> Scores:
-    """Return the class of each label, numbered over all items by name."""
-    numbers = {label: number for number, label in enumerate(sorted(set().union(*labels)))}
-    codes = [np.array([numbers[label] for label in of_item], float) for of_item in labels]
-    return [code[np.asarray(of_item, int)] for code, of_item in zip(codes, values, strict=True)]
-
-
 def _drawn_rows(kind: Kind, items: Sequence[ItemResult], seed: int) -> Rows:
     """Return row numbers of each item, drawn with replacement.
 
@@ -159,6 +101,11 @@ def _drawn_rows(kind: Kind, items: Sequence[ItemResult], seed: int) -> Rows:
         shares = np.array(sizes) / sum(sizes)
         sizes = generator.multinomial(sum(sizes), shares).tolist()
     return [generator.integers(0, len(item.ids), size) for item, size in zip(items, sizes, strict=True)]
+
+
+def _resampled(kind: Kind, entry: Entry, drawn: Sequence[Rows]) -> list[float]:
+    """Return the figure on each draw of rows."""
+    return [_mean_figure(kind, entry, rows) for rows in drawn]
 
 
 def _mean_figure(kind: Kind, entry: Entry, drawn: Rows | None = None) -> float:
@@ -189,7 +136,12 @@ def _row(
 ) -> TableRow:
     results = [item.found[name] for item in items if name in item.found]
     seconds = [result.seconds for result in results if result.seconds is not None]
-    parameters = [result.parameters for result in results]
+    timed = bool(results) and len(seconds) == len(results)
+    parameters = _mean([result.parameters for result in results]) if results else None
+    accuracy, f1 = (
+        (None, None) if kind == "grades" else (_over_rows(entry, exact_agreement), _over_rows(entry, macro_f1))
+    )
+    minutes = _mean(seconds) / 60 if timed else None
     figure = _mean_figure(kind, entry)
     return TableRow(
         name=name,
@@ -197,10 +149,10 @@ def _row(
         figure=figure,
         interval=_interval(figure, resampled),
         seeds=[_figure(kind, entry.human, machine, None) for machine in entry.seeds],
-        accuracy=None if kind == "grades" else _over_rows(entry, exact_agreement),
-        macro_f1=None if kind == "grades" else _over_rows(entry, macro_f1),
-        parameters=_mean(parameters) if results else None,
-        minutes=_mean(seconds) / 60 if results and len(seconds) == len(results) else None,
+        accuracy=accuracy,
+        macro_f1=f1,
+        parameters=parameters,
+        minutes=minutes,
         items=_of_items(kind, items, name, entry),
     )
 
@@ -228,9 +180,13 @@ def _of_item(kind: Kind, entry: Entry, number: int) -> float | None:
 
 def _timed(items: Sequence[ItemResult]) -> list[ItemResult]:
     """Return the items on which every timed contestant has times, because long responses cost more."""
-    by_item = [{name for name, result in item.found.items() if result.timings} for item in items]
+    by_item = [_timed_names(item) for item in items]
     names = set().union(*by_item)
     return [item for item, timed in zip(items, by_item, strict=True) if timed == names]
+
+
+def _timed_names(item: ItemResult) -> set[str]:
+    return {name for name, result in item.found.items() if result.timings}
 
 
 def _costs(kind: Kind, timed: Sequence[ItemResult], name: str, as_shares: bool) -> dict[str, Cost]:
@@ -243,8 +199,8 @@ def _costs(kind: Kind, timed: Sequence[ItemResult], name: str, as_shares: bool) 
 
 def _cost(kind: Kind, timed: Sequence[ItemResult], name: str, precision: str, as_shares: bool) -> Cost:
     timings = [item.found[name].timings[precision] for item in timed]
-    human = _scaled(timed, [item.human for item in timed], as_shares)
-    machine = _scaled(timed, [timing.values for timing in timings], as_shares)
+    human = scaled(timed, [item.human for item in timed], as_shares)
+    machine = scaled(timed, [timing.values for timing in timings], as_shares)
     figure = _figure(kind, human, machine, None)
     return Cost(
         bytes=_mean([timing.bytes for timing in timings]),

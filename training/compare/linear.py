@@ -35,8 +35,10 @@ def tf_idf(item: Item, responses: int, budget: int | None = None, *, lenient: bo
     if budget is not None:
         weights = 1 if item.is_continuous else item.choices  # of one feature
         most = (budget - weights) // (weights + 1)
-        steps.append(SelectKBest(f_regression if item.is_continuous else chi2, k=most))
-    steps.append(Ridge(alpha=1.0) if item.is_continuous else LogisticRegression(C=10, max_iter=2000))
+        criterion = f_regression if item.is_continuous else chi2
+        steps.append(SelectKBest(criterion, k=most))
+    model = Ridge(alpha=1.0) if item.is_continuous else LogisticRegression(C=10, max_iter=2000)
+    steps.append(model)
     return make_pipeline(*steps)
 
 
@@ -49,7 +51,8 @@ class Linear:
         self._variance = 1.0
         self._pipeline = tf_idf(item, len(texts), budget)
         if self._constant is None:
-            self._fit(list(texts), target if item.is_continuous else target.astype(int), budget)
+            values = target if item.is_continuous else target.astype(int)
+            self._fit(list(texts), values, budget)
 
     def _fit(self, texts: list[str], target: NDArray[Any], budget: int | None) -> None:
         with warnings.catch_warnings():

@@ -71,17 +71,19 @@ class ItemResult(ResultModel):
         """Return an item's results without any contestant."""
         item: Item = parts.item
         raters = [row.raters for row in parts.dev if row.raters is not None]
+        nominal = list(item.labels) if item.labels and not item.is_ordered else None
+        of_every_row = raters if len(raters) == len(parts.dev) else None
         return cls(
             item_id=item.item_id,
             scale=item.scale,
             span=item.span,
             group=group,
             data_sha256=data_sha256,
-            labels=list(item.labels) if item.labels and not item.is_ordered else None,
+            labels=nominal,
             train=len(parts.marked),
             ids=[row.id for row in parts.dev],
             human=[row.value for row in parts.dev],
-            raters=raters if len(raters) == len(parts.dev) else None,
+            raters=of_every_row,
         )
 
     def same_rows(self, other: "ItemResult") -> bool:
@@ -122,7 +124,7 @@ def write_result(folder: Path, result: ItemResult) -> None:
     """Write an item's results, one line a contestant, so that a diff shows which contestant changed."""
     fields = result.model_dump(exclude={"found"})
     head = _compact(fields).removesuffix("}")
-    lines = [f"{_compact(name)}:{_compact(found.model_dump())}" for name, found in result.found.items()]
+    lines = [f"{_compact(name)}:{_compact(entry.model_dump())}" for name, entry in result.found.items()]
     content = head + ',"found":{\n' + ",\n".join(lines) + "\n}}\n"
     replace_file(folder / f"{result.item_id}{SUFFIX}", lambda path: path.write_text(content, encoding="utf-8"))
 

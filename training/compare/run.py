@@ -103,30 +103,32 @@ class _GroupResults:
 
     def missing_seeds(self, contestant: Contestant) -> list[int]:
         """Return the seeds for which an item lacks a result of the contestant."""
-        seeds = range(self._seeds if contestant.seeded else 1)
-        return [seed for seed in seeds if not all(self._has(number, contestant, seed) for number in self._numbers)]
+        count = self._seeds if contestant.seeded else 1
+        return [seed for seed in range(count) if not self._has(contestant, seed)]
 
     @property
     def _numbers(self) -> range:
         return range(len(self.results))
 
-    def _has(self, number: int, contestant: Contestant, seed: int) -> bool:
-        found = self.results[number].found.get(contestant.name)
-        return found is not None and found.key == self._keys[number][contestant.name] and seed in found.seeds
+    def _has(self, contestant: Contestant, seed: int) -> bool:
+        """Return whether all items have results of the contestant's seed, of the same data and settings."""
+        for number in self._numbers:
+            result = self.results[number].found.get(contestant.name)
+            if result is None or result.key != self._keys[number][contestant.name] or seed not in result.seeds:
+                return False
+        return True
 
     @property
     def untimed(self) -> list[int]:
         """The numbers of the items to time that have a contestant without times."""
         measured = [number for number in self._numbers if self.results[number].ids]
-        return [
-            number
-            for number in measured[: self._timed_items]
-            if any(not self._timed(number, contestant) for contestant in self.contestants if contestant.timed)
-        ]
+        return [number for number in measured[: self._timed_items] if not self._is_timed(number)]
 
-    def _timed(self, number: int, contestant: Contestant) -> bool:
-        found = self.results[number].found.get(contestant.name)
-        return found is not None and (bool(found.timings) or found.parameters == 0)
+    def _is_timed(self, number: int) -> bool:
+        """Return whether an item has times of every contestant that is timed and takes part."""
+        timed = [contestant.name for contestant in self.contestants if contestant.timed]
+        results = [self.results[number].found.get(name) for name in timed]
+        return all(result is not None and (result.timings or result.parameters == 0) for result in results)
 
     @property
     def are_whole(self) -> bool:
@@ -189,8 +191,9 @@ def _time(run: GroupRun, of_group: _GroupResults, effort: Effort) -> None:
     untimed = of_group.untimed
     if not untimed:
         return
-    made = {contestant.name: contestant.make(run, 0) for contestant in of_group.contestants if contestant.timed}
-    taking_part = {name: competitors for name, competitors in made.items() if competitors}
+    timed = [contestant for contestant in of_group.contestants if contestant.timed]
+    by_name = {contestant.name: contestant.make(run, 0) for contestant in timed}
+    taking_part = {name: competitors for name, competitors in by_name.items() if competitors}
     heads = {name: heads_of(run, competitors) for name, competitors in taking_part.items()}
     for number in untimed:
         of_item = {name: (competitors[number], heads[name][number]) for name, competitors in taking_part.items()}

@@ -185,7 +185,8 @@ def _identified(rows: Sequence[Row], items: Mapping[str, Item], errors: list[Row
 
 
 def _unknown_item(row: Row, item_id: str | None) -> RowError:
-    shown = _shown(row.fields.get("item_id") if item_id is None else item_id)
+    written = row.fields.get("item_id") if item_id is None else item_id
+    shown = _shown(written)
     return row.error(f"the items file has no item {shown}", code="unknown_item", item_id=shown)
 
 
@@ -260,8 +261,8 @@ def _label(written: str, labels: Sequence[str]) -> int | None:
     """
     if written in labels:
         return labels.index(written)
-    plain, wanted = [plain_name(label) for label in labels], plain_name(written)
-    return plain.index(wanted) if plain.count(wanted) == 1 else None
+    plain, name = [plain_name(label) for label in labels], plain_name(written)
+    return plain.index(name) if plain.count(name) == 1 else None
 
 
 def _number(row: Row, name: str, item: Item) -> int | float:

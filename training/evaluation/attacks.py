@@ -106,7 +106,7 @@ def _inserted(text: str, adverb: str, generator: random.Random, gap: str) -> str
 
 def _negated(text: str, opposites: Sequence[tuple[str, str]], gap: str) -> str:
     """Return the text with each word or phrase replaced by its opposite, the longest first: `is` for `is not`."""
-    replacements = [pair for one, two in opposites for pair in ((one, two), (two, one))]
+    replacements = [pair for first, second in opposites for pair in ((first, second), (second, first))]
     replacements.sort(key=lambda pair: len(pair[0]), reverse=True)
     if not replacements:
         return text

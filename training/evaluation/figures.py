@@ -65,8 +65,8 @@ def report_item(
         calibration=_calibration(item, pairs),
         coverage_curve=coverage_curve(item, pairs),
         bands=_bands(item, pairs),
-        length_correlation=_length_correlation(pairs) if item.is_ordered else None,
-        fairness=_fairness(pairs) if item.is_ordered else {},
+        length_correlation=_length_correlation(item, pairs),
+        fairness=_fairness(item, pairs),
         learning_curve=_learning_curve(live),
         worst=_worst(item, pairs, texts),
     )
@@ -175,17 +175,19 @@ def _words(pair: Pair) -> int:
     return len(pair.row.text.split())
 
 
-def _length_correlation(pairs: Sequence[Pair]) -> float | None:
+def _length_correlation(item: Item, pairs: Sequence[Pair]) -> float | None:
     """Return the correlation of length with machine less human; None if either is constant."""
     difference = _machine(pairs) - _human(pairs)
     lengths = np.array([_words(pair) for pair in pairs], float)
-    if len(pairs) < 2 or lengths.std() == 0 or difference.std() == 0:
+    if not item.is_ordered or len(pairs) < 2 or lengths.std() == 0 or difference.std() == 0:
         return None
     return float(np.corrcoef(lengths, difference)[0, 1])
 
 
-def _fairness(pairs: Sequence[Pair]) -> dict[str, Fairness]:
+def _fairness(item: Item, pairs: Sequence[Pair]) -> dict[str, Fairness]:
     """Return fairness by column of groups, on the responses that have a value in the column."""
+    if not item.is_ordered:
+        return {}
     columns = {name for pair in pairs for name, _ in pair.row.groups}
     figures = {}
     for column in sorted(columns):

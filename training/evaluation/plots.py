@@ -100,7 +100,8 @@ def _label(axes: Axes, counts: NDArray[np.int64], names: Sequence[str]) -> None:
     for row, column in np.ndindex(*counts.shape):
         axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=9)
     longest = max(map(len, names))
-    axes.set_xticks(range(len(names)), names, rotation=0 if longest < 4 else 30, ha="center")
+    rotation = 0 if longest < 4 else 30
+    axes.set_xticks(range(len(names)), names, rotation=rotation, ha="center")
     axes.set_yticks(range(len(names)), names)
 
 

@@ -215,7 +215,8 @@ def _shown_metric(agreement: Agreement | None, metric: str) -> str:
     """Return the main metric, or nothing if it is undefined, as QWK is of constant scores."""
     if agreement is None:
         return ""
-    return shown(agreement.exact if metric == EXACT else agreement.qwk)
+    value = agreement.exact if metric == EXACT else agreement.qwk
+    return shown(value)
 
 
 def shown(value: float | None) -> str:

@@ -68,15 +68,15 @@ def read_feedback(folder: Path, item_ids: Sequence[str], reading: ReadOptions = 
     dev = _with_feedback(folder, "dev", read.dev, read.items, reading)
     if unknown := sorted(set(item_ids) - set(read.items)):
         raise UnknownItems(f"{folder} has no item {', '.join(unknown)}", folder=folder, items=unknown)
-    wanted = set(item_ids or read.items)
-    known = tuple(row for row in train if row.item.item_id in wanted)
+    chosen = set(item_ids or read.items)
+    known = tuple(row for row in train if row.item.item_id in chosen)
     if not known:
         raise TooFewRows(
             f"train in {folder} has no feedback on these items: fill its column `feedback`",
             code="no_feedback",
             folder=folder,
         )
-    return FeedbackData(known, tuple(row for row in dev if row.item.item_id in wanted), read.notes)
+    return FeedbackData(known, tuple(row for row in dev if row.item.item_id in chosen), read.notes)
 
 
 def _with_feedback(

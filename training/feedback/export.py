@@ -68,5 +68,5 @@ def finish(staged: Path, models: Path, bundle: FeedbackBundle, card: str) -> Fee
 
 def version_now(content: str) -> tuple[str, datetime]:
     """Return a version and its time.  The exact time tells versions of equal content apart."""
-    made = datetime.now(UTC)
-    return version(content.encode(), made), made
+    now = datetime.now(UTC)
+    return version(content.encode(), now), now

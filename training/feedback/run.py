@@ -67,16 +67,17 @@ def make_feedback(data: FeedbackData, models: Path, name: str, config: FeedbackC
         write_parts(staged, base, tokenizer, adapter, reader)
         texts = cache / "feedback" / key_of("texts", key, data.sha256)
         figures = _measure(staged, data, prompter, reader, texts) if data.dev else []
-        version, made = version_now(key_of(key, reader.files.student.hex()))
+        of_model = figures[0].as_dict() if figures else {}
+        version, made_at = version_now(key_of(key, reader.files.student.hex()))
         bundle = FeedbackBundle(
             name=name,
             version=version,
             items=data.items,
             prompt=prompter.settings,
             verdict=reader.settings,
-            figures=figures[0].as_dict() if figures else {},
+            figures=of_model,
             provenance=FeedbackProvenance(
-                created_at=made,
+                created_at=made_at,
                 data_sha256=data.sha256,
                 base=config.base,
                 config=config.model_dump(mode="json"),
@@ -104,8 +105,8 @@ def _prompt_settings(source: Path, config: FeedbackConfig) -> PromptSettings:
     mark = "\x1a"
     before, after = f"{tokenizer.bos_token or ''}{INSTRUCTION}\n", "\n"
     if tokenizer.chat_template:
-        said = [{"role": "user", "content": f"{INSTRUCTION}\n{mark}"}]
-        filled = str(tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True))
+        messages = [{"role": "user", "content": f"{INSTRUCTION}\n{mark}"}]
+        filled = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
         before, _, after = filled.partition(mark)
     return PromptSettings(
         before=before,
@@ -154,7 +155,8 @@ def _texts(staged: Path, rows: Sequence[MarkedFeedback], prompter: PromptBuilder
     missing = [row for row in rows if row.marked.id not in texts]
     if missing:
         adapter = staged / ADAPTER
-        model = LanguageModel(staged / BASE, adapter if adapter.is_file() else None, prompter.settings)
+        existing = adapter if adapter.is_file() else None
+        model = LanguageModel(staged / BASE, existing, prompter.settings)
         kept.parent.mkdir(parents=True, exist_ok=True)
         for row in track(missing, "feedback for dev", len(missing)):
             prompt = prompter.ids(row.item, row.marked.text, row.marked.value)

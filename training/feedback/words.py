@@ -29,7 +29,7 @@ def bleu_tokenizer(references: Sequence[str]) -> BleuTokenizer:
     """
     letters = Counter(script(character) for text in references for character in text if character.isalpha())
     total = letters.total()
-    ideographs, kana = (sum(letters[name] for name in names) for names in (IDEOGRAPHS, KANA))
+    ideographs, kana = sum(letters[name] for name in IDEOGRAPHS), sum(letters[name] for name in KANA)
     unspaced = sum(letters[name] for name in UNSPACED)
     japanese = kana > SCRIPT_SHARE * (kana + ideographs)
     by_letters = unspaced if japanese else unspaced - ideographs
