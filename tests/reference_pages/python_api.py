@@ -33,7 +33,8 @@ from training.data import read_data
 from training.pipeline.run import train
 
 data = read_data(Path("build/demo"))
-for bundle in train(list(data), Path("models"), TrainingConfig(), Path("build/cache")):
+items = [data.of(item_id) for item_id in data.items]
+for bundle in train(items, Path("models"), TrainingConfig(), Path("build/cache")):
     print(bundle.item.item_id, bundle.version)
 ```
 """,
