@@ -53,7 +53,10 @@ def some_items(item: Item = ITEM) -> list[ItemData]:
             [("Why does heat rise?", IDEAS[0]), ("Why does air move?", IDEAS[1]), ("Why is it cold?", IDEAS[2])]
         )
     ]
-    return [item_data(40, 12 if number < 2 else 0, 6, own, 10 * number) for number, own in enumerate(asked)]
+    return [
+        item_data(40, 12 if number < 2 else 0, 6, item_of_number, 10 * number)
+        for number, item_of_number in enumerate(asked)
+    ]
 
 
 def other_dev(data: ItemData) -> ItemData:

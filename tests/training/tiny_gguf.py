@@ -43,9 +43,14 @@ def write_tiny_gguf(path: Path, template: str | None = TEMPLATE, architecture: s
     kv = WIDTH * KV_HEADS // HEADS
     shapes = {"token_embd": (len(alphabet), WIDTH), "output": (len(alphabet), WIDTH)}
     for layer in range(LAYERS):
-        own = {"attn_q": (WIDTH, WIDTH), "attn_k": (kv, WIDTH), "attn_v": (kv, WIDTH), "attn_output": (WIDTH, WIDTH)}
-        own |= {"ffn_gate": (2 * WIDTH, WIDTH), "ffn_up": (2 * WIDTH, WIDTH), "ffn_down": (WIDTH, 2 * WIDTH)}
-        shapes |= {f"blk.{layer}.{name}": shape for name, shape in own.items()}
+        layer_shapes = {
+            "attn_q": (WIDTH, WIDTH),
+            "attn_k": (kv, WIDTH),
+            "attn_v": (kv, WIDTH),
+            "attn_output": (WIDTH, WIDTH),
+        }
+        layer_shapes |= {"ffn_gate": (2 * WIDTH, WIDTH), "ffn_up": (2 * WIDTH, WIDTH), "ffn_down": (WIDTH, 2 * WIDTH)}
+        shapes |= {f"blk.{layer}.{name}": shape for name, shape in layer_shapes.items()}
         for name in ("attn_norm", "ffn_norm"):
             writer.add_tensor(f"blk.{layer}.{name}.weight", np.ones(WIDTH, np.float32))
     writer.add_tensor("output_norm.weight", np.ones(WIDTH, np.float32))

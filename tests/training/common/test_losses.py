@@ -108,10 +108,10 @@ def test_weight_of_a_human_score_does_not_depend_on_its_batch(continuous: bool) 
     outputs = torch.cat([rows[:1], rows[1:].repeat(many, 1)]).requires_grad_()
     alone = rows[:1].clone().requires_grad_()
 
-    found = gradient(human_loss(outputs, torch.tensor([1.0] + [NO_LABEL] * many), continuous), outputs)
+    gradients = gradient(human_loss(outputs, torch.tensor([1.0] + [NO_LABEL] * many), continuous), outputs)
 
     wanted = gradient(human_loss(alone, torch.tensor([1.0]), continuous), alone)
-    assert torch.allclose(found[0] * (many + 1), wanted[0])
+    assert torch.allclose(gradients[0] * (many + 1), wanted[0])
     assert wanted.abs().max() > 0.1
 
 
@@ -141,12 +141,12 @@ def test_variance_does_not_change_gradients_of_the_mean(loss: str) -> None:
 
     squared = ((outputs[:, 0] - target) ** 2).mean()
     inputs = [features, layer.weight, layer.bias]
-    found = torch.autograd.grad(faithful, inputs, retain_graph=True)
+    gradients = torch.autograd.grad(faithful, inputs, retain_graph=True)
     plain = torch.autograd.grad(squared, inputs)
-    assert torch.allclose(found[0], plain[0], atol=1e-7)
-    assert torch.allclose(found[1][0], plain[1][0], atol=1e-7)
-    assert torch.allclose(found[2][0], plain[2][0], atol=1e-7)
-    assert found[1][1].abs().max() > 1e-3  # and the variance does learn
+    assert torch.allclose(gradients[0], plain[0], atol=1e-7)
+    assert torch.allclose(gradients[1][0], plain[1][0], atol=1e-7)
+    assert torch.allclose(gradients[2][0], plain[2][0], atol=1e-7)
+    assert gradients[1][1].abs().max() > 1e-3  # and the variance does learn
     assert plain[1][1].abs().max() == 0
 
 

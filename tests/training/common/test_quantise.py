@@ -42,7 +42,7 @@ def outputs(content: bytes, item: Item, ids: NDArray[np.int64]) -> NDArray[np.fl
 def test_student_with_int8_weights_gives_nearly_the_same_outputs(item: Item) -> None:
     content = a_student(item)
 
-    whole, small = (outputs(own, item, some_ids()) for own in (content, weights_int8(content)))
+    whole, small = (outputs(graph, item, some_ids()) for graph in (content, weights_int8(content)))
 
     assert 0 < np.abs(small - whole).max() < 0.01
     assert np.abs(whole - whole.mean(axis=0)).max() > 0.02  # so near is no accident
@@ -68,7 +68,7 @@ def test_int8_weights_take_less_than_half_the_bytes(item: Item) -> None:
 def test_every_weight_stays_within_half_a_step() -> None:
     content = a_student(ITEM)
 
-    whole, small = (initializers(own) for own in (content, weights_int8(content)))
+    whole, small = (initializers(graph) for graph in (content, weights_int8(content)))
 
     quantised = [name.removesuffix("_int8") for name in small if name.endswith("_int8")]
     assert sum(whole[name].size for name in quantised) > 0.95 * sum(array.size for array in whole.values())

@@ -13,9 +13,9 @@ def test_qwk_within_one_item_is_close_to_plain_qwk() -> None:
     apart = (human[:, None] - machine) ** 2
     by_chance = (apart.sum() - np.trace(apart)) / (40 * 39)
 
-    found = qwk_within(human, machine, [5] * 40)
-    assert found == pytest.approx(1 - np.trace(apart) / 40 / by_chance)
-    assert found == pytest.approx(quadratic_weighted_kappa(human, machine), abs=0.02)
+    kappa = qwk_within(human, machine, [5] * 40)
+    assert kappa == pytest.approx(1 - np.trace(apart) / 40 / by_chance)
+    assert kappa == pytest.approx(quadratic_weighted_kappa(human, machine), abs=0.02)
 
 
 def test_a_difference_between_items_is_no_agreement() -> None:

@@ -12,11 +12,11 @@ def test_the_same_seed_gives_the_same_texts() -> None:
 
 
 def test_augmented_texts_hold_learners_words_and_are_never_empty() -> None:
-    made = [own.text for own in augmented(TEXTS, 20, seed=1)]
+    texts = [new.text for new in augmented(TEXTS, 20, seed=1)]
 
-    assert len(made) == 60
-    assert all(made)
-    assert {word for text in made for word in text.split()} <= {word for text in TEXTS for word in text.split()}
+    assert len(texts) == 60
+    assert all(texts)
+    assert {word for text in texts for word in text.split()} <= {word for text in TEXTS for word in text.split()}
 
 
 def test_no_attacks_are_made_for_a_count_of_zero() -> None:
@@ -25,16 +25,16 @@ def test_no_attacks_are_made_for_a_count_of_zero() -> None:
 
 @pytest.mark.parametrize("ways", [None, (crop,), (splice,)])
 def test_every_word_is_from_one_of_the_sources(ways: tuple[Way, ...] | None) -> None:
-    made = augmented(APART, 30, seed=3, ways=ways)
+    new_texts = augmented(APART, 30, seed=3, ways=ways)
 
-    for own in made:
-        assert {"abcdef".index(word[0]) for word in own.text.split()} <= own.sources
-    spliced = [own for own in made if len({word[0] for word in own.text.split()}) == 2]
+    for new in new_texts:
+        assert {"abcdef".index(word[0]) for word in new.text.split()} <= new.sources
+    spliced = [new for new in new_texts if len({word[0] for word in new.text.split()}) == 2]
     assert bool(spliced) is (ways in (None, (splice,)))
-    assert max(len(own.sources) for own in made) == (2 if spliced else 1)
+    assert max(len(new.sources) for new in new_texts) == (2 if spliced else 1)
 
 
 def test_text_made_of_one_response_names_it_as_only_source() -> None:
-    made = augmented(APART, 5, seed=3, ways=(crop,))
+    new_texts = augmented(APART, 5, seed=3, ways=(crop,))
 
-    assert [own.sources for own in made] == [frozenset({number // 5}) for number in range(30)]
+    assert [new.sources for new in new_texts] == [frozenset({number // 5}) for number in range(30)]

@@ -17,8 +17,8 @@ def of(item: Item, rows: int) -> ItemData:
     return ItemData(item, marked(rows, item=item), (), ())
 
 
-def ids(found: list[Group]) -> list[list[str]]:
-    return [[data.item.item_id for data in group.members] for group in found]
+def ids(item_groups: list[Group]) -> list[list[str]]:
+    return [[data.item.item_id for data in group.members] for group in item_groups]
 
 
 def test_items_with_few_responses_share_a_teacher() -> None:
@@ -62,9 +62,9 @@ def test_only_items_of_one_scale_share_a_teacher() -> None:
 def test_every_item_is_in_one_group_in_the_items_order() -> None:
     items = [*some_items(), item_data(train=60, item=ITEM), *some_items(GRADES)]
 
-    found = groups(items, own_from=50)
+    item_groups = groups(items, own_from=50)
 
-    assert [data for group in found for data in group.members] == items
+    assert [data for group in item_groups for data in group.members] == items
 
 
 def test_a_shared_teacher_reads_question_and_references_before_a_response() -> None:
@@ -91,9 +91,9 @@ def test_examples_of_grades_are_shares_of_their_own_items_scale() -> None:
     [group] = groups([of(GRADES, 8), of(narrow, 8)], own_from=300)
 
     for data in group.members:
-        found = [example.target for example in group.examples(data.item, data.train)]
-        assert found == targets(data.item, [row.value for row in data.train]).tolist()
-        assert 0 <= min(found) < max(found) <= 1
+        shares = [example.target for example in group.examples(data.item, data.train)]
+        assert shares == targets(data.item, [row.value for row in data.train]).tolist()
+        assert 0 <= min(shares) < max(shares) <= 1
 
 
 def test_the_hash_of_shared_data_follows_every_members_rows() -> None:

@@ -72,11 +72,11 @@ def test_common_texts_do_not_tie_learners_together() -> None:
 
     parts = split_together(items, TrainingConfig(validation_share=0.2))
 
-    assert all(35 <= len(own.validation) <= 40 for own in parts)
-    for own in parts:
-        assert not {folded(row.text) for row in own.fit} & {folded(row.text) for row in own.validation}
+    assert all(35 <= len(item_parts.validation) <= 40 for item_parts in parts)
+    for item_parts in parts:
+        assert not {folded(row.text) for row in item_parts.fit} & {folded(row.text) for row in item_parts.validation}
     apart = [
-        {row.learner_id for own in parts for row in getattr(own, part) if row.text != "idk"}
+        {row.learner_id for item_parts in parts for row in getattr(item_parts, part) if row.text != "idk"}
         for part in ("fit", "validation")
     ]
     assert not apart[0] & apart[1]
@@ -89,7 +89,7 @@ def test_many_items_of_a_few_rows_have_their_share_to_validate_on(rows: int) -> 
 
     parts = split_together(items, TrainingConfig(validation_share=0.1))
 
-    share = sum(len(own.validation) for own in parts) / (50 * rows)
+    share = sum(len(item_parts.validation) for item_parts in parts) / (50 * rows)
     assert 0.08 <= share <= 0.12
 
 
@@ -138,12 +138,12 @@ def test_unlabelled_text_can_be_left_out_of_everything() -> None:
 
 @pytest.mark.parametrize(("rows", "count"), [(200, 3), (200, 20), (7, 3), (1, 3), (0, 3)])
 def test_every_row_is_in_one_fold_and_folds_are_about_equal(rows: int, count: int) -> None:
-    made = folds(marked(rows), count, seed=1)
+    row_folds = folds(marked(rows), count, seed=1)
 
-    assert len(made) == count
-    assert sorted(number for own in made for number in own) == list(range(rows))
-    assert max(map(len, made)) - min(map(len, made)) <= 1
-    assert folds(marked(rows), count, seed=1) == made
+    assert len(row_folds) == count
+    assert sorted(number for fold in row_folds for number in fold) == list(range(rows))
+    assert max(map(len, row_folds)) - min(map(len, row_folds)) <= 1
+    assert folds(marked(rows), count, seed=1) == row_folds
 
 
 def test_another_seed_gives_other_folds() -> None:
@@ -154,16 +154,16 @@ def test_a_learner_and_a_text_are_in_one_fold() -> None:
     rows = [replace(row, learner_id=f"n{number // 4}") for number, row in enumerate(marked(120))]
     rows += [replace(row, id=f"twin {row.id}", text=row.text.upper() + " ", learner_id=None) for row in rows[:40]]
 
-    made = folds(rows, 4, seed=1)
+    row_folds = folds(rows, 4, seed=1)
 
-    of_row = {number: fold for fold, own in enumerate(made) for number in own}
+    of_row = {number: fold for fold, rows_of_fold in enumerate(row_folds) for number in rows_of_fold}
     for key in ("learner_id", "text"):
         together: dict[str, set[int]] = {}
         for number, row in enumerate(rows):
             if (value := getattr(row, key)) is not None:
                 together.setdefault(folded(value), set()).add(of_row[number])
-        assert {len(own) for own in together.values()} == {1}
-    assert min(map(len, made)) > 30
+        assert {len(numbers) for numbers in together.values()} == {1}
+    assert min(map(len, row_folds)) > 30
 
 
 def test_unlabelled_text_that_equals_validation_text_is_left_out() -> None:
@@ -191,9 +191,9 @@ def test_learner_of_several_items_stays_in_one_part_of_all() -> None:
     parts = split_together(items, TrainingConfig(validation_share=0.3))
 
     fit, validation = (
-        {row.learner_id for own in parts for row in getattr(own, part)} for part in ("fit", "validation")
+        {row.learner_id for item_parts in parts for row in getattr(item_parts, part)} for part in ("fit", "validation")
     )
     assert fit
     assert validation
     assert not fit & validation
-    assert [len(own.marked) for own in parts] == [40, 40, 40]
+    assert [len(item_parts.marked) for item_parts in parts] == [40, 40, 40]

@@ -27,11 +27,11 @@ def test_a_space_stands_between_units_where_the_writing_has_any(texts: list[str]
 
 
 def test_text_without_spaces_is_cut_into_characters() -> None:
-    made = {own.text for own in augmented(CHINESE, 20, seed=0)}
+    texts = {new.text for new in augmented(CHINESE, 20, seed=0)}
     item = Item(item_id="heat-1", prompt="为什么热空气会上升？", scale="points", max_score=2)
     tried = attacks(item, CHINESE, [], Phrases(), 10, seed=0)
 
-    assert len(made - {*CHINESE, "".join(CHINESE)}) > 10
+    assert len(texts - {*CHINESE, "".join(CHINESE)}) > 10
     assert not any(" " in text for kind in ("words", "shuffled", "prompt") for text in tried[kind])
     assert not {*tried["shuffled"], *tried["words"]} & set(CHINESE)
     assert {"".join(sorted(text)) for text in tried["shuffled"]} == {"".join(sorted(text)) for text in CHINESE}

@@ -74,7 +74,7 @@ def test_agreement_of_label_raters_does_not_depend_on_label_order(labels: tuple[
     """Raters agree on 20 of 30 rows: 12 a, 6 b and 2 c; the other rows have a and c."""
     item = Item(item_id="heat-1", prompt="Why?", scale="nominal", labels=labels)
     given = [("a", "a")] * 12 + [("b", "b")] * 6 + [("c", "c")] * 2 + [("a", "c")] * 10
-    pairs = [(labels.index(one), labels.index(other)) for one, other in given]
+    pairs = [(labels.index(first), labels.index(second)) for first, second in given]
     train = tuple(replace(row, value=pair[0], raters=pair) for row, pair in zip(marked(30), pairs, strict=True))
 
     [summary] = summarise(DataSet({item.item_id: item}, train, (), ()))
@@ -133,8 +133,8 @@ def test_scores_outside_the_range_of_both_raters_give_a_warning(
 def test_check_warns_of_cut_responses_and_contradicted_refusals() -> None:
     item = ITEM.model_copy(update={"refusals": ("none", "no comment")})
     long = " ".join(f"{IDEAS[n % 3]} {FILLERS[n % 6]}" for n in range(80))
-    first, *others = (replace(row, text=f"{row.text} {long}", raters=None) for row in marked(40))
-    train = (*others, replace(first, text="None!", value=1), replace(first, id="again", text="no comment", value=0))
+    first, *rest = (replace(row, text=f"{row.text} {long}", raters=None) for row in marked(40))
+    train = (*rest, replace(first, text="None!", value=1), replace(first, id="again", text="no comment", value=0))
 
     [summary] = summarise(DataSet({item.item_id: item}, train, (replace(first, id="d", text="none", value=3),), ()))
 

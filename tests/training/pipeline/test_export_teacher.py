@@ -90,7 +90,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     run = train_teacher(prepare(group, config, folder / "cache"))
     with pytest.MonkeyPatch.context() as patch:  # each of these networks is converted once
         patch.setattr("training.pipeline.export_teacher.dynamic_int8", cache(dynamic_int8))
-        data_sha256 = key_of([group.data_sha256(own) for own in group.members])
+        data_sha256 = key_of([group.data_sha256(data_of_item) for data_of_item in group.members])
         bundle = export_teacher(run, data_sha256, folder / "models", NONE)
         yield Made(folder / "models", folder / "cache", config, data, run, bundle)
     shutil.rmtree(folder, ignore_errors=True)
@@ -117,7 +117,7 @@ def test_exported_teacher_gives_the_outputs_of_the_trained_teacher(made: Made) -
 def test_exported_teacher_holds_exactly_the_items_it_was_trained_on(made: Made) -> None:
     exported = ExportedTeacher.load(made.folder)
 
-    assert [own.item for own in exported.bundle.items] == [data.item for data in made.data]
+    assert [item.item for item in exported.bundle.items] == [data.item for data in made.data]
     assert exported.bundle == made.bundle
     for data in made.data:
         assert exported.taught(data.item).item == data.item
@@ -135,35 +135,35 @@ def test_exported_teacher_is_named_after_its_item_or_as_shared(made: Made) -> No
 
 
 def test_items_that_share_a_teacher_have_contexts_of_their_own(made: Made) -> None:
-    contexts = [own.context for own in made.bundle.items]
+    contexts = [item.context for item in made.bundle.items]
 
     assert contexts == ([""] if len(made.data) == 1 else [made.run.context(data.item) for data in made.data])
     assert len(set(contexts)) == len(made.data)
     if len(made.data) > 1:
         exported = ExportedTeacher.load(made.folder)
-        one, other = (exported.network.outputs(context, TEXTS[:5]) for context in contexts[:2])
-        assert np.abs(one - other).max() > 1e-3
+        first, second = (exported.network.outputs(context, TEXTS[:5]) for context in contexts[:2])
+        assert np.abs(first - second).max() > 1e-3
 
 
 def test_head_and_threshold_are_chosen_on_outputs_of_the_exported_files(made: Made) -> None:
     exported = ExportedTeacher.load(made.folder)
-    found = [
+    held_out = [
         Unfitted(
             parts,
-            exported.network.outputs(own.context, [row.text for row in parts.validation]),
+            exported.network.outputs(item.context, [row.text for row in parts.validation]),
         )
-        for own, parts in zip(exported.bundle.items, made.run.parts, strict=True)
+        for item, parts in zip(exported.bundle.items, made.run.parts, strict=True)
     ]
-    heads = choose_heads(found)
+    heads = choose_heads(held_out)
 
-    assert [own.head for own in exported.bundle.items] == heads
-    threshold = group_threshold(found, heads, made.config)
+    assert [item.head for item in exported.bundle.items] == heads
+    threshold = group_threshold(held_out, heads, made.config)
     assert threshold is not None or len(made.data) > 1  # what tells items apart is not enough
-    assert [own.threshold for own in exported.bundle.items] == [threshold] * len(made.data)
-    human = np.concatenate([targets(own.parts.item, [row.value for row in own.rows]) for own in found])
-    items = [own.parts.item.item_id for own in found for _ in own.rows]
+    assert [item.threshold for item in exported.bundle.items] == [threshold] * len(made.data)
+    human = np.concatenate([targets(outputs.parts.item, [row.value for row in outputs.rows]) for outputs in held_out])
+    items = [outputs.parts.item.item_id for outputs in held_out for _ in outputs.rows]
     merit = validation_metric(
-        made.data[0].item, human.tolist(), np.concatenate([own.validation for own in found]), items
+        made.data[0].item, human.tolist(), np.concatenate([outputs.validation for outputs in held_out]), items
     )
     assert made.bundle.merit["float32"] == pytest.approx(merit)
 
@@ -171,10 +171,14 @@ def test_head_and_threshold_are_chosen_on_outputs_of_the_exported_files(made: Ma
 def test_each_item_is_measured_on_its_own_dev_rows(made: Made) -> None:
     exported = ExportedTeacher.load(made.folder)
 
-    for own, data in zip(exported.bundle.items, made.data, strict=True):
-        scores = decode(exported.network.outputs(own.context, [row.text for row in data.dev]), own.item, own.head)
-        assert own.agreement == agreement_on(data.item, data.dev, scores)
-        assert (own.agreement is None) is (not data.dev)
+    for exported_item, data in zip(exported.bundle.items, made.data, strict=True):
+        scores = decode(
+            exported.network.outputs(exported_item.context, [row.text for row in data.dev]),
+            exported_item.item,
+            exported_item.head,
+        )
+        assert exported_item.agreement == agreement_on(data.item, data.dev, scores)
+        assert (exported_item.agreement is None) is (not data.dev)
 
 
 def test_card_names_version_precision_and_items(made: Made) -> None:
@@ -232,8 +236,8 @@ def test_other_data_settings_or_version_or_damage_leads_to_a_new_export(
     first = made.again(tmp_path, NONE)
     assert made.again(tmp_path, NONE) == first
 
-    other = made.config.model_copy(update={"target_agreement": 0.7})
-    of_settings = export_teacher(replace(made.run, config=other), "0" * 64, tmp_path)
+    changed = made.config.model_copy(update={"target_agreement": 0.7})
+    of_settings = export_teacher(replace(made.run, config=changed), "0" * 64, tmp_path)
     assert of_settings.version != first.version
     assert export_teacher(made.run, "1" * 64, tmp_path).version != first.version
 

@@ -86,9 +86,9 @@ class Watched:
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
-    found = Watched()
-    monkeypatch.setattr("training.pipeline.out_of_fold.make_students", found)
-    return found
+    replacement = Watched()
+    monkeypatch.setattr("training.pipeline.out_of_fold.make_students", replacement)
+    return replacement
 
 
 def a_training_set(parts: Parts, texts: Texts) -> TrainingSet:
@@ -123,12 +123,12 @@ def test_no_word_of_a_response_reaches_the_student_that_scores_it(
 
     run_folds(some_parts(rows), config)
 
-    for own in watched.students:
-        asked = {word.lower() for text in own.asked for word in text.split()}
-        learnt = {word.lower() for text in own.learnt.texts for word in text.split()}
+    for student in watched.students:
+        asked = {word.lower() for text in student.asked for word in text.split()}
+        learnt = {word.lower() for text in student.learnt.texts for word in text.split()}
         assert asked
         assert not asked & learnt
-    assert Counter(text for own in watched.students for text in own.asked) == Counter(
+    assert Counter(text for student in watched.students for text in student.asked) == Counter(
         row.text for row in some_parts(rows).fit
     )
 
@@ -138,18 +138,20 @@ def test_all_other_texts_are_learnt_with_their_own_score_and_teacher_output(watc
 
     _, texts, training_set = run_folds(parts, TrainingConfig(calibration_folds=3))
 
-    spliced = [text for text, own in zip(texts.augmented, texts.sources, strict=True) if len(own) == 2]
+    spliced = [
+        text for text, text_sources in zip(texts.augmented, texts.sources, strict=True) if len(text_sources) == 2
+    ]
     assert spliced
-    for own in watched.students:
-        asked = {word.lower() for text in own.asked for word in text.split()}
+    for student in watched.students:
+        asked = {word.lower() for text in student.asked for word in text.split()}
         words = [{word.lower() for word in text.split()} for text in training_set.texts]
         kept = [row for row, of_row in enumerate(words) if not asked & of_row]
-        assert own.learnt.texts == tuple(training_set.texts[row] for row in kept)
-        assert np.array_equal(own.learnt.targets, training_set.targets[kept], equal_nan=True)
-        assert own.learnt.teacher is not None
-        assert own.learnt.teacher[:, 0].tolist() == kept
-        assert {"u1 u2 u3", "u4 u5"} <= set(own.learnt.texts)
-        assert set(own.learnt.texts) & set(texts.augmented)
+        assert student.learnt.texts == tuple(training_set.texts[row] for row in kept)
+        assert np.array_equal(student.learnt.targets, training_set.targets[kept], equal_nan=True)
+        assert student.learnt.teacher is not None
+        assert student.learnt.teacher[:, 0].tolist() == kept
+        assert {"u1 u2 u3", "u4 u5"} <= set(student.learnt.texts)
+        assert set(student.learnt.texts) & set(texts.augmented)
 
 
 @pytest.mark.usefixtures("watched")
@@ -163,7 +165,7 @@ def test_the_responses_of_a_learner_and_equal_texts_are_scored_by_one_student() 
         of_student.setdefault(row.text.lower().strip(), set()).add(float(student))
         if row.learner_id:
             of_student.setdefault(row.learner_id, set()).add(float(student))
-    assert {len(own) for own in of_student.values()} == {1}
+    assert {len(students) for students in of_student.values()} == {1}
     assert len(of_student) < 2 * len(parts.fit) - 10  # there were learners with two responses, and twins
     assert set(outputs[:, 1]) == {1, 2, 3, 4}
 
@@ -181,7 +183,7 @@ def test_every_response_has_its_own_output() -> None:
 def test_empty_folds_train_no_student(watched: Watched) -> None:
     run_folds(some_parts(4), TrainingConfig(calibration_folds=10))
 
-    assert [len(own.asked) for own in watched.students] == [1, 1, 1, 1]
+    assert [len(student.asked) for student in watched.students] == [1, 1, 1, 1]
 
 
 def test_augmented_text_is_touched_by_any_of_its_sources() -> None:
@@ -222,11 +224,11 @@ def test_each_output_comes_from_a_student_of_the_other_folds(tmp_path: Path, ite
 @pytest.mark.torch
 def test_items_that_share_a_teacher_have_no_out_of_fold_outputs(tmp_path: Path) -> None:
     alone, shared = ALONE.model_copy(update={"calibration_folds": 2}), some_items()
-    [one] = groups(shared[:1], 1)
+    [single] = groups(shared[:1], 1)
     [all_] = groups(shared, 300)
 
     assert out_of_fold(train_teacher(prepare(all_, alone, tmp_path))) is None
-    run = train_teacher(prepare(one, alone, tmp_path))
+    run = train_teacher(prepare(single, alone, tmp_path))
     outputs = out_of_fold(run)
     assert outputs is not None
     assert len(outputs) == len(run.parts[0].fit)

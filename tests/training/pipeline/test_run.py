@@ -167,7 +167,7 @@ def test_confidence_is_calibrated_on_validation_and_out_of_fold_outputs(
     pooled: list[int] = []
 
     def watched(group: list[Unfitted], *arguments: object) -> object:
-        pooled.append(sum(len(own.outputs) for own in group))
+        pooled.append(sum(len(held_out.outputs) for held_out in group))
         return group_threshold(group, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr("training.pipeline.students.group_threshold", watched)
@@ -284,14 +284,14 @@ def test_bundle_of_other_data_settings_or_version_is_not_reused(
 
     folder, bundle, config = trained
     monkeypatch.setattr(run_module, "_train_group", make)
-    others = [
+    changed = [
         (item_data(dev=8), config),
         (item_data(unlabelled=19), config),
         (item_data(), config.model_copy(update={"human_margin": 0.1})),
     ]
 
     assert train_all([item_data()], folder, config) == [bundle]
-    for data, settings in others:
+    for data, settings in changed:
         with pytest.raises(MadeAnewError):
             train_all([data], folder, settings)
     with monkeypatch.context() as patch:

@@ -65,21 +65,21 @@ def choices(bundle: Bundle, models: Path) -> dict[str, object]:
 
 
 def test_dev_decides_nothing(case: Case, tmp_path: Path) -> None:
-    other = [other_dev(data) for data in case.items]
+    changed_items = [other_dev(data) for data in case.items]
     folders = [tmp_path / "one", tmp_path / "other"]
 
     runs = [
         list(train(items, folder / "models", case.config, folder / "cache"))
-        for items, folder in zip((case.items, other), folders, strict=True)
+        for items, folder in zip((case.items, changed_items), folders, strict=True)
     ]
 
-    made = [[choices(bundle, folder / "models") for bundle in run] for run, folder in zip(runs, folders, strict=True)]
-    assert made[0] == made[1]
+    chosen = [[choices(bundle, folder / "models") for bundle in run] for run, folder in zip(runs, folders, strict=True)]
+    assert chosen[0] == chosen[1]
     assert all(bundle.threshold is not None for bundle in runs[0])
     histories = [sorted(path.read_text() for path in folder.rglob(HISTORY)) for folder in folders]
     assert histories[0] == histories[1] != []
-    for one, changed in zip(*runs, strict=True):  # and dev was another: what is reported differs
-        assert one.agreement != changed.agreement or one.agreement is None
+    for bundle, changed in zip(*runs, strict=True):  # and dev was another: what is reported differs
+        assert bundle.agreement != changed.agreement or bundle.agreement is None
 
 
 def test_dev_text_reaches_no_training_step(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,16 +111,16 @@ def test_dev_text_reaches_no_training_step(case: Case, tmp_path: Path, monkeypat
 @pytest.mark.parametrize("item", [ITEM, GRADES])
 def test_training_text_does_change_the_choices(tiny_config: TrainingConfig, tmp_path: Path, item: Item) -> None:
     """Show that the comparison above would see a difference."""
-    one, other = item_data(60, 20, 10, item), item_data(60, 20, 0, item)
+    data_with_unlabelled, data_without = item_data(60, 20, 10, item), item_data(60, 20, 0, item)
     folders = [tmp_path / "one", tmp_path / "other"]
 
-    made = [
+    chosen = [
         choices(
             next(iter(train([data], folder / "models", hardly_taught(tiny_config), folder / "cache"))),
             folder / "models",
         )
-        for data, folder in zip((one, other), folders, strict=True)
+        for data, folder in zip((data_with_unlabelled, data_without), folders, strict=True)
     ]
 
-    assert made[0]["student"] != made[1]["student"]
-    assert made[0]["tokenizer"] != made[1]["tokenizer"]
+    assert chosen[0]["student"] != chosen[1]["student"]
+    assert chosen[0]["tokenizer"] != chosen[1]["tokenizer"]

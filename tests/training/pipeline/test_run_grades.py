@@ -82,13 +82,13 @@ def test_student_of_grades_is_measured_as_it_is_served(run: Run, tmp_path: Path)
     rows += [f"{row.id},{row.item_id},{row.text},{row.value}" for row in item_data(160, 80, item=GRADES).dev]
     (tmp_path / "dev.csv").write_text("\n".join(rows) + "\n")
 
-    [found] = evaluate(run.folder / "models", tmp_path / "dev.csv", tmp_path / "out.csv")
+    [report] = evaluate(run.folder / "models", tmp_path / "dev.csv", tmp_path / "out.csv")
 
-    assert found.agreement is not None
+    assert report.agreement is not None
     assert run.bundle.agreement is not None
-    assert found.agreement.rmse == pytest.approx(run.bundle.agreement.rmse)
-    assert found.agreement.coverage == pytest.approx(run.bundle.agreement.coverage)
-    assert found.responses == 80
+    assert report.agreement.rmse == pytest.approx(run.bundle.agreement.rmse)
+    assert report.agreement.coverage == pytest.approx(run.bundle.agreement.coverage)
+    assert report.responses == 80
 
 
 def test_card_gives_the_figures_of_grades(run: Run) -> None:

@@ -49,7 +49,11 @@ def test_one_word_answers_are_not_held_back(models: Path) -> None:
     live = Registry.from_folder(models).live[ITEM.item_id]
     texts = [*RIGHT, *WRONG, *(row.text for row in DATA.dev)]
 
-    held = {text: own.condition for text, own in zip(texts, live.judge(texts), strict=True) if own.condition}
+    held = {
+        text: judgement.condition
+        for text, judgement in zip(texts, live.judge(texts), strict=True)
+        if judgement.condition
+    }
 
     assert held == {"idk": "refusal", "I don't know": "refusal", "": "blank"}
 

@@ -153,16 +153,16 @@ def test_person_marks_in_scores_of_the_scale(run: Run, client: TestClient) -> No
 
 
 def test_student_is_measured_as_it_is_served(run: Run, tmp_path: Path) -> None:
-    [found] = evaluate(run.models, run.data / "dev.csv", tmp_path / "out.csv")
+    [report] = evaluate(run.models, run.data / "dev.csv", tmp_path / "out.csv")
 
-    assert found.agreement is not None
+    assert report.agreement is not None
     assert run.bundle.agreement is not None
-    assert found.agreement.qwk == pytest.approx(run.bundle.agreement.qwk)
-    assert found.scores == tuple(run.bundle.item.names())
+    assert report.agreement.qwk == pytest.approx(run.bundle.agreement.qwk)
+    assert report.scores == tuple(run.bundle.item.names())
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     right = [row["score"] == row["input_score"] for row in rows if row["score"]]
-    assert sum(right) / len(right) == pytest.approx(found.agreement.exact)
+    assert sum(right) / len(right) == pytest.approx(report.agreement.exact)
     for row in rows:
         if row["expected_score"]:
             assert min(run.scores) <= float(row["expected_score"]) <= max(run.scores)

@@ -47,7 +47,7 @@ def test_every_item_has_a_student_that_serves(run: Run) -> None:
     registry = Registry.from_folder(run.folder / "models")
 
     assert registry.refused == {}
-    assert all(registry.live[own.item.item_id].bundle == own.without_limits() for own in run.bundles)
+    assert all(registry.live[bundle.item.item_id].bundle == bundle.without_limits() for bundle in run.bundles)
     assert [bundle.item for bundle in run.bundles] == [data.item for data in some_items(run.item)]
     assert len({bundle.sha256["student.onnx"] for bundle in run.bundles}) == 3
 
@@ -60,21 +60,21 @@ def test_one_teacher_learns_the_rows_of_all_items(run: Run) -> None:
 
 
 def test_head_and_threshold_are_chosen_once_for_all(run: Run) -> None:
-    first, *others = run.bundles
+    first, *rest = run.bundles
 
     assert (first.head.interval is not None) == run.item.is_continuous
     assert (first.head.cuts is not None) != run.item.is_continuous
     assert first.threshold is not None
-    for other in others:
-        assert other.threshold == first.threshold
-        assert other.head.model_copy(update={"cuts": first.head.cuts}) == first.head
+    for bundle in rest:
+        assert bundle.threshold == first.threshold
+        assert bundle.head.model_copy(update={"cuts": first.head.cuts}) == first.head
     outputs = []
     for data, bundle in zip(some_items(run.item), run.bundles, strict=True):
         network = Student.load(run.folder / "models" / bundle.item.item_id / bundle.version).network
         outputs.append(unfitted(split(data, run.config), lambda texts, own=network: own.outputs(list(texts))))  # type: ignore[misc]
     heads = choose_heads(outputs)
     assert [bundle.head for bundle in run.bundles] == heads
-    assert any(choose_heads([own]) != [head] for own, head in zip(outputs, heads, strict=True))
+    assert any(choose_heads([item_outputs]) != [head] for item_outputs, head in zip(outputs, heads, strict=True))
     assert first.threshold == group_threshold(outputs, heads, run.config)
 
 
@@ -132,9 +132,9 @@ def test_students_learn_the_training_sets_of_their_items(run: Run) -> None:
     group_run = train_teacher(prepare(group, run.config, cache))
     items = [item_run.item for item_run in group_run.items]
 
-    made = make_students(items, group_run.training_sets, group_run.tokenizer, run.config, cache)
+    student_files = make_students(items, group_run.training_sets, group_run.tokenizer, run.config, cache)
 
-    for files, bundle in zip(made, run.bundles, strict=True):
+    for files, bundle in zip(student_files, run.bundles, strict=True):
         assert bundle.sha256["student.onnx"] == sha256(files.student)
         assert bundle.sha256["tokenizer.json"] == sha256(files.tokenizer)
 
@@ -196,5 +196,5 @@ def test_run_killed_between_bundles_is_completed_by_the_next_call(
     bundles = list(train(some_items(run.item), tmp_path / "models", run.config, tmp_path / "cache"))
 
     registry = Registry.from_folder(tmp_path / "models")
-    assert all(registry.live[own.item.item_id].bundle == own.without_limits() for own in bundles)
+    assert all(registry.live[bundle.item.item_id].bundle == bundle.without_limits() for bundle in bundles)
     assert all(len(versions(tmp_path / "models" / bundle.item.item_id)) == 1 for bundle in bundles)

@@ -44,8 +44,8 @@ def test_network_is_opened_from_the_exported_file(tiny_config: TrainingConfig, t
     outputs = files.network(item, 48).outputs(list(TEXTS))
 
     human = a_training_set(item).targets
-    found = outputs[:, 0] if item.is_continuous else outputs.argmax(axis=1)
-    assert np.corrcoef(found, human)[0, 1] > 0.6
+    scores = outputs[:, 0] if item.is_continuous else outputs.argmax(axis=1)
+    assert np.corrcoef(scores, human)[0, 1] > 0.6
     assert files.tokenizer == TOKENIZER
     assert 0 < files.parameters <= 30_000
 
@@ -129,12 +129,12 @@ def test_students_that_learn_together_score_their_own_items(tiny_config: Trainin
 
     made_of_all = make_students(items, training_sets, TOKENIZER, config, tmp_path)
 
-    first, second, third = (own.network(GRADES, 48).outputs(list(texts))[:, 0] for own in made_of_all)
+    first, second, third = (files.network(GRADES, 48).outputs(list(texts))[:, 0] for files in made_of_all)
     assert np.corrcoef(first, human)[0, 1] > 0.6
     assert np.corrcoef(second, human)[0, 1] < -0.6
     assert np.corrcoef(third, human)[0, 1] > 0.5  # on forty that only the others learnt, too
-    assert len({own.student for own in made_of_all}) == 3
-    assert len({own.parameters for own in (*made_of_all, made(config, tmp_path, GRADES))}) == 1
+    assert len({files.student for files in made_of_all}) == 3
+    assert len({files.parameters for files in (*made_of_all, made(config, tmp_path, GRADES))}) == 1
 
 
 def test_nothing_is_trained_over_the_budget(

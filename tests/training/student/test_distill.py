@@ -69,8 +69,8 @@ def test_human_scores_alone_teach(item: Item) -> None:
 
     outputs = outputs_of(a_student(training_set, item, epochs=25), training_set.texts).numpy()
 
-    found = outputs[:, 0] if item.is_continuous else outputs.argmax(axis=1)
-    assert np.corrcoef(found, human)[0, 1] > 0.8
+    scores = outputs[:, 0] if item.is_continuous else outputs.argmax(axis=1)
+    assert np.corrcoef(scores, human)[0, 1] > 0.8
 
 
 def test_soft_weight_balances_teacher_and_raters() -> None:
@@ -93,10 +93,10 @@ def test_the_same_seed_gives_the_same_student() -> None:
     rows = marked(40)
     training_set = TrainingSet(tuple(row.text for row in rows), np.array([float(row.value) for row in rows]), None)
 
-    one, other, third = (a_student(training_set, seed=seed)[0].head.weight for seed in (0, 0, 1))
+    first, again, third = (a_student(training_set, seed=seed)[0].head.weight for seed in (0, 0, 1))
 
-    assert torch.equal(one, other)
-    assert not torch.equal(one, third)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, third)
 
 
 def test_the_temperature_reaches_the_student() -> None:

@@ -63,9 +63,9 @@ def test_student_of_one_item_gives_the_outputs_of_the_shared_network(item: Item)
 
 def test_budget_counts_each_student_alone() -> None:
     config = StudentConfig()
-    one = parameters(StudentNetwork(config.vocabulary, ITEM, config))
+    count = parameters(StudentNetwork(config.vocabulary, ITEM, config))
 
     many = StudentNetwork(config.vocabulary, ITEM, config, items=135)
 
     assert parameters(many) > 30_000
-    assert parameters(many.alone(134)) == one
+    assert parameters(many.alone(134)) == count

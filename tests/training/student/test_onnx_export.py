@@ -76,9 +76,9 @@ def test_the_order_of_words_matters() -> None:
 
 @BOTH_KINDS
 def test_equal_weights_give_equal_bytes(item: Item) -> None:
-    one, same, other = (to_onnx(a_network(seed, item)) for seed in (1, 1, 2))
+    content, again, other = (to_onnx(a_network(seed, item)) for seed in (1, 1, 2))
 
-    assert one == same != other
+    assert content == again != other
 
 
 @BOTH_KINDS

@@ -33,7 +33,7 @@ def test_over_long_share_equals_the_share_of_flags(max_tokens: int) -> None:
     share = over_long_share(token_counts(tokenizer, texts), max_tokens)
 
     assert 0 < share < 1
-    assert share == sum(own == ("over_long",) for own in flags) / len(texts)
+    assert share == sum(response_flags == ("over_long",) for response_flags in flags) / len(texts)
 
 
 @pytest.mark.parametrize("limit", [0.0, 0.05, 0.5, 1.0])
@@ -54,9 +54,9 @@ def test_enough_tokens_stays_within_the_largest_setting() -> None:
 def test_expected_counts_equal_counts_of_the_learnt_tokenizer() -> None:
     texts, student = essays(60, range(200, 400)), StudentConfig()
 
-    found = expected_counts(texts, texts, student)
+    counts = expected_counts(texts, texts, student)
 
-    assert found == token_counts(learn_tokenizer(texts, student.vocabulary), texts)
+    assert counts == token_counts(learn_tokenizer(texts, student.vocabulary), texts)
     assert expected_counts(["warm air"], texts, student) == [0]  # it cannot be over-long: nothing is learnt
 
 

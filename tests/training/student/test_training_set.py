@@ -98,7 +98,7 @@ def test_key_of_a_training_set_follows_all_its_content() -> None:
     training_set = TrainingSet(("a", "b"), np.array([0, np.nan]), rows(2))
     changed = rows(2)
     changed[1, 3] = 1e-3
-    others = [
+    variants = [
         TrainingSet(("b", "a"), training_set.targets, training_set.teacher),
         TrainingSet(("ab", ""), training_set.targets, training_set.teacher),
         TrainingSet(training_set.texts, np.array([1, np.nan]), training_set.teacher),
@@ -108,7 +108,7 @@ def test_key_of_a_training_set_follows_all_its_content() -> None:
     ]
 
     assert TrainingSet(("a", "b"), np.array([0, np.nan]), rows(2)).key == training_set.key
-    assert len({training_set.key, *(other.key for other in others)}) == 1 + len(others)
+    assert len({training_set.key, *(variant.key for variant in variants)}) == 1 + len(variants)
 
 
 def a_config(**text: int) -> TrainingConfig:

@@ -64,9 +64,9 @@ def test_only_adapters_and_output_layer_learn_and_are_kept(made: Made, case: Cas
     [kept] = made.cache.rglob(WEIGHTS)
     assert load_file(kept).keys() == network.learnt.keys()
     _, untouched = load_base(str(case.base), in_4_bits=case.kind == "qlora")
-    found = {name.replace(".base_layer", ""): tensor for name, tensor in network.encoder.state_dict().items()}
+    tensors = {name.replace(".base_layer", ""): tensor for name, tensor in network.encoder.state_dict().items()}
     for name, tensor in untouched.state_dict().items():
-        assert torch.equal(found[f"base_model.model.{name}"], tensor), name
+        assert torch.equal(tensors[f"base_model.model.{name}"], tensor), name
 
 
 def test_finished_teacher_is_read_again(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

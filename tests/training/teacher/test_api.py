@@ -204,10 +204,10 @@ def test_no_text_is_asked_for_twice(between: Between, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"), [(dropped, {}), (too_many, {"rate limits": 2}), (unwell, {"server errors": 2})]
+    ("fault", "counted"), [(dropped, {}), (too_many, {"rate limits": 2}), (unwell, {"server errors": 2})]
 )
 def test_passing_faults_are_retried_and_counted(
-    between: Between, tmp_path: Path, fault: Fault, told: dict[str, int], capsys: pytest.CaptureFixture[str]
+    between: Between, tmp_path: Path, fault: Fault, counted: dict[str, int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     between.faults = [fault, fault]
     teacher = a_teacher(between, tmp_path)
@@ -216,7 +216,7 @@ def test_passing_faults_are_retried_and_counted(
 
     assert (outputs.max(1) - outputs.min(1) > 0.1).all()
     # Nothing was wrong with any answer.
-    assert {**teacher.counts, "tokens": 0} == {"calls": 6, "tokens": 0, "calls tried again": 2} | told
+    assert {**teacher.counts, "tokens": 0} == {"calls": 6, "tokens": 0, "calls tried again": 2} | counted
     assert len(between.headers) == 8
     assert re.search(r"\b2\b", capsys.readouterr().err)
 
@@ -331,18 +331,18 @@ def test_unusable_answers_are_not_cached_and_are_asked_for_alone(between: Betwee
     between.faults = [sends(b"<html>")]
     first = a_teacher(between, tmp_path, parallel=1)
 
-    found = [teacher_outputs(first, question(ITEM), TEXTS, "labels", tmp_path) for _ in range(2)]
+    labels = [teacher_outputs(first, question(ITEM), TEXTS, "labels", tmp_path) for _ in range(2)]
     asked = len(between.headers)
     second = a_teacher(between, tmp_path)
     again = teacher_outputs(second, question(ITEM), TEXTS, "labels", tmp_path)
 
-    assert np.array_equal(found[0], found[1])  # training sets do not change within a run
+    assert np.array_equal(labels[0], labels[1])  # training sets do not change within a run
     assert asked == len(TEXTS)
-    [unusable] = np.flatnonzero(np.exp(found[0]).max(1) < 0.26)
+    [unusable] = np.flatnonzero(np.exp(labels[0]).max(1) < 0.26)
     assert second.counts["calls"] == 1
     assert between.bodies[-1]["messages"][1]["content"].count(TEXTS[unusable]) == 1
     assert again[unusable].max() - again[unusable].min() > 0.1
-    assert np.array_equal(np.delete(again, unusable, 0), np.delete(found[0], unusable, 0))
+    assert np.array_equal(np.delete(again, unusable, 0), np.delete(labels[0], unusable, 0))
 
 
 def test_interrupted_call_asks_no_more_and_keeps_its_answers(
@@ -394,9 +394,9 @@ def test_reply_that_is_no_code_is_unusable(
 ) -> None:
     between.faults = [fault]
 
-    [found] = np.exp(a_teacher(between, tmp_path).outputs(TEXTS[:1], question(ITEM)))
+    [probabilities] = np.exp(a_teacher(between, tmp_path).outputs(TEXTS[:1], question(ITEM)))
 
-    assert found == pytest.approx(row or [0.25] * 4, abs=1e-3)
+    assert probabilities == pytest.approx(row or [0.25] * 4, abs=1e-3)
 
 
 def test_empty_usage_is_accepted(between: Between, tmp_path: Path) -> None:

@@ -55,13 +55,13 @@ def test_other_file_than_gguf_is_refused(tmp_path: Path) -> None:
 
 
 def test_fingerprint_follows_the_content_of_a_base(tmp_path: Path) -> None:
-    one, same, other = (tmp_path / name for name in ("one.gguf", "same/one.gguf", "other/one.gguf"))
-    for file, content in ((one, b"a"), (same, b"a"), (other, b"b")):
+    file_a, equal_file, other_file = (tmp_path / name for name in ("one.gguf", "same/one.gguf", "other/one.gguf"))
+    for file, content in ((file_a, b"a"), (equal_file, b"a"), (other_file, b"b")):
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(content)
 
-    assert fingerprint(str(one)) == fingerprint(str(same)) != fingerprint(str(other))
-    assert fingerprint(str(same.parent)) == fingerprint(str(same)) != fingerprint(str(other.parent))
+    assert fingerprint(str(file_a)) == fingerprint(str(equal_file)) != fingerprint(str(other_file))
+    assert fingerprint(str(equal_file.parent)) == fingerprint(str(equal_file)) != fingerprint(str(other_file.parent))
     assert [fingerprint(base) for base in ("minilm", "an-org/a-model")] == ["minilm", "an-org/a-model"]
 
 

@@ -96,11 +96,11 @@ def test_outputs_do_not_depend_on_what_else_is_in_the_batch(
 
 def test_training_does_not_depend_on_torchs_global_state(tiny_config: TrainingConfig, tmp_path: Path) -> None:
     torch.manual_seed(1)
-    one = a_teacher(tiny_config, tmp_path / "one")
+    first = a_teacher(tiny_config, tmp_path / "one")
     torch.manual_seed(2)
-    other = a_teacher(tiny_config, tmp_path / "other")
+    second = a_teacher(tiny_config, tmp_path / "other")
 
-    assert one.members[0].history == other.members[0].history
+    assert first.members[0].history == second.members[0].history
 
 
 def test_teacher_with_frozen_weights_is_read_again(

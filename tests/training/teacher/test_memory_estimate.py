@@ -33,14 +33,14 @@ def test_estimated_weights_equal_the_real_network(tiny_decoder: Path, kind: str)
     settings = config(tiny_decoder, kind=kind)
     _, network = _network(ITEM, settings, 0)
 
-    found = need(settings, ITEM)
+    estimate = need(settings, ITEM)
 
     learnt = sum(weights.numel() for weights in network.learnt.values())
-    assert (found.learnt, found.learning) == (learnt, LEARNT_BYTES * learnt)
+    assert (estimate.learnt, estimate.learning) == (learnt, LEARNT_BYTES * learnt)
     frozen = [weights for weights in network.parameters() if not weights.requires_grad]
-    assert found.weights == pytest.approx(sum(weights.nbytes for weights in frozen), rel=0.02)
-    assert found.adapted.get("up_proj", 0) == (0 if kind == "full" else 2)
-    assert (found.unpacking > 0) is (kind == "qlora")
+    assert estimate.weights == pytest.approx(sum(weights.nbytes for weights in frozen), rel=0.02)
+    assert estimate.adapted.get("up_proj", 0) == (0 if kind == "full" else 2)
+    assert (estimate.unpacking > 0) is (kind == "qlora")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_estimated_weights_equal_the_real_network(tiny_decoder: Path, kind: str)
 def test_estimated_activations_equal_a_real_step(request: pytest.FixtureRequest, base: str, kind: str) -> None:
     settings = config(request.getfixturevalue(base), kind=kind)
     _, network = _network(ITEM, settings, 0)
-    own = {weights.untyped_storage().data_ptr() for weights in network.parameters()}
+    weight_places = {weights.untyped_storage().data_ptr() for weights in network.parameters()}
     kept: dict[int, int] = {}
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
@@ -58,7 +58,7 @@ def test_estimated_activations_equal_a_real_step(request: pytest.FixtureRequest,
 
     with saved_tensors_hooks(note, lambda tensor: tensor):
         outputs = network.train()({"input_ids": torch.ones(4, 32, dtype=torch.long)})
-    counted = sum(size for place, size in kept.items() if place not in own)
+    counted = sum(size for place, size in kept.items() if place not in weight_places)
 
     assert outputs.shape == (4, 4)
     assert need(settings, ITEM).activations == pytest.approx(counted, rel=0.05)
@@ -90,9 +90,9 @@ def test_missing_configuration_is_refused(tmp_path: Path) -> None:
 def test_gguf_weights_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE, str(tmp_path))
 
-    found = need(TeacherConfig(base="smollm2", kind="lora"), ITEM)
+    estimate = need(TeacherConfig(base="smollm2", kind="lora"), ITEM)
 
-    assert found.frozen == 134_515_008
+    assert estimate.frozen == 134_515_008
     assert list(tmp_path.iterdir()) == []
 
 
@@ -118,14 +118,14 @@ def test_checkpointing_learns_the_same(tiny_config: TrainingConfig, tmp_path: Pa
     lora = tiny_config.teacher.model_copy(update={"kind": "lora", "base": str(tiny_decoder)})
     again = lora.model_copy(update={"checkpointing": True})
 
-    one, other = (
+    stored, recomputed = (
         a_teacher(tiny_config.model_copy(update={"teacher": teacher}), tmp_path / name)
         for name, teacher in (("kept", lora), ("again", again))
     )
 
     texts = [row.text for row in marked(20, seed=5)]
-    assert one.key == other.key
-    assert np.abs(one.outputs(texts) - other.outputs(texts)).max() < 1e-4
+    assert stored.key == recomputed.key
+    assert np.abs(stored.outputs(texts) - recomputed.outputs(texts)).max() < 1e-4
 
 
 @pytest.mark.parametrize(("responses", "code"), [(4, 0), (10_000_000, 1)])
