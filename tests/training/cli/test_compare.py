@@ -43,6 +43,7 @@ epochs = 3
 min_steps = 20
 batch_size = 32
 """
+LAYERS = 2  # of the teacher and of the network that is cut out of it: both are exported
 REPORTS = ("report.html", "report.md", "report.json")
 
 
@@ -64,6 +65,7 @@ def write_data(folder: Path, data: ItemData) -> Path:
 def call(*arguments: object) -> Done:
     """Run with few timed responses and few bootstrap draws."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.compare.tinybert.LAYERS", LAYERS)
         patch.setattr("training.compare.run.compare", partial(compare, effort=QUICK))
         patch.setattr("training.compare.figures.sections", partial(sections, draws=FEW))
         return called(*arguments)
@@ -79,7 +81,7 @@ class Compared(NamedTuple):
 def compared(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Compared:
     folder = tmp_path_factory.mktemp("compared")
     (folder / "config.toml").write_text(CONFIG)
-    encoder = write_wide_encoder(tmp_path_factory.mktemp("wide"), tiny_encoder, layers=4)
+    encoder = write_wide_encoder(tmp_path_factory.mktemp("wide"), tiny_encoder, layers=LAYERS)
     arguments: list[object] = ["compare", "--data", write_data(folder / "data", DATA), "--results", folder / "results"]
     arguments += ["--config", folder / "config.toml", "--base", encoder, "--cache", folder / "cache"]
     reports = [part for name in REPORTS for part in ("--report", folder / name)]
