@@ -123,7 +123,10 @@ def _without(row: object, excluded: set[str]) -> object:
 def _wait(prefer: str | None) -> int:
     """Return the seconds that a Prefer header asks to wait; 0 if it asks for nothing we know."""
     preference = WAIT.search(prefer or "")
-    return min(MAX_WAIT, int(preference[1][:9])) if preference else 0
+    if preference is None:
+        return 0
+    seconds = int(preference[1][:9])
+    return min(MAX_WAIT, seconds)
 
 
 def _once(request: Request, state: State, canonical: Callable[[set[str]], str]) -> Once | None:

@@ -102,6 +102,7 @@ class LiveItem:
         self.source = source
         self.active = active
         self.second = second
+        self.scale = bundle.item.scale_as_json()  # every row of the log keeps it, so it is made once
 
     def read(self, sent: str, form: Format | None) -> str:
         """Return the plain text of a response, in `form` or else in the item's format.  Raises BadText."""

@@ -129,7 +129,7 @@ def row_of(scored: ScoredResponse, *, key_id: str | None, learner_hash: str | No
         "label": prediction.label,
         "expected_score": prediction.expected_score,
         "max_score": prediction.max_score,
-        "scale": item.scale_as_json(),
+        "scale": scored.judged.live.scale,
         "gradebook_max": submission.gradebook_max,
         "gradebook_score": prediction.gradebook_score,
         "probabilities": prediction.probabilities,

@@ -46,7 +46,7 @@ class StudentRunner:
         self._registry = registry
         self._reloads = reloads
         self._readers, self._batches = CapacityLimiter(1), CapacityLimiter(BATCH_THREADS)
-        self._singles: Batcher[Positioned, JudgedResponse] = Batcher(self._judge, MAX_SUBMISSIONS, "judges", end)
+        self._singles: Batcher[Positioned, JudgedResponse] = Batcher(self._judge, MAX_SUBMISSIONS, "students", end)
 
     async def judge(self, submissions: Mapping[int, Submission], *, alone: bool) -> Judged:
         """Judge submissions by their position in the request.
