@@ -88,8 +88,9 @@ def export_teacher(
     a teacher that was not fine-tuned here.
     """
     teacher = _exportable(run)
-    is_shared, first = len(run.items) > 1, run.items[0].item
-    name = f"shared-{data_sha256[:12]}" if is_shared else first.item_id
+    name = run.items[0].item.item_id
+    if len(run.items) > 1:
+        name = f"shared-{data_sha256[:12]}"
     folder = models / TEACHERS_FOLDER / name
     if (earlier := earlier_bundle(folder, _load, data_sha256, run.config)) is not None:
         return earlier

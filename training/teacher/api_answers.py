@@ -56,7 +56,8 @@ def _from_probabilities(seen: Sequence[tuple[str, float]], known: Sequence[str],
     """Return the answer by the log-probabilities of the likeliest tokens."""
     by_code = [[log for token, log in seen if token == code] for code in known]
     on_codes = [log for logs in by_code for log in logs]
-    if np.logaddexp.reduce(on_codes or [-np.inf]) < math.log(MIN_CODE_SHARE):
+    total = np.logaddexp.reduce(on_codes or [-np.inf])
+    if total < math.log(MIN_CODE_SHARE):
         return ApiAnswer(None, WITHOUT_SCORE, tokens)
     last = min(log for _, log in seen)
     row = np.array([np.logaddexp.reduce(logs) if logs else last for logs in by_code])

@@ -1,5 +1,7 @@
 """The question that a language model behind an API is asked, and the codes that it may reply with."""
 
+import string
+
 from app.scoring.item import Item
 from training.errors import BadConfig
 
@@ -30,7 +32,7 @@ def codes(item: Item) -> tuple[str, ...]:
         )
     if item.labels is None and (item.bottom_score or 0) >= 0 and (item.top_score or 0) <= 9:
         return tuple(item.names())
-    return tuple(chr(ord("A") + number) for number in range(item.choices))
+    return tuple(string.ascii_uppercase[: item.choices])
 
 
 def question(item: Item) -> str:

@@ -139,10 +139,11 @@ class _Training:
         self.loop.run_epoch(epoch, task.loss, lambda: self.mean.update_parameters(self.weights), title)
         averaged = self.averaged
         with _in_place(self.learnt, averaged):
-            self.history.append(_validate(task))
-        console.print(f"{task.name}, epoch {epoch}: validation {self.history[-1]:.3f}")
+            metric = _validate(task)
+        self.history.append(metric)
+        console.print(f"{task.name}, epoch {epoch}: validation {metric:.3f}")
         # Of equal epochs the last one counts: during warm-up a few rows cannot tell epochs apart.
-        if self.history[-1] == max(self.history):
+        if metric == max(self.history):
             replace_file(task.folder / WEIGHTS, partial(_save, averaged))
         state = self._state()
         replace_file(task.folder / CHECKPOINT, lambda path: torch.save(state, path))

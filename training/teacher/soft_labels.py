@@ -42,4 +42,5 @@ def output_files(
     folder = cache / "outputs" / teacher.key
     chunks = [texts[start : start + size] for start in range(0, len(texts), size)]
     keys = [key_of_texts([context, *chunk]) for chunk in chunks]
-    return [(folder / f"{key}.npy", chunk) for key, chunk in zip(keys, chunks, strict=True)]
+    files = [folder / f"{key}.npy" for key in keys]
+    return list(zip(files, chunks, strict=True))
