@@ -8,8 +8,8 @@ from app.scoring.errors import BadRows, BadText, RowError
 from app.scoring.files.options import DEFAULT_OPTIONS, GROUP, ReadOptions, as_shown, is_missing, plain_name
 from app.scoring.item import Item, is_name
 from app.scoring.row_files import WITH_HEADER, Row, RowFile, read_file, require_columns, require_rows, safe_description
+from training.data.human_scores import RATERS, human_raters, human_value, no_rating
 
-RATERS = ("score_1", "score_2")
 OPTIONAL = ("id", "learner_id", *RATERS)
 
 
@@ -99,8 +99,8 @@ def _marked(row: Row, item: Item, response_id: str, reading: ReadOptions) -> Mar
         id=response_id,
         item_id=item.item_id,
         text=row.response(item.format),
-        value=_value(row, column, item),
-        raters=_raters(row, item),
+        value=human_value(row, column, item),
+        raters=human_raters(row, item),
         learner_id=learner_of(row),
         groups=tuple(_groups(row, reading)),
         missing=tuple(_missing(row, item, reading)),
@@ -218,7 +218,7 @@ def _is_empty(row: Row, name: str, item: Item, reading: ReadOptions) -> bool:
     """Return whether a column is optional and empty in the row."""
     value = row.fields[name]
     if name in RATERS:
-        return _no_rating(row, name, item)
+        return no_rating(row, name, item)
     if name in OPTIONAL:
         return is_missing(value)
     return name.startswith(GROUP) and is_missing(value, words=not reading.keep_na)
@@ -227,50 +227,3 @@ def _is_empty(row: Row, name: str, item: Item, reading: ReadOptions) -> bool:
 def _shown(item_id: object) -> str:
     """Return an id for an error message, which never shows text that a learner may have written."""
     return repr(item_id) if isinstance(item_id, str) and is_name(item_id) else safe_description(item_id)
-
-
-def _raters(row: Row, item: Item) -> tuple[float, float] | None:
-    if any(_no_rating(row, name, item) for name in RATERS):
-        return None
-    return _value(row, "score_1", item), _value(row, "score_2", item)
-
-
-def _no_rating(row: Row, name: str, item: Item) -> bool:
-    """Return whether a rater gave no score.  A word for a missing value, such as None, may be a label of the item."""
-    value = row.fields.get(name)
-    is_label = isinstance(value, str) and item.labels is not None and value.strip() in item.labels
-    return is_missing(value) and not is_label
-
-
-def _value(row: Row, name: str, item: Item) -> int | float:
-    """Return the value of a score or label.  Raises BadText."""
-    if item.labels is None:
-        return _number(row, name, item)
-    label = row.fields.get(name)
-    index = _label(as_shown(label), item.labels) if isinstance(label, str | int | float) else None
-    if index is None:
-        reason = f"{name!r} is {safe_description(label)}: write one of {list(item.labels)}"
-        raise BadText(reason, code="bad_label", column=name, labels=item.labels)
-    return index
-
-
-def _label(written: str, labels: Sequence[str]) -> int | None:
-    """Return the index of a label; None if there is no such label.
-
-    Case and outer spaces do not matter unless two labels differ in nothing else.
-    """
-    if written in labels:
-        return labels.index(written)
-    plain, name = [plain_name(label) for label in labels], plain_name(written)
-    return plain.index(name) if plain.count(name) == 1 else None
-
-
-def _number(row: Row, name: str, item: Item) -> int | float:
-    """Return the value of points or a grade.  Raises BadText for a number that the item's scale does not have."""
-    number = row.number(name)
-    if number is None or not item.has_score(number):
-        bottom, top = item.bottom_score, item.top_score
-        written = safe_description(row.fields.get(name))
-        reason = f"{name!r} is {written}: write {item.number_kind} from {bottom} to {top}"
-        raise BadText(reason, code="bad_score", column=name, low=bottom, high=top)
-    return number if item.is_continuous else item.value_of(number)
