@@ -13,6 +13,7 @@ from training.config import DistillationConfig, StudentConfig, TeacherConfig, Te
 def tiny_settings(encoder: Path) -> TrainingConfig:
     return TrainingConfig(
         validation_share=0.3,
+        calibration_folds=2,  # the fewest that hold out every response
         teacher=TeacherConfig(
             base=str(encoder),
             own_from=1,
