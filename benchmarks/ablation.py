@@ -20,12 +20,12 @@ from app.scoring.bundle import Head
 from app.scoring.decoding import output_columns
 from training.common.cache import work_folder
 from training.compare.contest import Competitor, Contestant
-from training.compare.distilled import full_recipe, with_other_texts
 from training.compare.figures import sections
 from training.compare.report import write_report
 from training.compare.results import read_results
 from training.compare.run import SEEDS, compare
 from training.compare.settings import EVERY_PART
+from training.compare.students import full_recipe, with_other_texts
 from training.config import TrainingConfig
 from training.data import read_data
 from training.data.augment import WAYS, Way, augmented, crop, splice

@@ -25,8 +25,8 @@ import typer
 from app.scoring.agreement import quadratic_weighted_kappa
 from app.scoring.decision import LiveItem
 from app.scoring.errors import BadBundle
+from app.scoring.live_version import activate
 from app.scoring.registry import Registry, fallback_on
-from app.scoring.release import activate
 from app.scoring.row_files import read_rows
 from app.scoring.teacher import TEACHERS_FOLDER
 from benchmarks.service import quantiles, running_service

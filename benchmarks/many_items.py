@@ -20,7 +20,7 @@ import typer
 
 from app.scoring.bundle import METADATA
 from app.scoring.bundle_files import sha256
-from app.scoring.release import active_bytes, item_ids
+from app.scoring.live_version import active_bytes, item_ids
 from benchmarks.service import quantiles, resident_mib, running_service
 
 WARM = 10  # items

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.scoring.bundle import METADATA
-from app.scoring.release import activate, active_bytes, item_ids
+from app.scoring.live_version import activate, active_bytes, item_ids
 from benchmarks.crowd import Caller, score_request
 from benchmarks.service import quantiles, resident_mib, running_service
 

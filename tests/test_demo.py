@@ -8,8 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.main import create_app
+from app.scoring.live_version import read_active
 from app.scoring.registry import Registry
-from app.scoring.release import read_active
 from app.scoring.student import Student
 from app.settings import Settings
 from training.config import TrainingConfig

@@ -33,7 +33,7 @@ from app.scoring.evidence import AttackFigures, Evidence
 from app.scoring.featurizer import SPECIAL, START, UNKNOWN
 from app.scoring.gate import Policy
 from app.scoring.item import Item
-from app.scoring.release import BlankIsWorst, activate
+from app.scoring.live_version import BlankIsWorst, activate
 from app.scoring.text import is_blank
 
 WORDS = ["heat rises because warm air is lighter than cold air", "warm air goes up and cold air sinks"]

@@ -33,7 +33,7 @@ from app.scoring.feedback.bundle import (
 from app.scoring.feedback.prompt import PromptSettings
 from app.scoring.feedback.screen import BETWEEN, HIGHEST, LOWEST
 from app.scoring.item import Item
-from app.scoring.release import release_ungated
+from app.scoring.live_version import release_ungated
 from tests.tiny import word_count_onnx, word_tokenizer
 
 UNKNOWN, BEGIN, END, GO = "<unk>", "<s>", "</s>", "<go>"

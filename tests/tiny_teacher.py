@@ -25,7 +25,7 @@ from app.scoring.bundle import (
 from app.scoring.bundle_files import sha256
 from app.scoring.featurizer import SPECIAL, START
 from app.scoring.item import Item
-from app.scoring.release import Fallback, activate
+from app.scoring.live_version import Fallback, activate
 from app.scoring.teacher import TEACHER_JSON, TEACHERS_FOLDER, TaughtItem, TeacherBundle, member_names
 from tests.tiny import FULL_MARKS, NINE_TENTHS, word_tokenizer
 

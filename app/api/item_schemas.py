@@ -9,7 +9,7 @@ from app.scoring.agreement import Agreement
 from app.scoring.decision import LiveItem
 from app.scoring.gate import Gate
 from app.scoring.item import Name
-from app.scoring.release import BlankIsWorst, Fallback
+from app.scoring.live_version import BlankIsWorst, Fallback
 from app.scoring.scale import Number, ScaleKind
 from app.scoring.text import Format
 

@@ -22,8 +22,7 @@ from app.cli.console import (
 from app.cli.shadow import bundle_compare, bundle_shadow
 from app.scoring.errors import BadBundle
 from app.scoring.item import Item
-from app.scoring.registry import fallback_on, load_item
-from app.scoring.release import (
+from app.scoring.live_version import (
     Active,
     BlankIsWorst,
     Fallback,
@@ -33,6 +32,7 @@ from app.scoring.release import (
     read_active,
     versions,
 )
+from app.scoring.registry import fallback_on, load_item
 from app.scoring.student import Student
 
 bundle = typer.Typer(no_args_is_help=True, help="Check bundles and their release gates, make one live, or roll back.")

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from app.scoring.errors import CodedError
 from app.scoring.gate import Gate, gate_table
-from app.scoring.release import item_ids, versions
+from app.scoring.live_version import item_ids, versions
 from app.settings import PREFIX, Settings, unknown_names
 from app.storage.database import BadUrl, connect, head_revision
 from app.storage.health import schema_problem

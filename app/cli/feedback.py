@@ -18,7 +18,7 @@ from app.cli.console import (
 )
 from app.scoring.errors import BadBundle
 from app.scoring.feedback.bundle import feedback_folder, feedback_names, load_feedback
-from app.scoring.release import ACTIVE, Release, read_release, release_ungated, versions
+from app.scoring.live_version import ACTIVE, Release, read_release, release_ungated, versions
 
 feedback = typer.Typer(no_args_is_help=True, help="Check, release or withdraw language models that write feedback.")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the model: its folder in models/_feedback.")]

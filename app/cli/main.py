@@ -75,8 +75,8 @@ def serve(
     from app.service.startup import CannotStart, is_open
 
     options = {"host": host, "port": port, "workers": workers}
-    given = {name: value for name, value in options.items() if value is not None}
-    settings = settings_or_fail().model_copy(update=given)
+    overrides = {name: value for name, value in options.items() if value is not None}
+    settings = settings_or_fail().model_copy(update=overrides)
     engine = engine_of(settings)
     if not schema_problem(engine, head_revision()):
         try:

@@ -21,7 +21,7 @@ from app.cli.console import (
     say,
 )
 from app.cli.shadow_comparison import Comparison, compare
-from app.scoring.release import cast_shadow, item_folder, read_active
+from app.scoring.live_version import cast_shadow, item_folder, read_active
 from app.scoring.student import Student
 
 

@@ -7,7 +7,7 @@ from app.scoring.bundle import Bundle
 from app.scoring.conditions import Condition, Examination, Flag
 from app.scoring.decoding import Score
 from app.scoring.errors import CodedError
-from app.scoring.release import Active, Mode
+from app.scoring.live_version import Active, Mode
 from app.scoring.teacher import ExportedTeacher, TaughtItem
 from app.scoring.text import Format, read_response
 

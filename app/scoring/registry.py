@@ -10,7 +10,7 @@ from typing import Literal
 from app.scoring.decision import LiveItem, ShadowItem
 from app.scoring.errors import BadBundle, CodedError, ItemNotReady, UnknownItem
 from app.scoring.item import Item
-from app.scoring.release import Fallback, Shadow, active_bytes, item_folder, item_ids, read_active
+from app.scoring.live_version import Fallback, Shadow, active_bytes, item_folder, item_ids, read_active
 from app.scoring.student import Student
 from app.scoring.student_cache import CachedStudent, StudentCache
 from app.scoring.teacher import ExportedTeacher, newest_teacher, teacher_folder

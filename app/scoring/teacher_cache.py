@@ -5,7 +5,7 @@ from pathlib import Path
 from app.scoring.bundle import Bundle
 from app.scoring.decision import SecondScorer
 from app.scoring.errors import BadBundle, CodedError
-from app.scoring.release import Fallback
+from app.scoring.live_version import Fallback
 from app.scoring.teacher import ExportedTeacher, teacher_folder
 
 Key = tuple[str, str]  # name and version of a teacher

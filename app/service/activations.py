@@ -5,8 +5,8 @@ import hashlib
 from sqlalchemy import Engine
 
 from app.scoring.feedback.bundle import FEEDBACK_FOLDER
+from app.scoring.live_version import Active, Release
 from app.scoring.registry import Registry
-from app.scoring.release import Active, Release
 from app.service.feedback.model_pool import ModelPool
 from app.storage.queries import note_activations
 from app.storage.tables import SeenActivation

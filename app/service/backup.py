@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Engine
 
 from app.scoring.errors import BadBundle, CodedError
-from app.scoring.release import ACTIVE, item_ids, read_active
+from app.scoring.live_version import ACTIVE, item_ids, read_active
 from app.storage.database import head_revision
 from app.storage.database_backup import dump, holds_rows, loaded
 

@@ -21,8 +21,8 @@ from app.scoring.errors import BadBundle
 from app.scoring.feedback.bundle import FEEDBACK_JSON, READER, READER_TOKENIZER, load_feedback
 from app.scoring.feedback.bundle import TOKENIZER as FEEDBACK_TOKENIZER
 from app.scoring.item import Item
+from app.scoring.live_version import ACTIVE, activate
 from app.scoring.registry import Registry, load_item
-from app.scoring.release import ACTIVE, activate
 from app.scoring.teacher import TEACHER_JSON, ExportedTeacher
 from tests.fuzz.cases import TIMES, altered, cases, damaged
 from tests.refusals import refused

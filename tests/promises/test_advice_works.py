@@ -19,7 +19,7 @@ from app.cli.main import cli
 from app.scoring.bundle import STUDENT
 from app.scoring.errors import CodedError
 from app.scoring.item import Item
-from app.scoring.release import ACTIVE, read_active
+from app.scoring.live_version import ACTIVE, read_active
 from app.scoring.teacher import TEACHER_JSON
 from app.settings import Settings
 from app.storage.database import connect

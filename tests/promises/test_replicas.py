@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
-from app.scoring.release import activate
+from app.scoring.live_version import activate
 from app.storage.database import connect
 from tests.conftest import MIGRATED, Postgres
 from tests.programs import NO_TLS, run, serving

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from app.scoring.bundle import Bundle
-from app.scoring.release import Active
+from app.scoring.live_version import Active
 from tests.reference_pages.fields import default, described, nested, type_of
 
 HEAD = """# Bundle format

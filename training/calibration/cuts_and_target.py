@@ -42,25 +42,25 @@ def choose_cuts(
     """
     if not item.is_ordered:
         return [None] * len(marked)
-    given = np.unique(np.concatenate([np.asarray(scores, np.int64) for scores in marked]))
-    means = [float(np.mean(scores)) if len(scores) else float(given.mean()) for scores in marked]
+    distinct = np.unique(np.concatenate([np.asarray(scores, np.int64) for scores in marked]))
+    means = [float(np.mean(scores)) if len(scores) else float(distinct.mean()) for scores in marked]
     numbers = np.repeat(np.arange(len(human)), [len(scores) for scores in human])
     probabilities = softmax(np.concatenate(outputs))
     expected = expected_choice(probabilities)
     human_scores = np.concatenate([np.asarray(scores, float) for scores in human])
     shifts = _shifts(human_scores - expected, numbers, len(human))
     centre = np.array(means)[numbers]
-    qwk = _reachable_qwk(given, expected + shifts[numbers] - centre, centre, _mean_variance(probabilities, expected))
-    offsets = [qwk * (_middles(given) - mean) for mean in means]
+    qwk = _reachable_qwk(distinct, expected + shifts[numbers] - centre, centre, _mean_variance(probabilities, expected))
+    offsets = [qwk * (_middles(distinct) - mean) for mean in means]
     return [
-        _extend(item, given, mean - shift + offset)
+        _extend(item, distinct, mean - shift + offset)
         for mean, shift, offset in zip(means, shifts.tolist(), offsets, strict=True)
     ]
 
 
-def _middles(given: NDArray[np.int64]) -> NDArray[np.float64]:
+def _middles(scores: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the middle between each two neighbours among the scores that were given."""
-    return np.asarray((given[1:] + given[:-1]) / 2)
+    return np.asarray((scores[1:] + scores[:-1]) / 2)
 
 
 def _mean_variance(probabilities: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
@@ -72,20 +72,20 @@ def _mean_variance(probabilities: NDArray[np.float64], expected: NDArray[np.floa
 
 
 def _reachable_qwk(
-    given: NDArray[np.int64], apart: NDArray[np.float64], centre: NDArray[np.float64], variance: float
+    scores: NDArray[np.int64], apart: NDArray[np.float64], centre: NDArray[np.float64], variance: float
 ) -> float:
     """Return the highest QWK that cuts can reach, or LEAST_QWK if that is more: Dinkelbach's iteration.
 
-    `given`: the scores that were given; `apart` (responses,): expected scores less their item's mean; `centre`
+    `scores`: the scores that were given; `apart` (responses,): expected scores less their item's mean; `centre`
     (responses,): that mean; `variance`: the mean variance of a response's score.
     """
-    middles = _middles(given)
+    middles = _middles(scores)
     reached = 1.0
     for _ in range(MAX_STEPS):
         # (responses, cuts): where the cuts of each response's item lie, from that item's mean
         cuts = reached * (middles - centre[:, None])
         places = (apart[:, None] >= cuts).sum(axis=1)
-        qwk = _expected_qwk(apart, given[places] - centre, variance)
+        qwk = _expected_qwk(apart, scores[places] - centre, variance)
         before, reached = reached, max(qwk, LEAST_QWK)
         if reached == before:
             break
@@ -110,14 +110,14 @@ def _shifts(errors: NDArray[np.float64], numbers: NDArray[np.int64], items: int)
     return np.asarray(of_all + sums / (rows + PRIOR_RESPONSES))
 
 
-def _extend(item: Item, given: NDArray[np.int64], cuts: NDArray[np.float64]) -> tuple[float, ...]:
+def _extend(item: Item, scores: NDArray[np.int64], cuts: NDArray[np.float64]) -> tuple[float, ...]:
     """Return a cut between each two neighbours of the scale, from the cuts between the scores that were given.
 
     Every expected score passes the cuts below the smallest score given, and no expected score those above the largest.
     """
     inner = np.clip(cuts, 0.0, item.choices).tolist()
     extended = [0.0, *inner, float(item.choices)]
-    places = np.searchsorted(given, np.arange(item.choices - 1), side="right")
+    places = np.searchsorted(scores, np.arange(item.choices - 1), side="right")
     return tuple(extended[place] for place in places)
 
 

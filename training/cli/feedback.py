@@ -80,12 +80,12 @@ def feedback(
     resolve(settings.base)  # a missing base is an error before hours are spent
     with training_installed():
         from training.feedback.run import make_feedback
-    made = make_feedback(rows, models, name, settings, work_folder(cache))
-    _print_figures(made.figures)
+    model = make_feedback(rows, models, name, settings, work_folder(cache))
+    _print_figures(model.figures)
     if report:
-        by_title = {figures.title: figures.as_dict() for figures in made.figures}
+        by_title = {figures.title: figures.as_dict() for figures in model.figures}
         report.write_text(json.dumps({ORIGIN_MARK: "feedback"} | by_title, indent=2) + "\n", encoding="utf-8")
-    bundle = made.files.bundle
+    bundle = model.files.bundle
     Console().print(f"{bundle.name}/{bundle.version}: `scorelet feedback activate` makes it live")
 
 

@@ -23,8 +23,8 @@ def with_reading_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def with_options(**arguments: Any) -> None:
-        given = {option.name: arguments.pop(option.name) for option in options}
-        command(**arguments, reading=_read_options(**given))
+        reading = {option.name: arguments.pop(option.name) for option in options}
+        command(**arguments, reading=_read_options(**reading))
 
     replaced: Any = with_options
     replaced.__signature__ = signature.replace(parameters=parameters)

@@ -10,7 +10,7 @@ from app.scoring.decoding import Outputs, decode, distribution
 from app.scoring.item import Item
 from training.common.cache import key_of
 from training.common.progress import console
-from training.compare import baselines, distilled, encoders, tinybert
+from training.compare import baselines, encoders, students, tinybert
 from training.compare.contest import Competitor, Contestant, ScoreFunction, heads_of
 from training.compare.latency import FULL, Effort, milliseconds
 from training.compare.results import ContestantResult, ItemResult, Seed, Timing, read_result, write_result
@@ -37,9 +37,9 @@ CONTESTANTS = (
     Contestant(CONSTANT, "the commonest score", False, baselines.constant, SPLIT, timed=False),
     Contestant("tf_idf", "TF-IDF, linear", False, baselines.linear, SPLIT),
     Contestant("tf_idf_small", "TF-IDF, linear, at most 30,000 weights", False, baselines.linear_within_budget, SPLIT),
-    Contestant("human_labels", "student, human labels alone", True, distilled.human_labels, LABELS_ALONE),
-    Contestant("published_loss", "student, published loss alone", True, distilled.published_loss, PUBLISHED),
-    Contestant(STUDENT, "student, full recipe", True, distilled.full_recipe, EVERY_PART),
+    Contestant("human_labels", "student, human labels alone", True, students.human_labels, LABELS_ALONE),
+    Contestant("published_loss", "student, published loss alone", True, students.published_loss, PUBLISHED),
+    Contestant(STUDENT, "student, full recipe", True, students.full_recipe, EVERY_PART),
     Contestant(TINY_BERT, "TinyBERT-class, distilled", False, tinybert.tiny_berts, PRUNED),
     Contestant(TEACHER, "teacher", False, encoders.teachers, TAUGHT),
 )

@@ -20,20 +20,20 @@ LONG_WORD = 6  # characters
 
 
 def attacks(
-    item: Item, good: Sequence[str], others: Sequence[str], phrases: Phrases, count: int, seed: int
+    item: Item, good: Sequence[str], other_items: Sequence[str], phrases: Phrases, count: int, seed: int
 ) -> dict[str, list[str]]:
     """Return up to `count` texts of each kind of attack.  A kind that cannot be made is left out.
 
-    `good`: responses to this item with the best scores; `others`: good responses to other items.
+    `good`: responses to this item with the best scores; `other_items`: good responses to other items.
     """
     generator = random.Random(seed)
-    junk = _junk(item, good, others, phrases, count, generator)
+    junk = _junk(item, good, other_items, phrases, count, generator)
     changed = _changed(good, phrases, count, generator)
     return {name: texts for name, texts in (junk | changed).items() if texts}
 
 
 def _junk(
-    item: Item, good: Sequence[str], others: Sequence[str], phrases: Phrases, count: int, generator: random.Random
+    item: Item, good: Sequence[str], other_items: Sequence[str], phrases: Phrases, count: int, generator: random.Random
 ) -> dict[str, list[str]]:
     """Return the texts of each kind in JUNK."""
     gap = gap_of(good or [item.prompt])
@@ -45,7 +45,7 @@ def _junk(
         "words": [_drawn_words(words, generator, 5, 40, gap) for _ in range(count)] if words else [],
         "keywords": [_drawn_words(long_words, generator, 3, 10, ", ") for _ in range(count)] if long_words else [],
         "prompt": [_excerpt(prompt, generator, gap) for _ in range(count)],
-        "other_item": _sample(others, count, generator),
+        "other_item": _sample(other_items, count, generator),
         "begging": [_drawn_words(phrases.begging, generator, 1, 2, " ") for _ in range(count)],
     }
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from app.scoring.decision import Judgement
 from app.scoring.errors import BadRows, BadText, RowError
 from app.scoring.files.options import DEFAULT_OPTIONS, ReadOptions
+from app.scoring.live_version import item_ids
 from app.scoring.registry import Registry
-from app.scoring.release import item_ids
 from app.scoring.row_files import Row, read_file, require_rows
 from app.scoring.score_file import check_rows, judge_rows, write_table
 from training.common.progress import note

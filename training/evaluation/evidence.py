@@ -24,7 +24,7 @@ from app.scoring.evidence import (
     recalls,
 )
 from app.scoring.item import Item
-from app.scoring.release import Active
+from app.scoring.live_version import Active
 from app.scoring.student import Student
 from training.data.responses import MarkedResponse
 from training.evaluation.agreement import agreement_on

@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.scoring.agreement import Agreement
 from app.scoring.evidence import Evidence
 from app.scoring.gate import Gate
-from app.scoring.release import Fallback, Mode
+from app.scoring.live_version import Fallback, Mode
 from training.evaluation.fairness import Fairness
 
 

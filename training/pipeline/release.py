@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from app.scoring.bundle import Bundle
 from app.scoring.errors import BadBundle
-from app.scoring.release import activate, read_active, versions
+from app.scoring.live_version import activate, read_active, versions
 from app.scoring.teacher import TeacherBundle
 from training.bundle.provenance import is_of
 from training.common.progress import console

@@ -11,7 +11,7 @@ from app.concurrency.time_limits import DEFAULT_LIMITS
 from app.scoring.bundle import Bundle
 from app.scoring.errors import BadBundle, CodedError
 from app.scoring.feedback.bundle import FeedbackFiles, feedback_folder, feedback_names, load_feedback
-from app.scoring.release import ACTIVE, Release, read_release
+from app.scoring.live_version import ACTIVE, Release, read_release
 from app.service.feedback.writer import Deliver, Writer
 
 LiveFeedback = tuple[FeedbackFiles, Release]

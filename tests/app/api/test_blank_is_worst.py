@@ -13,7 +13,7 @@ from app.cli.main import cli
 from app.cli.shadow_comparison import Agreement, compare
 from app.scoring.bundle import read_bundle
 from app.scoring.conditions import Limits
-from app.scoring.release import cast_shadow
+from app.scoring.live_version import cast_shadow
 from tests.app.api.assertions import BOTH, read_prediction
 from tests.app.conftest import Serve, Sql
 from tests.tiny import BY_ANA, write_tiny_bundle

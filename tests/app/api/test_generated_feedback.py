@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from app.scoring.bundle_files import file_sha256
 from app.scoring.feedback.bundle import FEEDBACK_FOLDER
 from app.scoring.item import Item
-from app.scoring.release import ACTIVE
+from app.scoring.live_version import ACTIVE
 from app.service.feedback.writer import START_TIMEOUT, Writer
 from tests.app.api.assertions import BOTH
 from tests.app.conftest import Serve, Sql

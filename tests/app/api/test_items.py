@@ -5,7 +5,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.scoring.gate import Policy
-from app.scoring.release import activate
+from app.scoring.live_version import activate
 from tests.app.api.assertions import assert_problem, body
 from tests.app.conftest import ITEMS, Serve
 from tests.tiny import AGREEMENT, GRADE_AGREEMENT, write_tiny_bundle

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from app.cli.shadow_comparison import compare
+from app.scoring.live_version import ACTIVE, cast_shadow
 from app.scoring.registry import Registry
-from app.scoring.release import ACTIVE, cast_shadow
 from tests.app.api.assertions import assert_problem, body
 from tests.app.conftest import Serve, Sql
 from tests.tiny import BY_ANA, write_tiny_bundle

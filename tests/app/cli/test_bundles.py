@@ -8,7 +8,7 @@ from app.cli.console import BadUsage, WorkFailed
 from app.scoring.bundle import STUDENT
 from app.scoring.errors import BadBundle
 from app.scoring.gate import Policy
-from app.scoring.release import ACTIVE, activate, read_active
+from app.scoring.live_version import ACTIVE, activate, read_active
 from tests.app.commands import Commands
 from tests.refusals import check_golden, refused
 from tests.tiny import BY_ANA, write_tiny_bundle

@@ -9,7 +9,7 @@ from app.cli.console import BadUsage, WorkFailed
 from app.cli.main import cli
 from app.scoring.errors import BadBundle, CodedError, UnknownItem
 from app.scoring.item import Item
-from app.scoring.release import ACTIVE
+from app.scoring.live_version import ACTIVE
 from tests.tiny import write_tiny_bundle
 from tests.tiny_feedback import VERSION, write_tiny_feedback
 

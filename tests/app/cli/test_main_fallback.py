@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from app.cli.main import cli
 from app.scoring.bundle_files import sha256
 from app.scoring.errors import BadBundle
-from app.scoring.release import Fallback, read_active
+from app.scoring.live_version import Fallback, read_active
 from app.scoring.teacher import TEACHER_JSON
 from tests.programs import run
 from tests.refusals import check_golden

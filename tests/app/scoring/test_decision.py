@@ -6,7 +6,7 @@ import pytest
 from app.scoring.conditions import Examination
 from app.scoring.decision import LiveItem, LoadedStudent, decide, judge
 from app.scoring.decoding import Score
-from app.scoring.release import read_active
+from app.scoring.live_version import read_active
 from app.scoring.student import Student
 from tests.tiny import BlanksOnly, write_tiny_bundle
 

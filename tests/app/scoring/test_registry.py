@@ -8,8 +8,8 @@ import pytest
 from app.scoring.bundle import METADATA, STUDENT
 from app.scoring.errors import BadBundle, ItemNotReady, UnknownItem
 from app.scoring.gate import Policy
+from app.scoring.live_version import ACTIVE, activate, active_bytes
 from app.scoring.registry import Registry
-from app.scoring.release import ACTIVE, activate, active_bytes
 from tests.refusals import refused
 from tests.tiny import word_count_onnx, write_tiny_bundle
 

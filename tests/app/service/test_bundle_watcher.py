@@ -13,8 +13,8 @@ from starlette.testclient import TestClient
 
 from app.scoring.bundle import STUDENT
 from app.scoring.errors import BadBundle
+from app.scoring.live_version import ACTIVE, activate, read_active
 from app.scoring.registry import Registry, load_item
-from app.scoring.release import ACTIVE, activate, read_active
 from app.service.bundle_watcher import watching_bundles
 from tests.app.conftest import PATIENT, Locked, Serve, Sql
 from tests.refusals import log_lines, refused

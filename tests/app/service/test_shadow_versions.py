@@ -20,8 +20,8 @@ from app.cli.shadow_comparison import Agreement, agreement_of, compare
 from app.scoring.bundle import METADATA
 from app.scoring.decision import Judgement, ShadowItem
 from app.scoring.item import Item
+from app.scoring.live_version import ACTIVE, cast_shadow, read_active
 from app.scoring.registry import Registry
-from app.scoring.release import ACTIVE, cast_shadow, read_active
 from app.service.prediction import Prediction, Submission
 from app.service.scorer import ScoringService
 from app.service.shadow_versions import ShadowVersions

@@ -18,8 +18,8 @@ from app.scoring.bundle import CARD
 from app.scoring.decoding import Outputs, decode, distribution
 from app.scoring.errors import BadBundle
 from app.scoring.item import Item
+from app.scoring.live_version import activate, versions
 from app.scoring.registry import Registry, fallback_on
-from app.scoring.release import activate, versions
 from app.scoring.teacher import TEACHERS_FOLDER, ExportedTeacher, TeacherBundle, newest_teacher
 from tests.programs import run as program
 from tests.refusals import refused

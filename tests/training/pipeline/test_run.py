@@ -9,8 +9,8 @@ import pytest
 
 from app.scoring.bundle import CARD, Bundle, Calibration
 from app.scoring.gate import Policy
+from app.scoring.live_version import ACTIVE, activate, read_active, versions
 from app.scoring.registry import Registry
-from app.scoring.release import ACTIVE, activate, read_active, versions
 from app.scoring.student import Student
 from tests.refusals import refused
 from tests.tiny import BY_ANA, write_tiny_bundle

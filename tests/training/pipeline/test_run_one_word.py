@@ -7,8 +7,8 @@ import pytest
 
 from app.scoring.bundle import TOKENIZER
 from app.scoring.item import Item
+from app.scoring.live_version import read_active
 from app.scoring.registry import Registry
-from app.scoring.release import read_active
 from benchmarks.one_word import ITEM as CAPITAL
 from benchmarks.one_word import RIGHT, WRONG, answers
 from tests.training.conftest import tiny_settings

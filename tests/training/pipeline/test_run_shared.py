@@ -9,8 +9,8 @@ import pytest
 from app.scoring.bundle import CARD, Bundle
 from app.scoring.bundle_files import sha256
 from app.scoring.item import Item
+from app.scoring.live_version import versions
 from app.scoring.registry import Registry
-from app.scoring.release import versions
 from app.scoring.student import Student
 from tests.training.conftest import shared, tiny_settings
 from tests.training.example_rows import GRADES, ITEM, some_items

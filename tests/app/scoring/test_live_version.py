@@ -10,8 +10,7 @@ from app.scoring.bundle import CARD, METADATA, read_bundle
 from app.scoring.bundle_files import sha256
 from app.scoring.errors import BadBundle, UnknownItem
 from app.scoring.gate import Policy
-from app.scoring.registry import load_item
-from app.scoring.release import (
+from app.scoring.live_version import (
     ACTIVE,
     Active,
     BlankIsWorst,
@@ -25,6 +24,7 @@ from app.scoring.release import (
     release_ungated,
     versions,
 )
+from app.scoring.registry import load_item
 from tests.refusals import refused
 from tests.tiny import BY_ANA, LENIENT, write_tiny_bundle
 

@@ -10,8 +10,8 @@ from app.scoring.item import Item
 from tests.training.compare.group_runs import a_group_run, dev_texts, quick
 from tests.training.conftest import tiny_settings
 from tests.training.example_rows import ITEM, item_data, other_dev
-from training.compare import distilled
-from training.compare.distilled import EPOCH_FACTORS, full_recipe, human_labels, published_loss
+from training.compare import students
+from training.compare.students import EPOCH_FACTORS, full_recipe, human_labels, published_loss
 from training.config import PARAMETER_BUDGET, TrainingConfig
 from training.pipeline.group_run import GroupRun
 from training.student.build import StudentFiles, make_students
@@ -123,7 +123,7 @@ def test_epochs_are_chosen_on_validation(
         asked.append((target, len(outputs), items))
         return figures[len(asked) - 1]
 
-    monkeypatch.setattr(distilled, "validation_metric", figure)
+    monkeypatch.setattr(students, "validation_metric", figure)
 
     human_labels(run, seed)
 
@@ -141,7 +141,7 @@ def test_epochs_change_students_even_with_few_texts(run: GroupRun, monkeypatch: 
         tried.append(outputs)
         return 0.0
 
-    monkeypatch.setattr(distilled, "validation_metric", figure)
+    monkeypatch.setattr(students, "validation_metric", figure)
 
     human_labels(replace(run, config=quick(run.config, epochs=1, min_steps=30)), 0)
 
