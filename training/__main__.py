@@ -37,7 +37,11 @@ def main() -> None:
     except (UsageFailure, BadConfig, CannotWrite) as error:
         sys.stderr.write(f"scorelet-train: {error}\n")
         sys.exit(2)
-    except (ScoringError, TrainingError, OSError) as error:
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        sys.stderr.write(f"scorelet-train: {reason}\n")
+        sys.exit(1)
+    except (ScoringError, TrainingError) as error:
         sys.stderr.write(f"scorelet-train: {error}\n")
         sys.exit(1)
 

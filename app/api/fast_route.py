@@ -41,7 +41,7 @@ def require_json(request: Request) -> None:
     A page of another site may make a reader's browser send a form or plain text, but not JSON.
     """
     if not JSON_TYPE.fullmatch(request.headers.get("content-type", "")):
-        raise UnsupportedMediaType("the body must come as application/json")
+        raise UnsupportedMediaType("the body must be JSON: send the header Content-Type: application/json")
 
 
 async def read_body(request: Request, model: type[Model]) -> Model:

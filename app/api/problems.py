@@ -84,7 +84,7 @@ PROBLEM_EXAMPLE: dict[str, JsonValue] = {
     "code": "unknown_item",
     "title": "Unknown item",
     "status": 404,
-    "detail": "no student for item 'asap-99'",
+    "detail": "no student for item 'asap-99': GET /items and `scorelet items` list the items",
 }
 
 

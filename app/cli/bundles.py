@@ -177,6 +177,8 @@ def _report(item_id: str, active: Active) -> None:
     if fallback := active.fallback:
         teacher = f", with teacher {fallback.teacher}/{fallback.version} ({fallback.policy})"
     say(f"It is live in mode {active.mode}{teacher}. A running service loads it within seconds.")
+    if active.mode == "auto" and not fallback and "threshold" in active.gate.failed:
+        say("A person still looks at every score, because this version has no threshold for its confidence.")
     if rule := active.blank_is_worst:
         say(f"Blank responses and refusals get the worst score without a review, by {rule.by}: {rule.reason}")
 

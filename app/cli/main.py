@@ -85,7 +85,9 @@ def serve(
             raise WorkFailed(str(error), code=error.code, **error.fields) from None
     engine.dispose()
     if not run(settings):
-        raise WorkFailed("the service did not start: see the log lines above", code="not_started")
+        raise WorkFailed(
+            "the service did not start: the log lines above say why; --port chooses another port", code="not_started"
+        )
 
 
 @cli.command()

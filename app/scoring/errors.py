@@ -89,7 +89,7 @@ class UnknownItem(ScoringError):
     def __init__(self, item_id: str) -> None:
         # A text that cannot be an id is not shown: a misplaced column may hold a learner's words.
         shown = f"item {item_id!r}" if ID.fullmatch(item_id) else "an item of this id"
-        super().__init__(f"no student for {shown}", item_id=item_id)
+        super().__init__(f"no student for {shown}: GET /items and `scorelet items` list the items", item_id=item_id)
 
 
 class ItemNotReady(ScoringError):

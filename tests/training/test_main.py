@@ -126,6 +126,7 @@ def test_check_summarises_grades(tmp_path: Path) -> None:
         (("run", "--data", "{data}", "--models", "m", "--item", "heat-9"), 2, "heat-9"),
         (("run", "--data", "{data}", "--models", "m", "--config", "{data}/bad.toml"), 2, "colour"),
         (("run", "--data", "{data}", "--models", "m", "--config", "{data}/broken.toml"), 2, "broken.toml"),
+        (("run", "--data", "{data}", "--models", "m", "--config", "{data}/no.toml"), 1, "{data}/no.toml: "),
         (("compare", "--data", "{data}", "--results", "r", "--item", "heat-9"), 2, "heat-9"),
         (("compare", "--data", "{data}", "--results", "r", "--config", "{data}/bad.toml"), 2, "colour"),
         (("compare", "--data", "{data}", "--results", "r"), 2, "{data}"),

@@ -109,7 +109,9 @@ def chosen_items(data: Path, items: list[str] | None, reading: ReadOptions) -> l
     read = with_notes(read_data(data, reading))
     if unknown := set(items or ()) - set(read.items):
         raise UsageFailure(
-            f"{data} has no item {', '.join(sorted(unknown))}", code="unknown_items", items=sorted(unknown)
+            f"{data} has no item {', '.join(sorted(unknown))}: `scorelet-train check --data {data}` lists its items",
+            code="unknown_items",
+            items=sorted(unknown),
         )
     if items:
         return [read.of(item_id) for item_id in dict.fromkeys(items)]

@@ -43,6 +43,7 @@ def evaluate(
         raise UnknownItems(f"no bundles in {models}; train an item first, or name another folder", code="no_bundles")
     registry = Registry.from_folder(models)
     rows = _read_rows(responses, items, reading)
+    _note_unknown_items(registry, rows)
     check_rows(registry, rows)
     errors: list[RowError] = []
     known_items = {name: live.bundle.item for name, live in registry.live.items()}
@@ -69,6 +70,14 @@ def _read_rows(responses: Path, items: Sequence[str], reading: ReadOptions) -> l
         )
     note(read.notes)
     return [row for row, item_id in zip(read.rows, ids, strict=True) if not items or item_id in items]
+
+
+def _note_unknown_items(registry: Registry, rows: Sequence[Row]) -> None:
+    """Say how to leave out rows of items that have no bundle."""
+    ids = {_item_id(row) for row in rows} - {""}
+    known = registry.live.keys() | registry.refused.keys()
+    if ids & known and ids - known:
+        note(["some responses belong to items without a student: --item evaluates the named items alone"])
 
 
 def _item_id(row: Row) -> str:

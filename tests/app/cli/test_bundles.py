@@ -113,6 +113,15 @@ def test_gate_sets_the_mode_unless_a_person_overrules_it(
     check_golden(f"bundle_activate/{verdict}{'_'.join(('', *options[:1]))}.txt", _below_table(said))
 
 
+def test_release_without_a_threshold_leaves_every_score_to_a_person(commands: Commands, models: Path) -> None:
+    write_tiny_bundle(models, version=SECOND, mode="suggest", threshold=None)
+
+    said = commands("bundle", "activate", "heat-1", SECOND, "--by", "Ana", "--auto", "--reason", "read 50")
+
+    assert released(models) == (SECOND, "auto", True)
+    check_golden("bundle_activate/no_threshold_--auto.txt", _below_table(said))
+
+
 def _below_table(said: str) -> str:
     return "".join(f"{line}\n" for line in said.splitlines() if line.strip() and not line.startswith(" "))
 

@@ -165,6 +165,17 @@ def test_bad_row_is_refused_before_writing(models: Path, tmp_path: Path, row: di
     assert not (tmp_path / "p.csv").exists()
 
 
+def test_rows_of_items_without_a_student_lead_to_the_option_that_leaves_them_out(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path / "dev.jsonl", [*ROWS, {"item_id": "heat-9", "response": "warm", "score": 1}])
+
+    with refused(BadRows):
+        evaluate(models, file, None)
+
+    assert "--item" in capsys.readouterr().err
+
+
 def test_command_writes_all_files_without_torch(models: Path, responses: Path, tmp_path: Path) -> None:
     done = run(
         "python", "-c", WITHOUT_TORCH, "evaluate", "--models", models, "--responses", responses,
