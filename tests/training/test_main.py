@@ -45,6 +45,16 @@ def test_check_works_without_torch(data: Path, tmp_path: Path) -> None:
     assert (summary["train"], summary["blank"], summary["duplicates"]) == (20, 5, 16)
 
 
+def test_check_writes_names_of_items_and_columns_whole_to_a_pipe(data: Path) -> None:
+    for file in data.iterdir():
+        file.write_text(file.read_text().replace("heat-1", "warm-air-rises"))
+
+    done = run("scorelet-train", "check", "--data", data)
+
+    assert "warm-air-rises" in done.stdout
+    assert "double-scored" in done.stdout
+
+
 def test_check_warns_of_scores_that_are_sums_of_two_raters(data: Path, tmp_path: Path) -> None:
     pairs = [(n % 2, (n + n // 2) % 2) for n in range(40)]
     rows = [

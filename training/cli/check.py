@@ -59,4 +59,4 @@ def _print_summaries(summaries: Sequence[ItemSummary]) -> None:
         repeated = (summary.blank, summary.duplicates, summary.conflicts, summary.leaks, summary.seen)
         cells = (summary.item_id, *rows, by_score, *raters, *repeated, f"{summary.over_long:.1%}", summary.learners)
         table.add_row(*map(str, cells))
-    print_table(table)
+    print_table(table, 200)

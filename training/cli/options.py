@@ -146,7 +146,7 @@ def print_gate(bundle: Bundle) -> None:
     typer.echo(f"{item_id}/{bundle.version}: {bundle.parameters} parameters; {verdict}")
 
 
-def print_table(table: Table) -> None:
-    """Print a table: in a terminal at its width, elsewhere without wrapping."""
-    width = None if sys.stdout.isatty() else 160
-    Console(width=width, markup=False).print(table)
+def print_table(table: Table, width: int = 160) -> None:
+    """Print at the width of the terminal, or at `width` to a file."""
+    columns = None if sys.stdout.isatty() else width
+    Console(width=columns, markup=False).print(table)
