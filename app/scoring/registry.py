@@ -101,10 +101,13 @@ class Registry:
             raise FileNotFoundError(errno.ENOENT, "no item is left in the folder", str(models))
         self._teacher_cache.forget_refused()
         refresh = _Refresh(before, models, self._teacher_cache, self.student_cache)
-        for item_id in present:
-            refresh.load_if_changed(item_id)
-        refresh.remove_absent(present)
-        self._publish(before, refresh.snapshot())
+        try:
+            for item_id in present:
+                refresh.load_if_changed(item_id)
+            refresh.remove_absent(present)
+        finally:
+            # An unforeseen error of one item does not hold back the items before it.
+            self._publish(before, refresh.snapshot())
         self._evict_unused()
         return refresh.changed
 

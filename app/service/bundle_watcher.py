@@ -77,6 +77,7 @@ class _Watcher:
         except Exception as error:  # the next poll tries again
             place = type_and_place(error)
             log.error("the folder of bundles could not be polled: %s", place, extra=coded("reload_failed"))
+            self._is_noted = False  # some items may have been loaded before the error
             return
         self._log_changes(changed)
         refused = self._log_faults()

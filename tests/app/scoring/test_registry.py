@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 
 from app.scoring.bundle import METADATA, STUDENT
+from app.scoring.decision import LiveItem
 from app.scoring.errors import BadBundle, ItemNotReady, UnknownItem
 from app.scoring.gate import Policy
 from app.scoring.live_version import ACTIVE, activate, active_bytes
-from app.scoring.registry import Registry
+from app.scoring.registry import Registry, load_item
 from tests.refusals import refused
 from tests.tiny import word_count_onnx, write_tiny_bundle
 
 Edit = Callable[[Any], None]
+LATER = "20270101T000000Z-00000002"
 
 
 def test_altered_model_is_refused_and_other_items_are_served(tmp_path: Path) -> None:
@@ -170,8 +172,32 @@ def test_reader_of_an_older_snapshot_sees_it_unchanged(tmp_path: Path) -> None:
     before = registry.snapshot
     live = dict(before.live)
 
-    write_tiny_bundle(tmp_path, version="20270101T000000Z-00000002")
+    write_tiny_bundle(tmp_path, version=LATER)
     registry.refresh(tmp_path)
 
     assert before.live == live
     assert registry.snapshot.live["heat-1"] is not live["heat-1"]
+
+
+def test_unforeseen_error_of_an_item_does_not_hold_back_the_items_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_bundle(tmp_path)
+    write_tiny_bundle(tmp_path, "heat-2")
+    registry = Registry.from_folder(tmp_path)
+    for item_id in ("heat-1", "heat-2"):
+        write_tiny_bundle(tmp_path, item_id, version=LATER)
+
+    def load_without_memory(models: Path, item_id: str, *caches: Any) -> LiveItem:
+        if item_id == "heat-2":
+            raise MemoryError
+        return load_item(models, item_id, *caches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.scoring.registry.load_item", load_without_memory)
+        with pytest.raises(MemoryError):
+            registry.refresh(tmp_path)
+
+    assert registry.get("heat-1").active.version == LATER
+    assert registry.get("heat-2").active.version != LATER
+    assert registry.refresh(tmp_path) == ["heat-2"]

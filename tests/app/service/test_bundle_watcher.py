@@ -7,11 +7,13 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from app.scoring.bundle import STUDENT
+from app.scoring.decision import LiveItem
 from app.scoring.errors import BadBundle
 from app.scoring.live_version import ACTIVE, activate, read_active
 from app.scoring.registry import Registry, load_item
@@ -135,6 +137,25 @@ def test_failed_record_of_live_versions_does_not_stop_the_polling(
         until(lambda: version(client) == NEW)
 
     until(lambda: sql("SELECT * FROM seen_activations WHERE item_id = 'heat-1'"))
+
+
+def test_version_loaded_before_an_unforeseen_error_is_recorded_later(
+    serve: Serve, models: Path, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_without_memory(models: Path, item_id: str, *caches: Any) -> LiveItem:
+        if item_id == "tides-4":
+            raise MemoryError
+        return load_item(models, item_id, *caches)
+
+    client = serve(reload_seconds=0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr("app.scoring.registry.load_item", load_without_memory)
+        write_tiny_bundle(models, "tides-4", version=NEW)
+        write_tiny_bundle(models, version=NEW)
+        until(lambda: version(client) == NEW)
+
+    seen = "SELECT version FROM seen_activations WHERE item_id = 'heat-1'"
+    until(lambda: NEW in [row["version"] for row in sql(seen)])
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"version": "v9"}'])
