@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
@@ -19,6 +20,8 @@ from training.teacher.encoder import ScoringEncoder, tokenise
 
 OPSET = 18
 RUN_SIZE = 32  # texts in one run
+# torch notes the stack of every traced line, with paths of the machine that trained: nobody else needs to know them.
+_WITHOUT_METADATA = ClearMetadataAndDocStringPass()
 # ONNX models by architecture: tracing takes twenty times as long as filling one with weights.
 _traced: dict[str, Any] = {}
 
@@ -59,6 +62,7 @@ def to_onnx(network: ScoringEncoder, tokenizer: PreTrainedTokenizerBase, max_tok
     filled = tensors.keys() & program.model.graph.initializers.keys()
     program.apply_weights({name: tensors[name] for name in filled})
     program.optimize()  # only now: the optimiser computes with weights
+    _WITHOUT_METADATA(program.model)
     content: bytes = program.model_proto.SerializeToString()
     return content
 

@@ -59,6 +59,13 @@ def exported(request: pytest.FixtureRequest, tiny_encoder: Path) -> Exported:
     return Exported(request.param, network, tokenizer, to_onnx(network, tokenizer, MAX_TOKENS))
 
 
+def test_export_names_no_path_of_the_machine(exported: Exported) -> None:
+    folders = {str(Path(module.__file__ or "").parent).encode() for module in (onnx_export, torch)}
+
+    assert [folder for folder in folders if folder in exported.content] == []
+    assert b"stack_trace" not in exported.content
+
+
 @CASES
 @pytest.mark.parametrize("context", ["", CONTEXT], ids=["alone", "after a context"])
 def test_graph_gives_the_outputs_of_the_network(exported: Exported, context: str, texts: list[str]) -> None:
