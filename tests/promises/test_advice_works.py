@@ -17,9 +17,10 @@ import app
 from app.cli.doctor import examine
 from app.cli.main import cli
 from app.scoring.bundle import STUDENT
-from app.scoring.errors import CodedError
+from app.scoring.errors import CodedError, UnknownItem
 from app.scoring.item import Item
 from app.scoring.live_version import ACTIVE, read_active
+from app.scoring.registry import Registry
 from app.scoring.teacher import TEACHER_JSON
 from app.settings import Settings
 from app.storage.database import connect
@@ -44,6 +45,7 @@ ADVICE = {
     "scorelet doctor",
     "scorelet feedback activate X VERSION --by NAME --reason TEXT",
     "scorelet feedback off X",
+    "scorelet items",
     "scorelet keys create",  # in the documentation page
     "scorelet keys create NAME --scope score",
     "scorelet restore DIR",
@@ -204,6 +206,17 @@ def test_compare_without_a_shadow_advises_how_to_start_it(commands: Commands) ->
     follow(commands, commands_in(str(caught.value)), followed)
 
     assert "heat-1" in commands("bundle", "compare", "heat-1")
+
+
+def test_command_in_the_message_about_an_unknown_item_lists_the_items(commands: Commands, tmp_path: Path) -> None:
+    registry = Registry.from_folder(tmp_path / "models")
+    with pytest.raises(UnknownItem) as caught:
+        registry.get("heat-9")
+    [command] = commands_in(str(caught.value))
+
+    answer = commands(*command.split()[1:])
+
+    assert {item_id for item_id in registry.live if item_id in answer} == {"heat-1", "heat-2"}
 
 
 def test_every_command_in_a_message_exists_and_is_tested_here() -> None:
