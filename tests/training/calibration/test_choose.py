@@ -278,3 +278,36 @@ def test_differences_between_items_are_not_agreement(apart: int) -> None:
     config = CONFIG.model_copy(update={"target_agreement": 0.3})
 
     assert group_threshold(group, choose_heads(group), config) is None
+
+
+def test_raters_are_compared_on_each_items_scale() -> None:
+    """On one scale for all, differences between items would pass for agreement of raters."""
+    wide = GRADES.model_copy(update={"item_id": "wide-7", "min_score": 0, "max_score": 100})
+    generator = np.random.default_rng(0)
+    group, pairs = [], []
+    for item in (GRADES, wide):
+        unfit = unfitted(item)
+        shares = generator.uniform(0, 1, (len(unfit.parts.fit), 2))
+        values = float(item.min_score or 0) + item.span * shares
+        rows = tuple(replace(row, raters=(a, b)) for row, (a, b) in zip(unfit.parts.fit, values.tolist(), strict=True))
+        single = tuple(replace(row, raters=None) for row in unfit.parts.validation)
+        group.append(replace(unfit, parts=replace(unfit.parts, fit=rows, validation=single)))
+        pairs += shares.tolist()
+    heads = choose_heads(group)
+    scores = [decode(unfit.outputs, unfit.parts.item, head) for unfit, head in zip(group, heads, strict=True)]
+    machine = np.concatenate(
+        [targets(unfit.parts.item, [s.value for s in given]) for unfit, given in zip(group, scores, strict=True)]
+    )
+    items = np.repeat([0, 1], [len(unfit.parts.fit) for unfit in group]).tolist()
+    own_agreement = qwk_within([a for a, _ in pairs], [b for _, b in pairs], items)
+    margin = own_agreement - 0.3  # so that the target is .3
+
+    threshold = group_threshold(group, heads, CONFIG.model_copy(update={"human_margin": margin}))
+
+    numbers = np.repeat([0, 1], [len(unfit.rows) for unfit in group]).tolist()
+    confidence = [s.confidence for given in scores for s in given]
+    human = np.concatenate([unfit.human for unfit in group])
+    assert threshold == choose_threshold(
+        confidence, human, machine, own_agreement - margin, ordered=True, items=numbers
+    )
+    assert threshold is not None
